@@ -1,0 +1,186 @@
+"""Backbone: the convolutions shared by everything after them, a ResNet and its feature pyramid.
+
+Letters: B images, C channels, H and W of a map. Stage i of a ResNet halves the map's side.
+"""
+
+from functools import partial
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, max_pool2d, relu
+
+# Frozen batch norm is what fine-tuning uses: two images per GPU are too few for good statistics.
+# The published torchvision weights were trained with its eps left out.
+NORMS = {
+    "frozen": lambda channels: FrozenBatchNorm2d(channels, eps=0.0),
+    "batch": nn.BatchNorm2d,
+}
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm with fixed statistics and affine numbers: x * scale + shift for each channel."""
+
+    def __init__(self, channels: int, eps: float = 1e-5):
+        super().__init__()
+        self.eps = eps
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.weight * (self.running_var + self.eps).rsqrt()
+        shift = self.bias - self.running_mean * scale
+        return x * scale[:, None, None] + shift[:, None, None]
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions, added to their input (He et al. 2016, figure 5 left)."""
+
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int, norm):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.bn1 = norm(width)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = norm(width)
+        self.downsample = shortcut(in_channels, width, stride, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = relu(self.bn1(self.conv1(x)))
+        return relu(self.bn2(self.conv2(out)) + self.downsample(x))
+
+
+class Bottleneck(nn.Module):
+    """1x1 down, 3x3, 1x1 up, added to the input (He et al. 2016, figure 5 right)."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, width: int, stride: int, norm, groups=1, group_width=64):
+        super().__init__()
+        inner, out = width * group_width // 64 * groups, width * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
+        self.bn1 = norm(inner)
+        # The stride sits in the 3x3 (torchvision's "V1.5"), in the paper's ResNet in the first 1x1.
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
+        self.bn2 = norm(inner)
+        self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
+        self.bn3 = norm(out)
+        self.downsample = shortcut(in_channels, out, stride, norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = relu(self.bn1(self.conv1(x)))
+        out = relu(self.bn2(self.conv2(out)))
+        return relu(self.bn3(self.conv3(out)) + self.downsample(x))
+
+
+def shortcut(in_channels: int, out_channels: int, stride: int, norm) -> nn.Module:
+    """What a block adds to its output: the input, brought to the output's shape if need be."""
+    if stride == 1 and in_channels == out_channels:
+        return nn.Identity()
+    conv = nn.Conv2d(in_channels, out_channels, 1, stride, bias=False)
+    return nn.Sequential(conv, norm(out_channels))
+
+
+class ResNet(nn.Module):
+    """Images [B, C, H, W] to the outputs of the four stages C2 to C5, strides 4, 8, 16, 32.
+
+    Parameters are named as torchvision's (without its classifier `fc`).
+    """
+
+    strides = (4, 8, 16, 32)
+
+    def __init__(self, block, depths: tuple[int, ...], in_channels: int, norm):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 64, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm(64)
+        stages, channels = [], 64
+        for i, depth in enumerate(depths):
+            width, stride = 64 * 2**i, 1 if i == 0 else 2  # the max pooling came before stage 1
+            stages.append(stage(block, depth, channels, width, stride, norm))
+            channels = width * 4
+        self.layer1, self.layer2, self.layer3, self.layer4 = stages
+        self.channels = tuple(64 * 2**i * 4 for i in range(4))
+        initialise(self)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x = max_pool2d(relu(self.bn1(self.conv1(images))), kernel_size=3, stride=2, padding=1)
+        c2 = self.layer1(x)
+        c3 = self.layer2(c2)
+        c4 = self.layer3(c3)
+        return [c2, c3, c4, self.layer4(c4)]
+
+
+class TinyResNet(nn.Module):
+    """Images [B, C, H, W] to three stages of strides 4, 8, 16: a ResNet for 96 x 96 scenes."""
+
+    strides = (4, 8, 16)
+    channels = (48, 96, 128)
+
+    def __init__(self, in_channels: int, norm):
+        super().__init__()
+        self.conv1 = nn.Conv2d(in_channels, 32, 3, stride=2, padding=1, bias=False)
+        self.bn1 = norm(32)
+        self.layer1 = stage(BasicBlock, 2, 32, 48, 2, norm)
+        self.layer2 = stage(BasicBlock, 2, 48, 96, 2, norm)
+        self.layer3 = stage(BasicBlock, 1, 96, 128, 2, norm)
+        initialise(self)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        c2 = self.layer1(relu(self.bn1(self.conv1(images))))
+        c3 = self.layer2(c2)
+        return [c2, c3, self.layer3(c3)]
+
+
+def stage(block, depth: int, in_channels: int, width: int, stride: int, norm) -> nn.Sequential:
+    """`depth` blocks in a row, the first of which changes the map's size and channels."""
+    out_channels = width * block.expansion
+    first = block(in_channels, width, stride, norm)
+    return nn.Sequential(first, *(block(out_channels, width, 1, norm) for _ in range(depth - 1)))
+
+
+def initialise(module: nn.Module) -> None:
+    """Random convolution weights that keep the size of the signal (He et al. 2015)."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+
+BACKBONES = {
+    "tiny": TinyResNet,
+    "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
+    "resnet101": partial(ResNet, Bottleneck, (3, 4, 23, 3)),
+    "resnext101": partial(ResNet, partial(Bottleneck, groups=32, group_width=8), (3, 4, 23, 3)),
+}
+
+
+class FPN(nn.Module):
+    """Maps [B, C_i, H_i, W_i] to maps of `channels` each that all carry strong semantics.
+
+    From the coarsest down: a 1x1 convolution of the backbone's map plus the coarser result, doubled
+    in size; then a 3x3 convolution (FPN, figure 3). One more map, every second cell of the
+    coarsest, is added for the RPN's largest anchors.
+    """
+
+    def __init__(self, in_channels: tuple[int, ...], channels: int):
+        super().__init__()
+        # Lists of one-element sequences only to carry torchvision's parameter names.
+        self.inner_blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(c, channels, 1)) for c in in_channels
+        )
+        self.layer_blocks = nn.ModuleList(
+            nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)) for _ in in_channels
+        )
+        for block in (*self.inner_blocks, *self.layer_blocks):
+            nn.init.kaiming_uniform_(block[0].weight, a=1)
+            nn.init.zeros_(block[0].bias)
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        merged = self.inner_blocks[-1](maps[-1])
+        pyramid = [self.layer_blocks[-1](merged)]
+        for i in reversed(range(len(maps) - 1)):
+            lateral = self.inner_blocks[i](maps[i])
+            merged = lateral + interpolate(merged, size=lateral.shape[-2:], mode="nearest")
+            pyramid.insert(0, self.layer_blocks[i](merged))
+        return [*pyramid, max_pool2d(pyramid[-1], kernel_size=1, stride=2)]

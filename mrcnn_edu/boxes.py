@@ -1,0 +1,107 @@
+"""Boxes: area, overlap, the code the network predicts them in, and non-maximum suppression.
+
+A box is (x1, y1, x2, y2) in float pixels. Right and bottom are exclusive: the box of one pixel at
+column 3, row 5 is (3, 5, 4, 6), its area is 1 and its centre (3.5, 5.5). Every box in this package
+is of this kind. Letters: N, M counts of boxes, G groups.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+# exp() of a wild prediction must not overflow: a box grows at most from 16 to 1000 pixels at once.
+LARGEST_LOG_SCALE = math.log(1000 / 16)
+
+
+def box_area(boxes: Tensor) -> Tensor:
+    """Areas [N] in square pixels of boxes [N, 4]."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def box_iou(a: Tensor, b: Tensor) -> Tensor:
+    """Intersection over union [N, M] of every box of a [N, 4] with every box of b [M, 4].
+
+    Two boxes without area have IoU 0.
+    """
+    top_left = torch.maximum(a[:, None, :2], b[:, :2])  # [N, M, 2]
+    bottom_right = torch.minimum(a[:, None, 2:], b[:, 2:])  # [N, M, 2]
+    width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
+    intersection = width * height
+    union = box_area(a)[:, None] + box_area(b) - intersection
+    return torch.where(union > 0, intersection / union, 0)
+
+
+def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
+    """Boxes [..., 4] cut off at the border of an image of size (height, width)."""
+    height, width = size
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    x1, x2 = x1.clamp(0, width), x2.clamp(0, width)
+    y1, y2 = y1.clamp(0, height), y2.clamp(0, height)
+    return torch.stack((x1, y1, x2, y2), dim=-1)
+
+
+def encode_boxes(boxes: Tensor, anchors: Tensor, scale=(1.0, 1.0, 1.0, 1.0)) -> Tensor:
+    """Deltas [..., 4] = (dx, dy, dw, dh) that lead from anchors [..., 4] to boxes [..., 4].
+
+    The centre moves by a share of the anchor's size and the size changes by a factor, given as its
+    logarithm (R-CNN, appendix C), so that a delta means the same for a small and a large anchor.
+    `scale` multiplies the four numbers to bring them to a standard deviation of about 1.
+    """
+    x, y, width, height = _centre_and_size(boxes)
+    anchor_x, anchor_y, anchor_width, anchor_height = _centre_and_size(anchors)
+    dx = scale[0] * (x - anchor_x) / anchor_width
+    dy = scale[1] * (y - anchor_y) / anchor_height
+    dw = scale[2] * torch.log(width / anchor_width)
+    dh = scale[3] * torch.log(height / anchor_height)
+    return torch.stack((dx, dy, dw, dh), dim=-1)
+
+
+def decode_boxes(deltas: Tensor, anchors: Tensor, scale=(1.0, 1.0, 1.0, 1.0)) -> Tensor:
+    """Boxes [..., 4] that deltas [..., 4] lead to from anchors [..., 4]: the inverse of encode."""
+    anchor_x, anchor_y, anchor_width, anchor_height = _centre_and_size(anchors)
+    dx, dy, dw, dh = deltas.unbind(-1)
+    x = dx / scale[0] * anchor_width + anchor_x
+    y = dy / scale[1] * anchor_height + anchor_y
+    half_width = 0.5 * anchor_width * torch.exp((dw / scale[2]).clamp(max=LARGEST_LOG_SCALE))
+    half_height = 0.5 * anchor_height * torch.exp((dh / scale[3]).clamp(max=LARGEST_LOG_SCALE))
+    corners = (x - half_width, y - half_height, x + half_width, y + half_height)
+    return torch.stack(corners, dim=-1)
+
+
+def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    width, height = x2 - x1, y2 - y1
+    return x1 + 0.5 * width, y1 + 0.5 * height, width, height
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Indices [<= N], best score first, of the boxes [N, 4] that no better kept box overlaps.
+
+    The greedy rule, "walk down the scores and drop what overlaps a kept box by more than the
+    threshold", has exactly one solution: a box is kept if and only if no kept box before it beats
+    it. We apply that sentence to all boxes at once until nothing changes. Round k settles at least
+    the k-th box, so it ends, and in practice after a few rounds.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    boxes = boxes[order]
+    beats = (box_iou(boxes, boxes) > iou_threshold).triu(diagonal=1)  # [N, N] row beats column
+    keep = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
+    while True:
+        survives = ~beats[keep].any(dim=0)
+        if torch.equal(survives, keep):
+            return order[keep]
+        keep = survives
+
+
+def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """Indices, best score first, of `nms` done within each group (level, class) by itself.
+
+    boxes [N, 4], scores [N], groups [N] of integers. Boxes of different groups never compete.
+    """
+    kept = [torch.empty(0, dtype=torch.long, device=boxes.device)]
+    for group in groups.unique():
+        members = torch.where(groups == group)[0]
+        kept.append(members[nms(boxes[members], scores[members], iou_threshold)])
+    kept = torch.cat(kept).sort().values  # by index, so that ties in score keep their order
+    return kept[scores[kept].argsort(descending=True, stable=True)]

@@ -1,0 +1,179 @@
+"""Synthetic scenes: objects whose class is their outline, drawn from a seed.
+
+Colour, size, rotation and background say nothing of the class; objects hide parts of one another.
+"""
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw
+
+TEMPLATES = ("triangle", "square", "circle", "star", "ring", "cross")
+LOBES = (2, 3, 4, 5)
+OUTLINES = {
+    "templates": list(TEMPLATES),
+    "blobs": ["blob"],
+    "lobes": [f"{n} lobes" for n in LOBES],
+}
+OVERSAMPLING = 4  # an object's edge is drawn on a grid this much finer than the pixels
+TRIES = 20  # places tried for an object before it is left out
+
+
+class Shapes:
+    """A data set of n scenes; item i is (image [3, size, size], target) and depends on seed and i.
+
+    outlines: "templates", six shapes; "blobs", smooth random outlines, no two alike, one class;
+    "lobes", such outlines with the number of their lobes, 2 to 5, as the class. n_objects: fewest
+    and most in a scene. object_size: smallest and largest diameter as a share of the side.
+    overlap: the largest share of an object that others may hide. noise: the standard deviation of
+    each pixel's noise, where 1 is white. The target has boxes [M, 4], labels [M], masks [M, H, W]
+    of what is visible, and image_id.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        size: int = 96,
+        seed: int = 0,
+        outlines: str = "templates",
+        n_objects: tuple[int, int] = (1, 6),
+        object_size: tuple[float, float] = (1 / 12, 1 / 2),
+        overlap: float = 0.4,
+        noise: float = 0.03,
+    ):
+        if outlines not in OUTLINES:
+            raise ValueError(f"outlines is {outlines!r}: choose one of {', '.join(OUTLINES)}")
+        if not 0 <= n_objects[0] <= n_objects[1]:
+            raise ValueError(f"n_objects is {n_objects}: give the fewest and the most")
+        if not 0 < object_size[0] <= object_size[1] <= 1:
+            raise ValueError(f"object_size is {object_size}: give two shares of the side, 0..1")
+        self.n, self.size, self.seed, self.outlines = n, size, seed, outlines
+        self.n_objects, self.object_size = n_objects, object_size
+        self.overlap, self.noise = overlap, noise
+        self.classes = OUTLINES[outlines]
+
+    def __len__(self) -> int:
+        return self.n
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
+        if not 0 <= index < self.n:
+            raise IndexError(f"scene {index} of {self.n}")
+        rng = np.random.default_rng((self.seed, index))
+        image, colours = background(self.size, rng)
+        masks, labels = [], []
+        for _ in range(rng.integers(self.n_objects[0], self.n_objects[1], endpoint=True)):
+            label = int(rng.integers(len(self.classes))) + 1
+            rings = outline(self.outlines, label, rng)
+            coverage = self.place(rings, masks, rng)
+            if coverage is None:
+                continue
+            colour = distinct_colour(colours, rng)
+            colours.append(colour)
+            image += coverage[..., None] * (colour - image)
+            mask = coverage >= 0.5
+            masks = [(full, visible & ~mask) for full, visible in masks] + [(mask.sum(), mask)]
+            labels.append(label)
+        image += self.noise * rng.standard_normal(image.shape)
+        return as_tensors(image, [visible for _, visible in masks], labels, index)
+
+    def place(self, rings, masks, rng) -> np.ndarray | None:
+        """Coverage [H, W] in 0..1 of the outline at a random place that hides no object too much.
+
+        masks: (full area, visible mask) of each object so far. None if no place was found.
+        """
+        for _ in range(TRIES):
+            radius = 0.5 * self.size * rng.uniform(*self.object_size)
+            centre = rng.uniform(radius, self.size - radius, 2)
+            coverage = draw([centre + radius * ring for ring in rings], self.size)
+            hidden = coverage >= 0.5
+            if hidden.any() and all(
+                (visible & ~hidden).sum() >= (1 - self.overlap) * full for full, visible in masks
+            ):
+                return coverage
+        return None
+
+
+def outline(outlines: str, label: int, rng: np.random.Generator) -> list[np.ndarray]:
+    """Polygons [n, 2] of a randomly turned outline of radius 1; those after the first are holes."""
+    turn = rng.uniform(0, 2 * np.pi)
+    if outlines == "templates":
+        return [rotated(ring, turn) for ring in template(TEMPLATES[label - 1])]
+    angle = np.linspace(0, 2 * np.pi, 72, endpoint=False)
+    harmonics = np.arange(2, 7)
+    amplitude = rng.normal(0, 0.35, len(harmonics)) / harmonics
+    if outlines == "lobes":
+        amplitude *= 0.3
+        amplitude[harmonics == LOBES[label - 1]] = rng.uniform(0.25, 0.4)
+    phase = rng.uniform(0, 2 * np.pi, len(harmonics))
+    waves = amplitude[:, None] * np.cos(harmonics[:, None] * angle + phase[:, None])
+    radius = np.maximum(1 + waves.sum(0), 0.15)
+    blob = radius[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1)
+    blob = blob * (1, 1 if outlines == "lobes" else rng.uniform(0.55, 1))
+    return [rotated(blob / np.linalg.norm(blob, axis=1).max(), turn)]
+
+
+def template(name: str) -> list[np.ndarray]:
+    """Polygons [n, 2] of a template of radius 1; those after the first are holes."""
+    if name in ("triangle", "square"):
+        return [circle(3 if name == "triangle" else 4)]
+    if name == "star":
+        return [circle(10) * np.tile((1, 0.42), 5)[:, None]]
+    if name == "cross":
+        arm = 0.34
+        corner = np.array([(1, -arm), (1, arm), (arm, arm)]) / np.hypot(1, arm)
+        return [np.concatenate([rotated(corner, quarter * np.pi / 2) for quarter in range(4)])]
+    return [circle(48)] if name == "circle" else [circle(48), 0.55 * circle(48)]
+
+
+def circle(n: int) -> np.ndarray:
+    """n points [n, 2], evenly spaced on the circle of radius 1."""
+    angle = 2 * np.pi * np.arange(n) / n
+    return np.stack((np.cos(angle), np.sin(angle)), axis=1)
+
+
+def rotated(points: np.ndarray, angle: float) -> np.ndarray:
+    """Points [n, 2] turned about the origin by an angle in radians."""
+    cos, sin = np.cos(angle), np.sin(angle)
+    return points @ np.array([[cos, sin], [-sin, cos]])
+
+
+def draw(rings: list[np.ndarray], size: int) -> np.ndarray:
+    """Coverage [size, size] in 0..1 of polygons [n, 2] in pixels; those after the first are holes."""
+    canvas = Image.new("L", (size * OVERSAMPLING, size * OVERSAMPLING))
+    pen = ImageDraw.Draw(canvas)
+    for i, ring in enumerate(rings):
+        # PIL counts pixel centres as whole numbers, we count pixel corners.
+        pen.polygon([tuple(p) for p in ring * OVERSAMPLING - 0.5], fill=255 if i == 0 else 0)
+    return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float32) / 255
+
+
+def background(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
+    """A softly changing image [size, size, 3], and its mean colour in a list."""
+    colour = rng.uniform(0, 1, 3)
+    coarse = np.clip(colour + 0.12 * rng.standard_normal((4, 4, 3)), 0, 1)
+    picture = Image.fromarray((255 * coarse).astype(np.uint8)).resize((size, size), Image.BICUBIC)
+    return np.asarray(picture, dtype=np.float32) / 255, [colour]
+
+
+def distinct_colour(colours: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Of a few random colours [3], the one least like those already in the scene."""
+    candidates = rng.uniform(0, 1, (8, 3))
+    distance = np.linalg.norm(candidates[:, None] - np.array(colours), axis=-1)  # [8, colours]
+    return candidates[distance.min(axis=1).argmax()]
+
+
+def as_tensors(image, masks, labels, image_id) -> tuple[torch.Tensor, dict]:
+    """The item: image [3, H, W] in 0..1, and its target with boxes around the visible masks."""
+    height, width = image.shape[:2]
+    masks = np.array(masks, dtype=bool).reshape(-1, height, width)
+    boxes = np.zeros((len(masks), 4), dtype=np.float32)
+    for box, mask in zip(boxes, masks, strict=True):
+        rows, columns = np.where(mask.any(1))[0], np.where(mask.any(0))[0]
+        box[:] = columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
+    target = {
+        "boxes": torch.from_numpy(boxes),
+        "labels": torch.tensor(labels, dtype=torch.long),
+        "masks": torch.from_numpy(masks),
+        "image_id": image_id,
+    }
+    image = torch.from_numpy(np.clip(image, 0, 1).astype(np.float32)).permute(2, 0, 1).contiguous()
+    return image, target

@@ -1,0 +1,105 @@
+"""Detections: from the heads' numbers to boxes, labels, scores and masks in the image.
+
+Letters: R RoIs, D detections, K classes (label 0 is background), m the side of a predicted mask.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+from mrcnn_edu.heads import BOX_SCALE
+
+SMALLEST_SIDE = 1e-2  # pixels; a detection clipped to less than this is dropped
+
+
+@dataclass
+class Detections:
+    """What was found in one image, best score first."""
+
+    boxes: Tensor  # [D, 4] in pixels of the original image
+    labels: Tensor  # [D] 1..K
+    scores: Tensor  # [D] 0..1
+    masks: Tensor  # [D, H, W] bool, of the original image's size
+    mask_probs: Tensor  # [D, m, m] 0..1: the predicted class's mask, as seen inside the box
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+class SelectedBoxes(NamedTuple):
+    """The boxes of one image that survive, best score first; masks are still to come."""
+
+    boxes: Tensor  # [D, 4] in pixels of the network's input
+    labels: Tensor  # [D] 1..K
+    scores: Tensor  # [D]
+
+
+def select_detections(
+    class_logits: Tensor,
+    deltas: Tensor,
+    proposals: Tensor,
+    image_size: tuple[int, int],
+    score_threshold: float,
+    nms_iou: float,
+    max_detections: int,
+) -> SelectedBoxes:
+    """The best boxes of one image: every class of every RoI is a candidate.
+
+    class_logits: [R, K + 1]. deltas: [R, K + 1, 4]. proposals: [R, 4]. image_size: (height, width)
+    of the network's input without padding. Scores above `score_threshold` only; NMS with `nms_iou`
+    within each class; then the `max_detections` best (section 3.1, inference).
+    """
+    boxes = clip_boxes(decode_boxes(deltas, proposals[:, None], BOX_SCALE), image_size)
+    scores = class_logits.softmax(dim=1)[:, 1:]  # [R, K] without background
+    roi, k = torch.where(scores > score_threshold)
+    boxes, scores, labels = boxes[roi, k + 1], scores[roi, k], k + 1
+    is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
+    boxes, scores, labels = boxes[is_box], scores[is_box], labels[is_box]
+    keep = batched_nms(boxes, scores, labels, nms_iou)[:max_detections]
+    return SelectedBoxes(boxes[keep], labels[keep], scores[keep])
+
+
+def paste_masks(
+    mask_probs: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
+) -> Tensor:
+    """Masks [D, H, W] bool in an image of size (H, W): each m x m mask stretched over its box.
+
+    mask_probs: [D, m, m]. boxes: [D, 4] in pixels of that image. A pixel is on if the mask, read
+    bilinearly at the pixel's centre, is at least `threshold`. Nothing is rounded on the way: the m
+    cells divide the box evenly wherever it lies. (torchvision rounds the box to whole pixels.)
+    """
+    masks = torch.zeros((len(boxes), *size), dtype=torch.bool, device=boxes.device)
+    corners = torch.cat((boxes[:, :2].floor(), boxes[:, 2:].ceil()), dim=1)
+    corners = clip_boxes(corners, size).long().tolist()
+    for mask, probs, box, (left, top, right, bottom) in zip(
+        masks, mask_probs, boxes, corners, strict=True
+    ):
+        rows = _resampling(box[1], box[3], top, bottom, len(probs))  # [h, m]
+        columns = _resampling(box[0], box[2], left, right, len(probs))  # [w, m]
+        mask[top:bottom, left:right] = rows @ probs @ columns.T >= threshold
+    return masks
+
+
+def _resampling(start: Tensor, end: Tensor, first: int, last: int, m: int) -> Tensor:
+    """Weights [last - first, m] of the m cells between start and end at each pixel's centre."""
+    centre = torch.arange(first, last, device=start.device) + 0.5
+    share = (centre - start) / (end - start)  # 0..1 inside the box
+    at = (share * m - 0.5).clamp(0, m - 1)  # in cells, whose centres are 0, 1, ... m - 1
+    weight = (1 - (at[:, None] - torch.arange(m, device=start.device)).abs()).clamp(min=0)
+    return weight * ((share >= 0) & (share <= 1))[:, None]
+
+
+def to_original(
+    selected: SelectedBoxes, mask_probs: Tensor, size: tuple[int, int], original: tuple[int, int]
+) -> Detections:
+    """Detections in an image of size `original` from boxes in the same image scaled to `size`.
+
+    mask_probs: [D, m, m] of the predicted classes. Sizes are (height, width).
+    """
+    zoom_y, zoom_x = original[0] / size[0], original[1] / size[1]
+    boxes = selected.boxes * selected.boxes.new_tensor([zoom_x, zoom_y, zoom_x, zoom_y])
+    masks = paste_masks(mask_probs, boxes, original)
+    return Detections(boxes, selected.labels, selected.scores, masks, mask_probs)

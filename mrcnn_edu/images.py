@@ -1,0 +1,131 @@
+"""Images and targets as the network sees them: checked, normalised, scaled, padded to one batch.
+
+Letters: B images, C channels, H and W in pixels, M objects, K classes (label 0 is background).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+Size = tuple[int, int]  # (height, width) in pixels
+
+
+@dataclass
+class Batch:
+    """Images of any sizes in one tensor, each in the upper left corner, with zeros around."""
+
+    images: Tensor  # [B, C, H, W]
+    sizes: list[Size]  # of each image as scaled, without the padding
+    original_sizes: list[Size]
+
+
+def make_batch(
+    images: list[Tensor],
+    mean: tuple[float, ...],
+    std: tuple[float, ...],
+    short_side: int,
+    long_side: int,
+    multiple: int,
+    device: torch.device | str = "cpu",
+) -> Batch:
+    """The batch of images, a list of [C, H, W] in 0..1.
+
+    Each is normalised by mean and std (one number a channel), then scaled so that its shorter side
+    is `short_side`, or its longer one `long_side` if that is smaller (section 3.1). The batch is as
+    large as the largest, rounded up to a `multiple` of the coarsest stride.
+    """
+    mean, std = (torch.tensor(numbers, device=device)[:, None, None] for numbers in (mean, std))
+    scaled = [_scale((image.to(device) - mean) / std, short_side, long_side) for image in images]
+    sizes = [tuple(image.shape[1:]) for image in scaled]
+    height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
+    batch = torch.zeros(len(images), len(mean), height, width, device=device)
+    for canvas, image, (h, w) in zip(batch, scaled, sizes, strict=True):
+        canvas[:, :h, :w] = image
+    return Batch(batch, sizes, [tuple(image.shape[1:]) for image in images])
+
+
+def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
+    size = image.shape[1:]
+    factor = min(short_side / min(size), long_side / max(size))
+    size = tuple(int(side * factor) for side in size)
+    return interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
+
+
+def scale_targets(targets: list[dict], batch: Batch) -> list[dict]:
+    """Boxes, labels and masks of each image in the batch's pixels, without crowd regions.
+
+    A crowd region (`iscrowd`) outlines many objects at once: no single object to learn.
+    """
+    scaled = []
+    device = batch.images.device
+    for target, size, (height, width) in zip(
+        targets, batch.sizes, batch.original_sizes, strict=True
+    ):
+        crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
+        objects = {
+            name: target[name][crowd == 0].to(device) for name in ("boxes", "labels", "masks")
+        }
+        if size != (height, width):
+            zoom_y, zoom_x = size[0] / height, size[1] / width
+            objects["boxes"] = objects["boxes"] * torch.tensor(
+                [zoom_x, zoom_y, zoom_x, zoom_y], device=device
+            )
+            masks = objects["masks"][:, None].to(torch.uint8)
+            objects["masks"] = interpolate(masks, size=size, mode="nearest")[:, 0]
+        scaled.append(objects)
+    return scaled
+
+
+def check_images(images: list[Tensor], n_channels: int) -> None:
+    """Raises TypeError or ValueError, naming the image and the remedy, unless all can be used."""
+    if isinstance(images, Tensor) or not all(isinstance(image, Tensor) for image in images):
+        raise TypeError("images must be a list of tensors [C, H, W], one for each image")
+    if len(images) == 0:
+        raise ValueError("images is empty: give at least one")
+    for i, image in enumerate(images):
+        if not image.is_floating_point():
+            raise TypeError(f"image {i} has dtype {image.dtype}: give floats in 0..1 (image / 255)")
+        if image.ndim != 3 or image.shape[0] != n_channels or 0 in image.shape:
+            raise ValueError(
+                f"image {i} has shape {list(image.shape)}, the model reads [{n_channels}, H, W]: "
+                "convert the image, or make a model with Config(in_channels=...)"
+            )
+        low, high = image.min().item(), image.max().item()  # NaN if any pixel is
+        if not (low > -float("inf") and high < float("inf")):
+            raise ValueError(f"image {i} has pixels that are NaN or infinite: look at its file")
+        if high > 2:
+            raise ValueError(
+                f"image {i} has values up to {high:g}: give floats in 0..1 (image / 255)"
+            )
+
+
+def check_targets(targets: list[dict], sizes: list[Size], n_classes: int) -> None:
+    """Raises ValueError, naming the image, the object and the remedy, unless all can be learned."""
+    if len(targets) != len(sizes):
+        raise ValueError(f"{len(targets)} targets for {len(sizes)} images: give one for each")
+    for i, (target, size) in enumerate(zip(targets, sizes, strict=True)):
+        name = f"target {i}" + (f" (image_id {target['image_id']})" if "image_id" in target else "")
+        missing = {"boxes", "labels", "masks"} - set(target)
+        if missing:
+            raise ValueError(f"{name} has no {', '.join(sorted(missing))}")
+        boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
+        n = len(labels)
+        if boxes.shape != (n, 4) or masks.shape != (n, *size):
+            raise ValueError(
+                f"{name} has {n} labels, boxes of shape {list(boxes.shape)} and masks of shape "
+                f"{list(masks.shape)}: expected [{n}, 4] and {[n, *size]}"
+            )
+        wrong = torch.where((labels < 1) | (labels > n_classes))[0].tolist()
+        if wrong:
+            raise ValueError(
+                f"{name}, object {wrong[0]} has label {labels[wrong[0]].item()}: labels run from 1 "
+                f"to {n_classes}, 0 is background"
+            )
+        flat = torch.where(~(boxes[:, 2:] > boxes[:, :2]).all(dim=1))[0].tolist()  # NaN is flat too
+        if flat:
+            raise ValueError(
+                f"{name}, object {flat[0]} has box {boxes[flat[0]].tolist()}, which has no area: "
+                "boxes are x1, y1, x2, y2 with x2 > x1 and y2 > y1 (mrcnn-edu check-data lists all)"
+            )

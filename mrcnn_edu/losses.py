@@ -1,0 +1,56 @@
+"""Losses: they only compare rows. Which rows, and with what, `targets.py` has decided.
+
+Formulas survive having no rows: the sum over nothing is 0, and it is divided by at least 1.
+Letters: N sampled anchors, R sampled RoIs, K classes, m the side of a mask.
+"""
+
+from torch import Tensor
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    smooth_l1_loss,
+)
+
+# Where the box loss turns from quadratic to linear. 1/9 is torchvision's; the paper's papers use 1.
+SMOOTH_L1_BETA = 1 / 9
+
+
+def rpn_loss(objectness: Tensor, deltas: Tensor, labels: Tensor, target_deltas: Tensor):
+    """Objectness loss and box loss of the RPN, two scalars.
+
+    objectness: [N] logits of the sampled anchors of all images. labels: [N] 1 or 0. deltas and
+    target_deltas: [positives, 4]. Both are divided by N (Faster R-CNN, equation 1).
+    """
+    n = max(len(labels), 1)
+    labels = labels.to(objectness.dtype)
+    objectness_loss = binary_cross_entropy_with_logits(objectness, labels, reduction="sum") / n
+    return objectness_loss, smooth_l1(deltas, target_deltas) / n
+
+
+def box_loss(class_logits: Tensor, deltas: Tensor, labels: Tensor, target_deltas: Tensor):
+    """Class loss and box loss of the box head, two scalars: L_cls and L_box (section 3).
+
+    class_logits: [R, K + 1]. deltas: [R, K + 1, 4], of which only the true class's count. labels:
+    [R], 0 background. target_deltas: [R, 4]. Both are divided by R.
+    """
+    n = max(len(labels), 1)
+    positive = labels.nonzero()[:, 0]
+    true_class_deltas = deltas[positive, labels[positive]]
+    class_loss = cross_entropy(class_logits, labels, reduction="sum") / n
+    return class_loss, smooth_l1(true_class_deltas, target_deltas[positive]) / n
+
+
+def mask_loss(mask_logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
+    """L_mask, a scalar: the mean binary cross-entropy of the true class's mask (section 3).
+
+    mask_logits: [R, K + 1, m, m] of positive RoIs. labels: [R] 1..K. targets: [R, m, m] in 0..1.
+    The other classes' masks take no part, so classes do not compete for a pixel.
+    """
+    true_class_logits = mask_logits[range(len(labels)), labels]  # [R, m, m]
+    n = max(targets.numel(), 1)
+    return binary_cross_entropy_with_logits(true_class_logits, targets, reduction="sum") / n
+
+
+def smooth_l1(predictions: Tensor, targets: Tensor) -> Tensor:
+    """The sum over all elements, quadratic up to SMOOTH_L1_BETA and linear beyond, a scalar."""
+    return smooth_l1_loss(predictions, targets, reduction="sum", beta=SMOOTH_L1_BETA)

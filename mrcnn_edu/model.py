@@ -1,0 +1,329 @@
+"""Mask R-CNN, put together: the settings, and the three things it does with images.
+
+    images -> preprocess -> backbone -> FPN -> RPN head + anchors -> propose
+    forward(images, targets) -> the five losses of a training step
+    detect(images)           -> what is in each image
+    trace(images)            -> the same, with every intermediate on the way
+
+Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m side of a mask.
+"""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mrcnn_edu.anchors import pyramid_anchors
+from mrcnn_edu.backbone import BACKBONES, FPN, NORMS
+from mrcnn_edu.detections import Detections, SelectedBoxes, select_detections, to_original
+from mrcnn_edu.heads import BoxHead, MaskHeadFCN
+from mrcnn_edu.images import Batch, check_images, check_targets, make_batch, scale_targets
+from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
+from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
+from mrcnn_edu.rpn import Proposals, RPNHead, propose
+from mrcnn_edu.targets import RoITargets, RPNTargets, mask_targets, roi_targets, rpn_targets
+
+
+@dataclass(frozen=True)
+class Config:
+    """Every number of the model. The defaults are the paper's ResNet-50-FPN."""
+
+    # What goes in and comes out
+    n_classes: int = 90  # without background; COCO's ids run to 90, of which 80 are in use
+    in_channels: int = 3
+    short_side: int = 800  # images are scaled until the shorter side has this (section 3.1),
+    long_side: int = 1333  # or the longer side that
+    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # of ImageNet, as its weights expect
+    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+
+    # Backbone and feature pyramid
+    backbone: str = "resnet50"  # or resnet101, resnext101, tiny
+    norm: str = "frozen"  # or batch, when training from random weights
+    fpn_channels: int = 256
+
+    # Region proposals
+    anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))  # a level
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
+    rpn_positive_iou: float = 0.7
+    rpn_negative_iou: float = 0.3
+    rpn_batch: int = 256  # anchors an image in the loss, at most
+    rpn_positive_fraction: float = 0.5  # of them, at most
+    rpn_nms_iou: float = 0.7
+    train_candidates: int = 2000  # of each level, before NMS
+    train_proposals: int = 2000  # of an image, after NMS
+    test_candidates: int = 1000
+    test_proposals: int = 1000  # 300 for the paper's C4
+
+    # Regions and heads
+    roi_op: str = "align"  # or pool, as Fast R-CNN did
+    sampling_ratio: int = 2  # squared: the paper's four points in each cell
+    canonical_size: float = 224  # a RoI of this side is read at stride 16 (FPN, equation 1)
+    roi_batch: int = 512  # RoIs an image in the loss; 64 for C4
+    roi_positive_iou: float = 0.5
+    roi_positive_fraction: float = 0.25  # 1 : 3
+    box_pool: int = 7
+    box_hidden: int = 1024
+    mask_size: int = 28  # m; the head reads RoI features of half that side
+    mask_channels: int = 256
+    mask_convs: int = 4
+
+    # Detections
+    score_threshold: float = 0.05
+    nms_iou: float = 0.5  # the paper's appendix and torchvision; 0.3 in its main experiments
+    max_detections: int = 100
+
+    @classmethod
+    def tiny(cls, n_classes: int = 6, **changes) -> "Config":
+        """A model for 96 x 96 scenes that a laptop's CPU trains in minutes."""
+        numbers = dict(
+            n_classes=n_classes,
+            short_side=96,
+            long_side=160,
+            pixel_mean=(0.5, 0.5, 0.5),
+            pixel_std=(0.25, 0.25, 0.25),
+            backbone="tiny",
+            norm="batch",
+            fpn_channels=64,
+            anchor_sizes=((12,), (24,), (48,), (72,)),
+            rpn_batch=64,
+            train_candidates=200,
+            train_proposals=200,
+            test_candidates=100,
+            test_proposals=100,
+            canonical_size=56,
+            roi_batch=48,
+            box_hidden=128,
+            mask_channels=48,
+            mask_convs=2,
+        )
+        return cls(**numbers | changes)
+
+
+@dataclass
+class Trace:
+    """Everything `detect` computes on the way, in order. Lists have one entry for each image."""
+
+    batch: Batch
+    features: list[Tensor]  # P2, P3, ...: [B, C, H, W] each
+    anchors: list[Tensor]  # of each level [A_level, 4]
+    objectness: Tensor  # [B, A] logits
+    rpn_deltas: Tensor  # [B, A, 4]
+    proposals: list[Proposals]  # before NMS (candidates) and after it (boxes)
+    roi_features: Tensor  # [R, C, 7, 7] of the proposals of all images
+    class_logits: Tensor  # [R, K + 1]
+    box_deltas: Tensor  # [R, K + 1, 4]
+    selected: list[SelectedBoxes]  # over the threshold, NMS within each class, the best 100
+    mask_features: Tensor  # [D, C, 14, 14] of the selected boxes of all images
+    mask_logits: Tensor  # [D, K + 1, m, m]: a mask for every class
+    detections: list[Detections]
+
+
+class MaskRCNN(nn.Module):
+    """Mask R-CNN (He et al. 2017): `forward` gives losses, `detect` detections, in any mode.
+
+    images: a list of float tensors [C, H, W] in 0..1, of any sizes. targets: for each image a
+    dict(boxes [M, 4], labels [M] in 1..K, masks [M, H, W]); objects marked `iscrowd` are left out.
+    """
+
+    def __init__(self, config: Config):
+        super().__init__()
+        self.config = c = config
+        self.backbone = _choose("backbone", c.backbone, BACKBONES)(
+            c.in_channels, _choose("norm", c.norm, NORMS)
+        )
+        self.neck = FPN(self.backbone.channels, c.fpn_channels)
+        self.n_pooled = len(self.backbone.strides)  # the RPN's extra level is not pooled from
+        self.rpn_head = RPNHead(c.fpn_channels, len(c.anchor_ratios) * len(c.anchor_sizes[0]))
+        self.box_head = BoxHead(c.fpn_channels, c.box_pool, c.box_hidden, c.n_classes)
+        self.mask_head = MaskHeadFCN(c.fpn_channels, c.mask_channels, c.mask_convs, c.n_classes)
+
+    def forward(
+        self,
+        images: list[Tensor],
+        targets: list[dict[str, Tensor]],
+        generator: torch.Generator | None = None,
+    ) -> dict[str, Tensor]:
+        """The five losses, scalars under torchvision's names; L is their sum (section 3).
+
+        The generator draws which anchors and RoIs are used. Raises TypeError or ValueError, naming
+        the image, for what cannot be learned from.
+        """
+        c = self.config
+        batch = self.preprocess(images)
+        objects = self.scale_targets(targets, batch)
+        features = self.features(batch)
+        anchors = self.anchors(features, batch)
+
+        objectness, rpn_deltas = self.rpn_head(features)
+        answers = self.rpn_targets(anchors, objects, generator)
+        loss_objectness, loss_rpn_box = rpn_loss(
+            torch.cat([row[a.anchors] for row, a in zip(objectness, answers, strict=True)]),
+            torch.cat([row[a.positives] for row, a in zip(rpn_deltas, answers, strict=True)]),
+            torch.cat([a.labels for a in answers]),
+            torch.cat([a.deltas for a in answers]),
+        )
+
+        proposals = self.propose(
+            objectness.detach(), rpn_deltas.detach(), anchors, batch,
+            c.train_candidates, c.train_proposals,
+        )  # fmt: skip
+        rois = self.roi_targets(proposals, objects, generator)
+        table = feature_table(features[: self.n_pooled])
+        class_logits, box_deltas = self.box_head(
+            self.pool(table, [r.boxes for r in rois], c.box_pool)
+        )
+        labels = torch.cat([r.labels for r in rois])
+        loss_class, loss_box = box_loss(
+            class_logits, box_deltas, labels, torch.cat([r.deltas for r in rois])
+        )
+
+        positive = [r.labels > 0 for r in rois]
+        boxes = [r.boxes[p] for r, p in zip(rois, positive, strict=True)]
+        mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
+        masks = [
+            mask_targets(o["masks"], b, r.objects[p], c.mask_size)
+            for o, b, r, p in zip(objects, boxes, rois, positive, strict=True)
+        ]
+        return {
+            "loss_objectness": loss_objectness,
+            "loss_rpn_box_reg": loss_rpn_box,
+            "loss_classifier": loss_class,
+            "loss_box_reg": loss_box,
+            "loss_mask": mask_loss(mask_logits, labels[labels > 0], torch.cat(masks)),
+        }
+
+    @torch.inference_mode()
+    def detect(self, images: list[Tensor]) -> list[Detections]:
+        """What is in each image, in pixels of the images as given, best score first."""
+        return self.trace(images).detections
+
+    @torch.no_grad()
+    def trace(self, images: list[Tensor]) -> Trace:
+        """`detect`, stage by stage, with everything that is computed on the way."""
+        c = self.config
+        with _evaluating(self):
+            batch = self.preprocess(images)
+            features = self.features(batch)
+            anchors = self.anchors(features, batch)
+            objectness, rpn_deltas = self.rpn_head(features)
+            proposals = self.propose(
+                objectness, rpn_deltas, anchors, batch, c.test_candidates, c.test_proposals
+            )
+            table = feature_table(features[: self.n_pooled])
+            roi_features = self.pool(table, [p.boxes for p in proposals], c.box_pool)
+            class_logits, box_deltas = self.box_head(roi_features)
+            selected = self.select(class_logits, box_deltas, proposals, batch)
+            mask_features = self.pool(table, [s.boxes for s in selected], c.mask_size // 2)
+            mask_logits = self.mask_head(mask_features)
+            detections = self.paste(mask_logits, selected, batch)
+        return Trace(
+            batch, features, anchors, objectness, rpn_deltas, proposals, roi_features,
+            class_logits, box_deltas, selected, mask_features, mask_logits, detections,
+        )  # fmt: skip
+
+    # The stages. Each can be called by itself; none of them depends on the mode.
+
+    def preprocess(self, images: list[Tensor]) -> Batch:
+        """The batch the network sees: images checked, normalised, scaled and padded."""
+        c = self.config
+        check_images(images, c.in_channels)
+        device = next(self.parameters()).device
+        multiple = self.backbone.strides[-1]
+        return make_batch(
+            images, c.pixel_mean, c.pixel_std, c.short_side, c.long_side, multiple, device
+        )
+
+    def scale_targets(self, targets: list[dict], batch: Batch) -> list[dict]:
+        """Boxes, labels and masks of each image, checked, in the batch's pixels."""
+        check_targets(targets, batch.original_sizes, self.config.n_classes)
+        return scale_targets(targets, batch)
+
+    def features(self, batch: Batch) -> list[Tensor]:
+        """The pyramid P2, P3, ... [B, C, H, W]: a level for each stage, one more for the RPN."""
+        return self.neck(self.backbone(batch.images))
+
+    def anchors(self, features: list[Tensor], batch: Batch) -> list[Tensor]:
+        """Anchors [A_level, 4] of each level, the same for all images of the batch."""
+        grids = [tuple(level.shape[-2:]) for level in features]
+        padded = tuple(batch.images.shape[-2:])
+        c = self.config
+        return pyramid_anchors(grids, padded, c.anchor_sizes, c.anchor_ratios, batch.images.device)
+
+    def rpn_targets(self, anchors, objects, generator=None) -> list[RPNTargets]:
+        """The sampled anchors of each image, and the RPN's answers for them."""
+        c = self.config
+        numbers = c.rpn_positive_iou, c.rpn_negative_iou, c.rpn_batch, c.rpn_positive_fraction
+        anchors = torch.cat(anchors)
+        return [rpn_targets(anchors, o["boxes"], *numbers, generator) for o in objects]
+
+    def propose(
+        self, objectness, deltas, anchors, batch, n_candidates, n_proposals
+    ) -> list[Proposals]:
+        """The best boxes of each image, without near-duplicates."""
+        numbers = n_candidates, n_proposals, self.config.rpn_nms_iou
+        images = zip(objectness, deltas, batch.sizes, strict=True)
+        return [propose(o, d, anchors, size, *numbers) for o, d, size in images]
+
+    def roi_targets(self, proposals, objects, generator=None) -> list[RoITargets]:
+        """The sampled RoIs of each image, and the heads' answers for them."""
+        c = self.config
+        numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
+        images = zip(proposals, objects, strict=True)
+        return [
+            roi_targets(p.boxes, o["boxes"], o["labels"], *numbers, generator) for p, o in images
+        ]
+
+    def pool(self, table: FeatureTable, boxes: list[Tensor], output_size: int) -> Tensor:
+        """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level."""
+        c = self.config
+        strides = self.backbone.strides
+        return pool_pyramid(
+            table, boxes, strides, output_size, c.roi_op, c.sampling_ratio, c.canonical_size
+        )
+
+    def select(self, class_logits, box_deltas, proposals, batch) -> list[SelectedBoxes]:
+        """The best boxes of each image, still without masks."""
+        c = self.config
+        n = [len(p.boxes) for p in proposals]
+        images = zip(
+            class_logits.split(n), box_deltas.split(n), proposals, batch.sizes, strict=True
+        )
+        return [
+            select_detections(
+                logits, deltas, p.boxes, size, c.score_threshold, c.nms_iou, c.max_detections
+            )
+            for logits, deltas, p, size in images
+        ]
+
+    def paste(self, mask_logits, selected: list[SelectedBoxes], batch: Batch) -> list[Detections]:
+        """Each image's detections in its own pixels, with the predicted class's mask pasted in."""
+        labels = torch.cat([s.labels for s in selected])
+        rows = torch.arange(len(labels), device=labels.device)
+        probs = mask_logits[rows, labels].sigmoid()  # [D, m, m]
+        images = zip(
+            selected,
+            probs.split([len(s.labels) for s in selected]),
+            batch.sizes,
+            batch.original_sizes,
+            strict=True,
+        )
+        return [to_original(s, p, size, original) for s, p, size, original in images]
+
+
+def _choose(name: str, value: str, choices: dict):
+    if value not in choices:
+        raise ValueError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
+    return choices[value]
+
+
+@contextmanager
+def _evaluating(model: nn.Module):
+    """Batch norm uses its running statistics inside, whatever the mode outside."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

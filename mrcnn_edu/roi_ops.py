@@ -1,0 +1,207 @@
+"""RoI operations: a feature of fixed size for every region of interest, whatever its own size.
+
+All of them read the same table. A feature map [B, C, H, W] is a table with B * H * W rows of C
+numbers, and every output cell is a weighted sum (RoIAlign) or a maximum (RoIPool) of a few of its
+rows: what PyTorch calls an embedding bag. So an operation is nothing but a choice of rows and
+weights ("taps"), and the maps of a pyramid, laid end to end, are pooled in one call.
+
+Letters: R RoIs, P output cells along one side, s sample points along one side of an output cell.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+
+class FeatureTable(NamedTuple):
+    """Feature maps laid end to end: one row for every cell of every image of every level."""
+
+    rows: Tensor  # [sum of B * H * W, C]; level by level, image by image, row by row
+    grids: list[tuple[int, int]]  # (H, W) of each level
+    batch_size: int
+
+    def place(self, level: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """First row, H and W, each [R], of the map that a RoI of this level and image reads."""
+        grids = torch.tensor(self.grids, device=self.rows.device)  # [L, 2]
+        cells = grids.prod(dim=1)
+        level_start = (cells * self.batch_size).cumsum(0) - cells * self.batch_size
+        height, width = grids[level].unbind(1)
+        return level_start[level] + image * cells[level], height, width
+
+
+def feature_table(features: list[Tensor]) -> FeatureTable:
+    """The table of the feature maps [B, C, H, W] of a pyramid; a view if one channels-last map."""
+    rows = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in features]  # each [B * H * W, C]
+    grids = [(level.shape[2], level.shape[3]) for level in features]
+    return FeatureTable(rows[0] if len(rows) == 1 else torch.cat(rows), grids, len(features[0]))
+
+
+def roi_align(
+    features: Tensor,
+    rois: Tensor,
+    output_size: int,
+    spatial_scale: float,
+    sampling_ratio: int = 2,
+    aligned: bool = False,
+    reduce: str = "mean",
+) -> Tensor:
+    """RoI features [R, C, P, P] by RoIAlign: bilinear samples, nothing rounded (section 3).
+
+    features: [B, C, H, W]. rois: [R, 5] = (image index, x1, y1, x2, y2) in image pixels.
+    output_size: P. spatial_scale: cells per image pixel, 1 / stride. sampling_ratio: s, so that
+    s * s points are read in each output cell; 0 or less takes as many as the RoI has cells.
+    aligned: take half a cell off the coordinates, so that cell i lies at i + 0.5 and not at i; the
+    original and torchvision's models do not. reduce: "mean" or "max" over the points of a cell.
+    """
+    table = feature_table([features])
+    image = rois[:, 0].long()
+    boxes = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
+    smallest = 0.0 if aligned else 1.0
+    place = table.place(torch.zeros_like(image), image)
+    return _align(table.rows, place, boxes, output_size, sampling_ratio, smallest, reduce)
+
+
+def roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale: float) -> Tensor:
+    """RoI features [R, C, P, P] by RoIPool: the RoI and its bins are rounded to cells, then max.
+
+    Arguments as for `roi_align` (Fast R-CNN, section 2.1). A bin outside the map gives 0.
+    """
+    table = feature_table([features])
+    image = rois[:, 0].long()
+    place = table.place(torch.zeros_like(image), image)
+    return _pool(table.rows, place, rois[:, 1:] * spatial_scale, output_size)
+
+
+def pyramid_level(boxes: Tensor, strides: tuple[int, ...], canonical_size: float = 224) -> Tensor:
+    """The level [R], 0 the finest, that each box [R, 4] is read from.
+
+    k = floor(4 + log2(sqrt(area) / canonical_size)): a box of the canonical size goes to the map of
+    stride 2^4, a box half as wide to stride 2^3 (FPN, equation 1).
+    """
+    side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
+    k = torch.floor(4 + torch.log2(side / canonical_size) + 1e-6)
+    finest, coarsest = strides[0].bit_length() - 1, strides[-1].bit_length() - 1
+    return (k.clamp(finest, coarsest) - finest).long()
+
+
+def pool_pyramid(
+    table: FeatureTable,
+    boxes: list[Tensor],
+    strides: tuple[int, ...],
+    output_size: int,
+    roi_op: str = "align",
+    sampling_ratio: int = 2,
+    canonical_size: float = 224,
+) -> Tensor:
+    """RoI features [R, C, P, P] of the boxes, a list of [R_i, 4] for each image, in their order.
+
+    table: `feature_table` of maps of the given strides. Each RoI reads the level of its size.
+    roi_op: "align" or "pool".
+    """
+    image = torch.arange(len(boxes), device=table.rows.device)
+    image = image.repeat_interleave(image.new_tensor([len(b) for b in boxes]))  # [R]
+    boxes = torch.cat(boxes)
+    level = pyramid_level(boxes, strides, canonical_size)
+    place = table.place(level, image)
+    scaled = boxes / boxes.new_tensor(strides)[level, None]
+    if roi_op == "align":
+        return _align(table.rows, place, scaled, output_size, sampling_ratio)
+    if roi_op == "pool":
+        return _pool(table.rows, place, scaled, output_size)
+    raise ValueError(f"roi_op is {roi_op!r}: choose 'align' or 'pool'")
+
+
+def _align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce="mean") -> Tensor:
+    if isinstance(sampling_ratio, int):
+        if sampling_ratio <= 0:
+            return _align_adaptively(rows, place, boxes, output_size, smallest, reduce)
+        sampling_ratio = (sampling_ratio, sampling_ratio)
+    s_y, s_x = sampling_ratio
+    first, height, width = place
+    y, y_weight = _linear_taps(boxes[:, 1], boxes[:, 3], height, output_size, s_y, smallest)
+    x, x_weight = _linear_taps(boxes[:, 0], boxes[:, 2], width, output_size, s_x, smallest)
+    # Every tap along y meets every tap along x: [R, P_y, P_x, s_y, s_x, 2, 2].
+    y, y_weight = y[:, :, None, :, None, :, None], y_weight[:, :, None, :, None, :, None]
+    x, x_weight = x[:, None, :, None, :, None, :], x_weight[:, None, :, None, :, None, :]
+    index = first.view(-1, 1, 1, 1, 1, 1, 1) + y * width.view(-1, 1, 1, 1, 1, 1, 1) + x
+    weight = (y_weight * x_weight).to(rows.dtype)
+    if reduce == "mean":
+        bags = index.flatten(0, 2).flatten(1), weight.flatten(0, 2).flatten(1) / (s_y * s_x)
+        cells = embedding_bag(bags[0], rows, mode="sum", per_sample_weights=bags[1])
+    elif reduce == "max":
+        bags = index.flatten(0, 4).flatten(1), weight.flatten(0, 4).flatten(1)
+        points = embedding_bag(bags[0], rows, mode="sum", per_sample_weights=bags[1])
+        cells = points.unflatten(0, (index.shape[0] * output_size**2, s_y * s_x)).amax(1)
+    else:
+        raise ValueError(f"reduce is {reduce!r}: choose 'mean' or 'max'")
+    return _as_maps(cells, len(boxes), output_size)
+
+
+def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tensor, Tensor]:
+    """Index and weight [R, P, s, 2] of the two cells around every sample point along one axis.
+
+    start, end [R]: the RoI in cells. length [R]: the map's side. A point more than one cell outside
+    the map weighs 0; nearer ones take the border's value.
+    """
+    cell = ((end - start).clamp(min=smallest) / n_cells).view(-1, 1, 1)
+    p = torch.arange(n_cells, device=start.device).view(-1, 1)
+    i = torch.arange(n_points, device=start.device)
+    at = start.view(-1, 1, 1) + p * cell + (i + 0.5) * cell / n_points  # [R, P, s]
+    length = length.view(-1, 1, 1)
+    inside = (at >= -1) & (at <= length)
+    at = torch.minimum(at.clamp(min=0), length - 1)
+    low = at.detach().floor().long()
+    high = torch.minimum(low + 1, length - 1)
+    share = at - low
+    weight = torch.stack((1 - share, share), dim=-1) * inside[..., None]
+    return torch.stack((low, high), dim=-1), weight
+
+
+def _align_adaptively(rows, place, boxes, output_size, smallest, reduce) -> Tensor:
+    """RoIAlign with ceil(RoI / P) points along each axis, one call for each number of points."""
+    size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=smallest)
+    points = (size / output_size).ceil().long().clamp(min=1)  # [R, 2] along x, along y
+    pooled = rows.new_zeros(len(boxes), rows.shape[1], output_size, output_size)
+    for s_x, s_y in points.unique(dim=0).tolist():
+        of_this_size = torch.where((points == points.new_tensor([s_x, s_y])).all(dim=1))[0]
+        part = tuple(value[of_this_size] for value in place)
+        args = rows, part, boxes[of_this_size], output_size, (s_y, s_x), smallest, reduce
+        pooled = pooled.index_copy(0, of_this_size, _align(*args))
+    return pooled
+
+
+def _pool(rows, place, boxes, output_size) -> Tensor:
+    first, height, width = place
+    y, n_y = _rounded_bins(boxes[:, 1], boxes[:, 3], height, output_size)  # each [R, P]
+    x, n_x = _rounded_bins(boxes[:, 0], boxes[:, 2], width, output_size)
+    n = (n_y[:, :, None] * n_x[:, None, :]).flatten()  # cells in each bin [R * P * P]
+    offset = n.cumsum(0) - n
+    bag = torch.arange(len(n), device=rows.device).repeat_interleave(n)
+    roi, p_y, p_x = bag // output_size**2, bag // output_size % output_size, bag % output_size
+    k = torch.arange(len(bag), device=rows.device) - offset[bag]  # k-th cell of its bin
+    index_y = y[roi, p_y] + k // n_x[roi, p_x]
+    index_x = x[roi, p_x] + k % n_x[roi, p_x]
+    index = first[roi] + index_y * width[roi] + index_x
+    return _as_maps(embedding_bag(index, rows, offset, mode="max"), len(boxes), output_size)
+
+
+def _rounded_bins(start, end, length, n_cells) -> tuple[Tensor, Tensor]:
+    """First cell and number of cells [R, P] of every bin: both the RoI and its bins are rounded."""
+    start, end = _round_half_away(start), _round_half_away(end)
+    size = ((end - start + 1).clamp(min=1) / n_cells)[:, None]
+    p = torch.arange(n_cells, device=start.device)
+    limit = length[:, None]
+    low = torch.minimum(((p * size).floor() + start[:, None]).clamp(min=0), limit).long()
+    high = torch.minimum((((p + 1) * size).ceil() + start[:, None]).clamp(min=0), limit).long()
+    return low, (high - low).clamp(min=0)
+
+
+def _round_half_away(x: Tensor) -> Tensor:
+    return torch.where(x < 0, -(0.5 - x).floor(), (x + 0.5).floor())  # torch.round rounds to even
+
+
+def _as_maps(cells: Tensor, n_rois: int, output_size: int) -> Tensor:
+    # [R * P * P, C] -> [R, C, P, P], channels-last in memory
+    return cells.unflatten(0, (n_rois, output_size, output_size)).permute(0, 3, 1, 2)

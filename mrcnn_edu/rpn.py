@@ -1,0 +1,84 @@
+"""The region proposal network: where might there be an object, and what is its box?
+
+Letters: B images, A anchors (of all levels), k anchors at one place, H and W of a map.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+
+SMALLEST_SIDE = 1e-3  # pixels; a proposal clipped to less than this has nothing to look at
+
+
+class RPNHead(nn.Module):
+    """Maps [B, C, H, W] to objectness logits [B, A] and box deltas [B, A, 4] of every anchor.
+
+    One small network slides over every level: a 3x3 convolution, then two 1x1 convolutions with k
+    and 4k channels (Faster R-CNN, section 3.1). Anchors come in the order of `pyramid_anchors`.
+    """
+
+    def __init__(self, channels: int, n_anchors: int):
+        super().__init__()
+        self.conv = nn.Sequential(nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)))
+        self.cls_logits = nn.Conv2d(channels, n_anchors, 1)
+        self.bbox_pred = nn.Conv2d(channels, 4 * n_anchors, 1)
+        for layer in (self.conv[0][0], self.cls_logits, self.bbox_pred):
+            nn.init.normal_(layer.weight, std=0.01)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
+        objectness, deltas = [], []
+        for level in features:
+            hidden = relu(self.conv(level))
+            # [B, k * n, H, W] -> [B, H, W, k * n] -> [B, H * W * k, n]
+            objectness.append(self.cls_logits(hidden).permute(0, 2, 3, 1).flatten(1))
+            deltas.append(self.bbox_pred(hidden).permute(0, 2, 3, 1).reshape(len(level), -1, 4))
+        return torch.cat(objectness, dim=1), torch.cat(deltas, dim=1)
+
+
+class Proposals(NamedTuple):
+    """The proposals of one image, and the candidates they were chosen from."""
+
+    boxes: Tensor  # [R, 4] in pixels of the network's input, best first
+    scores: Tensor  # [R] objectness, 0..1
+    candidates: Tensor  # [N, 4] the best of each level, decoded and clipped, before NMS
+    candidate_scores: Tensor  # [N]
+    candidate_levels: Tensor  # [N]
+
+
+def propose(
+    objectness: Tensor,
+    deltas: Tensor,
+    anchors: list[Tensor],
+    image_size: tuple[int, int],
+    n_candidates: int,
+    n_proposals: int,
+    nms_iou: float,
+) -> Proposals:
+    """The best boxes of one image, without near-duplicates.
+
+    objectness: [A] logits. deltas: [A, 4]. anchors: [A_level, 4] of each level. image_size:
+    (height, width) without padding. Of each level the `n_candidates` best are decoded and clipped,
+    NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels come back.
+    """
+    candidates, logits, levels = [], [], []
+    per_level = [len(a) for a in anchors]
+    parts = zip(objectness.split(per_level), deltas.split(per_level), anchors, strict=True)
+    for level, (level_objectness, level_deltas, level_anchors) in enumerate(parts):
+        best, index = level_objectness.topk(min(n_candidates, len(level_objectness)))
+        boxes = clip_boxes(decode_boxes(level_deltas[index], level_anchors[index]), image_size)
+        is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
+        candidates.append(boxes[is_box])
+        logits.append(best[is_box])
+        levels.append(torch.full_like(index[is_box], level))
+    candidates, scores, levels = (
+        torch.cat(candidates),
+        torch.cat(logits).sigmoid(),
+        torch.cat(levels),
+    )
+    keep = batched_nms(candidates, scores, levels, nms_iou)[:n_proposals]
+    return Proposals(candidates[keep], scores[keep], candidates, scores, levels)

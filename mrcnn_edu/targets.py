@@ -1,0 +1,97 @@
+"""Targets: the right answers, laid out row for row like the predictions. No network is needed.
+
+Letters: A anchors, M objects, R sampled RoIs, K classes, m the side of a mask.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from mrcnn_edu.boxes import box_iou, encode_boxes
+from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.matching import match, sample
+from mrcnn_edu.roi_ops import roi_align
+
+
+class RPNTargets(NamedTuple):
+    """The sampled anchors of one image and what the RPN should say of them."""
+
+    anchors: Tensor  # [N] indices, positives first
+    labels: Tensor  # [N] 1 object, 0 background
+    positives: Tensor  # [positives] the first of them
+    deltas: Tensor  # [positives, 4] from the positive anchors to their objects
+
+
+class RoITargets(NamedTuple):
+    """The sampled RoIs of one image and what the heads should say of them."""
+
+    boxes: Tensor  # [R, 4] in pixels of the network's input
+    labels: Tensor  # [R] 0 background, 1..K
+    deltas: Tensor  # [R, 4]; meaningless where the label is 0
+    objects: Tensor  # [R] index of the matched object; meaningless where the label is 0
+
+
+def rpn_targets(
+    anchors: Tensor,
+    boxes: Tensor,
+    positive_iou: float,
+    negative_iou: float,
+    count: int,
+    positive_fraction: float,
+    generator: torch.Generator | None = None,
+) -> RPNTargets:
+    """Which of the anchors [A, 4] are used, and their answers, for objects with boxes [M, 4].
+
+    Positive: IoU >= `positive_iou` with an object, or the best anchor of an object; negative: IoU
+    below `negative_iou` with all (Faster R-CNN, section 3.1.2).
+    """
+    matched = match(box_iou(boxes, anchors), positive_iou, negative_iou, rescue_objects=True)
+    positive, negative = sample(matched, count, positive_fraction, generator)
+    return RPNTargets(
+        anchors=torch.cat((positive, negative)),
+        labels=torch.cat((torch.ones_like(positive), torch.zeros_like(negative))),
+        positives=positive,
+        deltas=encode_boxes(boxes[matched[positive]], anchors[positive]),
+    )
+
+
+def roi_targets(
+    proposals: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    positive_iou: float,
+    count: int,
+    positive_fraction: float,
+    generator: torch.Generator | None = None,
+) -> RoITargets:
+    """The sampled RoIs and their answers, for objects with boxes [M, 4] and labels [M].
+
+    proposals: [R', 4]. The objects' own boxes join the proposals, so that there are positives from
+    the first step on. Positive: IoU >= `positive_iou` with an object (section 3.1).
+    """
+    proposals = torch.cat((proposals, boxes))
+    matched = match(box_iou(boxes, proposals), positive_iou, positive_iou)
+    positive, negative = sample(matched, count, positive_fraction, generator)
+    chosen = torch.cat((positive, negative)).sort().values
+    rois, objects = proposals[chosen], matched[chosen].clamp(min=0)
+    if len(boxes) == 0:
+        nothing = torch.zeros_like(objects)
+        return RoITargets(rois, nothing, torch.zeros_like(rois), nothing)
+    return RoITargets(
+        boxes=rois,
+        labels=torch.where(matched[chosen] >= 0, labels[objects], 0),
+        deltas=encode_boxes(boxes[objects], rois, BOX_SCALE),
+        objects=objects,
+    )
+
+
+def mask_targets(masks: Tensor, rois: Tensor, objects: Tensor, mask_size: int) -> Tensor:
+    """Soft masks [R, m, m] in 0..1: of each RoI, its object's mask as seen in an m x m grid.
+
+    masks: [M, H, W] bool. rois: [R, 4]. objects: [R], the mask each RoI answers for. The target is
+    the intersection of the RoI and its object's mask (section 3.1), cut out with RoIAlign.
+    """
+    rows = torch.cat((objects[:, None].to(rois.dtype), rois), dim=1)  # [R, 5]
+    maps = masks[:, None].to(rois.dtype)  # [M, 1, H, W]
+    return roi_align(maps, rows, mask_size, spatial_scale=1.0, sampling_ratio=-1)[:, 0]
