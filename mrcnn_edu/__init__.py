@@ -1,0 +1,26 @@
+"""Mask R-CNN, from scratch and readable. Read the files in this order; each imports only upward.
+
+boxes       IoU, the code of a box, non-maximum suppression
+anchors     the boxes that the RPN starts from
+matching    which object each box answers for, and which boxes are used
+roi_ops     RoIAlign and RoIPool over a pyramid, as lookups in one table
+backbone    ResNet and FPN
+rpn         the region proposal network
+heads       class and box, and mask, of a region
+targets     the right answers, laid out like the predictions
+losses      the comparison of the two
+images      images and targets as the network sees them
+detections  from the heads' numbers to boxes and masks in the image
+model       Config and MaskRCNN: forward, detect, trace
+weights     saving and loading, our own and torchvision's
+data        synthetic scenes, COCO folders, and what is wrong with your annotations
+evaluate    COCO's average precision
+train       the loop
+viz         pictures; widgets: sliders over them; cli: the command mrcnn-edu
+"""
+
+from mrcnn_edu.detections import Detections
+from mrcnn_edu.model import Config, MaskRCNN, Trace
+from mrcnn_edu.weights import load, load_torchvision, save
+
+__all__ = ["Config", "Detections", "MaskRCNN", "Trace", "load", "load_torchvision", "save"]

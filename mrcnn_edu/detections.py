@@ -3,7 +3,7 @@
 Letters: R RoIs, D detections, K classes (label 0 is background), m the side of a predicted mask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 import torch
@@ -27,6 +27,10 @@ class Detections:
 
     def __len__(self) -> int:
         return len(self.boxes)
+
+    def __getitem__(self, rows) -> "Detections":
+        """The detections at some rows: a slice, indices, or a mask such as `d.scores > 0.5`."""
+        return Detections(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 class SelectedBoxes(NamedTuple):

@@ -143,7 +143,7 @@ def match_detections(
     for t, threshold in enumerate(thresholds.tolist()):
         free = set(range(len(none)))
         for d in best_first:
-            enough = [m for m in free if rows[d][m] >= min(threshold, 1 - 1e-10)]
+            enough = [m for m in free if rows[d][m] >= threshold]
             if enough:
                 # of two objects overlapped equally COCO takes the later one
                 best = max(enough, key=lambda m, row=rows[d]: (not ignored[m], row[m], m))
@@ -175,20 +175,20 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
 
 def _truth(target: dict, kind: str) -> dict[str, Tensor]:
     """The objects of an image as columns of M rows; `area` is the annotation's, if it has one."""
+    target = {name: value.cpu() for name, value in target.items() if isinstance(value, Tensor)}
     area = target["area"] if "area" in target else _size(target.get("masks", target["boxes"]))
-    crowd = target.get("iscrowd", torch.zeros(len(area)))
+    crowd = target.get("iscrowd", torch.zeros(len(area))).bool()
     region = target["masks" if kind == "segm" else "boxes"]
-    columns = {"label": target["labels"], "region": region, "area": area, "crowd": crowd.bool()}
-    return {name: column.cpu() for name, column in columns.items()}
+    return {"label": target["labels"], "region": region, "area": area, "crowd": crowd}
 
 
 def _found(detections: Detections, kind: str) -> dict[str, Tensor]:
     """The detections of an image as columns of D rows, best first."""
-    region = detections.masks if kind == "segm" else detections.boxes
-    columns = {"label": detections.labels, "region": region, "area": _size(region)}
-    columns["score"] = detections.scores
-    order = detections.scores.argsort(descending=True, stable=True)
-    return {name: column[order].detach().cpu() for name, column in columns.items()}
+    region = (detections.masks if kind == "segm" else detections.boxes).detach().cpu()
+    score = detections.scores.detach().cpu()
+    columns = {"label": detections.labels.cpu(), "region": region, "score": score}
+    columns["area"] = _size(region)
+    return _rows(columns, score.argsort(descending=True, stable=True))
 
 
 def _rows(columns: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:

@@ -3,6 +3,8 @@
 Letters: R RoIs, C channels, P side of the pooled features, K classes, m side of the mask.
 """
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn.functional import relu
 
@@ -39,10 +41,7 @@ class MaskHeadFCN(nn.Module):
         super().__init__()
         widths = [in_channels] + [channels] * n_convs
         self.convs = nn.Sequential(
-            *(
-                nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU())
-                for a, b in zip(widths, widths[1:], strict=False)
-            )
+            *(nn.Sequential(nn.Conv2d(a, b, 3, padding=1), nn.ReLU()) for a, b in pairwise(widths))
         )
         self.conv5_mask = nn.ConvTranspose2d(widths[-1], channels, 2, stride=2)
         self.mask_fcn_logits = nn.Conv2d(channels, n_classes + 1, 1)

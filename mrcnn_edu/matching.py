@@ -17,9 +17,9 @@ def match(
 
     iou: [M, A]. A box answers for the object it overlaps most, if by at least `positive_iou`; it is
     background below `negative_iou`, ignored between. With `rescue_objects` the boxes that overlap
-    an object most, ties included, also answer (for the object they overlap most themselves), however
-    small the overlap, so that no object goes without (Faster R-CNN, section 3.1.2). An object
-    that touches no box at all rescues none; torchvision's rule makes every box positive there.
+    an object most, ties included, also answer (for the object they overlap most themselves),
+    however small the overlap, so that no object goes without (Faster R-CNN, section 3.1.2). An
+    object that touches no box at all rescues none; torchvision makes every box positive there.
     """
     n_objects, n_boxes = iou.shape
     if n_objects == 0:

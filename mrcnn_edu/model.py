@@ -91,7 +91,7 @@ class Config:
             train_proposals=200,
             test_candidates=100,
             test_proposals=100,
-            canonical_size=56,
+            canonical_size=80,
             roi_batch=48,
             box_hidden=128,
             mask_channels=48,

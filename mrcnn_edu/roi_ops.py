@@ -161,6 +161,8 @@ def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tenso
 
 def _align_adaptively(rows, place, boxes, output_size, smallest, reduce) -> Tensor:
     """RoIAlign with ceil(RoI / P) points along each axis, one call for each number of points."""
+    if len(boxes) == 0:  # one call all the same, so that gradients find their way
+        return _align(rows, place, boxes, output_size, 1, smallest, reduce)
     size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=smallest)
     points = (size / output_size).ceil().long().clamp(min=1)  # [R, 2] along x, along y
     pooled = rows.new_zeros(len(boxes), rows.shape[1], output_size, output_size)
@@ -199,7 +201,8 @@ def _rounded_bins(start, end, length, n_cells) -> tuple[Tensor, Tensor]:
 
 
 def _round_half_away(x: Tensor) -> Tensor:
-    return torch.where(x < 0, -(0.5 - x).floor(), (x + 0.5).floor())  # torch.round rounds to even
+    # torch.round gives a half to the even number; x + 0.5 alone would lift 0.49999997 to 1.
+    return torch.where(x.frac().abs() == 0.5, x + 0.5 * x.sign(), x.round())
 
 
 def _as_maps(cells: Tensor, n_rois: int, output_size: int) -> Tensor:

@@ -8,6 +8,7 @@ nothing had happened, and on a CPU it ends with the same bits.
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain, count, islice
 from pathlib import Path
 
 import torch
@@ -119,12 +120,10 @@ def loader(dataset, training: Training, first_step: int = 0) -> DataLoader:
 def step_indices(n: int, training: Training) -> Iterator[list[int]]:
     """For every step the indices of its images: all n in random order, again and again."""
     generator = torch.Generator().manual_seed(training.seed)
-    waiting: list[int] = []
+    rounds = (torch.randperm(n, generator=generator).tolist() for _ in count())
+    stream = chain.from_iterable(rounds)
     for _ in range(training.steps):
-        while len(waiting) < training.batch_size:
-            waiting += torch.randperm(n, generator=generator).tolist()
-        yield waiting[: training.batch_size]
-        waiting = waiting[training.batch_size :]
+        yield list(islice(stream, training.batch_size))
 
 
 def check_finite(parts: dict[str, Tensor], model, images, targets, step: int) -> None:

@@ -3,13 +3,16 @@
 Colour, size, rotation and background say nothing of the class; objects hide parts of one another.
 """
 
+from dataclasses import dataclass
+from typing import Literal
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 
 TEMPLATES = ("triangle", "square", "circle", "star", "ring", "cross")
 LOBES = (2, 3, 4, 5)
-OUTLINES = {
+CLASSES = {  # of each kind of scene
     "templates": list(TEMPLATES),
     "blobs": ["blob"],
     "lobes": [f"{n} lobes" for n in LOBES],
@@ -18,38 +21,41 @@ OVERSAMPLING = 4  # an object's edge is drawn on a grid this much finer than the
 TRIES = 20  # places tried for an object before it is left out
 
 
+@dataclass(frozen=True)
 class Shapes:
     """A data set of n scenes; item i is (image [3, size, size], target) and depends on seed and i.
 
-    outlines: "templates", six shapes; "blobs", smooth random outlines, no two alike, one class;
-    "lobes", such outlines with the number of their lobes, 2 to 5, as the class. n_objects: fewest
-    and most in a scene. object_size: smallest and largest diameter as a share of the side.
-    overlap: the largest share of an object that others may hide. noise: the standard deviation of
-    each pixel's noise, where 1 is white. The target has boxes [M, 4], labels [M], masks [M, H, W]
-    of what is visible, and image_id.
+    The target has boxes [M, 4], labels [M] and masks [M, H, W] of what is visible, and image_id.
+    Raises ValueError for settings that make no scene.
     """
 
-    def __init__(
-        self,
-        n: int,
-        size: int = 96,
-        seed: int = 0,
-        outlines: str = "templates",
-        n_objects: tuple[int, int] = (1, 6),
-        object_size: tuple[float, float] = (1 / 12, 1 / 2),
-        overlap: float = 0.4,
-        noise: float = 0.03,
-    ):
-        if outlines not in OUTLINES:
-            raise ValueError(f"outlines is {outlines!r}: choose one of {', '.join(OUTLINES)}")
-        if not 0 <= n_objects[0] <= n_objects[1]:
-            raise ValueError(f"n_objects is {n_objects}: give the fewest and the most")
-        if not 0 < object_size[0] <= object_size[1] <= 1:
-            raise ValueError(f"object_size is {object_size}: give two shares of the side, 0..1")
-        self.n, self.size, self.seed, self.outlines = n, size, seed, outlines
-        self.n_objects, self.object_size = n_objects, object_size
-        self.overlap, self.noise = overlap, noise
-        self.classes = OUTLINES[outlines]
+    n: int = 10_000  # scenes
+    size: int = 96  # pixels along each side
+    seed: int = 0
+    outlines: Literal["templates", "blobs", "lobes"] = "templates"
+    # templates: six shapes. blobs: smooth random outlines, no two alike, one class. lobes: such
+    # outlines with the number of their lobes, 2 to 5, as the class.
+    n_objects: tuple[int, int] = (1, 6)  # fewest and most in a scene
+    object_size: tuple[float, float] = (1 / 12, 1 / 2)  # diameters, as shares of the side
+    overlap: float = 0.4  # the largest share of an object that others may hide
+    noise: float = 0.03  # standard deviation of each pixel's noise, where 1 is white
+
+    def __post_init__(self):
+        if self.outlines not in CLASSES:
+            raise ValueError(f"outlines is {self.outlines!r}: choose one of {', '.join(CLASSES)}")
+        if not 0 <= self.n_objects[0] <= self.n_objects[1]:
+            raise ValueError(f"n_objects is {self.n_objects}: give the fewest and the most")
+        if not 0 < self.object_size[0] <= self.object_size[1] <= 1:
+            raise ValueError(
+                f"object_size is {self.object_size}: give two shares of the side, 0..1"
+            )
+        if self.size < 16:
+            raise ValueError(f"size is {self.size}: a scene needs at least 16 pixels")
+
+    @property
+    def classes(self) -> list[str]:
+        """The names of labels 1, 2, ..."""
+        return CLASSES[self.outlines]
 
     def __len__(self) -> int:
         return self.n
@@ -137,7 +143,7 @@ def rotated(points: np.ndarray, angle: float) -> np.ndarray:
 
 
 def draw(rings: list[np.ndarray], size: int) -> np.ndarray:
-    """Coverage [size, size] in 0..1 of polygons [n, 2] in pixels; those after the first are holes."""
+    """Coverage [size, size] in 0..1 of polygons [n, 2] in pixels, of which all but one are holes."""
     canvas = Image.new("L", (size * OVERSAMPLING, size * OVERSAMPLING))
     pen = ImageDraw.Draw(canvas)
     for i, ring in enumerate(rings):

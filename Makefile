@@ -1,0 +1,50 @@
+# make lab opens the course, make test checks everything; both set up .venv first, once.
+# Another Python: PYTHON=python3.12 make lab
+
+PYTHON ?= python3
+BIN := .venv/bin
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg \
+	--nbval-cell-timeout 300
+
+SHELL := /bin/bash
+.PHONY: help lab demo test notebooks lint format clean
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+
+lab: .venv/installed  ## set up, then open the notebooks in JupyterLab
+	$(BIN)/mrcnn-edu lab
+
+demo: .venv/installed  ## set up, then find and draw the objects of one scene
+	$(BIN)/mrcnn-edu demo
+
+test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
+	$(BIN)/python -m pytest -p no:nbval tests/
+	$(BIN)/python -m pytest $(NBVAL) notebooks/
+
+notebooks: .venv/installed  ## build all notebooks from notebooks/src
+	$(BIN)/python notebooks/build.py
+
+lint: .venv/installed  ## check the style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: .venv/installed  ## put the code into the style
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## remove caches and packages; .venv stays
+	rm -rf .pytest_cache .ruff_cache dist build
+	find . -path ./.venv -prune -o -name __pycache__ -prune -exec rm -rf {} +
+
+# pip names a hundred packages; grep lets pass those of a megabyte or more. Errors come unfiltered.
+.venv/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"$(PYTHON) is $$($(PYTHON) --version 2>&1); Python 3.11 or newer is needed." \
+		"Where another is installed: PYTHON=python3.12 make ..."; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Setting up .venv. The first time, pip downloads PyTorch and JupyterLab: about 3 GB on" \
+		"Linux (PyTorch brings its GPU libraries), 0.3 GB elsewhere."
+	@set -o pipefail; $(BIN)/python -m pip install --progress-bar off -e ".[test]" | \
+		{ grep --line-buffered -oE 'Downloading .* [MG]B\)|^Installing collected packages' || true; }
+	@touch $@

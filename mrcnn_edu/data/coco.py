@@ -1,0 +1,324 @@
+"""COCO folders, the exchange format of instance segmentation: read one, write one, hand in results.
+
+A COCO folder is a folder of images and one JSON file with three lists: `images` (id, file name,
+size), `categories` (id, name) and `annotations` (of which image, category, box as x y width height,
+region). A region is a list of polygons [x, y, x, y, ...] or "run-length encoded" (RLE): the lengths
+of the runs of 0 and 1 down the columns. Runs keep holes and single pixels; polygons do not.
+
+Letters: M objects, D detections, K classes (label 0 is background), H and W the image's size.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from mrcnn_edu.detections import Detections
+
+
+class CocoFolder:
+    """Items (image [3, H, W] of 0..1, target) of a COCO folder, in the order of the image ids.
+
+    images: the folder that the JSON's file names start from. annotations: the JSON file.
+    keep_ids: labels are 1..K in the order of the category ids, whatever the ids are; label k has id
+    `category_ids[k - 1]` and name `classes[k - 1]`. With keep_ids the ids are the labels, gaps and
+    all, which published weights with 91 outputs expect; the gaps are named "unused 12".
+
+    target: boxes [M, 4], labels [M], masks [M, H, W] bool, iscrowd [M] bool, area [M], image_id.
+    An object whose box has no width or no height is left out: no box delta leads to it. An object
+    without a region (`segmentation` absent or empty, polygons of two points) has an empty mask.
+    A file is read when its item is asked for; `check` lists at once all that is wrong.
+    """
+
+    def __init__(self, images: str | Path, annotations: str | Path, keep_ids: bool = False):
+        self.folder, self.file = Path(images), Path(annotations)
+        if not self.folder.is_dir():
+            raise FileNotFoundError(f"{self.folder}: there is no such folder of images")
+        self.contents = _read_json(self.file)  # as it stands in the file, for `check`
+        self.records = sorted(self.contents["images"], key=lambda record: record["id"])
+        self.annotations_of: dict = {}  # image id -> its annotations, in the file's order
+        for annotation in self.contents["annotations"]:
+            self.annotations_of.setdefault(annotation.get("image_id"), []).append(annotation)
+
+        names = {c["id"]: c.get("name", str(c["id"])) for c in self.contents["categories"]}
+        ids = sorted(names)
+        if keep_ids and ids:
+            if ids[0] < 1:
+                raise ValueError(
+                    f"{self.file}: category id {ids[0]} cannot be kept as a label, 0 is the "
+                    "background: leave keep_ids off, and the labels become 1, 2, 3, ..."
+                )
+            ids = list(range(1, ids[-1] + 1))
+        self.category_ids = ids
+        self.classes = [names.get(i, f"unused {i}") for i in ids]
+        self.label_of = {i: label for label, i in enumerate(ids, start=1) if i in names}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        record = self.records[index]
+        with self._say_where(record):
+            size = record.get("height"), record.get("width")
+            image = read_image(self.folder / record["file_name"], size)
+        height, width = image.shape[1:]
+        boxes, labels, masks, crowd, area = [], [], [], [], []
+        for annotation in self.annotations_of.get(record["id"], []):
+            with self._say_where(record, annotation):
+                x, y, w, h = read_box(annotation)
+                if not (w > 0 and h > 0):
+                    continue
+                mask = decode_mask(annotation.get("segmentation"), height, width)
+                labels.append(self.label(annotation))
+            boxes.append((x, y, x + w, y + h))
+            masks.append(mask)
+            crowd.append(bool(annotation.get("iscrowd", False)))
+            given = annotation.get("area")
+            area.append(float(mask.sum() if given is None else given))
+        return image, {
+            "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
+            "labels": torch.tensor(labels, dtype=torch.int64),
+            "masks": torch.stack(masks) if masks else torch.zeros(0, height, width).bool(),
+            "iscrowd": torch.tensor(crowd, dtype=torch.bool),
+            "area": torch.tensor(area, dtype=torch.float32),
+            "image_id": record["id"],
+        }
+
+    def label(self, annotation: dict) -> int:
+        """The label 1..K of an annotation."""
+        category = annotation.get("category_id")
+        if category not in self.label_of:
+            raise ValueError(f"category id {category} is not in the list of categories")
+        return self.label_of[category]
+
+    @contextmanager
+    def _say_where(self, record: dict, annotation: dict | None = None) -> Iterator[None]:
+        try:
+            yield
+        except (ValueError, FileNotFoundError) as error:
+            where = f"{self.folder / record['file_name']} (image id {record['id']}"
+            where += f", annotation id {annotation.get('id')})" if annotation else ")"
+            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+            advice = f"`mrcnn-edu check-data` lists all such places in {self.file}."
+            raise kind(f"{where}: {error}. {advice}") from error
+
+
+def _read_json(file: Path) -> dict:
+    """The JSON file's contents, with the three lists of dicts that make it a COCO file."""
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: there is no such annotation file")
+    try:
+        contents = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: this is no JSON, or only a part of one ({error})") from error
+    needed = {"images": ("id", "file_name"), "annotations": (), "categories": ("id",)}
+    for name, keys in needed.items():
+        entries = contents.get(name) if isinstance(contents, dict) else None
+        if not isinstance(entries, list):
+            raise ValueError(
+                f"{file}: there is no list {name!r}; a COCO file is one JSON object with the lists "
+                "'images', 'annotations' and 'categories'"
+            )
+        for i, entry in enumerate(entries):
+            if not isinstance(entry, dict):
+                raise ValueError(f"{file}: entry {i} of {name!r} is no JSON object")
+            missing = [key for key in keys if key not in entry]
+            if missing:
+                raise ValueError(f"{file}: entry {i} of {name!r} has no {missing[0]!r}: {entry}")
+    return contents
+
+
+def read_image(path: Path, size: tuple[int | None, int | None] = (None, None)) -> Tensor:
+    """Image [3, H, W] of 0..1 from a file of any kind: grey, palette, transparent (alpha dropped).
+
+    size: the (height, width) that the annotations were made for, if known. Cameras store a turned
+    picture with a note (EXIF) how to turn it back. Most tools obey the note, some do not see it;
+    so we obey it unless only the picture as stored has the annotations' size.
+    """
+    if not path.is_file():
+        raise FileNotFoundError("there is no such image; do the JSON's file names start elsewhere?")
+    try:
+        with Image.open(path) as stored:
+            stored.load()
+            image = ImageOps.exif_transpose(stored)
+            if image.size != size[::-1] and stored.size == size[::-1]:
+                image = stored
+            if image.mode.startswith("I"):  # 16 bits of grey; PIL would cut them off at 255
+                pixels = np.asarray(image, np.float32)[..., None].repeat(3, axis=2) / 65535
+            else:
+                if "transparency" in image.info:
+                    image = image.convert("RGBA")
+                pixels = np.asarray(image.convert("RGB"), np.float32) / 255
+    except Exception as error:  # PIL has a dozen kinds of exception for a damaged file
+        raise ValueError(f"this file cannot be read as an image ({error})") from error
+    found = pixels.shape[:2]
+    if None not in size and found != tuple(size):
+        raise ValueError(
+            f"the image is {found[1]} x {found[0]} pixels, the JSON says {size[1]} x {size[0]}"
+        )
+    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
+
+
+def read_box(annotation: dict) -> tuple[float, float, float, float]:
+    """The annotation's (x, y, width, height)."""
+    try:
+        x, y, width, height = map(float, annotation["bbox"])
+    except (KeyError, TypeError, ValueError) as error:
+        box = annotation.get("bbox")
+        raise ValueError(f"the bbox is not [x, y, width, height] but {box}") from error
+    return x, y, width, height
+
+
+def decode_mask(region: dict | list | None, height: int, width: int) -> Tensor:
+    """Mask [H, W] bool of a COCO region: polygons, or runs as a list or as a compressed string."""
+    try:
+        if isinstance(region, dict):
+            if tuple(region["size"]) != (height, width):
+                h, w = region["size"]
+                raise ValueError(f"the mask is {w} x {h}, the image {width} x {height} pixels")
+            counts = region["counts"]
+        else:
+            polygons = [polygon for polygon in region or [] if len(polygon) >= 6]
+            if not polygons:
+                return torch.zeros(height, width, dtype=torch.bool)
+            if not all(np.isfinite(polygon).all() for polygon in polygons):
+                raise ValueError("a polygon has coordinates that are not finite")
+            from pycocotools import mask as rle  # here, as synthetic scenes do without it
+
+            counts = rle.merge(rle.frPyObjects(polygons, height, width))["counts"]
+        runs = counts if isinstance(counts, list) else _decompress(counts)
+        if sum(runs) != height * width or min(runs, default=0) < 0:
+            raise ValueError("the mask's runs do not add up to the image's pixels")
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"the segmentation is neither polygons nor runs ({error!r})") from error
+    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # 0 first; down the columns
+    return torch.from_numpy(pixels.reshape(width, height).T.copy())
+
+
+def _decompress(counts: str | bytes) -> list[int]:
+    """The runs in COCO's string: each a number in pieces of 5 bits, the lowest first.
+
+    A piece is a character from "0" on; 32 says that more follow, 16 in the last one is the sign.
+    From the fourth run on the number is the difference from the run before the last.
+    """
+    runs, value, shift = [], 0, 0
+    for character in counts.encode() if isinstance(counts, str) else counts:
+        piece = character - ord("0")
+        value |= (piece & 31) << shift
+        shift += 5
+        if not piece & 32:
+            value -= (1 << shift) if piece & 16 else 0
+            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+            value = shift = 0
+    return runs
+
+
+def encode_mask(mask: Tensor) -> dict:
+    """Compressed runs {"size": [H, W], "counts": str} of a mask [H, W]: decode_mask's inverse."""
+    from pycocotools import mask as rle
+
+    runs = rle.encode(np.asfortranarray(mask.cpu().numpy(), dtype=np.uint8))
+    return {"size": runs["size"], "counts": runs["counts"].decode("ascii")}
+
+
+def write_coco(dataset, folder: str | Path) -> None:
+    """Nothing comes back; folder/images/000000.png, ... and folder/annotations.json are written.
+
+    CocoFolder(folder / "images", folder / "annotations.json") reads equal boxes, labels and masks,
+    and images equal to 8 bits. Category ids are the labels; image ids are those of the targets, or
+    else the position in the dataset.
+    """
+    folder = Path(folder)
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    file = folder / "annotations.json"
+    file.unlink(missing_ok=True)  # written last: a folder with this file is complete
+    records: dict = {}  # image id -> record
+    annotations = []
+    for index in tqdm(range(len(dataset)), desc="write images", leave=False):
+        image, target = dataset[index]
+        image_id, name = _image_id(target, index), f"{index:06d}.png"
+        if image_id in records:
+            raise ValueError(
+                f"items {records[image_id]['file_name'][:6]} and {index:06d} both have image_id "
+                f"{image_id!r}: give every target its own, or none at all"
+            )
+        pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+        png = BytesIO()
+        Image.fromarray(pixels).save(png, format="png")
+        _write(folder / "images" / name, png.getvalue())
+        height, width = pixels.shape[:2]
+        records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
+        crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
+        area = target.get("area", target["masks"].flatten(1).sum(dim=1))
+        for i, label in enumerate(target["labels"].tolist()):
+            if not 1 <= label <= len(dataset.classes):
+                raise ValueError(f"item {index}, object {i}: label {label} is none of the classes")
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,  # pycocotools takes id 0 for "no match"
+                    "image_id": image_id,
+                    "category_id": label,
+                    "bbox": _corner_and_size(target["boxes"][i]),
+                    "area": float(area[i]),
+                    "iscrowd": int(crowd[i]),
+                    "segmentation": encode_mask(target["masks"][i]),
+                }
+            )
+    contents = {
+        "info": {"description": "written by mrcnn_edu.data.write_coco"},
+        "images": list(records.values()),
+        "categories": [{"id": k, "name": name} for k, name in enumerate(dataset.classes, start=1)],
+        "annotations": annotations,
+    }
+    _write(file, json.dumps(contents).encode())
+
+
+def coco_results(dataset, detections: list[Detections], kind: str | None = None) -> list[dict]:
+    """One dict for each detection of each image: COCO's results format, ready for json.dump.
+
+    detections: one for each item of the dataset, in its order. kind: None gives box and mask,
+    "bbox" or "segm" only the one. (pycocotools, if given both, takes a mask to be as large as its
+    box and sorts it into small, medium and large by that: for its masks' scores give it "segm".)
+    """
+    if len(dataset) != len(detections):
+        raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
+    ids = getattr(dataset, "category_ids", None)
+    results = []
+    for index, found in enumerate(tqdm(detections, desc="write results", leave=False)):
+        image_id = _image_id(dataset[index][1], index)
+        for i, label in enumerate(found.labels.tolist()):
+            result = {
+                "image_id": image_id,
+                "category_id": ids[label - 1] if ids and label <= len(ids) else label,
+                "score": float(found.scores[i]),
+            }
+            if kind != "segm":
+                result["bbox"] = _corner_and_size(found.boxes[i])
+            if kind != "bbox":
+                result["segmentation"] = encode_mask(found.masks[i])
+            results.append(result)
+    return results
+
+
+def _image_id(target: dict, index: int):
+    image_id = target.get("image_id", index)
+    return image_id.item() if isinstance(image_id, Tensor) else image_id
+
+
+def _corner_and_size(box: Tensor) -> list[float]:
+    x1, y1, x2, y2 = box.tolist()  # in float64, where the difference of two float32 is exact
+    return [x1, y1, x2 - x1, y2 - y1]
+
+
+def _write(path: Path, contents: bytes) -> None:
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_bytes(contents)
+    os.replace(temporary, path)  # whole or not at all

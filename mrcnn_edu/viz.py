@@ -1,0 +1,234 @@
+"""Pictures: tensors in, a figure out. One idea a picture, the same colour for the same role.
+
+truth green, anchors blue, proposals orange, detections red; these four are told apart by
+colour-blind readers too (Okabe and Ito's palette). Classes have their own colours, in order.
+"""
+
+from io import BytesIO
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch, Rectangle
+from torch import Tensor
+
+ROLES = {
+    "truth": "#009E73",
+    "anchor": "#56B4E9",
+    "proposal": "#E69F00",
+    "detection": "#D55E00",
+}
+STAGES = (  # of `MaskRCNN.trace`, in order, with what each hands on
+    ("image", "C x H x W"),
+    ("features", "pyramid"),
+    ("proposals", "boxes"),
+    ("RoI features", "7 x 7, 14 x 14"),
+    ("class, box, mask", "numbers"),
+    ("detections", "in the image"),
+)
+
+
+class Picture(Figure):
+    """A figure that needs no pyplot, and shows itself at the end of a notebook cell."""
+
+    def __init__(self, width: float = 7, height: float = 3, **options):
+        super().__init__(figsize=(width, height), dpi=72, layout="constrained", **options)
+        FigureCanvasAgg(self)
+
+    def png(self) -> bytes:
+        """The picture as the bytes of a PNG file."""
+        file = BytesIO()
+        self.savefig(file, format="png", metadata={"Software": None})
+        return file.getvalue()
+
+    def _repr_png_(self) -> bytes:
+        return self.png()
+
+
+def class_colour(label: int) -> tuple[float, float, float]:
+    """The colour of a class, for labels 1, 2, ... of any number."""
+    colours = matplotlib.colormaps["tab10"].colors
+    return colours[(label - 1) % len(colours)]
+
+
+# What goes onto given axes
+
+
+def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
+    """An image [3, H, W] or [1, H, W] in 0..1; pixel corners are at whole numbers."""
+    height, width = image.shape[-2:]
+    pixels = image.expand(3, -1, -1) if len(image) == 1 else image[:3]
+    pixels = pixels.clamp(0, 1).permute(1, 2, 0).cpu().numpy()
+    axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def draw_map(axes: Axes, values: Tensor, title: str = "", high: float | None = None) -> None:
+    """A map [h, w] of numbers from 0 up, dark to light, one square for each cell."""
+    axes.imshow(values.detach().cpu(), vmin=0, vmax=high, cmap="magma", interpolation="nearest")
+    axes.set_title(title, fontsize=10)
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", **options) -> None:
+    """Boxes [N, 4]; colour: a role, a colour, or a list with one for each box."""
+    colours = colour if isinstance(colour, list) else [colour] * len(boxes)
+    for (x1, y1, x2, y2), c in zip(boxes.detach().cpu().tolist(), colours, strict=True):
+        style = {"fill": False, "edgecolor": ROLES.get(c, c) if isinstance(c, str) else c}
+        axes.add_patch(
+            Rectangle((x1, y1), x2 - x1, y2 - y1, **style | {"linewidth": 1.5} | options)
+        )
+
+
+def draw_masks(axes: Axes, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> None:
+    """Masks [N, H, W] bool as a layer of colour, later ones on top."""
+    height, width = masks.shape[1:]
+    layer = np.zeros((height, width, 4))
+    for mask, label in zip(masks.cpu().numpy().astype(bool), labels.tolist(), strict=True):
+        layer[mask] = (*class_colour(label), opacity)
+    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+
+
+def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None, title="") -> None:
+    """An image with its objects: mask, box and name of each, and its score if there is one."""
+    draw_image(axes, image, title)
+    draw_masks(axes, masks, labels)
+    draw_boxes(axes, boxes, [class_colour(label) for label in labels.tolist()])
+    for i, (label, (x1, y1, _, _)) in enumerate(
+        zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
+    ):
+        text = classes[label - 1] + (f" {scores[i]:.2f}" if scores is not None else "")
+        axes.text(
+            x1, y1, text, fontsize=8, color="white", verticalalignment="bottom", clip_on=True,
+            bbox={"facecolor": class_colour(label), "edgecolor": "none", "pad": 1},
+        )  # fmt: skip
+
+
+# Whole pictures
+
+
+def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
+    """An image [3, H, W] and its true objects."""
+    picture = Picture(7, 3.4)
+    left, right = picture.subplots(1, 2)
+    draw_image(left, image, "the image")
+    objects = target["boxes"], target["labels"], target["masks"]
+    draw_instances(right, image, *objects, classes, title="its objects")
+    return picture
+
+
+def show_detections(image: Tensor, detections, classes: list[str], target=None) -> Picture:
+    """An image [3, H, W] with what was found in it; beside the truth, if a target is given."""
+    height, width = image.shape[-2:]
+    panels = 1 if target is None else 2
+    picture = Picture(4.5 * panels, 4.5 * height / width + 0.3)
+    axes = picture.subplots(1, panels, squeeze=False)[0]
+    if target is not None:
+        objects = target["boxes"], target["labels"], target["masks"]
+        draw_instances(axes[0], image, *objects, classes, title="truth")
+    d = detections
+    title = f"{len(d)} detections"
+    draw_instances(axes[-1], image, d.boxes, d.labels, d.masks, classes, d.scores, title)
+    return picture
+
+
+def show_flow(stage: str | None = None) -> Picture:
+    """The data flow of Mask R-CNN, left to right, with one stage lit."""
+    names = [name for name, _ in STAGES]
+    if stage is not None and stage not in names:
+        raise ValueError(f"stage is {stage!r}: choose one of {', '.join(names)}")
+    picture = Picture(9, 1.2)
+    axes = picture.subplots()
+    for i, (name, what) in enumerate(STAGES):
+        lit = name == stage
+        style = {"facecolor": ROLES["proposal"] if lit else "#eeeeee", "edgecolor": "#888888"}
+        axes.add_patch(FancyBboxPatch((i + 0.1, 0.25), 0.72, 0.5, "round,pad=0.04", **style))
+        axes.text(i + 0.46, 0.58, name, ha="center", va="center", fontsize=9, weight="bold")
+        axes.text(i + 0.46, 0.38, what, ha="center", va="center", fontsize=8, color="#444444")
+        if i > 0:
+            axes.annotate("", (i + 0.06, 0.5), (i - 0.14, 0.5), arrowprops={"arrowstyle": "->"})
+    axes.set(xlim=(0, len(STAGES)), ylim=(0.1, 0.9))
+    axes.axis("off")
+    return picture
+
+
+def show_boxes(image: Tensor, boxes: Tensor, role: str, title: str = "") -> Picture:
+    """An image [3, H, W] and boxes [N, 4] of one role."""
+    picture = Picture(4, 4)
+    axes = picture.subplots()
+    draw_image(axes, image, title)
+    draw_boxes(axes, boxes, role)
+    return picture
+
+
+def show_panels(image: Tensor, panels: dict[str, tuple[Tensor, str]]) -> Picture:
+    """The image once for each panel: title -> (boxes [N, 4], role)."""
+    picture = Picture(3.4 * len(panels), 3.7)
+    for axes, (title, (boxes, role)) in zip(
+        picture.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
+    ):
+        draw_image(axes, image, title)
+        draw_boxes(axes, boxes, role, linewidth=1)
+    return picture
+
+
+def show_maps(maps: list[Tensor], titles: list[str], image: Tensor | None = None) -> Picture:
+    """Maps [h, w] side by side, each on its own grid and scale, after the image if one is given."""
+    n = len(maps) + (image is not None)
+    picture = Picture(2.3 * n, 2.6)
+    axes = list(picture.subplots(1, n, squeeze=False)[0])
+    if image is not None:
+        draw_image(axes.pop(0), image, "the image")
+    for panel, values, title in zip(axes, maps, titles, strict=True):
+        draw_map(panel, values, title)
+    return picture
+
+
+def show_objectness(image: Tensor, maps: list[Tensor], strides: list[int]) -> Picture:
+    """Objectness [h, w] in 0..1, the best anchor of each place, for each level beside the image."""
+    titles = [
+        f"stride {stride}: {len(level)} x {level.shape[1]}"
+        for stride, level in zip(strides, maps, strict=True)
+    ]
+    picture = show_maps(maps, titles, image)
+    for axes in picture.axes[1:]:
+        axes.images[0].set_clim(0, 1)
+    return picture
+
+
+def crop(image: Tensor, box: Tensor) -> Tensor:
+    """The pixels [3, h, w] of an image that a box [4] touches."""
+    height, width = image.shape[-2:]
+    x1, y1 = box[:2].floor().long().tolist()
+    x2, y2 = box[2:].ceil().long().tolist()
+    return image[:, max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)]
+
+
+def show_regions(image: Tensor, boxes: Tensor, maps: Tensor, titles: list[str]) -> Picture:
+    """For each box [N, 4] the piece of the image, and below it a map [N, h, w] made from it."""
+    n = len(boxes)
+    picture = Picture(1.7 * n, 3.9)
+    axes = picture.subplots(2, n, squeeze=False)
+    for i, title in enumerate(titles):
+        draw_image(axes[0, i], crop(image, boxes[i]), title)
+        draw_map(axes[1, i], maps[i])
+    return picture
+
+
+def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
+    """Bars of scores [N, n] in 0..1, one panel for each row."""
+    picture = Picture(2.2 * len(scores), 2.4)
+    axes = picture.subplots(1, len(scores), sharey=True, squeeze=False)[0]
+    for panel, row, title in zip(axes, scores.cpu(), titles, strict=True):
+        colours = ["#999999"] + [class_colour(k) for k in range(1, len(row))]
+        panel.barh(range(len(row)), row, color=colours)
+        panel.set_xlim(0, 1)
+        panel.set_title(title, fontsize=10)
+    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    axes[0].invert_yaxis()
+    return picture

@@ -1,0 +1,117 @@
+"""Build the notebooks: notebooks/src/NN_name.py -> notebooks/NN_name.ipynb, executed.
+
+    python notebooks/build.py               all of them
+    python notebooks/build.py 02 07         those whose names start so
+
+People edit and review the sources (jupytext's percent format: a cell starts with `# %%`, a text
+cell with `# %% [markdown]`). The notebook is made from its source alone, so that two builds on one
+machine give the same bytes, and a change in its diff is a change in what a reader sees:
+
+- Cell ids are counted (cell-000, cell-001, ...), no times are recorded, metadata is minimal.
+- Widgets are stored as their still picture only. The widget's view would name a model (by a random
+  id) that lives in a kernel long gone: GitHub and a fresh JupyterLab would pass it over and show
+  the picture, but a trusted JupyterLab would show "model not found" in the picture's place.
+- The version of Matplotlib is noted: conftest.py compares pictures strictly where it is the same.
+"""
+
+import importlib.metadata
+import os
+import sys
+import time
+from pathlib import Path
+
+import jupytext
+import nbformat
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+NOTEBOOKS = Path(__file__).resolve().parent
+CELL_TIMEOUT = 600  # seconds; the longest lesson trains for five minutes
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class BuildError(Exception):
+    """What went wrong, with the names of the notebook and the cell."""
+
+
+def read_source(source: Path) -> NotebookNode:
+    """The notebook that a source describes: not executed, with counted ids, minimal metadata."""
+    notebook = jupytext.read(source)
+    for index, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{index:03d}"
+    notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first version with cell ids
+    notebook.metadata = nbformat.from_dict(
+        {
+            "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+            "language_info": {"name": "python"},
+            "mrcnn_edu": {"matplotlib": importlib.metadata.version("matplotlib")},
+        }
+    )
+    return notebook
+
+
+def execute(notebook: NotebookNode, name: str, folder: Path) -> None:
+    """Run every code cell in a fresh kernel that starts in `folder`; outputs go into `notebook`."""
+    client = NotebookClient(
+        notebook,
+        timeout=CELL_TIMEOUT,
+        kernel_name="python3",
+        record_timing=False,
+        coalesce_streams=True,  # one print may arrive as one message or as two
+        resources={"metadata": {"path": str(folder)}},
+    )
+    with client.setup_kernel():
+        for index, cell in enumerate(notebook.cells):
+            try:
+                client.execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
+            except Exception as error:  # the cell's own error, a time-out or a dead kernel
+                raise BuildError(f"{name}, {cell.id}: {error}") from error
+            keep_still_picture(cell, name)
+
+
+def keep_still_picture(cell: NotebookNode, name: str) -> None:
+    """Drop the views of widgets from a cell's outputs; complain of a widget without a picture."""
+    for output in cell.get("outputs", []):
+        data = output.get("data", {})
+        if data.pop(WIDGET_VIEW, None) and not any(key.startswith("image/") for key in data):
+            raise BuildError(
+                f"{name}, {cell.id}: shows a widget, and nothing where no kernel runs. Show an "
+                "object whose _repr_mimebundle_ adds an image/png to the widget's own bundle."
+            )
+
+
+def write(notebook: NotebookNode, path: Path) -> None:
+    """Write all of the file or nothing of it."""
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+    os.replace(unfinished, path)
+
+
+def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
+    """Build one notebook from its source and return its path."""
+    notebook = read_source(source)
+    execute(notebook, source.stem, folder=notebooks)
+    path = notebooks / f"{source.stem}.ipynb"
+    write(notebook, path)
+    return path
+
+
+def main(names: list[str]) -> None:
+    sources = sorted((NOTEBOOKS / "src").glob("*.py"))
+    for name in names:
+        if not any(source.stem.startswith(Path(name).stem) for source in sources):
+            sys.exit(f"no source in notebooks/src starts with {name!r}")
+    for source in sources:
+        if names and not any(source.stem.startswith(Path(name).stem) for name in names):
+            continue
+        start = time.monotonic()
+        print(f"{source.stem:40}", end="", flush=True)
+        try:
+            path = build(source)
+        except BuildError as error:
+            sys.exit(f"\n{error}")
+        print(f"{time.monotonic() - start:6.1f} s {path.stat().st_size / 1000:6.0f} kB")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,140 @@
+"""Boxes against numbers worked out by hand and against torchvision's operators."""
+
+import pytest
+import torch
+import torchvision
+from torch.testing import assert_close
+from torchvision.models.detection._utils import BoxCoder
+
+from mrcnn_edu.boxes import (
+    batched_nms,
+    box_area,
+    box_iou,
+    clip_boxes,
+    decode_boxes,
+    encode_boxes,
+    nms,
+)
+from mrcnn_edu.heads import BOX_SCALE
+
+NO_BOXES = torch.zeros(0, 4)
+
+
+def test_areas_and_overlaps_worked_out_by_hand():
+    boxes = torch.tensor([[0.0, 0, 4, 2], [2, 1, 6, 3], [4, 0, 5, 5], [1, 1, 1, 1]])
+    assert box_area(boxes).tolist() == [8, 8, 5, 0]
+    # 1 and 2 share 2 x 1 of 14; 1 and 3 only touch; 2 and 3 share 1 x 2 of 11; a point shares none
+    expected = [[1, 2 / 14, 0, 0], [2 / 14, 1, 2 / 11, 0], [0, 2 / 11, 1, 0], [0, 0, 0, 0]]
+    assert_close(box_iou(boxes, boxes), torch.tensor(expected))
+
+
+def test_iou_equals_torchvisions(random_boxes):
+    for _ in range(50):
+        a, b = random_boxes(20), random_boxes(30)
+        assert_close(box_iou(a, b), torchvision.ops.box_iou(a, b))
+    assert box_iou(NO_BOXES, b).shape == (0, 30)
+    assert box_iou(a, NO_BOXES).shape == (20, 0)
+
+
+def test_clip_keeps_the_part_inside(random_boxes):
+    boxes = torch.tensor([[-5.0, -5, 5, 5], [3, 4, 30, 40], [11, 2, 15, 4], [-9, -9, -1, -1]])
+    expected = [[0, 0, 5, 5], [3, 4, 10, 20], [10, 2, 10, 4], [0, 0, 0, 0]]  # height 20, width 10
+    assert clip_boxes(boxes, (20, 10)).tolist() == expected
+    boxes = random_boxes(1000)
+    expected = torchvision.ops.clip_boxes_to_image(boxes, (40, 70))
+    assert torch.equal(clip_boxes(boxes, (40, 70)), expected)
+    assert clip_boxes(NO_BOXES, (20, 10)).shape == (0, 4)
+
+
+def test_deltas_worked_out_by_hand():
+    anchor = torch.tensor([[0.0, 0, 10, 20]])  # centre (5, 10)
+    box = torch.tensor([[5.0, 0, 25, 10]])  # centre (15, 5), twice as wide, half as high
+    log_2 = 0.6931472
+    assert_close(encode_boxes(box, anchor), torch.tensor([[1, -0.25, log_2, -log_2]]))
+    scaled = torch.tensor([[10, -2.5, 5 * log_2, -5 * log_2]])
+    assert_close(encode_boxes(box, anchor, BOX_SCALE), scaled)
+    assert_close(decode_boxes(scaled, anchor, BOX_SCALE), box)
+
+
+@pytest.mark.parametrize("scale", [(1.0, 1.0, 1.0, 1.0), BOX_SCALE])
+def test_decode_undoes_encode(random_boxes, scale):
+    boxes, anchors = random_boxes(1000, dtype=torch.float64), random_boxes(1000)
+    deltas = encode_boxes(boxes, anchors.double(), scale)
+    assert_close(decode_boxes(deltas, anchors.double(), scale), boxes)
+
+
+@pytest.mark.parametrize("scale", [(1.0, 1.0, 1.0, 1.0), BOX_SCALE])
+def test_the_code_is_torchvisions(random_boxes, scale):
+    coder = BoxCoder(scale)
+    boxes, anchors = random_boxes(1000), random_boxes(1000)
+    assert_close(encode_boxes(boxes, anchors, scale), coder.encode_single(boxes, anchors))
+    deltas = 10 * torch.randn(1000, 4)  # far enough that widths reach the largest factor, 1000 / 16
+    assert_close(decode_boxes(deltas, anchors, scale), coder.decode_single(deltas, anchors))
+
+
+def test_wild_predictions_stay_finite():
+    anchor = torch.tensor([[0.0, 0, 16, 16]])
+    box = decode_boxes(torch.tensor([[0.0, 0, 1e6, 88]]), anchor)
+    assert_close(box[:, 2:] - box[:, :2], torch.tensor([[1000.0, 1000.0]]))
+
+
+def test_one_set_of_anchors_decodes_all_classes(random_boxes):
+    deltas, anchors = torch.randn(7, 3, 4), random_boxes(7)
+    all_classes = decode_boxes(deltas, anchors[:, None])
+    for k in range(3):
+        assert_close(all_classes[:, k], decode_boxes(deltas[:, k], anchors))
+    assert (
+        decode_boxes(NO_BOXES, NO_BOXES).shape == encode_boxes(NO_BOXES, NO_BOXES).shape == (0, 4)
+    )
+
+
+def test_nms_worked_out_by_hand():
+    # Each overlaps the next by 1/3, the others not at all.
+    row = torch.tensor([[0.0, 0, 2, 1], [1, 0, 3, 1], [2, 0, 4, 1], [3, 0, 5, 1]])
+    # The second falls to the first, so it cannot bring down the third, which brings down the last.
+    assert nms(row, torch.tensor([0.9, 0.8, 0.7, 0.6]), 0.3).tolist() == [0, 2]
+    assert nms(row, torch.tensor([0.6, 0.9, 0.7, 0.8]), 0.3).tolist() == [1, 3]
+    assert nms(row, torch.tensor([0.6, 0.9, 0.7, 0.8]), 0.4).tolist() == [1, 3, 2, 0]
+
+
+def test_nms_of_none_one_and_equals():
+    assert nms(NO_BOXES, torch.zeros(0), 0.5).tolist() == []
+    box = torch.tensor([[0.0, 0, 4, 4]])
+    assert nms(box, torch.zeros(1), 0.5).tolist() == [0]
+    assert nms(box.repeat(5, 1), torch.zeros(5), 0.5).tolist() == [0]  # equal score: first comes
+    point = torch.tensor([[3.0, 3, 3, 3]])
+    assert nms(point.repeat(2, 1), torch.zeros(2), 0.5).tolist() == [0, 1]  # no area, no overlap
+
+
+@pytest.mark.parametrize("tenths", range(1, 10))
+def test_an_overlap_of_exactly_the_threshold_is_kept(tenths):
+    # torchvision compares a float32 with a float64 here: at 0.3 it drops the second, at 0.5 not.
+    boxes = torch.tensor([[0.0, 0, 10, 1], [0, 0, tenths, 1]])
+    assert nms(boxes, torch.tensor([1.0, 0.5]), tenths / 10).tolist() == [0, 1]
+
+
+def test_nms_equals_torchvisions(random_boxes):
+    for case in range(2000):
+        n = int(torch.randint(0, 30, ()))
+        boxes = random_boxes(n, size=12, whole=case % 2)  # whole: many equal boxes and overlaps
+        scores = torch.rand(n) if case % 3 else torch.randint(0, 4, (n,)) / 4  # or many ties
+        threshold = (0.25, 0.5, 0.7)[case % 3]
+        expected = torchvision.ops.nms(boxes, scores, threshold)
+        assert torch.equal(nms(boxes, scores, threshold), expected), f"case {case}"
+
+
+def test_batched_nms_equals_torchvisions(random_boxes):
+    for case in range(600):
+        n = int(torch.randint(0, 30, ()))
+        boxes = random_boxes(n, size=12, whole=True)
+        scores = torch.rand(n) if case % 2 else torch.randint(0, 4, (n,)) / 4
+        groups = torch.randint(-1, 3, (n,)) * 7
+        expected = torchvision.ops.batched_nms(boxes, scores, groups, 0.5)
+        assert torch.equal(batched_nms(boxes, scores, groups, 0.5), expected), f"case {case}"
+
+
+def test_nms_of_many_boxes_equals_torchvisions(random_boxes):
+    boxes, scores, groups = random_boxes(2000), torch.rand(2000), torch.randint(0, 5, (2000,))
+    assert torch.equal(nms(boxes, scores, 0.7), torchvision.ops.nms(boxes, scores, 0.7))
+    expected = torchvision.ops.batched_nms(boxes, scores, groups, 0.7)
+    assert torch.equal(batched_nms(boxes, scores, groups, 0.7), expected)

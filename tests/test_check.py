@@ -1,0 +1,253 @@
+"""Every kind of wrong data is found where it is, and sound data gives no problem."""
+
+import json
+import re
+
+import pytest
+import torch
+from PIL import Image
+
+from mrcnn_edu.data import CocoFolder, Shapes, check, write_coco
+from mrcnn_edu.data.check import Problem
+
+
+def contents():
+    """Two images (1 and 2), each with one object (11 and 12) of its own category."""
+    square = [2, 3, 12, 3, 12, 8, 2, 8]
+    images = [{"id": i, "file_name": f"{i}.png", "height": 20, "width": 30} for i in (1, 2)]
+    categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
+    annotations = [
+        {"id": 10 + i, "image_id": i, "category_id": i, "bbox": [2, 3, 10, 5], "area": 50}
+        | {"iscrowd": 0, "segmentation": [square]}
+        for i in (1, 2)
+    ]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def folder(path, data):
+    (path / "images").mkdir(exist_ok=True)
+    for i in (1, 2):
+        Image.new("RGB", (30, 20)).save(path / "images" / f"{i}.png")
+    (path / "a.json").write_text(json.dumps(data))
+    return CocoFolder(path / "images", path / "a.json")
+
+
+def test_sound_data_has_no_problem(tmp_path):
+    assert check(folder(tmp_path, contents())) == []
+    shapes = Shapes(20, size=48)
+    assert check(shapes) == []
+    write_coco(shapes, tmp_path / "shapes")
+    assert (
+        check(CocoFolder(*(tmp_path / "shapes" / n for n in ("images", "annotations.json")))) == []
+    )
+
+
+RUNS = {"size": [20, 30], "counts": [600]}
+ANNOTATIONS = {
+    "the box has no area": {"bbox": [2, 3, 0, 5]},
+    r"the box has no area: corners \(2, 3, -2, 8\)": {"bbox": [2, 3, -4, 5]},
+    "the box has no area: corners .nan": {"bbox": [float("nan"), 3, 4, 5]},
+    r"box leaves the image of 30 x 20: corners \(25, 3, 35, 8\)": {"bbox": [25, 3, 10, 5]},
+    "the box leaves the image": {"bbox": [-3, 3, 15, 5]},
+    r"the bbox is not \[x, y, width, height\]": {"bbox": [1, 2]},
+    "category id 5 is not in the list": {"category_id": 5},
+    "category id 0 is not in the list": {"category_id": 0},
+    "the mask is 8 x 9, the image 30 x 20": {"segmentation": {"size": [9, 8], "counts": [72]}},
+    "runs do not add up": {"segmentation": {"size": [20, 30], "counts": [5]}},
+    "neither polygons nor runs": {"segmentation": [1, 2, 3, 4, 5, 6]},
+    "the mask is empty": {"segmentation": RUNS},
+    "there is no segmentation": {"segmentation": []},
+    "fewer than three points": {"segmentation": [[2, 3, 12, 3, 12, 8, 2, 8], [1, 1, 2, 2]]},
+    r"box and mask disagree: .* around the mask \(2, 3, 12, 8\)": {"bbox": [15, 3, 10, 5]},
+}
+
+
+@pytest.mark.parametrize("message", ANNOTATIONS)
+def test_a_wrong_annotation_is_found(tmp_path, message):
+    data = contents()
+    data["annotations"][1].update(ANNOTATIONS[message])
+    found = check(folder(tmp_path, data))
+    file = str(tmp_path / "images" / "2.png")
+    assert {p[:3] for p in found} == {(file, 2, 12)}
+    assert any(_matches(message, p.message) for p in found)
+    both = "disagree" if "leaves" in message else "leaves"  # a shifted box does both
+    assert all(_matches(message, p.message) or both in p.message for p in found)
+
+
+def _matches(pattern, text):
+    return re.search(pattern, text) is not None
+
+
+def test_small_differences_are_no_problem(tmp_path):
+    data = contents()
+    data["annotations"][0]["bbox"] = [1.2, 2.4, 11.5, 6]  # an editor's rounding
+    data["annotations"][1].update(bbox=[-0.3, 0, 30.5, 20.2], segmentation=[[0, 0, 30, 0, 30, 20]])
+    tiny = {"id": 13, "bbox": [5, 5, 0.6, 0.4], "segmentation": [[5, 5, 7, 5, 7, 6, 5, 6]]}
+    data["annotations"].append(data["annotations"][0] | tiny)
+    assert check(folder(tmp_path, data)) == []
+
+
+def test_wrong_image_files_are_found(tmp_path):
+    dataset = folder(tmp_path, contents())
+    first, second = (tmp_path / "images" / f"{i}.png" for i in (1, 2))
+    first.unlink()
+    second.write_bytes(second.read_bytes()[:50])
+    problems = check(dataset)
+    assert [p[:3] for p in problems] == [(str(first), 1, None), (str(second), 2, None)]
+    assert "no such image" in problems[0].message
+    assert "cannot be read as an image" in problems[1].message
+    Image.new("RGB", (30, 20)).save(first)
+    Image.new("RGB", (31, 20)).save(second)
+    (problem,) = check(dataset)
+    assert problem[:3] == (str(second), 2, None)
+    assert problem.message == "the image is 31 x 20 pixels, the JSON says 30 x 20"
+
+
+def test_images_without_a_size_are_found_and_measured(tmp_path):
+    data = contents()
+    del data["images"][0]["width"]
+    data["annotations"][0]["bbox"] = [2, 3, 50, 5]
+    data["annotations"][0]["segmentation"] = [[2, 3, 30, 3, 30, 8, 2, 8]]
+    problems = check(folder(tmp_path, data))
+    assert [p.annotation_id for p in problems] == [None, 11]
+    assert "no width and height" in problems[0].message
+    assert "leaves the image of 30 x 20" in problems[1].message
+
+
+def test_wrong_ids_are_found(tmp_path):
+    json_file = str(tmp_path / "a.json")
+
+    def problems(change):
+        data = contents()
+        change(data)
+        return check(folder(tmp_path, data))
+
+    def same_image_id(data):
+        data["images"][1]["id"] = 1
+        data["annotations"][1]["image_id"] = 1
+
+    assert problems(same_image_id) == [Problem(json_file, 1, None, "2 images have this id")]
+
+    def and_a_wrong_box(data):
+        same_image_id(data)
+        data["annotations"][1]["bbox"] = [2, 3, 0, 5]
+
+    assert [p.annotation_id for p in problems(and_a_wrong_box)] == [None, 12]
+    assert problems(lambda data: data["annotations"][1].update(id=11)) == [
+        Problem(json_file, None, 11, "2 annotations have this id")
+    ]
+    assert problems(lambda data: data["categories"].append({"id": 2, "name": "owl"})) == [
+        Problem(json_file, None, None, "2 categories have the id 2")
+    ]
+    assert problems(lambda data: data["categories"][1].update(name="cat")) == [
+        Problem(json_file, None, None, "2 categories have the name 'cat'")
+    ]
+    assert problems(lambda data: data["annotations"][1].update(image_id=9)) == [
+        Problem(json_file, 9, 12, "no image has this id")
+    ]
+    (problem,) = problems(lambda data: data["categories"].append({"id": 0, "name": "thing"}))
+    assert problem[:3] == (json_file, None, None) and "category id 0" in problem.message
+
+
+def test_all_problems_are_listed_at_once(tmp_path):
+    data = contents()
+    for row in data["annotations"]:
+        row.update(bbox=[2, 3, 0, 5], category_id=5)
+    data["annotations"].append({})
+    assert len(check(folder(tmp_path, data))) == 5
+
+
+def test_a_problem_says_where():
+    assert str(Problem("a.png", 3, 4, "bad")) == "a.png, image 3, annotation 4: bad"
+    assert str(Problem("a.png", 0, None, "bad")) == "a.png, image 0: bad"
+    assert str(Problem(None, None, None, "bad")) == "dataset: bad"
+
+
+class Items(list):
+    classes = ("cat", "dog")
+
+
+def items():
+    masks = torch.zeros(2, 20, 30, dtype=torch.bool)
+    masks[0, 3:8, 2:12] = True
+    masks[1, 10:20, 20:30] = True
+    boxes = torch.tensor([[2.0, 3, 12, 8], [20, 10, 30, 20]])
+
+    def item():
+        target = {"boxes": boxes.clone(), "labels": torch.tensor([1, 2]), "masks": masks.clone()}
+        return torch.rand(3, 20, 30), target
+
+    return Items([item(), item()])
+
+
+def _set_box(target, box):
+    target["boxes"][1] = torch.tensor(box)
+
+
+TARGETS = {
+    "box has no area": lambda t: _set_box(t, [20.0, 10, 20, 20]),
+    "the box has no area: ": lambda t: _set_box(t, [20.0, 10, float("inf"), 20]),
+    "leaves the image of 30 x 20": lambda t: _set_box(t, [20.0, 10, 31, 20]),
+    "box and mask disagree": lambda t: _set_box(t, [0.0, 10, 10, 20]),
+    "label 0 is none of 1..2": lambda t: t["labels"][1:].fill_(0),
+    "label 3 is none of 1..2": lambda t: t["labels"][1:].fill_(3),
+    "the mask is empty": lambda t: t["masks"][1:].fill_(False),
+}
+
+
+@pytest.mark.parametrize("message", TARGETS)
+def test_a_wrong_object_in_memory_is_found(message):
+    dataset = items()
+    assert check(dataset) == []
+    TARGETS[message](dataset[1][1])
+    (problem,) = check(dataset)
+    assert problem[:3] == (None, 1, 1) and message in problem.message
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.update(labels=t["labels"].float()), "labels are torch.float32, not torch.int"),
+        (lambda t: t.update(masks=t["masks"].byte()), "masks are torch.uint8, not torch.bool"),
+        (lambda t: t.update(labels=t["labels"][:1]), "'boxes': 2, 'labels': 1, 'masks': 2"),
+        (lambda t: t.update(area=torch.ones(3)), "columns differ in length: .*'area': 3"),
+        (lambda t: t.pop("masks"), "the item cannot be read: KeyError"),
+    ],
+)
+def test_a_wrong_target_in_memory_is_found(change, message):
+    dataset = items()
+    change(dataset[1][1])
+    (problem,) = check(dataset)
+    assert problem[:3] == (None, 1, None) and _matches(message, problem.message)
+
+
+def test_masks_of_another_size_in_memory_are_found():
+    dataset = items()
+    dataset[1][1]["masks"] = torch.ones(2, 9, 8, dtype=torch.bool)
+    problems = check(dataset)
+    assert [p[:3] for p in problems] == [(None, 1, 0), (None, 1, 1)]
+    assert problems[0].message == "the mask's shape is [9, 8], the image's [20, 30]"
+
+
+@pytest.mark.parametrize(
+    ("image", "message"),
+    [
+        (torch.rand(3, 20, 30) * 255, r"the image's values are .*, not within 0\.\.1"),
+        (torch.rand(3, 20, 30) - 0.5, r"the image's values are -0"),
+        (torch.full((3, 20, 30), float("nan")), "values that are not finite"),
+        (torch.zeros(3, 20, 30, dtype=torch.uint8), r"the image is torch.uint8, not torch.float32"),
+        (torch.rand(1, 20, 30), r"the image's shape is \[1, 20, 30\], not \[3, H, W\]"),
+    ],
+)
+def test_a_wrong_image_in_memory_is_found(image, message):
+    dataset = items()
+    dataset[1] = (image, dataset[1][1])
+    (problem,) = check(dataset)
+    assert problem[:3] == (None, 1, None) and _matches(message, problem.message)
+
+
+def test_image_ids_in_memory():
+    dataset = items()
+    for _, target in dataset:
+        target["image_id"] = torch.tensor(8)
+    assert check(dataset) == [Problem(None, 8, None, "2 items have this image_id")]

@@ -1,0 +1,320 @@
+"""COCO's average precision against pycocotools, and against numbers worked out by hand."""
+
+import contextlib
+import io
+from math import isnan, nan
+
+import numpy as np
+import pytest
+import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.data.coco import coco_results, encode_mask
+from mrcnn_edu.detections import Detections
+from mrcnn_edu.evaluate import (
+    Scores,
+    average_precision,
+    evaluate,
+    match_detections,
+    overlap,
+    precision_recall,
+)
+
+NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+
+
+class Items(list):
+    classes = ("disc", "square", "star")
+
+
+def _detections(boxes, labels, scores, masks):
+    n = len(labels)
+    return Detections(
+        boxes=torch.as_tensor(boxes, dtype=torch.float32).view(-1, 4),
+        labels=torch.as_tensor(labels, dtype=torch.int64),
+        scores=torch.as_tensor(scores, dtype=torch.float32),
+        masks=masks,
+        mask_probs=torch.zeros(n, 28, 28),
+    )
+
+
+def _paint(boxes, size):
+    """Masks [N, size, size] of boxes of whole numbers."""
+    masks = torch.zeros(len(boxes), size, size, dtype=torch.bool)
+    for mask, (x1, y1, x2, y2) in zip(masks, np.asarray(boxes, int).reshape(-1, 4), strict=True):
+        mask[y1:y2, x1:x2] = True
+    return masks
+
+
+def _random_boxes(rng, n, size):
+    sides = rng.choice([1, 3, 4, 6, 8, 16, 32, 96], size=(n, 2))  # 32² and 96² are borders
+    corner = rng.integers(0, np.maximum(size - sides, 0) + 1)
+    return np.concatenate((corner, np.minimum(corner + sides, size)), axis=1).astype(float)
+
+
+def _random_case(seed):
+    """Images of few objects with few labels, few scores (ties), copies, crowds and empty ones."""
+    rng = np.random.default_rng(seed)
+    size = int(rng.choice([8, 40, 110]))
+    dataset, detections = Items(), []
+    for _ in range(rng.integers(1, 6)):
+        n, m = rng.integers(0, 7), rng.integers(0, 5)
+        truth = _random_boxes(rng, m, size)
+        if m > 2 and rng.random() < 0.3:
+            truth[1] = truth[0]  # two objects in the same place: a tie in IoU
+        found = _random_boxes(rng, n, size)
+        for i in range(n):
+            if m and rng.random() < 0.7:  # near an object, a copy of it, or a copy of a detection
+                shift = rng.integers(-2, 3, size=4) * rng.integers(0, 2)
+                found[i] = np.clip(truth[rng.integers(m)] + shift, 0, size)
+            if i and rng.random() < 0.2:
+                found[i] = found[i - 1]
+        found[:, 2:] = np.maximum(found[:, 2:], found[:, :2])
+        masks, found_masks = _paint(truth, size), _paint(found, size)
+        holes = torch.from_numpy(rng.random((2, size, size)) < 0.9)
+        masks, found_masks = masks & holes[0], found_masks & holes[1]
+        fraction = 0.25 * rng.integers(0, 2)  # boxes need not be of whole numbers
+        area = rng.choice([5, 1024, 1024.5, 9216, 9216.5, 20000], size=m)
+        target = {
+            "boxes": torch.tensor(truth + fraction, dtype=torch.float32),
+            "labels": torch.from_numpy(rng.integers(1, 4, size=m)),
+            "masks": masks,
+            "iscrowd": torch.from_numpy(rng.random(m) < 0.2),
+            "area": torch.tensor(area, dtype=torch.float32),
+        }
+        if rng.random() < 0.3:
+            del target["area"], target["iscrowd"]
+        dataset.append((torch.zeros(3, size, size), target))
+        labels = rng.integers(1, 4, size=n)
+        scores = rng.choice([0.25, 0.5, 0.75, 0.9, 1.0], size=n)
+        n = 0 if rng.random() < 0.1 else n
+        detections.append(_detections(found[:n], labels[:n], scores[:n], found_masks[:n]))
+    return dataset, detections
+
+
+def _coco(dataset):
+    """The dataset as pycocotools has it, made here and not by write_coco."""
+    images, annotations = [], []
+    for i, (image, target) in enumerate(dataset):
+        images.append({"id": i, "height": image.shape[1], "width": image.shape[2]})
+        for row, label in enumerate(target["labels"].tolist()):
+            x1, y1, x2, y2 = target["boxes"][row].tolist()
+            area = target["area"] if "area" in target else target["masks"].sum(dim=(1, 2))
+            crowd = target.get("iscrowd", torch.zeros(len(area)))
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": i,
+                    "category_id": label,
+                    "bbox": [x1, y1, x2 - x1, y2 - y1],
+                    "segmentation": encode_mask(target["masks"][row]),
+                    "area": float(area[row]),
+                    "iscrowd": int(crowd[row]),
+                }
+            )
+    coco = COCO()
+    categories = [{"id": k, "name": name} for k, name in enumerate(dataset.classes, 1)]
+    coco.dataset = {"images": images, "annotations": annotations, "categories": categories}
+    coco.createIndex()
+    return coco
+
+
+def reference(coco, results, kind, n_classes):
+    """The numbers of pycocotools: the six scores and one for each class, with nan for its -1."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        found = coco.loadRes(results) if results else _no_results(coco)
+        judge = COCOeval(coco, found, kind)
+        judge.evaluate()
+        judge.accumulate()
+        judge.summarize()
+    precision = judge.eval["precision"]  # [T, R, K, A, M]
+    rows = [precision[:, :, k, 0, -1] for k in range(n_classes)]
+    per_class = [row[row > -1].mean() if (row > -1).any() else -1 for row in rows]
+    return [nan if value < 0 else value for value in [*judge.stats[:6], *per_class]]
+
+
+def _no_results(coco):
+    empty = COCO()
+    empty.dataset = {**coco.dataset, "annotations": []}
+    empty.createIndex()
+    return empty
+
+
+def ours(scores):
+    return [getattr(scores, name) for name in NAMES] + list(scores.per_class.values())
+
+
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_equals_pycocotools_on_random_cases(kind):
+    values = []
+    for seed in range(100):
+        dataset, detections = _random_case(seed)
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = _coco(dataset)
+        expected = reference(coco, coco_results(dataset, detections, kind), kind, 3)
+        found = ours(evaluate(dataset, detections, kind))
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9, err_msg=f"seed {seed}")
+        values.append(found)
+    # The cases reach every score, and with more than the easy answers nan, 0 and 1.
+    middling = (np.array(values) > 0.01) & (np.array(values) < 0.99)
+    assert (middling.sum(axis=0) > 10).all()
+    assert np.isnan(values).any(axis=0).all()
+
+
+def test_more_than_100_detections_of_a_class_and_ties():
+    rng = np.random.default_rng(0)
+    boxes = _random_boxes(rng, 3, 40)
+    target = {
+        "boxes": torch.tensor(boxes, dtype=torch.float32),
+        "labels": torch.tensor([1, 1, 2]),
+        "masks": _paint(boxes, 40),
+    }
+    dataset = Items([(torch.zeros(3, 40, 40), target)])
+    found = np.concatenate((_random_boxes(rng, 200, 40), boxes))  # the right ones come last
+    labels = [1, 2] * 100 + [1, 1, 2]
+    for right_score in (0.5, 0.6):  # among the first 100 of the class only with the higher score
+        scores = [0.5] * 200 + [right_score] * 3
+        detections = [_detections(found, labels, scores, _paint(found, 40))]
+        with contextlib.redirect_stdout(io.StringIO()):
+            coco = _coco(dataset)
+        expected = reference(coco, coco_results(dataset, detections, "segm"), "segm", 3)
+        result = evaluate(dataset, detections)
+        np.testing.assert_allclose(ours(result), expected, rtol=0, atol=1e-9)
+        assert result.per_class["square"] == (1.0 if right_score == 0.6 else 0.0)
+
+
+def _two_objects():
+    boxes = [[0, 0, 10, 10], [20, 0, 30, 10]]
+    target = {
+        "boxes": torch.tensor(boxes, dtype=torch.float32),
+        "labels": torch.tensor([1, 1]),
+        "masks": _paint(boxes, 40),
+    }
+    return Items([(torch.zeros(3, 40, 40), target)])
+
+
+def test_a_case_worked_out_by_hand():
+    # Best first: the first object with IoU 80 / 100; nothing; the second object exactly.
+    boxes = [[0, 0, 8, 10], [10, 20, 20, 30], [20, 0, 30, 10]]
+    found = [_detections(boxes, [1, 1, 1], [0.9, 0.8, 0.7], _paint(boxes, 40))]
+    # Up to IoU 0.8 (seven thresholds): precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1. The recalls
+    # 0..0.5 (51 of 101) have precision 1, those above (50) have 2/3.
+    loose = (51 * 1 + 50 * 2 / 3) / 101
+    # Above (three): the first is wrong: precision 0, 0, 1/3; the recalls 0..0.5 have 1/3.
+    strict = 51 / 3 / 101
+    for kind in ("segm", "bbox"):
+        scores = evaluate(_two_objects(), found, kind)
+        assert scores.ap50 == pytest.approx(loose)
+        assert scores.ap75 == pytest.approx(loose)
+        assert scores.ap == pytest.approx((7 * loose + 3 * strict) / 10)
+        assert scores.ap_small == pytest.approx(scores.ap)
+        assert isnan(scores.ap_medium) and isnan(scores.ap_large)
+        assert scores.per_class["disc"] == pytest.approx(scores.ap)
+        assert isnan(scores.per_class["square"])
+
+
+def test_box_and_mask_are_told_apart():
+    dataset = _two_objects()
+    boxes = [[0, 0, 10, 10], [20, 0, 30, 10]]
+    found = [_detections(boxes, [1, 1], [0.9, 0.8], _paint([[0, 0, 10, 10], [0, 0, 1, 1]], 40))]
+    assert evaluate(dataset, found, "bbox").ap == 1
+    assert evaluate(dataset, found, "segm").ap == pytest.approx(51 / 101)
+
+
+def test_no_detection_is_0_and_no_object_is_nan():
+    nothing = _detections([], [], [], torch.zeros(0, 40, 40).bool())
+    assert evaluate(_two_objects(), [nothing]).ap == 0
+    assert isnan(evaluate(Items(), []).ap)
+
+
+def test_boxes_are_scored_without_any_mask():
+    dataset = _two_objects()
+    del dataset[0][1]["masks"]
+    found = _detections(dataset[0][1]["boxes"], [1, 1], [0.9, 0.8], None)
+    assert evaluate(dataset, [found], "bbox").ap == 1
+
+
+def test_an_item_is_fetched_once():
+    class Counted(Items):
+        fetched = 0
+
+        def __getitem__(self, index):
+            self.fetched += 1
+            return super().__getitem__(index)
+
+    dataset = Counted(_two_objects() * 3)
+    evaluate(dataset, [_detections([], [], [], torch.zeros(0, 40, 40).bool())] * 3)
+    assert dataset.fetched == 3
+
+
+def test_what_does_not_fit_is_refused():
+    nothing = _detections([], [], [], torch.zeros(0, 40, 40).bool())
+    with pytest.raises(ValueError, match="2 detections for 1 images"):
+        evaluate(_two_objects(), [nothing, nothing])
+    with pytest.raises(ValueError, match=r"image 0: its masks are \[2, 40, 40\].* \[0, 8, 40\]"):
+        evaluate(_two_objects(), [_detections([], [], [], torch.zeros(0, 8, 40).bool())])
+    with pytest.raises(ValueError, match="'mask': choose 'segm' or 'bbox'"):
+        evaluate(_two_objects(), [nothing], kind="mask")
+
+
+def test_scores_print_as_a_table():
+    text = str(Scores(0.5, 0.75, 0.25, 0.125, nan, 1.0, {"a long name": 0.5}))
+    assert [line.split() for line in text.splitlines()] == [
+        ["AP", "0.500"],
+        ["AP50", "0.750"],
+        ["AP75", "0.250"],
+        ["AP", "small", "0.125"],
+        ["AP", "medium", "nan"],
+        ["AP", "large", "1.000"],
+        ["a", "long", "name", "0.500"],
+    ]
+
+
+def test_match_detections():
+    iou = torch.tensor([[0.9, 0.6], [0.8, 0.0], [0.55, 0.7]])
+    scores = torch.tensor([0.5, 0.9, 0.1])
+    # The second goes first and takes object 0, the first is left with object 1.
+    match = match_detections(iou, scores, torch.tensor([0.5, 0.65]))
+    assert match.tolist() == [[1, 0, -1], [-1, 0, 1]]
+    no = match_detections(torch.zeros(2, 0), scores[:2], torch.tensor([0.5]))
+    assert no.tolist() == [[-1, -1]]
+    assert match_detections(torch.zeros(0, 2), scores[:0]).shape == (10, 0)
+
+
+def test_match_detections_with_ignored_objects_and_crowds():
+    half = torch.tensor([0.5])
+    iou = torch.tensor([[0.6, 0.9]])
+    ignored = torch.tensor([False, True])
+    assert match_detections(iou, torch.ones(1), half).tolist() == [[1]]
+    assert match_detections(iou, torch.ones(1), half, ignored).tolist() == [[0]]
+    iou = torch.tensor([[0.6], [0.9]])
+    ignored = torch.tensor([True])
+    assert match_detections(iou, torch.ones(2), half, ignored).tolist() == [[0, -1]]
+    assert match_detections(iou, torch.ones(2), half, ignored, ignored).tolist() == [[0, 0]]
+    ties = torch.tensor([[0.75, 0.75]])
+    assert match_detections(ties, torch.ones(1), half).tolist() == [[1]]
+
+
+def test_overlap():
+    a = torch.tensor([[0.0, 0, 4, 2], [5, 5, 5, 5]])
+    b = torch.tensor([[2.0, 0, 6, 2], [0, 0, 8, 8], [5, 5, 5, 5]])
+    torch.testing.assert_close(overlap(a, b), box_iou(a.double(), b.double()))
+    crowd = torch.tensor([False, True, False])
+    assert overlap(a, b, crowd).tolist() == [[4 / 12, 1, 0], [0, 0, 0]]
+    masks = _paint(a, 10), _paint(b, 10)
+    assert overlap(*masks, crowd).tolist() == [[4 / 12, 1, 0], [0, 0, 0]]
+    assert overlap(masks[0][:0], masks[1]).shape == (0, 3)
+
+
+def test_precision_recall_and_average_precision():
+    correct = torch.tensor([True, False, True])
+    precision, recall = precision_recall(correct, 4)
+    assert precision.tolist() == [1, 1 / 2, 2 / 3]
+    assert recall.tolist() == [1 / 4, 1 / 4, 1 / 2]
+    expected = (26 * 1 + 25 * 2 / 3) / 101  # recalls 0..0.25, then up to 0.5, then none
+    assert average_precision(correct, 4) == pytest.approx(expected)
+    assert average_precision(torch.tensor([False, True]), 1) == pytest.approx(1 / 2)
+    assert average_precision(torch.ones(0, dtype=torch.bool), 3) == 0
+    assert isnan(average_precision(correct, 0))

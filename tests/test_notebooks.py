@@ -1,0 +1,314 @@
+"""The notebooks agree with their sources and keep the course's rules; build and checks can fail.
+
+Whether the notebooks run and still give the outputs stored in them is nbval's part: `make test`.
+"""
+
+import base64
+import importlib.metadata
+import importlib.util
+import io
+import re
+import statistics
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook, new_output
+from PIL import Image
+
+NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+SOURCES = sorted((NOTEBOOKS / "src").glob("*.py"))
+
+specification = importlib.util.spec_from_file_location("build", NOTEBOOKS / "build.py")
+build = importlib.util.module_from_spec(specification)
+specification.loader.exec_module(build)
+
+FORBIDDEN = {
+    "a star import": r"^\s*from\s+\S+\s+import\s+\*",
+    "sys.path": r"\bsys\.path\b",
+    "a shell cell": r"^\s*(!|%%(bash|sh|script|system|!)|%(pip|conda|system|sx)\b|get_ipython\(\))",
+    "a remote picture": r"(!\[[^\]]*\]\(|src\s*=\s*[\"']?|url\s*=\s*[\"'])https?://",
+}
+
+
+# What an output tells of the machine that it was made on: warnings and addresses do.
+TRACES = r"/home/|/Users/|/root/|site-packages|ipykernel_\d|0x[0-9a-f]{6}"
+
+
+def code_cells(notebook):
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+# ---- every notebook of the course ----
+
+
+@pytest.fixture(params=SOURCES, ids=lambda source: source.stem)
+def source(request) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def notebook(source):
+    path = NOTEBOOKS / f"{source.stem}.ipynb"
+    assert path.exists(), f"not built: python notebooks/build.py {source.stem}"
+    return nbformat.read(path, as_version=4)
+
+
+def test_every_notebook_has_a_source():
+    built = {path.stem for path in NOTEBOOKS.glob("*.ipynb")}
+    assert built <= {source.stem for source in SOURCES}
+
+
+def test_notebook_is_built_from_its_source(source, notebook):
+    expected = build.read_source(source).cells
+    rebuild = f"changed since it was built: python notebooks/build.py {source.stem}"
+    assert [cell.id for cell in notebook.cells] == [cell.id for cell in expected], rebuild
+    for cell, wanted in zip(notebook.cells, expected, strict=True):
+        assert (cell.cell_type, cell.source) == (wanted.cell_type, wanted.source), rebuild
+
+
+def test_notebook_was_run_without_error(notebook):
+    for cell in code_cells(notebook):
+        assert cell.execution_count or not cell.source, f"{cell.id} was never run"
+        if "raises-exception" not in cell.metadata.get("tags", []):
+            assert all(output.output_type != "error" for output in cell.outputs), cell.id
+
+
+def test_notebook_shows_well_where_nothing_runs(source, notebook):
+    assert "widgets" not in notebook.metadata
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            assert build.WIDGET_VIEW not in output.get("data", {}), cell.id
+    assert (NOTEBOOKS / f"{source.stem}.ipynb").stat().st_size < 500_000
+
+
+def test_outputs_hold_no_trace_of_the_machine(notebook):
+    for cell in code_cells(notebook):
+        for output in cell.outputs:
+            data = output.get("data", {})
+            texts = [output.get("text", ""), *output.get("traceback", [])]
+            texts += [value for kind, value in data.items() if kind.startswith("text/")]
+            found = re.search(TRACES, "\n".join(texts))
+            assert not found, f"{cell.id}: {found}"
+
+
+def test_source_keeps_the_rules(source):
+    cells = build.read_source(source).cells
+    for cell in cells:
+        for what, pattern in FORBIDDEN.items():
+            assert not re.search(pattern, cell.source, re.MULTILINE), f"{cell.id} has {what}"
+
+
+def test_source_is_cut_into_small_cells(source):
+    notebook = build.read_source(source)
+    lines = {cell.id: len(cell.source.splitlines()) for cell in code_cells(notebook)}
+    assert 25 <= len(notebook.cells) <= 40
+    assert statistics.median(lines.values()) <= 5
+    assert max(lines.values()) <= 20, max(lines, key=lines.get)
+
+
+@pytest.mark.parametrize(
+    ("what", "line"),
+    [
+        ("a star import", "from torch import *"),
+        ("sys.path", "sys.path.insert(0, '..')"),
+        ("a shell cell", "!ls"),
+        ("a shell cell", "%pip install torch"),
+        ("a remote picture", "![a cat](https://example.org/cat.png)"),
+        ("a remote picture", '<img width="300" src="https://example.org/cat.png">'),
+    ],
+)
+def test_the_rules_can_fail(what, line):
+    assert re.search(FORBIDDEN[what], f"import torch\n{line}\n", re.MULTILINE)
+
+
+# ---- the build ----
+
+WIDGET = '''\
+# %% [markdown]
+# # A picture that a slider changes
+
+# %%
+import base64, io
+import ipywidgets as widgets
+from PIL import Image
+
+# %%
+file = io.BytesIO()
+Image.new("L", (8, 8), 200).save(file, format="png")
+image = widgets.Image(value=file.getvalue())
+
+class Still:
+    """A widget that shows a still picture where nothing runs."""
+
+    def _repr_mimebundle_(self, **options):
+        picture = base64.b64encode(image.value).decode()
+        return {**image._repr_mimebundle_(**options), "text/plain": "Still", "image/png": picture}
+
+Still()
+
+# %% tags=["a-tag"]
+print("one"), print("two");
+'''
+
+
+def write_source(folder, text) -> Path:
+    path = folder / "90_example.py"
+    path.write_text(text)
+    return path
+
+
+def test_build_gives_the_same_bytes_twice_and_only_the_still_picture(tmp_path):
+    source = write_source(tmp_path, WIDGET)
+    first = build.build(source, tmp_path).read_bytes()
+    assert build.build(source, tmp_path).read_bytes() == first
+    assert {path.name for path in tmp_path.iterdir()} == {"90_example.py", "90_example.ipynb"}
+    notebook = nbformat.read(tmp_path / "90_example.ipynb", as_version=4)
+    text, imports, picture, prints = notebook.cells
+    assert text.cell_type == "markdown" and imports.outputs == []
+    assert [cell.id for cell in notebook.cells] == [f"cell-00{index}" for index in range(4)]
+    assert [cell.execution_count for cell in code_cells(notebook)] == [1, 2, 3]
+    assert set(picture.outputs[0].data) == {"text/plain", "image/png"}
+    assert prints.metadata == {"tags": ["a-tag"]}
+    assert [output.text for output in prints.outputs] == ["one\ntwo\n"]
+    assert set(notebook.metadata) == {"kernelspec", "language_info", "mrcnn_edu"}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("# %%\nx = 1\n\n# %%\nx / 0", "ZeroDivisionError"),
+        ("# %%\nimport ipywidgets\n\n# %%\nipywidgets.IntSlider()", "shows a widget"),
+    ],
+)
+def test_build_names_the_notebook_and_the_cell_that_fails(tmp_path, text, complaint):
+    with pytest.raises(build.BuildError, match=f"90_example, cell-001: (.|\n)*{complaint}"):
+        build.build(write_source(tmp_path, text), tmp_path)
+    assert not (tmp_path / "90_example.ipynb").exists()
+
+
+# ---- what conftest.py adds to nbval: one run over three notebooks ----
+
+DRAW = """\
+import base64, io
+from IPython.display import display
+from PIL import Image
+
+def draw(shade, size=64):
+    file = io.BytesIO()
+    Image.new("L", (size, size), shade).save(file, format="png")
+    data = base64.b64encode(file.getvalue()).decode()
+    display({"text/plain": "a picture", "image/png": data}, raw=True)
+"""
+
+
+def picture(shade: int, size: int = 64, dot: int = 0):
+    """The output of draw(shade, size), with a square of `dot` pixels in the corner spoilt."""
+    pixels = np.full((size, size), shade, dtype=np.uint8)
+    pixels[:dot, :dot] = 255 - shade
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, format="png")
+    data = base64.b64encode(file.getvalue()).decode()
+    return new_output("display_data", data={"text/plain": "a picture", "image/png": data})
+
+
+NO_PICTURE = new_output("display_data", data={"text/plain": "a picture"})
+
+
+def write_notebook(path, matplotlib, *cells):
+    """cells: (source, stored outputs, whether it was run)."""
+    notebook = new_notebook(
+        cells=[
+            new_code_cell(source, outputs=outputs, execution_count=1 if was_run else None)
+            for source, outputs, was_run in cells
+        ],
+        metadata={"mrcnn_edu": {"matplotlib": matplotlib}},
+    )
+    nbformat.write(notebook, path)
+
+
+@pytest.fixture(scope="module")
+def verdicts(tmp_path_factory):
+    """{(notebook, cell): (verdict, message, seconds)} of one nbval run."""
+    folder = tmp_path_factory.mktemp("nbval")
+    (folder / "conftest.py").write_text((NOTEBOOKS / "conftest.py").read_text())
+    write_notebook(
+        folder / "pictures.ipynb",
+        importlib.metadata.version("matplotlib"),
+        (DRAW, [], True),
+        ("draw(100)", [picture(100)], True),
+        ("draw(100)", [picture(110)], True),
+        ("draw(100)", [picture(100, dot=4)], True),
+        ("draw(100)", [picture(100, size=66)], True),
+        ("pass", [picture(100)], True),
+        ("draw(100)", [NO_PICTURE], True),
+        ("1 + 1;", [], False),
+        ("# NBVAL_IGNORE_OUTPUT\ndraw(100)", [picture(200)], True),
+    )
+    write_notebook(
+        folder / "other_matplotlib.ipynb",
+        "0.0",
+        (DRAW, [], True),
+        ("draw(100)", [picture(200)], True),
+        ("draw(100, size=66)", [picture(100)], True),
+        ("draw(100, size=80)", [picture(100)], True),
+    )
+    write_notebook(
+        folder / "dies.ipynb",
+        "0.0",
+        ("import os", [], True),
+        ("os._exit(1)", [], True),
+        ("1 + 1;", [], True),
+    )
+    command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--color=no"]
+    command += ["--nbval-cell-timeout=300", "-W", "error", "-p", "no:cacheprovider"]
+    command += ["--rootdir", str(folder), "--junit-xml", str(folder / "report.xml"), str(folder)]
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    assert result.returncode == 1, result.stdout + result.stderr
+    return read_report(folder / "report.xml")
+
+
+def read_report(path):
+    found = {}
+    for case in ElementTree.parse(path).iter("testcase"):
+        verdict, message = "passed", ""
+        for child in case:
+            if child.tag in ("failure", "error", "skipped"):
+                verdict, message = child.tag, child.text or ""
+        notebook = case.get("classname").removesuffix(".ipynb")
+        found[notebook, case.get("name")] = (verdict, message, float(case.get("time")))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("notebook", "cell", "verdict", "message"),
+    [
+        ("pictures", 1, "passed", ""),
+        ("pictures", 2, "passed", ""),  # a shade is within the tolerance
+        ("pictures", 3, "failure", "of the pixels differ"),
+        ("pictures", 4, "failure", "stored (66, 66), now (64, 64)"),
+        ("pictures", 5, "failure", "Missing output fields"),
+        ("pictures", 6, "failure", "pictures stored: none"),
+        ("pictures", 7, "failure", "was never run"),
+        ("pictures", 8, "passed", ""),
+        ("other_matplotlib", 1, "passed", ""),
+        ("other_matplotlib", 2, "passed", ""),
+        ("other_matplotlib", 3, "failure", "stored (64, 64), now (80, 80)"),
+        ("dies", 0, "passed", ""),
+        ("dies", 1, "failure", "kernel died"),
+        ("dies", 2, "skipped", ""),  # expected to fail
+    ],
+)
+def test_nbval_with_our_additions(verdicts, notebook, cell, verdict, message):
+    found, text, _ = verdicts[notebook, f"Cell {cell}"]
+    assert found == verdict, text
+    assert message in text
+
+
+def test_a_dead_kernel_is_noticed_long_before_the_time_is_up(verdicts):
+    _, _, seconds = verdicts["dies", "Cell 1"]
+    assert seconds < 10

@@ -1,0 +1,186 @@
+"""Targets in scenes worked out by hand, and losses against their plain formulas."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+from torchvision.models.detection.roi_heads import project_masks_on_boxes
+
+from mrcnn_edu.boxes import decode_boxes
+from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.losses import SMOOTH_L1_BETA, box_loss, mask_loss, rpn_loss, smooth_l1
+from mrcnn_edu.targets import mask_targets, roi_targets, rpn_targets
+
+NO_BOXES = torch.zeros(0, 4)
+# Against the object (0, 0, 10, 10) the anchors have IoU 1, 0.5, 0.2 and 0.
+OBJECT = torch.tensor([[0.0, 0, 10, 10]])
+ANCHORS = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 2], [20, 20, 30, 30]])
+
+
+def _rpn_targets(anchors, boxes, count=256, generator=None):
+    return rpn_targets(anchors, boxes, 0.7, 0.3, count, 0.5, generator)
+
+
+def test_rpn_targets_worked_out_by_hand():
+    answers = _rpn_targets(ANCHORS, OBJECT)
+    assert answers.anchors.tolist() == [0, 2, 3]  # 0.5 is neither
+    assert answers.labels.tolist() == [1, 0, 0]
+    assert answers.positives.tolist() == [0]
+    assert answers.deltas.tolist() == [[0, 0, 0, 0]]
+
+
+def test_an_object_without_a_good_anchor_gets_its_best():
+    answers = _rpn_targets(ANCHORS[1:], OBJECT)
+    assert answers.positives.tolist() == [0]
+    assert_close(decode_boxes(answers.deltas, ANCHORS[1:2]), OBJECT)
+
+
+def test_rpn_targets_of_random_scenes_lead_to_the_objects(random_boxes):
+    for _ in range(20):
+        anchors, boxes = random_boxes(300), random_boxes(4)
+        answers = _rpn_targets(anchors, boxes, count=64)
+        assert len(answers.anchors) == len(answers.labels) == 64
+        assert answers.anchors[: len(answers.positives)].equal(answers.positives)
+        assert int(answers.labels.sum()) == len(answers.positives) <= 32
+        reached = decode_boxes(answers.deltas, anchors[answers.positives])
+        nearest = (reached[:, None] - boxes).abs().amax(-1).min(1).values
+        assert (nearest < 1e-3).all()
+
+
+def test_rpn_targets_without_objects_or_anchors():
+    answers = _rpn_targets(ANCHORS, NO_BOXES, count=3)
+    assert answers.labels.tolist() == [0, 0, 0]
+    assert answers.positives.shape == (0,) and answers.deltas.shape == (0, 4)
+    for boxes in (OBJECT, NO_BOXES):
+        answers = _rpn_targets(NO_BOXES, boxes)
+        assert [len(part) for part in answers] == [0, 0, 0, 0]
+
+
+def test_roi_targets_worked_out_by_hand():
+    boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
+    proposals = torch.tensor([[21.0, 20, 31, 30], [0, 0, 10, 5], [0, 0, 10, 4], [50, 50, 60, 60]])
+    answers = roi_targets(proposals, boxes, torch.tensor([3, 5]), 0.5, 512, 0.9)
+    assert answers.boxes.tolist() == torch.cat((proposals, boxes)).tolist()
+    assert answers.labels.tolist() == [5, 3, 0, 0, 3, 5]  # IoU 0.82, 0.5, 0.4, 0, and themselves
+    positive = answers.labels > 0
+    assert answers.objects[positive].tolist() == [1, 0, 0, 1]
+    reached = decode_boxes(answers.deltas[positive], answers.boxes[positive], BOX_SCALE)
+    assert_close(reached, boxes[[1, 0, 0, 1]], rtol=0, atol=1e-4)
+    assert_close(answers.deltas[0], torch.tensor([-1.0, 0, 0, 0]))  # a tenth of the width, times 10
+
+
+def test_roi_targets_keep_the_share(random_boxes):
+    boxes, labels = random_boxes(10), torch.randint(1, 4, (10,))
+    answers = roi_targets(random_boxes(300), boxes, labels, 0.5, 40, 0.25)
+    assert len(answers.labels) == 40 and 0 < int((answers.labels > 0).sum()) <= 10
+
+
+def test_roi_targets_without_objects_or_proposals():
+    no_labels = torch.zeros(0, dtype=torch.long)
+    answers = roi_targets(ANCHORS, NO_BOXES, no_labels, 0.5, 3, 0.25)
+    assert answers.boxes.shape == answers.deltas.shape == (3, 4)
+    assert answers.labels.tolist() == [0, 0, 0]
+    assert answers.deltas.isfinite().all()
+    answers = roi_targets(NO_BOXES, NO_BOXES, no_labels, 0.5, 3, 0.25)
+    assert [len(part) for part in answers] == [0, 0, 0, 0]
+    answers = roi_targets(NO_BOXES, OBJECT, torch.tensor([2]), 0.5, 4, 0.25)
+    assert answers.labels.tolist() == [2]
+
+
+def test_mask_targets_worked_out_by_hand():
+    mask = torch.zeros(1, 8, 8, dtype=torch.bool)
+    mask[0, :, 4:] = True  # the right half
+    rois = torch.tensor([[0.0, 0, 8, 8], [5, 1, 7, 7], [0, 0, 2, 8]])
+    left, inside, outside = mask_targets(mask, rois, torch.zeros(3, dtype=torch.long), 4)
+    # Points lie half a cell off (aligned=False): the fourth column, at 3.5, is half on.
+    assert left.tolist() == [[0, 0.25, 1, 1]] * 4
+    assert (inside == 1).all() and (outside == 0).all()
+
+
+def test_mask_targets_equal_torchvisions(random_boxes):
+    for _ in range(10):
+        masks, rois = torch.rand(5, 40, 60) > 0.5, random_boxes(30)
+        objects = torch.randint(0, 5, (30,))
+        ours = mask_targets(masks, rois, objects, 14)
+        expected = project_masks_on_boxes(masks, rois, objects, 14)
+        assert_close(ours, expected, rtol=0, atol=1e-5)
+        assert ours.min() >= 0 and ours.max() <= 1 + 1e-6
+
+
+@pytest.mark.parametrize("n_objects", [0, 2])
+def test_mask_targets_of_no_rois(n_objects):
+    masks = torch.zeros(n_objects, 8, 8, dtype=torch.bool)
+    assert mask_targets(masks, NO_BOXES, torch.zeros(0, dtype=torch.long), 28).shape == (0, 28, 28)
+
+
+def _smooth_l1(difference):
+    difference = difference.abs()
+    quadratic = 0.5 * difference**2 / SMOOTH_L1_BETA
+    return torch.where(difference < SMOOTH_L1_BETA, quadratic, difference - SMOOTH_L1_BETA / 2)
+
+
+def _binary_cross_entropy(logits, targets):
+    p = logits.sigmoid()
+    return -(targets * p.log() + (1 - targets) * (1 - p).log())
+
+
+def test_smooth_l1_worked_out_by_hand():
+    predictions = torch.tensor([0.0, 1 / 18, 1.0, -1.0])
+    expected = 0 + 0.5 * 9 / 18**2 + 2 * (1 - 1 / 18)
+    assert_close(smooth_l1(predictions, torch.zeros(4)), torch.tensor(expected))
+
+
+def test_rpn_loss_is_its_formula():
+    logits, labels = torch.randn(9).double(), torch.tensor([1, 1, 0, 0, 0, 0, 0, 0, 0])
+    deltas, answers = torch.randn(2, 4).double(), torch.randn(2, 4).double()
+    objectness, box = rpn_loss(logits, deltas, labels, answers)
+    assert_close(objectness, _binary_cross_entropy(logits, labels).mean())
+    assert_close(box, _smooth_l1(deltas - answers).sum() / 9)  # by all sampled, not by positives
+
+
+def test_box_loss_is_its_formula():
+    logits, deltas = torch.randn(5, 4).double(), torch.randn(5, 4, 4).double().requires_grad_()
+    labels, answers = torch.tensor([0, 3, 1, 0, 3]), torch.randn(5, 4).double()
+    class_loss, box = box_loss(logits, deltas, labels, answers)
+    assert_close(class_loss, -logits.log_softmax(1)[range(5), labels].mean())
+    expected = sum(_smooth_l1(deltas[r, labels[r]] - answers[r]).sum() for r in (1, 2, 4)) / 5
+    assert_close(box, expected)
+    box.backward()
+    used = deltas.grad.abs().sum(-1) > 0
+    assert used.nonzero().tolist() == [[1, 3], [2, 1], [4, 3]]  # only the true class's box learns
+
+
+def test_mask_loss_is_its_formula_and_reaches_only_the_true_class():
+    logits = torch.randn(3, 5, 4, 4).double().requires_grad_()
+    labels, answers = torch.tensor([2, 4, 2]), torch.rand(3, 4, 4).double()
+    loss = mask_loss(logits, labels, answers)
+    expected = _binary_cross_entropy(logits[range(3), labels], answers).mean()
+    assert_close(loss, expected)
+    loss.backward()
+    used = logits.grad.abs().sum((2, 3)) > 0
+    assert used.nonzero().tolist() == [[0, 2], [1, 4], [2, 2]]
+
+
+def test_losses_of_nothing_are_zero_with_finite_gradients():
+    none = torch.zeros(0, dtype=torch.long)
+    leaves = [
+        torch.zeros(shape, requires_grad=True)
+        for shape in ((0,), (0, 4), (0, 3), (0, 3, 4), (0, 3, 28, 28))
+    ]
+    logits, deltas, class_logits, class_deltas, mask_logits = leaves
+    losses = (
+        *rpn_loss(logits, deltas, none, NO_BOXES),
+        *box_loss(class_logits, class_deltas, none, NO_BOXES),
+        mask_loss(mask_logits, none, torch.zeros(0, 28, 28)),
+    )
+    assert [loss.item() for loss in losses] == [0] * 5
+    sum(losses).backward()
+    assert [leaf.grad.shape for leaf in leaves] == [leaf.shape for leaf in leaves]
+
+
+def test_without_positives_only_the_classes_learn():
+    class_logits, deltas = torch.randn(4, 3, requires_grad=True), torch.randn(4, 3, 4)
+    deltas.requires_grad_()
+    class_loss, box = box_loss(class_logits, deltas, torch.zeros(4).long(), torch.zeros(4, 4))
+    (class_loss + box).backward()
+    assert box == 0 and not deltas.grad.any()
+    assert class_logits.grad.any() and class_logits.grad.isfinite().all()
