@@ -56,14 +56,15 @@ class Bottleneck(nn.Module):
     """1x1 down, 3x3, 1x1 up, added to the input (He et al. 2016, figure 5 right)."""
 
     expansion = 4
+    groups, group_width = 1, 64  # of the 3x3; the width is that of the first stage
 
-    def __init__(self, in_channels: int, width: int, stride: int, norm, groups=1, group_width=64):
+    def __init__(self, in_channels: int, width: int, stride: int, norm):
         super().__init__()
-        inner, out = width * group_width // 64 * groups, width * self.expansion
+        inner, out = width * self.group_width // 64 * self.groups, width * self.expansion
         self.conv1 = nn.Conv2d(in_channels, inner, 1, bias=False)
         self.bn1 = norm(inner)
         # The stride sits in the 3x3 (torchvision's "V1.5"), in the paper's ResNet in the first 1x1.
-        self.conv2 = nn.Conv2d(inner, inner, 3, stride, padding=1, groups=groups, bias=False)
+        self.conv2 = nn.Conv2d(inner, inner, 3, stride, 1, groups=self.groups, bias=False)
         self.bn2 = norm(inner)
         self.conv3 = nn.Conv2d(inner, out, 1, bias=False)
         self.bn3 = norm(out)
@@ -73,6 +74,12 @@ class Bottleneck(nn.Module):
         out = relu(self.bn1(self.conv1(x)))
         out = relu(self.bn2(self.conv2(out)))
         return relu(self.bn3(self.conv3(out)) + self.downsample(x))
+
+
+class GroupedBottleneck(Bottleneck):
+    """ResNeXt's: the 3x3 convolution is split into 32 paths of 8 channels (Xie et al. 2017)."""
+
+    groups, group_width = 32, 8
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int, norm) -> nn.Module:
@@ -151,7 +158,7 @@ BACKBONES = {
     "tiny": TinyResNet,
     "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
     "resnet101": partial(ResNet, Bottleneck, (3, 4, 23, 3)),
-    "resnext101": partial(ResNet, partial(Bottleneck, groups=32, group_width=8), (3, 4, 23, 3)),
+    "resnext101": partial(ResNet, GroupedBottleneck, (3, 4, 23, 3)),
 }
 
 

@@ -1,8 +1,8 @@
 """The command mrcnn-edu: Mask R-CNN from a terminal.
 
-Each public function is a command and its docstring the command's help; options are its arguments
-and the fields of the package's own dataclasses. A mistake that can be mended is one line and exit
-code 2 (with MRCNN_EDU_TRACEBACK=1 the place in the code too).
+Each public function but `main` and `open_data` is a command, and its docstring the command's help.
+Options are its arguments and the fields of the package's own dataclasses. A mistake that can be
+mended is a line and exit code 2; with MRCNN_EDU_TRACEBACK=1 it shows its place in the code.
 """
 
 import json
@@ -11,57 +11,56 @@ import re
 import shlex
 import statistics
 import sys
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
 import torch
 import tyro
-from torch import Tensor
 from tqdm.auto import tqdm
 
+from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
 from mrcnn_edu.data.coco import read_image
 from mrcnn_edu.detections import Detections, paste_masks
-from mrcnn_edu.evaluate import Scores
-from mrcnn_edu.evaluate import evaluate as score
 from mrcnn_edu.model import Config, MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
-from mrcnn_edu.weights import load, load_state, read
+from mrcnn_edu.weights import PUBLISHED, load, load_state, read
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
+FEW = Shapes(n=10, seed=1)
 
 
 @dataclass(frozen=True)
 class Model(Config):
     """The model, where it is to differ from the preset."""
 
-    n_classes: tyro.conf.Suppress[int] = 0  # the data's
+    n_classes: tyro.conf.Suppress[int] = 0  # comes from the data
 
 
 PRESETS = {"tiny": Model.tiny(0), "resnet50-fpn": Model()}
 Preset = Literal["tiny", "resnet50-fpn"]
-Flat = tyro.conf.arg(name="")  # --steps, not --training.steps
+Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
+Positional = tyro.conf.Positional
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Runs the command that the arguments (default: the terminal's) name; its exit code."""
+    """The exit code of the command that args (if not given, the terminal's) ask for."""
     args = list(sys.argv[1:] if args is None else args)
     if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
-        args.insert(1, "--")  # what follows is JupyterLab's to understand
-    preset = "tiny"
-    if args[:1] == ["train"]:  # the preset gives the other options' defaults, so it is read first
-        options = {"return_unknown_args": True, "add_help": False}
-        preset, _ = tyro.cli(_preset, prog="mrcnn-edu train", args=args[1:], **options)
+        args.insert(1, "--")  # what follows is for JupyterLab to understand
+    preset = re.search(r" --preset[ =](\S+)", " ".join(args))  # gives other options their defaults
     commands = {
         "lab": lab,
         "demo": demo,
-        "train": partial(train, model=PRESETS[preset]),
+        "train": partial(train, model=PRESETS.get(preset and preset[1], PRESETS["tiny"])),
         "evaluate": evaluate,
         "predict": predict,
         "check-data": check_data,
@@ -82,61 +81,49 @@ def main(args: Sequence[str] | None = None) -> int:
             raise
         first, *more = str(error).splitlines() or [type(error).__name__]
         more = [*more[:3], f"  ... and {len(more) - 3} more"] if len(more) > 4 else more
-        print("\n".join([f"mrcnn-edu: {first}", *more]), file=sys.stderr)
+        print(f"mrcnn-edu: {first}", *more, sep="\n", file=sys.stderr)
         return 2
 
 
-# The commands
-
-
-def lab(options: tyro.conf.Positional[tuple[str, ...]] = ()) -> int:
-    """Open the course in JupyterLab, at the first notebook.
+def lab(options: Positional[tuple[str, ...]] = ()) -> int:
+    """Open the course in JupyterLab, at its first notebook.
 
     Args:
         options: JupyterLab's own, such as --port 8899 or --no-browser.
     """
-    folders = [root / "notebooks" for root in (Path(__file__).parent.parent, Path.cwd())]
-    found = [folder / "00_start_here.ipynb" for folder in folders]
-    notebook = next((file for file in found if file.is_file()), None)
+    roots = Path(__file__).parent.parent, Path.cwd()
+    places = [root / "notebooks" / "00_start_here.ipynb" for root in roots]
+    notebook = next((place for place in places if place.is_file()), None)
     if notebook is None:
-        raise FileNotFoundError(
-            f"there is no notebook {found[0]}: run this in a checkout of the repository, where "
-            "`make notebooks` builds them"
-        )
+        where = "start this in a checkout of the repository (`make notebooks` builds them there)"
+        raise FileNotFoundError(f"there is no notebook {places[0]}: {where}")
     if find_spec("jupyterlab") is None:
-        raise FileNotFoundError(
-            "JupyterLab is not installed: pip install 'mrcnn_edu[notebooks]', or in a checkout "
-            "make lab"
-        )
-    sys.stdout.flush()
+        raise FileNotFoundError("JupyterLab is missing: pip install 'mrcnn_edu[notebooks]'")
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(notebook), *options])
 
 
 def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")) -> int:
-    """Find and outline the objects in scenes that the shipped model has never seen.
+    """Find and outline the objects of scenes that the model has never seen.
 
     Args:
-        weights: a model of the scenes' six classes.
-        n: how many scenes.
-        out: the picture of one of them, truth beside detections.
+        weights: the shipped model, or a checkpoint of yours.
+        n: scenes.
+        out: a picture of one of them, truth beside detections.
     """
     from mrcnn_edu.viz import show_detections
 
-    model, dataset = _open_model(weights), Shapes(n=n, seed=1)
-    _same_classes(model, dataset)
-    found, _ = _detect(model, dataset)
-    truth = [dataset[i][1]["labels"] for i in range(min(n, 5))]
-    rows = [(i, _names(model, labels), _names(model, found[i])) for i, labels in enumerate(truth)]
-    print(_table(("scene", "there", "found, surest first"), *rows))
-    print(f"\nAverage precision on {n} scenes (1 is perfect):")
-    print(_score_table(score(dataset, found), score(dataset, found, "bbox")))
+    dataset = open_data("shapes", None, replace(HELD_OUT, n=n))
+    model = _open_model(weights, dataset)
+    found, milliseconds = _detect(model, dataset)
+    print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
+    print(_score_table(*(evaluation.evaluate(dataset, found, kind) for kind in ("segm", "bbox"))))
 
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
     image, target = dataset[fullest]
-    picture = show_detections(image, _surest(found[fullest]), dataset.classes, target)
+    picture = show_detections(image, _surest(found[fullest], 0.5), dataset.classes, target)
     _write(out, picture.png())
     print(f"\nThe fullest scene, truth beside detections: {out.resolve()}")
-    print("Next: make lab (or mrcnn-edu lab) opens notebook 00, which shows how this works.")
+    print("Next: make lab opens notebook 00, which starts from such a scene.")
     return 0
 
 
@@ -146,18 +133,19 @@ def train(
     out: Path | None = None,
     preset: Preset = "tiny",
     weights: str | None = None,
-    training: Annotated[Training, Flat] = Training(),
-    model: Model = PRESETS["tiny"],
-    scenes: Shapes = Shapes(),
+    *,
+    training: Annotated[Training, Flat],
+    model: Model,
+    scenes: Shapes,
 ) -> int:
-    """Train a model. Given a folder with a checkpoint, go on from there.
+    """Train a model; with a checkpoint in the folder, go on from there.
 
     Args:
-        data: shapes, or a COCO folder: images/ and annotations.json.
+        data: shapes, or a COCO folder with images/ and annotations.json.
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
-        out: where checkpoints go; runs/ and the data's name if not given.
-        preset: a laptop's model or the paper's; --model.* changes single numbers of it.
-        weights: start from these: shapes-tiny, a checkpoint or a folder with one.
+        out: the folder for checkpoints (default: runs/ and the data's name).
+        preset: a laptop's model or the paper's; --model.* changes single numbers.
+        weights: start from these: shapes-tiny, a checkpoint or its folder.
     """
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
@@ -173,12 +161,13 @@ def train(
     network.to(_device())
     n_parameters = sum(p.numel() for p in network.parameters())
     passes = training.steps * training.batch_size / len(dataset)
-    print(f"data      {data}: {len(dataset):,} images, {_describe(dataset.classes)}")
+    print(f"data      {data}: {len(dataset):,} images, {_named(dataset.classes)}")
     print(f"model     {preset}, {n_parameters:,} parameters, on {_device()}")
-    print(f"training  {training.steps} steps of {training.batch_size} images ({passes:.3g} passes)")
-    print(f"folder    {out}" + (f", going on from step {done}" if done else ""))
+    print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
     if config.norm == "frozen" and weights is None:
-        print("note      frozen norms do not suit random weights: try --model.norm batch")
+        print("          Frozen norms do not suit random weights: try --model.norm batch")
+    on = "is complete" if done == training.steps else f"goes on after step {done}"
+    print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
 
     try:
         losses = fit(network, dataset, training, out)
@@ -188,14 +177,16 @@ def train(
         raise KeyboardInterrupt(kept if checkpoint.is_file() else none) from None
     if losses:
         n = -(-len(losses) // 10)
-        columns = [_mean_losses(losses[:n]), _mean_losses(losses[-n:])]
-        rows = [(name, *(column[name] for column in columns)) for name in columns[0]]
-        print(_table((f"mean of {n} steps", "first", "last"), *rows))
-    command = ["mrcnn-edu", "evaluate", "--weights", str(checkpoint), "--data", data]
-    command += ["--annotations", str(annotations)] if annotations else []
-    command += _scene_options(scenes) if data == "shapes" else []
-    print("\nNext" + (":" if data == "shapes" else ", better on images it was not trained on:"))
-    print(f"  {shlex.join(command)}")
+        ends = losses[:n], losses[-n:]
+        rows = [
+            (name, *(statistics.fmean(step[name] for step in end) for end in ends))
+            for name in losses[0]
+        ]
+        rows.append(("sum", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+        print(_table(("mean loss", f"first {n} steps", f"last {n} steps"), *rows))
+    better = "" if data == "shapes" else ", better with images that were not trained on"
+    command = ["mrcnn-edu", "evaluate", "--weights", str(checkpoint)]
+    print(f"\nNext{better}:\n  {shlex.join(command + _options(data, annotations, scenes))}")
     return 0
 
 
@@ -204,184 +195,183 @@ def evaluate(
     data: str = "shapes",
     annotations: Path | None = None,
     out: Path | None = None,
-    scenes: Shapes = Shapes(n=300, seed=1),
+    scenes: Shapes = HELD_OUT,
 ) -> int:
-    """Score a model: COCO's average precision of its masks and boxes, and its time per image.
+    """Score a model: COCO's average precision of its masks and boxes, and its time for an image.
 
     Args:
-        weights: shapes-tiny, a checkpoint or a folder with one.
-        data: shapes (by default scenes that training does not see), or a COCO folder.
+        weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
+        data: shapes (scenes that training does not see), or a COCO folder.
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: a JSON file for the scores.
     """
-    model, dataset = _open_model(weights), open_data(data, annotations, scenes)
-    _same_classes(model, dataset)
+    dataset = open_data(data, annotations, scenes, keep_ids=weights in PUBLISHED)
+    model = _open_model(weights, dataset)
     if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)  # an error that should not come at the end
+        out.parent.mkdir(parents=True, exist_ok=True)  # fails, if it must, before the long work
     found, milliseconds = _detect(model, dataset)
-    masks, boxes = score(dataset, found), score(dataset, found, "bbox")
-    print(_score_table(masks, boxes))
+    scores = {kind: evaluation.evaluate(dataset, found, kind) for kind in ("segm", "bbox")}
+    print(_score_table(*scores.values()))
     print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {_device()} (median)")
     if out is not None:
-        scores = {"segm": asdict(masks), "bbox": asdict(boxes)}
-        about = {"weights": weights, "data": data, "n_images": len(dataset)}
-        contents = about | {"milliseconds_per_image": milliseconds} | scores
-        _write(out, json.dumps(_without_nan(contents), indent=2).encode())
+        contents = {"weights": weights, "data": data, "n_images": len(dataset)}
+        contents |= {"milliseconds_per_image": milliseconds}
+        contents |= {kind: asdict(values) for kind, values in scores.items()}
+        contents = json.loads(json.dumps(contents), parse_constant=lambda nan: None)
+        _write(out, json.dumps(contents, indent=2).encode())
         print(f"The scores are in {out}")
     return 0
 
 
 def predict(
-    images: tyro.conf.Positional[tuple[Path, ...]] = (),
+    images: Positional[tuple[Path, ...]] = (),
     weights: str = "shapes-tiny",
     data: str | None = None,
     annotations: Path | None = None,
     out: Path = Path("predictions"),
     min_score: float = 0.5,
-    scenes: Shapes = Shapes(n=10, seed=1),
+    scenes: Shapes = FEW,
 ) -> int:
-    """Find the objects in images: a picture of each, and detections.json in COCO's results format.
+    """Find the objects in images: a picture of each, and all in detections.json (COCO's results).
 
     Args:
         images: files, or folders of them.
-        weights: shapes-tiny, a checkpoint or a folder with one.
-        data: shapes or a COCO folder, in place of images.
+        weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
+        data: shapes or a COCO folder, instead of images.
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: the folder for the results.
-        min_score: the pictures show what scores at least this; detections.json has everything.
+        min_score: pictures show detections that score this or more; detections.json has all.
     """
     from mrcnn_edu.viz import show_detections
 
-    model, dataset = _open_model(weights), None
-    if data is not None or annotations is not None:
-        dataset = open_data(data or "shapes", annotations, scenes)
-        _same_classes(model, dataset)
-    category_ids = getattr(dataset, "category_ids", range(1, len(model.classes) + 1))
-    sources = _sources(images, dataset, out)
+    if bool(images) == (data is not None):
+        raise ValueError("give either images (files or folders of them) or --data")
+    dataset = _Files(images)
+    if data is not None:
+        dataset = open_data(data, annotations, scenes, keep_ids=weights in PUBLISHED)
+    model = _open_model(weights, dataset)
+    category_ids = dict(enumerate(getattr(dataset, "category_ids", []), start=1))  # of labels
+    scene_names = ({"file_name": f"scene-{i}"} for i in range(len(dataset)))
+    names = [record["file_name"] for record in getattr(dataset, "records", scene_names)]
+    pictures = [out / f"{Path(name).stem}-detections.png" for name in names]
+    if len(set(pictures)) < len(pictures):
+        (picture, n), *_ = Counter(pictures).most_common(1)
+        raise ValueError(f"{picture} would be drawn for {n} images: give each its own --out")
+    if not names:
+        raise ValueError(f"there is no image in {', '.join(map(str, images))}")
     out.mkdir(parents=True, exist_ok=True)
     results, failures = [], []
-    for source in tqdm(sources, "predict"):
+    for index in tqdm(range(len(dataset)), "predict"):
         try:
-            image = source.read()
+            image, target = dataset[index]
             (found,) = model.detect([image])
         except (ValueError, OSError, RuntimeError) as error:
-            failures.append(f"  {source.file_name}: {error}")
+            failures.append(f"  {names[index]}: {error}")
             continue
-        picture = show_detections(image, _surest(found, min_score), model.classes)
-        _write(source.picture, picture.png())
-        for result in coco_results([(image, {"image_id": source.image_id})], [found]):
+        surest = show_detections(image, _surest(found, min_score), model.classes)
+        _write(pictures[index], surest.png())
+        for result in coco_results([(image, target)], [found]):
             label = result["category_id"]
-            names = {"category": model.classes[label - 1], "file_name": source.file_name}
-            results.append(result | names | {"category_id": category_ids[label - 1]})
+            result["category_id"] = category_ids.get(label, label)
+            known = {"category": model.classes[label - 1], "file_name": names[index]}
+            results.append(result | known)
     _write(out / "detections.json", json.dumps(results).encode())
-    n_done = len(sources) - len(failures)
+    n_done = len(dataset) - len(failures)
     print(f"{len(results)} detections in {n_done} images: {out / 'detections.json'}, and pictures")
     if failures:
-        print("These images failed:", *failures, sep="\n", file=sys.stderr)
+        first = f"{len(failures)} of {len(dataset)} images failed:"
+        print(first, *failures, sep="\n", file=sys.stderr)
     return 1 if failures else 0
 
 
-def check_data(
-    folder: tyro.conf.Positional[str],
-    annotations: Path | None = None,
-    all: bool = False,
-) -> int:
+def check_data(folder: Positional[str], annotations: Path | None = None, all: bool = False) -> int:
     """List what is wrong with a COCO folder; the exit code is 1 if anything is.
 
     Args:
         folder: with images/ and annotations.json.
         annotations: the JSON file, if it is elsewhere; folder is then that of the images.
-        all: print every problem, not just the first three of a kind.
+        all: print every problem, not only the first three of a kind.
     """
     dataset = open_data(folder, annotations)
-    kinds: dict[str, list] = {}
+    kinds: dict[str, list] = {}  # the message without its particulars -> problems
     for problem in check(dataset):
         kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)
-        kind = re.sub(r"\d([\d., -]*\d)?", "N", kind)
-        kinds.setdefault(kind, []).append(problem)
+        kinds.setdefault(re.sub(r"\d([\d., -]*\d)?", "N", kind), []).append(problem)
     for kind, problems in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        print(f"{len(problems)} x  {kind}")
         shown = problems if all else problems[:3]
-        print(*(f"      {problem}" for problem in shown), sep="\n")
+        print(f"{len(problems)} x {kind}", *shown, sep="\n    ")
         if len(shown) < len(problems):
-            print(f"      ... and {len(problems) - len(shown)} more (--all prints them)")
-    n_images = f"{len(dataset):,} images of {_describe(dataset.classes)}"
+            print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
+    n_images = f"{len(dataset):,} images, {_named(dataset.classes)}"
     if kinds:
-        print(f"\n{sum(map(len, kinds.values()))} problems in {n_images}.")
+        print(f"\n{sum(map(len, kinds.values()))} problems in {n_images}")
         return 1
-    print(f"Nothing wrong with {n_images}. Next: mrcnn-edu train --data {shlex.quote(folder)}")
+    command = ["mrcnn-edu", "train", *_options(folder, annotations)]
+    print(f"Nothing is wrong in {n_images}.\nNext: {shlex.join(command)}")
     return 0
 
 
 # What the commands have in common
 
 
-def open_data(data: str, annotations: Path | None = None, scenes: Shapes | None = None):
-    """The data set: the scenes for the word "shapes", or else the COCO folder of that name."""
+def open_data(
+    data: str, annotations: Path | None = None, scenes: Shapes = HELD_OUT, keep_ids: bool = False
+) -> Shapes | CocoFolder:
+    """The data set: the scenes if data is "shapes", or else the COCO folder of that name.
+
+    keep_ids: labels are the category ids, as weights published for COCO expect.
+    """
     if data == "shapes" and annotations is None:
-        dataset = scenes or Shapes()
+        dataset = scenes
     elif not Path(data).is_dir():
         raise FileNotFoundError(
-            f"there is no folder {data}: --data is 'shapes', or a folder with images/ and "
-            "annotations.json, or a folder of images beside --annotations FILE"
+            f"there is no folder {data}: data is the word shapes, a folder with images/ and "
+            "annotations.json, or a folder of images with --annotations FILE"
         )
-    elif annotations is not None:
-        dataset = CocoFolder(data, annotations)
     else:
-        dataset = CocoFolder(Path(data) / "images", Path(data) / "annotations.json")
+        folder = Path(data) if annotations else Path(data) / "images"
+        dataset = CocoFolder(folder, annotations or Path(data) / "annotations.json", keep_ids)
     if len(dataset) == 0 or len(dataset.classes) == 0:
-        raise ValueError(
-            f"{data} has {len(dataset)} images and {len(dataset.classes)} classes: "
-            "there must be one of each at least"
-        )
+        counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
+        raise ValueError(f"{data} has {counts}: there must be one of each at least")
     return dataset
 
 
-def _open_model(weights: str) -> MaskRCNN:
-    path = Path(weights) / CHECKPOINT if Path(weights).is_dir() else weights
-    return load(path).to(_device())
+def _open_model(weights: str, dataset=None) -> MaskRCNN:
+    """The model, which must know the classes of the data set, if one is given, by their labels."""
+    model = load(Path(weights) / CHECKPOINT if Path(weights).is_dir() else weights)
+    known = dict(enumerate(model.classes))
+    for k, name in enumerate(getattr(dataset, "classes", [])):
+        if known.get(k) != name and not name.startswith("unused"):
+            raise ValueError(
+                f"{weights} knows {_named(model.classes)}, but the data has "
+                f"{_named(dataset.classes)}: label {k + 1} must be the same class in both"
+            )
+    return model.to(_device())
 
 
 def _device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _preset(preset: Preset = "tiny") -> str:
-    return preset
-
-
-def _same_classes(model: MaskRCNN, dataset) -> None:
-    if list(model.classes) != list(dataset.classes):
-        raise ValueError(
-            f"the weights are for {_describe(model.classes)}; the data has "
-            f"{_describe(dataset.classes)}. Both must have the same, in the same order"
-        )
-
-
-def _describe(classes: Sequence[str]) -> str:
+def _named(classes: Sequence[str]) -> str:
     names = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
-    return f"{len(classes)} {'class' if len(classes) == 1 else 'classes'} ({names})"
+    return f"{len(classes)} class{'' if len(classes) == 1 else 'es'} ({names})"
 
 
-class _Found(Sequence):
-    """Detections, one for each image. Masks are pasted when asked for: all at once fill memory."""
-
-    def __init__(self):
-        self.kept: list[tuple[tuple, Detections]] = []
+class _Found(list):
+    """Detections without masks, which would fill the memory; they are pasted when asked for."""
 
     def append(self, found: Detections) -> None:
-        self.kept.append((found.masks.shape[1:], replace(found, masks=found.masks[:0])))
+        super().append((found.masks.shape[1:], replace(found, masks=found.masks[:0])))
 
     def __getitem__(self, index: int) -> Detections:
-        size, found = self.kept[index]
+        size, found = super().__getitem__(index)
         return replace(found, masks=paste_masks(found.mask_probs, found.boxes, size))
-
-    def __len__(self) -> int:
-        return len(self.kept)
 
 
 def _detect(model: MaskRCNN, dataset) -> tuple[_Found, float]:
-    """The detections in every image, and the median milliseconds that one takes."""
+    """The detections of every image, and the median milliseconds that one takes."""
     found, seconds = _Found(), []
     for index in tqdm(range(len(dataset)), "detect"):
         image, _ = dataset[index]
@@ -391,102 +381,57 @@ def _detect(model: MaskRCNN, dataset) -> tuple[_Found, float]:
     return found, 1000 * statistics.median(seconds)
 
 
-def _surest(found: Detections, min_score: float = 0.5) -> Detections:
-    """The detections that score at least `min_score`."""
+def _surest(found: Detections, min_score: float) -> Detections:
     rows = found.scores >= min_score
     return Detections(*(getattr(found, field.name)[rows] for field in fields(found)))
 
 
-def _names(model: MaskRCNN, objects: Tensor | Detections) -> str:
-    """The names of labels [M], or of the surest detections with their scores."""
-    if isinstance(objects, Tensor):
-        return ", ".join(model.classes[label - 1] for label in objects.tolist())
-    surest = _surest(objects)
-    pairs = zip(surest.labels.tolist(), surest.scores.tolist(), strict=True)
-    return ", ".join(f"{model.classes[label - 1]} {value:.2f}" for label, value in pairs)
+class _Files:
+    """Files, and folders of them, as a dataset whose images have no objects."""
+
+    def __init__(self, paths: Sequence[Path]):
+        files = []
+        for path in paths:
+            inside = sorted(path.iterdir()) if path.is_dir() else [path]
+            files += [file for file in inside if file == path or file.suffix.lower() in SUFFIXES]
+        ids = [int(file.stem) if file.stem.isdecimal() else file.stem for file in files]
+        self.records = [{"id": i, "file_name": str(f)} for i, f in zip(ids, files, strict=True)]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
+        record = self.records[index]
+        return read_image(Path(record["file_name"])), {"image_id": record["id"]}
 
 
-class _Source(NamedTuple):
-    image_id: int | str
-    file_name: str
-    picture: Path  # where the result is drawn
-    read: Callable[[], Tensor]
-
-
-def _sources(images: Sequence[Path], dataset, out: Path) -> list[_Source]:
-    """Every image to look at: of files, folders and a data set."""
-    named = []  # (image_id, file_name, read)
-    for path in images:
-        inside = sorted(path.iterdir()) if path.is_dir() else []
-        files = [file for file in inside if file.suffix.lower() in SUFFIXES]
-        for file in files if path.is_dir() else [path]:
-            image_id = int(file.stem) if file.stem.isdecimal() else file.stem
-            named.append((image_id, str(file), partial(read_image, file)))
-    if isinstance(dataset, CocoFolder):
-        for record in dataset.records:
-            size = record.get("height"), record.get("width")
-            read_record = partial(read_image, dataset.folder / record["file_name"], size)
-            named.append((record["id"], record["file_name"], read_record))
-    elif dataset is not None:
-        for i in range(len(dataset)):
-            named.append((i, f"scene-{i}.png", lambda i=i: dataset[i][0]))
-    if not named:
-        raise ValueError("there is nothing to look at: give images, folders of images, or --data")
-    by_picture: dict[Path, _Source] = {}
-    for image_id, file_name, read_source in named:
-        source = _Source(image_id, file_name, out / f"{Path(file_name).stem}.png", read_source)
-        other = by_picture.setdefault(source.picture, source)
-        if other is not source:
-            raise ValueError(
-                f"{other.file_name} and {file_name} would both be drawn in {source.picture}: "
-                "predict them one after the other, with --out of their own"
-            )
-    for path in images:
-        if out.resolve() in (path.resolve(), path.resolve().parent):
-            raise ValueError(f"pictures in {out} could replace {path}: give another folder, --out")
-    return list(by_picture.values())
-
-
-def _mean_losses(losses: list[dict[str, float]]) -> dict[str, float]:
-    means = {name: statistics.fmean(step[name] for step in losses) for name in losses[0]}
-    return means | {"sum": sum(means.values())}
-
-
-def _scene_options(scenes: Shapes) -> list[str]:
-    """The options for scenes like these, but as many and from the seed that `evaluate` takes."""
-    options = []
-    for name, value in asdict(scenes).items():
-        if name not in ("n", "seed") and value != getattr(Shapes(), name):
+def _options(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> list[str]:
+    """The options for this data; of scenes as many, and from the seed, that `evaluate` takes."""
+    options = ["--data", data]
+    options += [] if annotations is None else ["--annotations", str(annotations)]
+    for name, value in asdict(replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed)).items():
+        if data == "shapes" and value != getattr(HELD_OUT, name):
             values = value if isinstance(value, tuple) else [value]
             options += [f"--scenes.{name.replace('_', '-')}", *map(str, values)]
     return options
 
 
-def _score_table(masks: Scores, boxes: Scores) -> str:
+def _score_table(masks, boxes) -> str:
     columns = [asdict(scores) for scores in (masks, boxes)]
     columns = [column | column.pop("per_class") for column in columns]
-    names = {name: re.sub("^ap_?", "AP ", name).strip() for name in columns[0]}
-    rows = [(names[name], *(column[name] for column in columns)) for name in columns[0]]
+    rows = [(re.sub("^ap_?", "AP ", n), *(column[n] for column in columns)) for n in columns[0]]
     return _table(("", "masks", "boxes"), *rows)
 
 
 def _table(*rows: tuple) -> str:
-    """The rows as lines of text with columns of equal width."""
+    """The rows as text, in columns of even width."""
     rows = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, wide)).rstrip() for row in rows]
-    return "\n".join(lines)
-
-
-def _without_nan(value):
-    """The value with None for nan, which JSON does not have."""
-    if isinstance(value, dict):
-        return {key: _without_nan(inside) for key, inside in value.items()}
-    return None if value != value else value
+    return "\n".join("  ".join(map(str.ljust, row, wide)).rstrip() for row in rows)
 
 
 def _write(path: Path, contents: bytes) -> None:
-    """Write the file, whole or not at all."""
+    """Write a file, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
     try:

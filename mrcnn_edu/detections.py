@@ -79,7 +79,7 @@ def paste_masks(
     corners = torch.cat((boxes[:, :2].floor(), boxes[:, 2:].ceil()), dim=1)
     corners = clip_boxes(corners, size).long().tolist()
     for mask, probs, box, (left, top, right, bottom) in zip(
-        masks, mask_probs, boxes, corners, strict=True
+        masks, mask_probs.to(boxes.dtype), boxes, corners, strict=True
     ):
         rows = _resampling(box[1], box[3], top, bottom, len(probs))  # [h, m]
         columns = _resampling(box[0], box[2], left, right, len(probs))  # [w, m]
@@ -89,7 +89,7 @@ def paste_masks(
 
 def _resampling(start: Tensor, end: Tensor, first: int, last: int, m: int) -> Tensor:
     """Weights [last - first, m] of the m cells between start and end at each pixel's centre."""
-    centre = torch.arange(first, last, device=start.device) + 0.5
+    centre = torch.arange(first, last, dtype=start.dtype, device=start.device) + 0.5
     share = (centre - start) / (end - start)  # 0..1 inside the box
     at = (share * m - 0.5).clamp(0, m - 1)  # in cells, whose centres are 0, 1, ... m - 1
     weight = (1 - (at[:, None] - torch.arange(m, device=start.device)).abs()).clamp(min=0)

@@ -153,7 +153,13 @@ def resume(model, optimizer, training: Training, folder: str | Path | None) -> l
     if folder is None or not path.is_file():
         return []
     kept = read(path)
-    found = {"config": kept.get("config"), "training": kept.get("training")}
+    missing = {"config", "training", "model", "optimizer", "losses"} - set(kept)
+    if missing:
+        raise ValueError(
+            f"{path} has no {', '.join(sorted(missing))}: it is no run to go on with, "
+            "so give another folder"
+        )
+    found = {"config": kept["config"], "training": kept["training"]}
     asked = {"config": asdict(model.config), "training": asdict(training)}
     differing = [
         f"{part}.{name} is {found[part].get(name)!r} there, {value!r} now"

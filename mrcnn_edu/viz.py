@@ -4,14 +4,18 @@ truth green, anchors blue, proposals orange, detections red; these four are told
 colour-blind readers too (Okabe and Ito's palette). Classes have their own colours, in order.
 """
 
+from base64 import b64encode
 from io import BytesIO
 
-import matplotlib
+import matplotlib.cbook
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.patheffects import withStroke
+from PIL import Image
 from torch import Tensor
 
 ROLES = {
@@ -31,20 +35,33 @@ STAGES = (  # of `MaskRCNN.trace`, in order, with what each hands on
 
 
 class Picture(Figure):
-    """A figure that needs no pyplot, and shows itself at the end of a notebook cell."""
+    """A figure that needs no pyplot, and shows itself at the end of a notebook cell.
+
+    `format` is "png" for drawings, and "jpeg" once there are pixels of an image in it: those fill a
+    PNG file more than they gain from it.
+    """
+
+    format = "png"
 
     def __init__(self, width: float = 7, height: float = 3, **options):
         super().__init__(figsize=(width, height), dpi=72, layout="constrained", **options)
         FigureCanvasAgg(self)
 
-    def png(self) -> bytes:
-        """The picture as the bytes of a PNG file."""
+    def encoded(self, format: str | None = None) -> bytes:
+        """The picture as the bytes of a file of a format, its own if none is given."""
         file = BytesIO()
-        self.savefig(file, format="png", metadata={"Software": None})
+        format = format or self.format
+        options = {"pil_kwargs": {"quality": 75}} if format == "jpeg" else {}
+        self.savefig(file, format=format, **options)
         return file.getvalue()
 
-    def _repr_png_(self) -> bytes:
-        return self.png()
+    def png(self) -> bytes:
+        """The picture as the bytes of a PNG file."""
+        return self.encoded("png")
+
+    def _repr_mimebundle_(self, **_options) -> dict[str, str]:
+        data = b64encode(self.encoded()).decode()
+        return {f"image/{self.format}": data, "text/plain": repr(self)}
 
 
 def class_colour(label: int) -> tuple[float, float, float]:
@@ -65,6 +82,7 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
+    axes.figure.format = "jpeg"
 
 
 def draw_map(axes: Axes, values: Tensor, title: str = "", high: float | None = None) -> None:
@@ -75,14 +93,14 @@ def draw_map(axes: Axes, values: Tensor, title: str = "", high: float | None = N
     axes.set_yticks([])
 
 
-def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", **options) -> None:
+def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", width: float = 1.5) -> None:
     """Boxes [N, 4]; colour: a role, a colour, or a list with one for each box."""
     colours = colour if isinstance(colour, list) else [colour] * len(boxes)
+    shade = withStroke(linewidth=width + 1.5, foreground="#00000066")  # seen on any background
     for (x1, y1, x2, y2), c in zip(boxes.detach().cpu().tolist(), colours, strict=True):
-        style = {"fill": False, "edgecolor": ROLES.get(c, c) if isinstance(c, str) else c}
-        axes.add_patch(
-            Rectangle((x1, y1), x2 - x1, y2 - y1, **style | {"linewidth": 1.5} | options)
-        )
+        edge = ROLES.get(c, c) if isinstance(c, str) else c
+        style = {"fill": False, "edgecolor": edge, "linewidth": width, "path_effects": [shade]}
+        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **style))
 
 
 def draw_masks(axes: Axes, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> None:
@@ -103,8 +121,9 @@ def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None
         zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
     ):
         text = classes[label - 1] + (f" {scores[i]:.2f}" if scores is not None else "")
+        above = y1 > 0.06 * image.shape[1]  # or the name would be cut off
         axes.text(
-            x1, y1, text, fontsize=8, color="white", verticalalignment="bottom", clip_on=True,
+            x1, y1, text, fontsize=8, color="white", va="bottom" if above else "top", clip_on=True,
             bbox={"facecolor": class_colour(label), "edgecolor": "none", "pad": 1},
         )  # fmt: skip
 
@@ -122,15 +141,20 @@ def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
     return picture
 
 
-def show_detections(image: Tensor, detections, classes: list[str], target=None) -> Picture:
-    """An image [3, H, W] with what was found in it; beside the truth, if a target is given."""
+def show_detections(
+    image: Tensor, detections, classes: list[str], target=None, target_classes=None
+) -> Picture:
+    """An image [3, H, W] with what was found in it; beside the truth, if a target is given.
+
+    target_classes: the names of the target's labels, if they are not the detections' `classes`.
+    """
     height, width = image.shape[-2:]
     panels = 1 if target is None else 2
-    picture = Picture(4.5 * panels, 4.5 * height / width + 0.3)
+    picture = Picture(3.6 * panels, 3.6 * height / width + 0.3)
     axes = picture.subplots(1, panels, squeeze=False)[0]
     if target is not None:
         objects = target["boxes"], target["labels"], target["masks"]
-        draw_instances(axes[0], image, *objects, classes, title="truth")
+        draw_instances(axes[0], image, *objects, target_classes or classes, title="truth")
     d = detections
     title = f"{len(d)} detections"
     draw_instances(axes[-1], image, d.boxes, d.labels, d.masks, classes, d.scores, title)
@@ -168,12 +192,13 @@ def show_boxes(image: Tensor, boxes: Tensor, role: str, title: str = "") -> Pict
 
 def show_panels(image: Tensor, panels: dict[str, tuple[Tensor, str]]) -> Picture:
     """The image once for each panel: title -> (boxes [N, 4], role)."""
-    picture = Picture(3.4 * len(panels), 3.7)
+    side = min(3.4, 10 / len(panels))
+    picture = Picture(side * len(panels), side + 0.3)
     for axes, (title, (boxes, role)) in zip(
         picture.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         draw_image(axes, image, title)
-        draw_boxes(axes, boxes, role, linewidth=1)
+        draw_boxes(axes, boxes, role, width=1)
     return picture
 
 
@@ -232,3 +257,32 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
     axes[0].set_yticks(range(len(names)), names, fontsize=9)
     axes[0].invert_yaxis()
     return picture
+
+
+def anchors_at(anchors: Tensor, point: tuple[float, float], k: int = 3) -> Tensor:
+    """Of the anchors [A, 4] of a level the k [k, 4] whose centres are nearest to a point (x, y)."""
+    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
+    distance = (centres - centres.new_tensor(point)).norm(dim=1)
+    return anchors[distance.argsort(stable=True)[:k]]
+
+
+def show_anchors_at_centre(image: Tensor, anchors: list[Tensor], size: tuple[int, int]) -> Picture:
+    """The k anchors in the middle of the image for each level, a panel each.
+
+    anchors: [A_level, 4] of each level, in pixels of the image scaled to size (height, width).
+    """
+    height, width = size
+    zoom = image.shape[-1] / width
+    panels = {}
+    for level in anchors:
+        here = anchors_at(level, (width / 2, height / 2)) * zoom
+        side = (level[0, 2:] - level[0, :2]).prod().sqrt()
+        panels[f"side {side:.0f}"] = (here, "anchor")
+    return show_panels(image, panels)
+
+
+def sample_photograph() -> Tensor:
+    """A photograph [3, H, W] in 0..1 that comes with Matplotlib: Grace Hopper, by the US Navy."""
+    with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:
+        pixels = np.asarray(Image.open(file).convert("RGB"))
+    return torch.from_numpy(pixels / np.float32(255)).permute(2, 0, 1)

@@ -6,14 +6,17 @@ whatever else its writer needs to go on from there.
 
 import os
 import pickle
-from dataclasses import asdict
+from contextlib import suppress
+from dataclasses import asdict, fields
 from pathlib import Path
+from urllib.error import URLError
 
 import torch
 
 from mrcnn_edu.model import Config, MaskRCNN
 
 PRETRAINED = Path(__file__).parent / "pretrained"
+PUBLISHED = {"coco-resnet50-fpn": "MaskRCNN_ResNet50_FPN_Weights.COCO_V1"}  # torchvision's names
 
 # Our names and torchvision's, in the order of a forward pass.
 TORCHVISION_NAMES = {
@@ -44,8 +47,10 @@ def save(path: str | Path, model: MaskRCNN, classes: list[str], **more) -> None:
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:
-        unfinished.unlink(missing_ok=True)
         raise OSError(f"could not write the checkpoint {path}: {error}") from error
+    finally:
+        with suppress(OSError):  # if all went well there is none
+            unfinished.unlink()
 
 
 def read(path: str | Path) -> dict:
@@ -58,23 +63,32 @@ def read(path: str | Path) -> dict:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with open(path, "rb") as file:
+            contents = torch.load(file, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path} is not a file of weights: it holds something else than tensors and plain "
             "values, and nothing else is ever loaded, because a pickle can run any program"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # damaged bytes can raise anything
         raise ValueError(
             f"{path} is damaged or cut short ({error}): copy it again, or take an older one"
         ) from error
+    if not isinstance(contents, dict):
+        raise ValueError(f"{path} holds a {type(contents).__name__}, not weights by their names")
+    return contents
 
 
 def load(name: str | Path) -> MaskRCNN:
     """A model with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: "shapes-tiny", which comes with the package, or the path of a checkpoint.
+    name: "shapes-tiny", which comes with the package; "coco-resnet50-fpn", which is downloaded from
+    torchvision once; or the path of a checkpoint.
     """
+    if name in PUBLISHED:
+        return load_published(name)
     shipped = PRETRAINED / f"{name}.pt"
     contents = read(shipped if shipped.is_file() else name)
     missing = {"config", "classes", "model"} - set(contents)
@@ -83,9 +97,43 @@ def load(name: str | Path) -> MaskRCNN:
             f"{name} has no {', '.join(sorted(missing))}: it is not a checkpoint of mrcnn_edu "
             "(weights of torchvision are loaded with weights.load_torchvision)"
         )
+    unknown = set(contents["config"]) - {field.name for field in fields(Config)}
+    if unknown:
+        raise ValueError(
+            f"{name} has settings that this version of mrcnn_edu does not know: "
+            f"{', '.join(sorted(unknown))}"
+        )
     model = MaskRCNN(Config(**contents["config"]))
     load_state(model, contents["model"], str(name))
     model.classes = contents["classes"]
+    return model.eval()
+
+
+def on_this_machine(name: str) -> bool:
+    """Whether published weights lie in torch.hub's cache, so that `load` downloads nothing."""
+    import torchvision
+
+    file = torchvision.models.get_weight(PUBLISHED[name]).url.rpartition("/")[2]
+    return Path(torch.hub.get_dir(), "checkpoints", file).is_file()
+
+
+def load_published(name: str) -> MaskRCNN:
+    """A model with torchvision's published weights, from torch.hub's cache or downloaded into it.
+
+    Raises OSError that says what to put where if there is no way to download it.
+    """
+    import torchvision  # only here: models of our own do without it
+
+    weights = torchvision.models.get_weight(PUBLISHED[name])
+    try:
+        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
+    except URLError as error:
+        raise OSError(
+            f"could not download the weights {name} ({error.reason}): on a machine with a "
+            f"connection fetch {weights.url} and put it into {torch.hub.get_dir()}/checkpoints"
+        ) from error
+    model = load_torchvision(MaskRCNN(Config()), state)
+    model.classes = weights.meta["categories"][1:]  # without background
     return model.eval()
 
 

@@ -21,7 +21,7 @@ class Player:
 
     def __init__(self, draw: Callable[..., Picture], **sliders: ipywidgets.Widget):
         self.draw, self.sliders = draw, sliders
-        self.image = ipywidgets.Image(format="png")
+        self.image = ipywidgets.Image()
         self.update()
         for name, slider in sliders.items():
             slider.description = slider.description or name.replace("_", " ")
@@ -36,7 +36,8 @@ class Player:
     def update(self, _change=None) -> None:
         """Draw the picture for the sliders as they stand."""
         self.picture = self.draw(**self.values)
-        self.image.value = self.picture.png()
+        self.image.format = self.picture.format
+        self.image.value = self.picture.encoded()
         width = self.picture.get_figwidth() * self.picture.dpi
         self.image.layout.width = f"{width:.0f}px"  # or JupyterLab stretches it
 
@@ -44,8 +45,9 @@ class Player:
         return f"Player({', '.join(f'{name}={value}' for name, value in self.values.items())})"
 
     def _repr_mimebundle_(self, **options) -> dict:
-        still = {"text/plain": repr(self), "image/png": b64encode(self.image.value).decode()}
-        return self.box._repr_mimebundle_(**options) | still
+        still = b64encode(self.image.value).decode()
+        bundle = {f"image/{self.image.format}": still, "text/plain": repr(self)}
+        return self.box._repr_mimebundle_(**options) | bundle
 
 
 def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:

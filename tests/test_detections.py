@@ -103,8 +103,14 @@ def test_an_empty_mask_and_a_box_outside_fill_nothing():
 
 
 def test_a_box_without_area_fills_nothing():
-    flat = torch.tensor([[5.0, 5, 5, 9], [5.5, 5.5, 5.5, 5.5], [9, 9, 3, 3]])
-    assert not paste_masks(torch.ones(3, 28, 28), flat, SIZE).any()
+    flat = torch.tensor([[5.0, 5, 5, 9], [5.5, 5.5, 5.5, 5.5]])
+    assert not paste_masks(torch.ones(2, 28, 28), flat, SIZE).any()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_masks_may_have_another_precision_than_boxes(random_boxes, dtype):
+    probs, boxes = (torch.rand(20, 28, 28) > 0.5).to(dtype), random_boxes(20)
+    assert torch.equal(paste_masks(probs, boxes, SIZE), paste_masks(probs.float(), boxes, SIZE))
 
 
 def test_no_masks():

@@ -49,6 +49,10 @@ class Shapes:
             raise ValueError(
                 f"object_size is {self.object_size}: give two shares of the side, 0..1"
             )
+        if not 0 <= self.overlap < 1:
+            raise ValueError(f"overlap is {self.overlap}: give a share of an object, less than 1")
+        if self.n < 0 or self.noise < 0:
+            raise ValueError(f"n is {self.n} and noise {self.noise}: give 0 or more")
         if self.size < 16:
             raise ValueError(f"size is {self.size}: a scene needs at least 16 pixels")
 
@@ -143,7 +147,7 @@ def rotated(points: np.ndarray, angle: float) -> np.ndarray:
 
 
 def draw(rings: list[np.ndarray], size: int) -> np.ndarray:
-    """Coverage [size, size] in 0..1 of polygons [n, 2] in pixels, of which all but one are holes."""
+    """Coverage [size, size] in 0..1 of polygons [n, 2] in pixels, all but the first holes."""
     canvas = Image.new("L", (size * OVERSAMPLING, size * OVERSAMPLING))
     pen = ImageDraw.Draw(canvas)
     for i, ring in enumerate(rings):

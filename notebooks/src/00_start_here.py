@@ -1,0 +1,307 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here: a Mask R-CNN takes a scene apart
+#
+# A trained network looks at a picture it has never seen, and we look over its shoulder at every
+# stage. After this lesson (30 minutes) you can name the stages of Mask R-CNN, say what each hands
+# to the next and in which shape, and try your own scenes on it.
+
+# %%
+from inspect import getsource
+
+import torch
+from IPython.display import display
+
+import mrcnn_edu
+from mrcnn_edu import viz
+from mrcnn_edu.data import Shapes
+
+viz.show_flow("image")
+
+# %% [markdown]
+# ## The problem
+#
+# **Instance segmentation**: find every object, name it, *and* outline each one by itself, even
+# where one hides another. Our scenes are drawn from a seed, so we know the truth to the pixel. An
+# object's class is its outline; colour, size and background say nothing.
+
+# %%
+scenes = Shapes(300, seed=1)
+image, target = scenes[4]
+viz.show_truth(image, target, scenes.classes)
+
+# %% [markdown]
+# The truth of one image is three tensors. A **box** is `(x1, y1, x2, y2)` in pixels, a **label**
+# a whole number from 1 up (0 means background, here and everywhere), a **mask** a picture of its
+# own with one bit a pixel.
+#
+# **Predict:** for M objects in an image of H x W pixels, which shapes do the three have?
+
+# %%
+{name: list(target[name].shape) for name in ("boxes", "labels", "masks")}
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# `[M, 4]`, `[M]` and `[M, H, W]`. The usual wrong answer is one mask `[H, W]` for the whole image:
+# that would be *semantic* segmentation, in which two circles that touch become one region.
+# </details>
+#
+# ## The whole, in one line
+#
+# `shapes-tiny` is a small Mask R-CNN that comes with this package, trained on such scenes with
+# other seeds. `detect` takes a list of images and gives, for each, boxes, labels, scores and masks.
+
+# %%
+model = mrcnn_edu.load("shapes-tiny")
+found = model.detect([image])[0]
+sure = found[found.scores > 0.5]
+viz.show_detections(image, sure, model.classes, target)
+
+# %% [markdown]
+# How did it get there? `trace` does the same as `detect` and keeps everything it computes on the
+# way. Here is all of it, in order: the letters are B images, C channels, R regions, D detections.
+
+# %%
+trace = model.trace([image])
+for stage in ("features", "objectness", "roi_features", "class_logits", "mask_logits"):
+    value = getattr(trace, stage)
+    tensors = value if isinstance(value, list) else [value]
+    print(f"{stage:13}", *[list(tensor.shape) for tensor in tensors])
+
+# %% [markdown]
+# ## 1. Features: what is where
+#
+# A **backbone** of convolutions turns the image into maps in which every cell describes what is
+# around it. A map of **stride** s has one cell for every s x s pixels. The **feature pyramid** (FPN)
+# gives several strides, fine ones for small objects and coarse ones for large objects.
+#
+# **Predict:** how many cells wide is the map of stride 4? Below, brightness is the length of a
+# cell's vector.
+
+# %%
+strides = [image.shape[-1] // level.shape[-1] for level in trace.features]
+strengths = [level[0].norm(dim=0) for level in trace.features]
+viz.show_maps(strengths, [f"stride {s}" for s in strides], image)
+
+# %%
+height, width = image.shape[-2:]
+assert [level.shape[-1] for level in trace.features] == [width // s for s in strides]
+width, strides, [level.shape[-1] for level in trace.features]
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# The width divided by the stride, as the cell above checks for all four maps. A map four times
+# coarser has a sixteenth of the cells: resolution is what small objects pay for.
+# </details>
+#
+# ## 2. Anchors and objectness: where might something be?
+#
+# In every cell of every map stand a few **anchors**, boxes of fixed size and shape (k = 3 shapes
+# here). The **region proposal network** (RPN) answers one question for each: is there an object
+# about here? (Faster R-CNN, section 3.1.)
+
+# %%
+viz.show_anchors_at_centre(image, trace.anchors, trace.batch.sizes[0])
+
+# %% [markdown]
+# **Predict:** how many anchors are there in all: a hundred, a thousand, or more? Count the cells of
+# the four maps and multiply by k.
+
+# %%
+cells = [level.shape[-2] * level.shape[-1] for level in trace.features]
+assert sum(cells) * 3 == trace.objectness.shape[1]
+print(" + ".join(str(n) for n in cells), "cells, times 3 =", sum(cells) * 3, "anchors")
+
+# %%
+per_level = trace.objectness[0].sigmoid().split([len(a) for a in trace.anchors])
+levels = zip(per_level, trace.features, strict=True)
+maps = [level.unflatten(0, (*f.shape[-2:], 3)).amax(-1) for level, f in levels]
+viz.show_objectness(image, maps, strides)
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Thousands, for a handful of objects: nearly every anchor is background. That is why training
+# samples them, and why almost all of each map is dark. Look at *which* map lights up for a small
+# object and which for a large one.
+# </details>
+#
+# ## 3. Proposals: the best boxes, without near-duplicates
+#
+# Each anchor also says how to move and stretch itself onto its object. The best are taken, and of
+# boxes that overlap too much only the best is kept: **non-maximum suppression** (NMS).
+#
+# **Predict:** an object with a good anchor on it has many more good anchors next to it. What share
+# of the candidates will NMS throw away?
+
+# %%
+proposals = trace.proposals[0]
+best = proposals.candidate_scores.argsort(descending=True)[:100]
+before, after = proposals.candidates[best], proposals.boxes[proposals.scores > 0.5]
+viz.show_panels(
+    image, {"the 100 best before NMS": (before, "anchor"), "sure after NMS": (after, "proposal")}
+)
+
+# %%
+print(f"{len(proposals.candidates)} candidates, {len(proposals.boxes)} after NMS and the cut")
+
+# %% [markdown]
+# ## 4. Region features: every box the same size
+#
+# The next layers need inputs of one size, and boxes have all sizes. **RoIAlign** reads 7 x 7 cells
+# from under each box, by interpolation and without rounding anything (Mask R-CNN, section 3;
+# lesson 07 shows why that matters). Above the piece of the image, below its features' strength.
+
+# %%
+regions = proposals.boxes[:6]
+strength = trace.roi_features[:6].norm(dim=1)
+viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
+
+# %% [markdown]
+# ## 5. Class and box
+#
+# For every region the **box head** gives K + 1 scores that compete (a softmax; one is background)
+# and a refined box. **Predict:** the proposals above are ordered by objectness. Will the first
+# ones also be the most certain of their class?
+
+# %%
+scores = trace.class_logits.softmax(dim=1)[:6]
+names = ["background", *model.classes]
+viz.show_scores(scores, names, [f"proposal {i}" for i in range(6)])
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Not always: the RPN knows only "object or not". What it was sure of may be hard to name, and what
+# overlaps an object half is called background by the box head.
+# </details>
+#
+# ## 6. Masks, and back into the image
+#
+# For each detection the **mask head** draws a small m x m mask *for every class*, and the class
+# found by the box head picks one of them (section 3: mask and class are decoupled). Below, dark is
+# 0 and bright is 1. Pasting stretches it over its box and cuts it at one half.
+
+# %%
+n = min(6, len(sure))
+titles = [model.classes[label - 1] for label in sure.labels[:n]]
+viz.show_regions(image, sure.boxes[:n], sure.mask_probs[:n], titles)
+
+# %%
+assert trace.mask_logits.shape[1] == len(model.classes) + 1  # channel 0, background, is unused
+assert all(a.equal(b) for a, b in zip(vars(found).values(), vars(trace.detections[0]).values()))
+print(
+    "detect and trace agree;", list(trace.mask_logits.shape), "mask logits for", len(found), "boxes"
+)
+
+# %% [markdown]
+# That was all of it. The package's own version is the same list of steps; nothing is hidden:
+
+# %%
+print(getsource(mrcnn_edu.MaskRCNN.trace))
+
+# %% [markdown]
+# ## Where it breaks
+#
+# The network has seen six outlines and no others. Show it **blobs**, random outlines that belong to
+# none of its classes. **Predict:** will it find nothing, or be wrong with confidence?
+
+# %%
+strange = Shapes(1, seed=6, outlines="blobs", n_objects=(4, 4))
+blobs, truth = strange[0]
+found = model.detect([blobs])[0]
+found = found[found.scores > 0.5]
+viz.show_detections(blobs, found, model.classes, truth, strange.classes)
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# It finds most of them and gives them names they do not have: the classes compete, and one must
+# win. Its boxes and even masks may be good all the same, because "where" was learned for any
+# outline more than "what".
+# </details>
+#
+# ## Play: a scene of your own
+#
+# Move the sliders (run the notebook first). When do objects get lost? How small is too small?
+
+# %%
+from mrcnn_edu.widgets import scene_player
+
+scene_player(model)
+
+# %% [markdown]
+# ## A real photograph
+#
+# The same steps at the paper's size: the shorter side becomes 800 pixels, and anchors from 32 to
+# 512 pixels stand everywhere. Preprocessing and anchors need no trained weights. With torchvision's
+# published ones the next cell finds the people and things in it; the first time,
+# `mrcnn_edu.load("coco-resnet50-fpn")` downloads them (170 MB), once.
+
+# %%
+photo = viz.sample_photograph()
+paper = mrcnn_edu.MaskRCNN(mrcnn_edu.Config())
+batch = paper.preprocess([photo])
+height, width = batch.sizes[0]
+anchors = paper.anchors(paper.features(batch), batch)
+middle = [viz.anchors_at(level, (width / 2, height / 2)) for level in anchors]
+zoom = photo.shape[-1] / width
+viz.show_boxes(photo, torch.cat(middle) * zoom, "anchor", f"read at {width} x {height}")
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+if mrcnn_edu.weights.on_this_machine("coco-resnet50-fpn"):
+    published = mrcnn_edu.load("coco-resnet50-fpn")
+    seen = published.detect([photo])[0]
+    display(viz.show_detections(photo, seen[seen.scores > 0.7], published.classes))
+else:
+    print('Run mrcnn_edu.load("coco-resnet50-fpn") once to see what it finds in the photograph.')
+
+# %% [markdown]
+# ## Exercises
+#
+# **1.** `count_by_name(labels, classes)`: how many of each, as `{"circle": 2, "star": 1}`, only names
+# that occur. Mind what label 0 is, and so which name label 1 has. About 2 lines.
+#
+# **2.** `mask_iou(a, b)`: of two masks `[H, W]` of bool, the number of pixels in both divided by the
+# number in either; 0 if there are none. About 2 lines.
+
+# %%
+from mrcnn_edu.exercises import check_count_by_name, check_mask_iou
+
+
+def count_by_name(labels, classes): ...
+
+
+check_count_by_name(count_by_name)
+
+
+# %%
+def mask_iou(a, b): ...
+
+
+check_mask_iou(mask_iou)
+
+# %% [markdown]
+# ## Remember
+#
+# - Image, features, proposals, region features, then class, box and mask of every region.
+# - The first half asks "where might something be?", the second "what is it, and which pixels?".
+# - Thousands of anchors become hundreds of proposals, and those a handful of detections.
+#
+# torchvision calls the stages `transform`, `backbone`, `rpn` and `roi_heads`, detectron2
+# `preprocess_image`, `backbone`, `proposal_generator` and `roi_heads`. Next: **01, instance
+# segmentation and its data**.

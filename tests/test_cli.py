@@ -1,0 +1,406 @@
+"""The command mrcnn-edu: every command run, and every mistake that is to be expected made once."""
+
+import json
+import pickle
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import mrcnn_edu.train
+from mrcnn_edu import Config, MaskRCNN, cli, save
+from mrcnn_edu.data import CocoFolder, Shapes, write_coco
+from mrcnn_edu.weights import read
+
+QUICK = ("--steps", "2", "--batch-size", "2", "--model.short-side", "48")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        code = cli.main([str(arg) for arg in args])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A model that a few seconds of training, through the command, have made."""
+    folder = tmp_path_factory.mktemp("run")
+    assert cli.main(["train", *QUICK, "--out", str(folder), "--model.roi-op", "pool"]) == 0
+    return folder / "checkpoint.pt"
+
+
+@pytest.fixture(scope="module")
+def coco(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("coco")
+    write_coco(Shapes(n=3, size=48, seed=5), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def broken_coco(coco, tmp_path_factory):
+    """Its images, but five boxes without an area, and one image that is not there."""
+    folder = tmp_path_factory.mktemp("broken")
+    contents = json.loads((coco / "annotations.json").read_text())
+    for annotation in contents["annotations"][:5]:
+        annotation["bbox"][2] = 0
+    contents["images"].append({"id": 77, "file_name": "lost.png", "height": 9, "width": 9})
+    (folder / "labels.json").write_text(json.dumps(contents))
+    return folder / "labels.json"
+
+
+def test_help_names_every_command_and_the_fields_of_the_dataclasses(capsys):
+    for args, words in [
+        (["--help"], ["lab", "demo", "train", "evaluate", "predict", "check-data"]),
+        (["train", "--help"], ["--steps", "images a step", "--model.roi-op", "--scenes.noise"]),
+        (["lab", "--help"], ["--no-browser"]),
+    ]:
+        with pytest.raises(SystemExit) as end:
+            cli.main(args)
+        out = capsys.readouterr().out
+        assert end.value.code == 0 and all(word in out for word in words)
+    assert "n-classes" not in out
+
+
+def test_python_m_is_the_same_command(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["mrcnn-edu", "evaluate", "--weights", "nowhere.pt"])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module("mrcnn_edu", run_name="__main__")
+    assert end.value.code == 2 and "nowhere.pt" in capsys.readouterr().err
+
+
+# lab
+
+
+def test_lab_starts_jupyterlab_with_the_first_notebook_through_the_installed_script(tmp_path):
+    notebook = tmp_path / "notebooks" / "00_start_here.ipynb"  # unless the checkout has its own
+    notebook.parent.mkdir()
+    notebook.touch()
+    script = Path(sys.executable).with_name("mrcnn-edu")
+    done = subprocess.run(
+        [script, "lab", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout[0].isdecimal()  # JupyterLab's version
+
+
+def test_lab_says_what_is_missing(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site-packages" / "mrcnn_edu" / "cli.py"))
+    code, _, err = run("lab", "--no-browser")
+    assert code == 2 and "00_start_here.ipynb" in err and "checkout" in err
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "00_start_here.ipynb").touch()
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    code, _, err = run("lab")
+    assert code == 2 and "pip install" in err
+
+
+# demo
+
+
+def test_demo_prints_scores_and_draws_a_picture(run, checkpoint, tmp_path):
+    code, out, _ = run("demo", "--weights", checkpoint, "--n", 3)
+    assert code == 0
+    assert "AP 50" in out and "triangle" in out and "lab" in out and str(tmp_path) in out
+    with Image.open(tmp_path / "demo.png") as picture:
+        assert picture.width > picture.height > 100
+
+
+# train, evaluate
+
+
+def test_the_last_line_of_train_is_the_command_that_evaluates(run, tmp_path):
+    scenes = ("--scenes.noise", "0.1", "--scenes.n-objects", "1", "2", "--scenes.size", "64")
+    code, out, _ = run("train", *QUICK, "--out", "my run", *scenes)
+    assert code == 0
+    assert "10,000 images, 6 classes (triangle" in out and "loss_mask" in out
+    command = out.splitlines()[-1].strip()
+    assert command == (
+        "mrcnn-edu evaluate --weights 'my run/checkpoint.pt' --data shapes "
+        "--scenes.size 64 --scenes.n-objects 1 2 --scenes.noise 0.1"
+    )
+    args = ["evaluate", "--weights", "my run", "--scenes.size", "64", "--scenes.n", "3"]
+    code, out, err = run(*args, "--out", "scores/mine.json")
+    assert code == 0 and "detect" in err
+    assert "masks" in out and "boxes" in out and "3 images" in out and " ms " in out
+    scores = json.loads((tmp_path / "scores" / "mine.json").read_text())
+    assert scores["n_images"] == 3 and 0 <= scores["segm"]["ap50"] <= 1
+    assert scores["bbox"]["ap_large"] is None  # no such object, and JSON has no nan
+
+
+def test_train_takes_the_presets_numbers_and_changes_them(run, monkeypatch):
+    made = []
+    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    for args, expected in [
+        (["--model.roi-op", "pool"], Config.tiny(roi_op="pool")),
+        (["--preset", "tiny"], Config.tiny()),
+        (["--preset", "resnet50-fpn", "--model.norm", "batch"], Config(6, norm="batch")),
+        (["--preset=resnet50-fpn", "--scenes.outlines", "blobs"], Config(1)),
+    ]:
+        with pytest.raises(ZeroDivisionError):
+            run("train", *args)
+        assert made[-1] == expected
+
+
+def test_train_starts_from_the_seed_or_from_weights(run, checkpoint, monkeypatch):
+    started = []
+
+    def fit(model, *_):
+        started.append(model.state_dict())
+        return []
+
+    monkeypatch.setattr(cli, "fit", fit)
+    for args in (["--seed", 1], ["--seed", 1], ["--seed", 2], ["--weights", checkpoint]):
+        assert run("train", *QUICK, *args)[0] == 0
+    name = "rpn_head.cls_logits.weight"
+    one, again, other, given = (state[name] for state in started)
+    assert one.equal(again) and not one.equal(other)
+    assert given.equal(read(checkpoint)["model"][name])
+
+
+def test_an_interrupted_training_goes_on(run, monkeypatch):
+    rate = mrcnn_edu.train.learning_rate
+    args = ["train", "--checkpoint-every", 2, *QUICK, "--steps", 4]
+
+    def interrupt_at(stop):
+        def learning_rate(step, training):
+            if step == stop:
+                raise KeyboardInterrupt
+            return rate(step, training)
+
+        monkeypatch.setattr(mrcnn_edu.train, "learning_rate", learning_rate)
+
+    interrupt_at(1)
+    code, _, err = run(*args)
+    assert code == 130 and "the first checkpoint comes at step 2" in err
+    interrupt_at(3)
+    code, _, err = run(*args)
+    assert code == 130 and "goes on from runs/shapes/checkpoint.pt" in err
+    interrupt_at(None)
+    code, out, _ = run(*args)
+    assert code == 0 and "after step 2" in out
+    assert len(read("runs/shapes/checkpoint.pt")["losses"]) == 4
+    code, out, _ = run(*args)
+    assert code == 0 and "is complete" in out
+    code, _, err = run(*args, "--learning-rate", 1)
+    assert code == 2 and "training.learning_rate is 0.003 there, 1.0 now" in err
+
+
+def test_train_and_evaluate_on_a_coco_folder(run, coco):
+    code, out, _ = run("train", *QUICK, "--data", coco)
+    assert code == 0 and "3 images, 6 classes" in out and f"runs/{coco.name}" in out
+    weights, file = f"runs/{coco.name}", coco / "annotations.json"
+    code, out, _ = run("evaluate", "--weights", weights, "--data", coco)
+    again = run("evaluate", "--weights", weights, "--data", coco / "images", "--annotations", file)
+    assert code == again[0] == 0
+    assert out.splitlines()[:-1] == again[1].splitlines()[:-1]  # the last has the time
+
+
+# predict
+
+
+def test_predict_files_of_all_kinds_and_a_broken_one(run, checkpoint, tmp_path):
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name, shape in [("00012.png", (50, 60)), ("clear.png", (40, 40, 4)), ("b.jpg", (9, 8, 3))]:
+        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / name)
+    (folder / "broken.png").write_bytes((folder / "clear.png").read_bytes()[:60])
+    (folder / "notes.txt").write_text("no image, and nobody asked for it")
+
+    code, out, err = run("predict", folder, "lost.png", "--weights", checkpoint, "--out", "found")
+    assert code == 1
+    assert "2 of 5 images failed" in err and "broken.png: " in err and "lost.png: " in err
+    results = json.loads((tmp_path / "found" / "detections.json").read_text())
+    assert {result["image_id"] for result in results} == {12, "clear", "b"}
+    first = results[0]
+    assert set(first["segmentation"]) == {"size", "counts"} and len(first["bbox"]) == 4
+    assert Path(first["file_name"]).parent == folder and first["category"] in Shapes().classes
+    pictures = sorted(path.name for path in (tmp_path / "found").glob("*.png"))
+    assert pictures == ["00012-detections.png", "b-detections.png", "clear-detections.png"]
+    assert not list((tmp_path / "found").glob("*.unfinished"))
+
+    code, out, err = run("predict", folder / "b.jpg", "--weights", checkpoint)
+    assert code == 0 and "in 1 images: predictions/detections.json" in out and "fail" not in err
+
+
+def test_predict_a_data_set_with_its_own_ids(run, checkpoint, coco, tmp_path):
+    contents = json.loads((coco / "annotations.json").read_text())
+    for image in contents["images"]:
+        image["id"] += 100
+    for category in contents["categories"]:
+        category["id"] *= 10
+    for annotation in contents["annotations"]:
+        annotation["image_id"] += 100
+        annotation["category_id"] *= 10
+    (tmp_path / "ids.json").write_text(json.dumps(contents))
+    args = ["--data", coco / "images", "--annotations", "ids.json", "--weights", checkpoint]
+    assert run("predict", *args)[0] == 0
+    results = json.loads((tmp_path / "predictions" / "detections.json").read_text())
+    assert {result["image_id"] for result in results} == {100, 101, 102}
+    dataset = CocoFolder(coco / "images", tmp_path / "ids.json")
+    for result in results:
+        assert dataset.classes[result["category_id"] // 10 - 1] == result["category"]
+        assert result["file_name"] == f"{result['image_id'] - 100:06d}.png"
+
+    assert run("predict", "--data", "shapes", "--scenes.n", 2, "--weights", checkpoint)[0] == 0
+    assert (tmp_path / "predictions" / "scene-1-detections.png").is_file()
+
+
+def test_published_weights_keep_the_ids_with_their_gaps(
+    run, checkpoint, coco, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(cli, "PUBLISHED", [str(checkpoint)])
+    contents = json.loads((coco / "annotations.json").read_text())
+    unused = contents["categories"].pop(1)["id"], contents["categories"].pop()["id"]
+    annotations = [a for a in contents["annotations"] if a["category_id"] not in unused]
+    (tmp_path / "gaps.json").write_text(json.dumps(contents | {"annotations": annotations}))
+    args = ["--data", coco / "images", "--annotations", "gaps.json", "--weights", checkpoint]
+    code, out, _ = run("evaluate", *args)
+    assert code == 0 and "unused 2" in out
+    assert run("predict", *args)[0] == 0
+    for result in json.loads((tmp_path / "predictions" / "detections.json").read_text()):
+        assert Shapes().classes[result["category_id"] - 1] == result["category"]
+    monkeypatch.undo()
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("evaluate", *args)
+    assert code == 2 and "label 2 must be the same class" in err
+
+
+def test_predict_refuses_what_would_lose_pictures(run, checkpoint, tmp_path):
+    for name in ("a/1.png", "b/1.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (20, 20)).save(tmp_path / name)
+    code, _, err = run("predict", "a", "b", "--weights", checkpoint)
+    assert code == 2 and "1-detections.png would be drawn for 2 images" in err
+    (tmp_path / "empty").mkdir()
+    code, _, err = run("predict", "empty", "--weights", checkpoint)
+    assert code == 2 and "there is no image in empty" in err
+    for args in ([], ["a", "--data", "shapes"]):
+        code, _, err = run("predict", *args, "--weights", checkpoint)
+        assert code == 2 and "either images" in err
+
+
+# check-data
+
+
+def test_check_data(run, coco, broken_coco):
+    code, out, _ = run("check-data", coco)
+    assert code == 0 and "Nothing is wrong in 3 images" in out and "mrcnn-edu train" in out
+
+    code, out, _ = run("check-data", coco / "images", "--annotations", broken_coco)
+    assert code == 1 and "5 x the box has no area" in out and "lost.png" in out
+    assert "and 2 more" in out and "6 problems in 4 images" in out
+    code, out, _ = run("check-data", coco / "images", "--annotations", broken_coco, "--all")
+    assert code == 1 and "more" not in out and out.count("the box has no area: ") == 5
+
+
+# What goes wrong
+
+
+class Malicious:
+    def __reduce__(self):
+        return Path.touch, (Path("executed"),)
+
+
+def bad_checkpoints(folder, checkpoint):
+    """Each kind with words of its message."""
+    whole = checkpoint.read_bytes()
+    (folder / "short.pt").write_bytes(whole[: len(whole) // 2])
+    (folder / "empty.pt").touch()
+    (folder / "pickle.pt").write_bytes(pickle.dumps(Malicious(), protocol=2))
+    torch.save({"fc.weight": torch.zeros(2)}, folder / "other.pt")
+    save(folder / "blobs.pt", MaskRCNN(Config.tiny(1)), ["blob"])
+    return {
+        "short.pt": "damaged or cut short",
+        "empty.pt": "damaged or cut short",
+        "pickle.pt": "not a file of weights",
+        "other.pt": "not a checkpoint of mrcnn_edu",
+        "blobs.pt": "1 class (blob), but the data has 6 classes (triangle",
+        "shapes-huge": "there is no file",
+    }
+
+
+def test_bad_weights(run, checkpoint, tmp_path):
+    for name, words in bad_checkpoints(tmp_path, checkpoint).items():
+        for command in ("evaluate", "demo"):
+            code, _, err = run(command, "--weights", name)
+            assert code == 2 and words in err and name in err and err.count("\n") == 1, err
+    assert not (tmp_path / "executed").exists()
+    code, _, err = run("train", *QUICK, "--weights", "blobs.pt")
+    assert code == 2 and "blobs.pt does not fit this model (n_classes=6" in err
+    assert err.count("\n") <= 5  # of many lines
+
+
+def test_bad_data(run, coco, tmp_path):
+    (tmp_path / "bad.json").write_text('{"images": [')
+    (tmp_path / "none.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    images = ["--data", coco / "images", "--annotations"]
+    for args, words in [
+        (["--data", "nowhere"], "there is no folder nowhere"),
+        (["--data", coco / "images"], "images/images: there is no such folder"),
+        ([*images, "nowhere.json"], "nowhere.json: there is no such annotation file"),
+        ([*images, "bad.json"], "bad.json: this is no JSON"),
+        ([*images, "none.json"], "0 images and 0 classes"),
+        (["--annotations", "bad.json"], "there is no folder shapes"),
+        (["--scenes.n", 0], "0 images"),
+    ]:
+        code, _, err = run("train", *QUICK, *args)
+        assert code == 2 and words in err and err.count("\n") == 1, err
+
+
+def test_bad_settings(run, monkeypatch):
+    for args, words in [
+        (["--model.roi-op", "crop"], "roi_op"),
+        (["--model.backbone", "vgg"], "backbone is 'vgg'"),
+        (["--optimizer", "magic"], "optimizer is 'magic'"),
+        (["--learning-rate", "1e30", "--warmup", 0, "--steps", 9], "is not finite"),
+    ]:
+        code, _, err = run("train", *QUICK, *args, "--out", args[1])
+        assert code == 2 and words in err, err
+    for args in (
+        ["train", "--stepz", "3"],
+        ["train", "--preset", "huge"],
+        ["train", "--scenes.size", "4"],
+        ["trian"],
+        [],
+    ):
+        with pytest.raises(SystemExit) as end:
+            run(*args)
+        assert end.value.code == 2
+    monkeypatch.setenv("MRCNN_EDU_TRACEBACK", "1")
+    with pytest.raises(FileNotFoundError):
+        run("evaluate", "--weights", "nowhere.pt")
+
+
+def test_places_that_cannot_be_written(run, checkpoint, tmp_path):
+    (tmp_path / "file").touch()  # root may write everywhere, but not below a file
+    Image.new("L", (20, 20)).save(tmp_path / "1.png")
+    few = ["--weights", checkpoint, "--scenes.n", 2]
+    for args in (
+        ["train", *QUICK, "--out", "file/run"],
+        ["evaluate", *few, "--out", "file/scores.json"],
+        ["predict", "1.png", "--weights", checkpoint, "--out", "file/found"],
+        ["demo", "--weights", checkpoint, "--n", 1, "--out", "file/demo.png"],
+    ):
+        code, _, err = run(*args)
+        last = err.splitlines()[-1]
+        assert code == 2 and last.startswith("mrcnn-edu: ") and "file" in last

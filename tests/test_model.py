@@ -1,0 +1,560 @@
+"""The whole model: equal to torchvision's, stage by stage; shapes; empty inputs; wrong inputs."""
+
+from dataclasses import fields
+from functools import partial
+
+import pytest
+import torch
+from torch.testing import assert_close
+from torchvision.models.detection import MaskRCNN as TorchvisionMaskRCNN
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops.misc import FrozenBatchNorm2d
+
+from mrcnn_edu.model import Config, MaskRCNN, Trace
+from mrcnn_edu.weights import load_torchvision
+
+SIZES = [(150, 200), (230, 160)]  # (height, width): landscape and portrait
+LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
+
+
+# Parity with torchvision
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """torchvision's model with random weights, made such that scores and boxes spread out."""
+    torch.manual_seed(0)
+    norm = partial(FrozenBatchNorm2d, eps=0.0)
+    backbone = resnet_fpn_backbone(
+        backbone_name="resnet50", weights=None, norm_layer=norm, trainable_layers=5
+    )
+    model = TorchvisionMaskRCNN(
+        backbone, 91, min_size=160, max_size=224,
+        rpn_pre_nms_top_n_train=50, rpn_post_nms_top_n_train=80, rpn_post_nms_top_n_test=200,
+        box_detections_per_img=25,
+        rpn_batch_size_per_image=10**6, box_batch_size_per_image=10**4,  # all of them, so that
+        box_positive_fraction=0.5,  # no draw differs
+    ).eval()  # fmt: skip
+    factors = {
+        "rpn.head.cls_logits.weight": 30,
+        "rpn.head.bbox_pred.weight": 10,
+        "roi_heads.box_predictor.cls_score.weight": 150,
+        "roi_heads.box_predictor.bbox_pred.weight": 10,
+    }
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            value.mul_(factors.get(name, 1))
+        for name, value in model.named_buffers():
+            if "bn3.weight" in name:
+                value.fill_(0.3)  # else the signal doubles in every block
+    return model
+
+
+@pytest.fixture(scope="module")
+def ours(reference):
+    config = Config(
+        short_side=160, long_side=224, test_proposals=200, max_detections=25, train_candidates=50,
+        train_proposals=80, rpn_batch=10**6, roi_batch=10**4, roi_positive_fraction=0.5,
+    )  # fmt: skip
+    return load_torchvision(MaskRCNN(config), reference.state_dict()).eval()
+
+
+@pytest.fixture(scope="module")
+def images():
+    generator = torch.Generator().manual_seed(0)
+    coarse = [torch.rand(1, 3, 12, 12, generator=generator) for _ in SIZES]
+    resize = torch.nn.functional.interpolate
+    return [resize(c, size, mode="bicubic")[0].clamp(0, 1) for c, size in zip(coarse, SIZES)]  # noqa: B905
+
+
+@pytest.fixture(scope="module")
+def stages(reference, images):
+    """What torchvision computes on the way to its detections."""
+    with torch.no_grad():
+        batch, _ = reference.transform(images)
+        features = reference.backbone(batch.tensors)
+        anchors = reference.rpn.anchor_generator(batch, list(features.values()))
+        objectness, _ = reference.rpn.head(list(features.values()))
+        proposals, _ = reference.rpn(batch, features)
+        found, _ = reference.roi_heads(features, proposals, batch.image_sizes)
+    return batch, list(features.values()), anchors, objectness, proposals, found
+
+
+@pytest.fixture(scope="module")
+def trace(ours, images):
+    return ours.trace(images)
+
+
+def _close(a, b):
+    """Equal to a ten-thousandth of the size of the numbers."""
+    assert a.shape == b.shape
+    assert (a - b).norm() <= 1e-4 * b.norm()
+
+
+def test_the_batch_equals_torchvisions(stages, trace):
+    batch = stages[0]
+    assert trace.batch.sizes == batch.image_sizes == [(160, 213), (224, 155)]
+    assert_close(trace.batch.images, batch.tensors, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_any_image_is_scaled_as_by_torchvision(reference, ours, seed):
+    torch.manual_seed(seed)
+    height, width = torch.randint(20, 400, (2,)).tolist()
+    image = torch.rand(3, height, width)
+    target = {"boxes": torch.tensor([[3.0, 4, 15, 16]]), "labels": torch.tensor([1])}
+    target["masks"] = torch.rand(1, height, width) > 0.5
+    expected, (expected_target,) = reference.transform([image], [target | {}])
+    batch = ours.preprocess([image])
+    assert batch.sizes == expected.image_sizes
+    assert_close(batch.images, expected.tensors, rtol=0, atol=1e-5)
+    (scaled,) = ours.scale_targets([target], batch)
+    assert_close(scaled["boxes"], expected_target["boxes"])
+    assert torch.equal(scaled["masks"].bool(), expected_target["masks"].bool())
+
+
+def test_features_anchors_and_objectness_equal_torchvisions(stages, trace):
+    _, features, anchors, objectness, _, _ = stages
+    assert len(trace.features) == len(features) == 5
+    for level, expected in zip(trace.features, features, strict=True):
+        _close(level, expected)
+    assert torch.equal(torch.cat(trace.anchors), anchors[0])
+    flat = [level.permute(0, 2, 3, 1).flatten(1) for level in objectness]
+    _close(trace.objectness, torch.cat(flat, dim=1))
+
+
+def test_proposals_equal_torchvisions(stages, trace):
+    for proposals, expected in zip(trace.proposals, stages[4], strict=True):
+        assert proposals.boxes.shape == expected.shape
+        distance = (proposals.boxes[:, None] - expected).abs().amax(-1)
+        assert distance.amin(0).max() < 0.05 and distance.amin(1).max() < 0.05  # pixels
+
+
+def test_detections_equal_torchvisions(stages, trace):
+    for selected, found, expected in zip(trace.selected, trace.detections, stages[5], strict=True):
+        assert len(found) == len(expected["boxes"]) == 25
+        assert expected["scores"].std() > 0.02 and expected["masks"].std() > 0.02  # not all alike
+        assert_close(found.scores, expected["scores"], rtol=0, atol=1e-3)
+        # Scores may differ in the last digit, and so the order of two of them.
+        distance = (selected.boxes[:, None] - expected["boxes"]).abs().amax(-1)
+        distance[found.labels[:, None] != expected["labels"]] = torch.inf
+        row = distance.argmin(0)
+        assert row.sort().values.tolist() == list(range(25))
+        assert_close(selected.boxes[row], expected["boxes"], rtol=0, atol=0.05)
+        assert_close(found.mask_probs[row, None], expected["masks"], rtol=0, atol=1e-3)
+
+
+def test_detections_in_the_original_images_equal_torchvisions(reference, stages, trace):
+    selected = [dict(found) for found in stages[5]]
+    expected = reference.transform.postprocess(selected, stages[0].image_sizes, SIZES)
+    for found, size, target in zip(trace.detections, SIZES, expected, strict=True):
+        distance = (found.boxes[:, None] - target["boxes"]).abs().amax(-1)
+        assert distance.amin(0).max() < 0.1 and distance.amin(1).max() < 0.1  # pixels
+        assert found.masks.shape == (len(found), *size)
+        # Masks differ at their edges: torchvision rounds the box to whole pixels.
+        agree = found.masks[distance.argmin(0)] == (target["masks"][:, 0] >= 0.5)
+        assert agree.float().mean() > 0.95
+
+
+@pytest.fixture(scope="module")
+def targets():
+    generator = torch.Generator().manual_seed(1)
+    boxes = torch.tensor([[20.0, 30, 100, 120], [50, 60, 150, 140], [5, 5, 30, 25]])
+    return [
+        {
+            "boxes": boxes,
+            "labels": torch.tensor([1, 90, 5]),
+            "masks": (torch.rand(3, *size, generator=generator) > 0.5).to(torch.uint8),
+        }
+        for size in SIZES
+    ]
+
+
+@pytest.mark.slow
+def test_losses_and_gradients_equal_torchvisions(reference, ours, images, targets, monkeypatch):
+
+    reference.train()
+    seen = []  # torchvision's proposals: a box at the threshold must not decide differently
+    filter_proposals = reference.rpn.filter_proposals
+
+    def kept(*args):
+        seen.append(filter_proposals(*args))
+        return seen[-1]
+
+    monkeypatch.setattr(reference.rpn, "filter_proposals", kept)
+    expected = reference(images, targets)
+    reference.eval()
+    (proposals, _) = seen[0]
+    propose = ours.propose
+
+    def same(*args):
+        found = propose(*args)
+        return [p._replace(boxes=boxes) for p, boxes in zip(found, proposals, strict=True)]
+
+    monkeypatch.setattr(ours, "propose", same)
+    losses = ours(images, targets)
+    assert list(losses) == LOSSES
+    for name in LOSSES:
+        assert_close(losses[name], expected[name], rtol=1e-3, atol=1e-5, msg=name)
+
+    sum(expected.values()).backward()
+    sum(losses.values()).backward()
+    theirs = dict(reference.named_parameters())
+    for name, value in {
+        "backbone.body.conv1.weight": ours.backbone.conv1.weight,
+        "backbone.body.layer2.1.conv2.weight": ours.backbone.layer2[1].conv2.weight,
+        "backbone.body.layer4.0.downsample.0.weight": ours.backbone.layer4[0].downsample[0].weight,
+        "backbone.fpn.inner_blocks.0.0.bias": ours.neck.inner_blocks[0][0].bias,
+        "rpn.head.conv.0.0.weight": ours.rpn_head.conv[0][0].weight,
+        "rpn.head.bbox_pred.weight": ours.rpn_head.bbox_pred.weight,
+        "roi_heads.box_head.fc6.weight": ours.box_head.fc6.weight,
+        "roi_heads.box_predictor.bbox_pred.weight": ours.box_head.bbox_pred.weight,
+        "roi_heads.mask_head.0.0.weight": ours.mask_head.convs[0][0].weight,
+        "roi_heads.mask_predictor.mask_fcn_logits.weight": ours.mask_head.mask_fcn_logits.weight,
+    }.items():
+        expected = theirs[name].grad
+        assert expected.norm() > 0
+        assert (value.grad - expected).norm() < 0.01 * expected.norm(), name
+    ours.zero_grad(), reference.zero_grad()
+
+
+def _legacy(name):
+    """The name of a parameter in the published file of 2019."""
+    name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+    for i in range(4):
+        for blocks in ("inner_blocks", "layer_blocks"):
+            name = name.replace(f"fpn.{blocks}.{i}.0.", f"fpn.{blocks}.{i}.")
+        name = name.replace(f"roi_heads.mask_head.{i}.0.", f"roi_heads.mask_head.mask_fcn{i + 1}.")
+    return name
+
+
+def test_weights_load_by_todays_and_by_older_names(reference, ours, tmp_path):
+    state = dict(reference.state_dict())  # without the version that torchvision keeps inside
+    older = {_legacy(name): value for name, value in state.items()}
+    assert len(set(older) - set(state)) == 2 + 16 + 8
+    assert not reference.load_state_dict(older).missing_keys  # torchvision knows these names too
+    older["backbone.body.bn1.num_batches_tracked"] = torch.tensor(7)  # of an unfrozen norm
+    path = tmp_path / "maskrcnn.pth"
+    torch.save(older, path)
+
+    loaded = MaskRCNN(ours.config)
+    load_torchvision(loaded, path)
+    path.unlink()  # it has 178 MB
+    expected = ours.state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
+
+
+def test_weights_of_another_model_are_refused_with_every_name(reference, ours):
+    state = dict(reference.state_dict())
+    del state["backbone.fpn.layer_blocks.2.0.bias"]
+    state["roi_heads.keypoint_head.0.weight"] = torch.ones(1)
+    state["roi_heads.box_predictor.cls_score.weight"] = torch.ones(21, 1024)
+    with pytest.raises(ValueError, match="3 problems") as error:
+        load_torchvision(ours, state)
+    assert "missing: neck.layer_blocks.2.0.bias" in str(error.value)
+    assert "unknown: roi_heads.keypoint_head.0.weight" in str(error.value)
+    assert "box_head.cls_score.weight is [21, 1024] there, [91, 1024]" in str(error.value)
+
+
+# Shapes
+
+
+def test_every_field_of_the_trace_has_its_documented_shape():
+    model = MaskRCNN(Config.tiny())
+    trace = model.trace([torch.rand(3, 96, 96), torch.rand(3, 60, 100)])
+    anchors = [3 * 24 * 40, 3 * 12 * 20, 3 * 6 * 10, 3 * 3 * 5]  # the batch is 96 x 160
+    r = [len(p.boxes) for p in trace.proposals]
+    d = [len(s.boxes) for s in trace.selected]
+    assert min(r) > 50 and min(d) > 50
+
+    shapes = {
+        "features": [(2, 64, 24, 40), (2, 64, 12, 20), (2, 64, 6, 10), (2, 64, 3, 5)],
+        "anchors": [(a, 4) for a in anchors],
+        "objectness": (2, sum(anchors)),
+        "rpn_deltas": (2, sum(anchors), 4),
+        "roi_features": (sum(r), 64, 7, 7),
+        "class_logits": (sum(r), 7),
+        "box_deltas": (sum(r), 7, 4),
+        "mask_features": (sum(d), 64, 14, 14),
+        "mask_logits": (sum(d), 7, 28, 28),
+    }
+    for name, expected in shapes.items():
+        value = getattr(trace, name)
+        shape = [v.shape for v in value] if isinstance(value, list) else value.shape
+        assert shape == expected, name
+
+    assert trace.batch.images.shape == (2, 3, 96, 160)
+    assert trace.batch.sizes == [(96, 96), (96, 160)]
+    assert trace.batch.original_sizes == [(96, 96), (60, 100)]
+    for i, (proposals, selected, found) in enumerate(
+        zip(trace.proposals, trace.selected, trace.detections, strict=True)
+    ):
+        n = len(proposals.candidates)
+        assert proposals.boxes.shape == (r[i], 4) and proposals.scores.shape == (r[i],)
+        assert proposals.candidates.shape == (n, 4)
+        assert proposals.candidate_scores.shape == proposals.candidate_levels.shape == (n,)
+        assert [part.shape for part in selected] == [(d[i], 4), (d[i],), (d[i],)]
+        assert found.boxes.shape == (d[i], 4) and len(found) == d[i] <= 100
+        assert found.labels.shape == found.scores.shape == (d[i],)
+        assert found.masks.shape == (d[i], *trace.batch.original_sizes[i])
+        assert found.masks.dtype == torch.bool
+        assert found.mask_probs.shape == (d[i], 28, 28)
+
+    lists = {"batch", "proposals", "selected", "detections"}
+    assert {field.name for field in fields(Trace)} == set(shapes) | lists  # none is forgotten
+
+
+def test_detections_are_in_order_and_in_the_image(tiny_model):
+    image = torch.rand(3, 37, 61)
+    (found,) = tiny_model().detect([image])
+    assert (found.scores.diff() <= 0).all() and (found.scores > 0.05).all()
+    assert found.labels.min() >= 1 and found.labels.max() <= 6
+    assert (found.boxes >= 0).all() and (found.boxes <= torch.tensor([61, 37, 61, 37])).all()
+    outside = found.masks & ~_boxes_as_masks(found.boxes, (37, 61))
+    assert not outside.any()
+
+
+def _boxes_as_masks(boxes, size):
+    y, x = (torch.arange(side) + 0.5 for side in size)
+    x1, y1, x2, y2 = (side[:, None, None] for side in boxes.unbind(1))
+    return (x >= x1) & (x <= x2) & (y[:, None] >= y1) & (y[:, None] <= y2)
+
+
+# Empty is ordinary
+
+
+def _learns(model, images, targets):
+    """The losses, after checking that they and all gradients are finite."""
+    losses = model(images, targets)
+    assert list(losses) == LOSSES
+    assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
+    model.zero_grad()
+    sum(losses.values()).backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert gradients and all(gradient.isfinite().all() for gradient in gradients)
+    return losses
+
+
+@pytest.mark.parametrize("n_objects", [(0, 0), (0, 3), (3, 2)])
+def test_images_without_objects_are_learned_from(tiny_model, random_targets, n_objects):
+    images, targets = zip(*(random_targets(n) for n in n_objects), strict=True)
+    losses = _learns(tiny_model(), list(images), list(targets))
+    assert losses["loss_classifier"] > 0 and losses["loss_objectness"] > 0
+    for name in ("loss_rpn_box_reg", "loss_box_reg", "loss_mask"):
+        assert (losses[name] > 0) == (sum(n_objects) > 0), name
+
+
+@pytest.mark.parametrize(
+    "changes, zero",
+    [
+        ({"roi_positive_iou": 1.1}, {"loss_box_reg", "loss_mask"}),  # no RoI is positive,
+        ({"roi_positive_fraction": 0.0}, {"loss_box_reg", "loss_mask"}),  # or none is drawn
+        ({"roi_batch": 0}, {"loss_classifier", "loss_box_reg", "loss_mask"}),
+        ({"rpn_positive_fraction": 0.0}, {"loss_rpn_box_reg"}),
+        ({"rpn_batch": 0}, {"loss_objectness", "loss_rpn_box_reg"}),
+        ({"train_proposals": 0}, set()),  # only the objects' own boxes are left
+        ({"canonical_size": 1e-3}, set()),  # every RoI is read from the coarsest level,
+        ({"canonical_size": 1e6}, set()),  # or the finest, the others get none
+    ],
+)
+def test_losses_of_nothing_are_zero(tiny_model, random_targets, changes, zero):
+    images, targets = zip(*(random_targets(3) for _ in range(2)), strict=True)
+    losses = _learns(tiny_model(**changes), list(images), list(targets))
+    assert {name for name, loss in losses.items() if loss == 0} == zero
+
+
+def test_no_object_and_no_proposal(tiny_model, random_targets):
+    image, target = random_targets(0)
+    losses = _learns(tiny_model(train_proposals=0), [image], [target])
+    assert losses["loss_classifier"] == 0
+
+
+@pytest.mark.parametrize(
+    "changes", [{"score_threshold": 1.0}, {"test_proposals": 0}, {"max_detections": 0}]
+)
+def test_nothing_is_detected(tiny_model, changes):
+    images = [torch.rand(3, 48, 64), torch.rand(3, 40, 30)]
+    for image, found in zip(images, tiny_model(**changes).detect(images), strict=True):
+        assert len(found) == 0
+        assert found.boxes.shape == (0, 4) and found.labels.shape == found.scores.shape == (0,)
+        assert found.masks.shape == (0, *image.shape[1:]) and found.masks.dtype == torch.bool
+        assert found.mask_probs.shape == (0, 28, 28)
+
+
+@pytest.mark.parametrize("canonical_size", [1e-3, 1e6])
+def test_detections_with_an_empty_pyramid_level(tiny_model, canonical_size):
+    (found,) = tiny_model(canonical_size=canonical_size).detect([torch.rand(3, 48, 64)])
+    assert len(found) > 0 and found.mask_probs.isfinite().all()
+
+
+# Modes, batches, other settings
+
+
+def test_detect_is_the_same_in_every_mode_and_leaves_the_model_alone(tiny_model):
+    images = [torch.rand(3, 48, 64), torch.rand(3, 64, 48)]
+    model = tiny_model().eval()
+    expected = model.detect(images)
+    model.train()
+    model.backbone.bn1.eval()  # a part may have a mode of its own
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    found = model.detect(images)
+    modes = {name: module.training for name, module in model.named_modules()}
+    assert [name for name, training in modes.items() if not training] == ["backbone.bn1"]
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    for a, b in zip(found, expected, strict=True):
+        assert torch.equal(a.boxes, b.boxes) and torch.equal(a.masks, b.masks)
+
+
+def test_the_mode_comes_back_after_an_error(tiny_model):
+    model = tiny_model().train()
+    with pytest.raises(ValueError):
+        model.detect([])
+    assert all(module.training for module in model.modules())
+
+
+def test_losses_come_in_every_mode(tiny_model, random_targets):
+    images, targets = zip(*(random_targets(3) for _ in range(2)), strict=True)
+    model = tiny_model().eval()
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    seed = torch.Generator().manual_seed(0)
+    losses = model(list(images), list(targets), seed)
+    assert list(losses) == LOSSES
+    assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
+    again = model(list(images), list(targets), seed.manual_seed(0))
+    assert losses == again
+
+
+def test_a_batch_gives_what_its_images_give_one_by_one(tiny_model):
+    model = tiny_model()
+    with torch.no_grad():
+        model.box_head.cls_score.weight *= 20  # scores far enough apart to keep their order
+        model.rpn_head.cls_logits.weight *= 20
+    images = [torch.rand(3, 48, 64) for _ in range(3)]
+    for together, image in zip(model.detect(images), images, strict=True):
+        (alone,) = model.detect([image])
+        assert together.labels.equal(alone.labels) and len(alone) > 10
+        assert_close(together.scores, alone.scores, rtol=0, atol=1e-4)
+        assert_close(together.boxes, alone.boxes, rtol=0, atol=1e-2)
+        assert (together.masks == alone.masks).float().mean() > 0.999
+
+
+def test_crowds_are_left_out(tiny_model, random_targets):
+    image, target = random_targets(4)
+    crowd = torch.tensor([0, 1, 0, 1])
+    without = {name: value[crowd == 0] for name, value in target.items()}
+    model = tiny_model().eval()
+    seed = torch.Generator()
+    losses = model([image], [target | {"iscrowd": crowd}], seed.manual_seed(0))
+    assert losses == model([image], [without], seed.manual_seed(0))
+
+
+@pytest.mark.parametrize(
+    "changes", [{"in_channels": 1, "pixel_mean": (0.5,), "pixel_std": (0.2,)},
+                {"roi_op": "pool"}, {"norm": "frozen"}, {"sampling_ratio": 0}, {"n_classes": 1},
+                {"mask_size": 14}, {"anchor_ratios": (1.0,)}],
+)  # fmt: skip
+def test_other_settings(tiny_model, random_targets, changes):
+    model = tiny_model(**changes)
+    image, target = random_targets(3, n_classes=model.config.n_classes)
+    image = image[: model.config.in_channels]
+    _learns(model, [image], [target])
+    (found,) = model.detect([image])
+    size = model.config.mask_size
+    assert found.mask_probs.shape == (len(found), size, size)
+
+
+@pytest.mark.parametrize("backbone", ["resnet101", "resnext101"])
+def test_deeper_backbones_have_torchvisions_parameters(backbone):
+    with torch.device("meta"):
+        model = MaskRCNN(Config(backbone=backbone))
+        name = {"resnext101": "resnext101_32x8d"}.get(backbone, backbone)
+        expected = resnet_fpn_backbone(backbone_name=name, weights=None).body.state_dict()
+    own = model.backbone.state_dict()
+    assert {n: v.shape for n, v in own.items()} == {n: v.shape for n, v in expected.items()}
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, resnet50"),
+        ({"norm": "group"}, "norm is 'group': choose one of frozen, batch"),
+    ],
+)
+def test_wrong_settings_are_named(tiny_model, changes, message):
+    with pytest.raises(ValueError, match=message):
+        tiny_model(**changes)
+
+
+# Wrong inputs are told apart, with the remedy
+
+
+def _with(image, y=5, x=5, value=float("nan")):
+    image = image.clone()
+    image[0, y, x] = value
+    return image
+
+
+@pytest.mark.parametrize(
+    "spoil, kind, message",
+    [
+        (lambda i: (255 * i).to(torch.uint8), TypeError, "image 1 has dtype torch.uint8.*/ 255"),
+        (lambda i: 255 * i, ValueError, "image 1 has values up to 25.*/ 255"),
+        (_with, ValueError, "image 1 has pixels that are NaN or infinite"),
+        (lambda i: _with(i, value=float("-inf")), ValueError, "image 1.*NaN or infinite"),
+        (lambda i: i[:1], ValueError, r"image 1 has shape \[1, 48, 64\].*\[3, H, W\]"),
+        (lambda i: i.permute(1, 2, 0), ValueError, r"image 1 has shape \[48, 64, 3\]"),
+        (lambda i: i[None], ValueError, r"image 1 has shape \[1, 3, 48, 64\]"),
+        (lambda i: i[:, :0], ValueError, r"image 1 has shape \[3, 0, 64\]"),
+        (lambda i: i.numpy(), TypeError, "must be a list of tensors"),
+    ],
+)
+def test_wrong_images_are_refused(tiny_model, random_targets, spoil, kind, message):
+    (first, second), targets = zip(*(random_targets(2) for _ in range(2)), strict=True)
+    images = [first, spoil(second)]
+    with pytest.raises(kind, match=message):
+        tiny_model().detect(images)
+    with pytest.raises(kind, match=message):
+        tiny_model()(images, list(targets))
+
+
+def test_images_come_as_a_list(tiny_model):
+    with pytest.raises(TypeError, match="must be a list of tensors"):
+        tiny_model().detect(torch.rand(2, 3, 48, 64))
+    with pytest.raises(ValueError, match="images is empty"):
+        tiny_model().detect([])
+
+
+def _label(value):
+    return lambda t: t["labels"].__setitem__(1, value)
+
+
+def _box(*values):
+    return lambda t: t["boxes"].__setitem__(1, torch.tensor(values, dtype=torch.float32))
+
+
+@pytest.mark.parametrize(
+    "spoil, message",
+    [
+        (_label(0), "target 1, object 1 has label 0: labels run from 1 to 6, 0 is background"),
+        (_label(7), "target 1, object 1 has label 7: labels run from 1 to 6"),
+        (_box(5, 5, 5, 9), r"target 1, object 1 has box \[5.0, 5.0, 5.0, 9.0\].*no area"),
+        (_box(9, 9, 5, 5), "target 1, object 1 has box.*no area"),
+        (_box(0, 0, float("nan"), 5), "target 1, object 1 has box.*no area"),
+        (lambda t: t.update(masks=t["masks"][:, 1:]), r"masks of shape \[2, 47, 64\].*\[2, 48, 64"),
+        (lambda t: t.update(masks=t["masks"][:1]), r"target 1 has 2 labels.*\[1, 48, 64\]"),
+        (lambda t: t.update(boxes=t["boxes"][:1]), r"target 1 has 2 labels, boxes.*\[1, 4\]"),
+        (lambda t: t.pop("masks"), "target 1 has no masks"),
+        (lambda t: (t.update(image_id=77), _label(0)(t)), r"target 1 \(image_id 77\), object 1"),
+    ],
+)
+def test_wrong_targets_are_refused(tiny_model, random_targets, spoil, message):
+    images, targets = zip(*(random_targets(2) for _ in range(2)), strict=True)
+    spoil(targets[1])
+    with pytest.raises(ValueError, match=message):
+        tiny_model()(list(images), list(targets))
+
+
+def test_every_image_needs_a_target(tiny_model, random_targets):
+    image, target = random_targets(2)
+    with pytest.raises(ValueError, match="1 targets for 2 images"):
+        tiny_model()([image, image], [target])

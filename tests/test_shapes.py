@@ -1,0 +1,206 @@
+"""Scenes: reproducible item by item, true to their settings, with masks and boxes that fit."""
+
+import hashlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import max_pool2d
+from torch.utils.data import DataLoader
+
+from mrcnn_edu.data.shapes import CLASSES, Shapes, circle, draw, outline, template
+
+
+@pytest.fixture(scope="module", params=CLASSES)
+def scenes(request):
+    """A hundred scenes of each kind: the data set and its items."""
+    dataset = Shapes(n=100, size=64, seed=3, outlines=request.param)
+    return dataset, [dataset[i] for i in range(100)]
+
+
+def test_items_are_as_described(scenes):
+    dataset, items = scenes
+    for i, (image, target) in enumerate(items):
+        n = len(target["labels"])
+        assert image.shape == (3, 64, 64) and image.dtype == torch.float32
+        assert image.min() >= 0 and image.max() <= 1
+        assert target["boxes"].shape == (n, 4) and target["boxes"].dtype == torch.float32
+        assert target["masks"].shape == (n, 64, 64) and target["masks"].dtype == torch.bool
+        assert target["labels"].shape == (n,) and target["labels"].dtype == torch.int64
+        assert target["image_id"] == i
+        assert all(1 <= label <= len(dataset.classes) for label in target["labels"])
+
+
+def test_masks_are_disjoint_and_boxes_tight(scenes):
+    for _, target in scenes[1]:
+        assert target["masks"].sum(0).max() <= 1
+        for mask, box in zip(target["masks"], target["boxes"].long().tolist(), strict=True):
+            y, x = torch.where(mask)
+            assert box == [x.min(), y.min(), x.max() + 1, y.max() + 1]
+
+
+def test_all_classes_occur_about_equally(scenes):
+    dataset, items = scenes
+    counts = torch.cat([target["labels"] for _, target in items]).bincount()[1:]
+    share = counts / counts.sum()
+    assert len(share) == len(dataset.classes)
+    assert share.min() > 0.6 / len(share) and share.max() < 1.5 / len(share)
+
+
+def test_an_item_depends_on_its_index_and_the_seed_alone():
+    dataset = Shapes(n=10, size=32)
+    expected = dataset[7]
+    _ = dataset[3]
+    torch.manual_seed(5)
+    again, longer, other = dataset[7], Shapes(n=99, size=32)[7], Shapes(n=10, size=32, seed=1)[7]
+    assert _digest(again) == _digest(longer) == _digest(expected)
+    assert _digest(other) != _digest(expected) != _digest(dataset[6])
+
+
+def _digest(item):
+    image, target = item
+    parts = image, target["boxes"], target["labels"], target["masks"]
+    return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+
+
+def test_an_item_is_the_same_in_another_process():
+    code = "import test_shapes as t; print(t._digest(t.Shapes(n=9, size=32, seed=2)[4]))"
+    folder = str(__file__).rpartition("/")[0]
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, cwd=folder)
+    assert run.stdout.strip() == _digest(Shapes(n=9, size=32, seed=2)[4])
+
+
+def test_a_loader_with_workers_gives_the_same_items():
+    dataset = Shapes(n=6, size=32)
+    loader = DataLoader(dataset, batch_size=None, num_workers=2)
+    assert [_digest(item) for item in loader] == [_digest(dataset[i]) for i in range(6)]
+
+
+def test_a_dataset_ends():
+    dataset = Shapes(n=3, size=32)
+    assert len(dataset) == len(list(dataset)) == 3
+    for index in (3, -1):
+        with pytest.raises(IndexError, match="of 3"):
+            dataset[index]
+
+
+@pytest.mark.parametrize("n_objects", [(0, 0), (1, 1), (2, 3)])
+def test_there_are_as_many_objects_as_asked(n_objects):
+    items = Shapes(n=40, size=64, n_objects=n_objects, object_size=(0.1, 0.3))
+    counts = {len(target["labels"]) for _, target in items}
+    assert counts == set(range(n_objects[0], n_objects[1] + 1))
+
+
+def test_objects_are_as_large_as_asked():
+    # Nothing is hidden from a single object, so its box is its outline's.
+    sizes = 0.3, 0.5
+    scenes = Shapes(n=60, size=100, n_objects=(1, 1), object_size=sizes, outlines="templates")
+    for _, target in scenes:
+        if scenes.classes[target["labels"].item() - 1] in ("circle", "ring"):
+            width, height = (target["boxes"][0, 2:] - target["boxes"][0, :2]).tolist()
+            assert 100 * sizes[0] - 2 <= min(width, height) <= max(width, height) <= 102 * sizes[1]
+        box = target["boxes"][0]
+        assert (box[2:] - box[:2]).max() <= 100 * sizes[1] + 2
+
+
+@pytest.mark.parametrize("overlap", [0.0, 0.2, 0.6])
+def test_no_more_of_an_object_is_hidden_than_allowed(overlap, monkeypatch):
+    full = []  # the masks before others hide them, in order
+    place = Shapes.place
+
+    def placed(*args):
+        coverage = place(*args)
+        if coverage is not None:
+            full.append((coverage >= 0.5).sum())
+        return coverage
+
+    monkeypatch.setattr(Shapes, "place", placed)
+    hidden = []
+    for _, target in Shapes(n=60, size=64, n_objects=(5, 8), overlap=overlap):
+        visible = target["masks"].flatten(1).sum(1).tolist()
+        hidden += [1 - v / f for v, f in zip(visible, full, strict=True)]
+        full.clear()
+    assert max(hidden) <= overlap + 1e-6
+    assert max(hidden) >= 0.8 * overlap  # and the allowance is used
+
+
+def _n_regions(mask):
+    """The number of connected parts: the largest number in each spreads until it has filled it."""
+    mask = torch.from_numpy(mask)
+    number = torch.arange(1.0, mask.numel() + 1).view(mask.shape) * mask
+    while True:
+        spread = max_pool2d(number[None], 3, stride=1, padding=1)[0] * mask
+        if torch.equal(spread, number):
+            return len(number[mask].unique())
+        number = spread
+
+
+def test_a_ring_has_a_hole_and_the_others_none():
+    for name in CLASSES["templates"]:
+        filled = draw([32 + 24 * ring for ring in template(name)], 64) >= 0.5
+        assert _n_regions(filled) == 1
+        assert _n_regions(~filled) == (2 if name == "ring" else 1), name
+
+
+def test_a_drawn_disc_has_the_discs_area_and_place():
+    coverage = draw([np.array([30.0, 20.0]) + 12 * circle(200)], 64)
+    assert abs(coverage.sum() / (np.pi * 12**2) - 1) < 0.02
+    y, x = np.indices(coverage.shape) + 0.5
+    assert abs((coverage * x).sum() / coverage.sum() - 30) < 0.2
+    assert abs((coverage * y).sum() / coverage.sum() - 20) < 0.2
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_outlines_reach_radius_one(kind):
+    rng = np.random.default_rng(0)
+    for label in range(1, len(CLASSES[kind]) + 1):
+        for _ in range(20):
+            radii = np.linalg.norm(outline(kind, label, rng)[0], axis=1)
+            assert radii.max() == pytest.approx(1)
+
+
+def _radii(blob):
+    """Radii [72] around a blob's centre, largest first, so that turning it changes nothing."""
+    radii = np.linalg.norm(blob, axis=1)
+    return np.roll(radii, -radii.argmax())
+
+
+def test_no_two_blobs_are_alike():
+    rng = np.random.default_rng(0)
+    radii = np.array([_radii(outline("blobs", 1, rng)[0]) for _ in range(50)])
+    difference = np.abs(radii[:, None] - radii).max(-1) + np.eye(50)
+    assert difference.min() > 0.05
+
+
+def test_lobes_can_be_counted():
+    rng = np.random.default_rng(0)
+    right = 0
+    for label, name in enumerate(CLASSES["lobes"], start=1):
+        for _ in range(50):
+            waves = np.abs(np.fft.rfft(_radii(outline("lobes", label, rng)[0])))
+            right += f"{waves[1:].argmax() + 1} lobes" == name
+    assert right >= 190  # of 200
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"outlines": "cubes"}, "outlines is 'cubes': choose one of templates, blobs, lobes"),
+        ({"n_objects": (3, 1)}, r"n_objects is \(3, 1\)"),
+        ({"n_objects": (-1, 1)}, "n_objects"),
+        ({"object_size": (0.5, 0.2)}, r"object_size is \(0.5, 0.2\)"),
+        ({"object_size": (0, 0.2)}, "object_size"),
+        ({"object_size": (0.5, 1.2)}, "object_size"),
+        ({"size": 8}, "size is 8"),
+        ({"n": -1}, "n is -1"),
+        ({"overlap": 1.0}, "overlap is 1.0"),
+        ({"overlap": -0.1}, "overlap"),
+        ({"noise": -0.1}, "noise -0.1"),
+    ],
+)
+def test_settings_that_make_no_scene_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        Shapes(**settings)

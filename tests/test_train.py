@@ -1,0 +1,251 @@
+"""Training: it learns, it is a function of its seed, and no interruption changes its result."""
+
+import random
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import mrcnn_edu
+from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.train import (
+    CHECKPOINT,
+    Training,
+    fit,
+    learning_rate,
+    loader,
+    make_optimizer,
+    step_indices,
+)
+from mrcnn_edu.weights import read, save
+
+SCENES = Shapes(n=10, size=48, n_objects=(1, 3), object_size=(0.2, 0.5))
+TRAINING = Training(steps=6, batch_size=3, checkpoint_every=2)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """A sum in another order has other last bits, so runs compared use one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _model(**changes):
+    torch.manual_seed(1)
+    numbers = dict(short_side=48, long_side=48, anchor_sizes=((8,), (16,), (32,), (48,)))
+    return MaskRCNN(Config.tiny(**numbers | changes))
+
+
+def _fit(folder=None, dataset=SCENES, training=TRAINING):
+    """The trained model and its losses."""
+    model = _model()
+    losses = fit(model, dataset, training, folder, progress=False)
+    return model, losses
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    torch.set_num_threads(1)
+    return _fit()
+
+
+def _same_bits(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return all(torch.equal(a[name], b[name]) for name in a)
+
+
+class Interrupted:
+    """A data set that gives a number of items and then stops the run as Ctrl-C does."""
+
+    classes = SCENES.classes
+
+    def __init__(self, n_items):
+        self.left = n_items
+
+    def __len__(self):
+        return len(SCENES)
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+        return SCENES[index]
+
+
+@pytest.mark.slow
+def test_the_loss_falls():
+    _, losses = _fit(training=Training(steps=40, batch_size=4))
+    total = [sum(parts.values()) for parts in losses]
+    assert sum(total[-5:]) < 0.7 * sum(total[:5])
+
+
+def test_a_run_gives_its_losses_and_a_model_ready_to_detect(uninterrupted):
+    model, losses = uninterrupted
+    assert len(losses) == 6
+    assert all(len(parts) == 5 and all(p > 0 for p in parts.values()) for parts in losses)
+    assert not model.training and model.classes == SCENES.classes
+    assert not _same_bits(model, _model())
+
+
+def test_the_same_seed_gives_the_same_bits(uninterrupted):
+    torch.manual_seed(5)  # only what the model starts from may depend on it
+    model, losses = _fit()
+    assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
+    _, losses = _fit(training=replace(TRAINING, seed=1, steps=2))
+    assert losses[0] != uninterrupted[1][0]
+
+
+@pytest.mark.parametrize("n_items", [4, 7, 17])  # before, after and well after a checkpoint
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted, n_items):
+    with pytest.raises(KeyboardInterrupt):
+        _fit(tmp_path, Interrupted(n_items))
+    assert (tmp_path / CHECKPOINT).exists() == (n_items > 6)
+    resumed = replace(TRAINING, checkpoint_every=1)  # how often it is kept may change
+    model, losses = _fit(tmp_path, training=resumed)
+    assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
+    assert _same_bits(mrcnn_edu.load(tmp_path / CHECKPOINT), model)
+
+
+def test_a_finished_run_is_only_read(tmp_path, uninterrupted):
+    _fit(tmp_path)
+    model, losses = _fit(tmp_path, Interrupted(0))  # asks for no item
+    assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
+    assert [file.name for file in tmp_path.iterdir()] == [CHECKPOINT]
+
+
+class Loud(Interrupted):
+    def __getitem__(self, index):
+        print(index, flush=True)
+        return SCENES[index]
+
+
+def killed_run(folder):
+    """What the process that is killed does: a run that prints a line for each item."""
+    torch.set_num_threads(1)
+    _fit(folder, Loud(0), replace(TRAINING, checkpoint_every=1))
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted):
+    chance = random.Random(time.time_ns())
+    code = f"import test_train; test_train.killed_run({str(tmp_path)!r})"
+    command = [sys.executable, "-c", code]
+    begun = []
+    for n_items in (4, 5, 6):  # in the second or, a step further each time, a later step
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent)
+        for _ in range(n_items):
+            assert run.stdout.readline(), "it ended by itself"
+        pause = chance.uniform(0, 0.2)
+        time.sleep(pause)
+        run.kill()  # SIGKILL: nothing can be tidied up
+        assert run.wait() == -9
+        run.stdout.close()
+        kept = tmp_path / CHECKPOINT
+        begun.append((pause, len(read(kept)["losses"]) if kept.exists() else 0))
+    model, losses = _fit(tmp_path)
+    assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0]), begun
+    assert begun[-1][1] > 0, "no checkpoint was gone on from"
+
+
+def test_other_settings_are_refused(tmp_path):
+    once = replace(TRAINING, steps=1)
+    _fit(tmp_path, training=once)
+    message = r"training\.learning_rate is 0.003 there, 0.01 now; training.seed is 0 there, 3 now"
+    with pytest.raises(ValueError, match=message):
+        _fit(tmp_path, training=replace(once, learning_rate=0.01, seed=3))
+    with pytest.raises(ValueError, match=r"config\.roi_op is 'align' there, 'pool' now"):
+        fit(_model(roi_op="pool"), SCENES, once, tmp_path, progress=False)
+
+
+def test_a_checkpoint_that_is_no_run_is_refused(tmp_path):
+    save(tmp_path / CHECKPOINT, _model(), SCENES.classes)
+    with pytest.raises(ValueError, match="has no losses, optimizer, training"):
+        _fit(tmp_path)
+
+
+def test_no_data_and_no_such_optimizer_are_refused():
+    with pytest.raises(ValueError, match="the data set is empty"):
+        _fit(dataset=Shapes(n=0))
+    with pytest.raises(ValueError, match="optimizer is 'lion': choose 'adamw' or 'sgd'"):
+        _fit(training=Training(optimizer="lion"))
+
+
+class OneWeight(nn.Module):
+    """Two losses, of which one is infinite as soon as image 3 is seen."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+
+    def forward(self, images, targets, generator=None):
+        bad = any(target["image_id"] == 3 for target in targets)
+        return {"loss_calm": self.weight, "loss_wild": self.weight * (torch.inf if bad else 1)}
+
+
+def test_a_loss_that_is_not_finite_is_named_with_its_image():
+    model = OneWeight()
+    with pytest.raises(FloatingPointError, match=r"loss_wild is not finite; image \[3\]") as error:
+        fit(model, SCENES, Training(steps=9, batch_size=4), progress=False)
+    assert "loss_calm" not in str(error.value)
+    assert model.weight.isfinite()  # it was not learned from
+
+
+def test_a_broken_model_is_named_by_its_loss():
+    model = _model()
+    with torch.no_grad():
+        model.box_head.cls_score.bias[2] = torch.nan
+    with pytest.raises(FloatingPointError, match="step 0: loss_classifier is not finite"):
+        fit(model, SCENES, TRAINING, progress=False)
+
+
+@pytest.mark.parametrize("name", ["adamw", "sgd"])
+def test_only_what_is_to_be_trained_is_trained(name):
+    model = _model()
+    model.backbone.conv1.requires_grad_(False)
+    frozen = model.backbone.conv1.weight.clone()
+    optimizer = make_optimizer(model, Training(optimizer=name))
+    n_trained = sum(len(group["params"]) for group in optimizer.param_groups)
+    assert n_trained == len(list(model.parameters())) - 1
+    fit(model, SCENES, Training(steps=1, batch_size=2, optimizer=name), progress=False)
+    assert torch.equal(model.backbone.conv1.weight, frozen)
+
+
+def test_the_rate_rises_and_falls():
+    training = Training(steps=100, learning_rate=0.5, warmup=0.1)
+    rates = [learning_rate(step, training) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.05 * step for step in range(1, 11)])
+    assert rates[10] == 0.5 and rates[55] == pytest.approx(0.25)  # half-way down
+    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert 0 < rates[-1] < 0.001
+    assert learning_rate(0, Training(steps=1)) > 0
+
+
+def test_batches_follow_from_seed_and_step():
+    training = Training(steps=9, batch_size=4, seed=2)
+    steps = list(step_indices(10, training))
+    assert steps == list(step_indices(10, training))
+    assert steps[:5] == list(step_indices(10, replace(training, steps=5)))
+    assert steps != list(step_indices(10, replace(training, seed=3)))
+    # All ten once, then all ten again.
+    flat = sum(steps, [])
+    assert sorted(flat[:10]) == sorted(flat[10:20]) == list(range(10))
+    assert flat[:10] != flat[10:20]
+    assert [len(batch) for batch in step_indices(3, training)] == [4] * 9  # more than there are
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_loader_starts_at_a_step(workers):
+    training = Training(steps=4, batch_size=3, workers=workers)
+    expected = list(step_indices(10, training))[1:]
+    found = list(loader(SCENES, training, first_step=1))
+    assert [[target["image_id"] for target in targets] for _, targets in found] == expected
+    image, target = found[0][0][0], found[0][1][0]
+    assert torch.equal(image, SCENES[target["image_id"]][0])
