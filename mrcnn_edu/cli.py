@@ -13,7 +13,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +26,7 @@ from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
-from mrcnn_edu.data.coco import read_image
+from mrcnn_edu.data.coco import read_image, write_file
 from mrcnn_edu.detections import Detections, paste_masks
 from mrcnn_edu.model import Config, MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
@@ -120,8 +120,9 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
 
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
     image, target = dataset[fullest]
-    picture = show_detections(image, _surest(found[fullest], 0.5), dataset.classes, target)
-    _write(out, picture.png())
+    surest = found[fullest][found[fullest].scores >= 0.5]
+    picture = show_detections(image, surest, dataset.classes, target)
+    write_file(out, picture.png())
     print(f"\nThe fullest scene, truth beside detections: {out.resolve()}")
     print("Next: make lab opens notebook 00, which starts from such a scene.")
     return 0
@@ -218,7 +219,7 @@ def evaluate(
         contents |= {"milliseconds_per_image": milliseconds}
         contents |= {kind: asdict(values) for kind, values in scores.items()}
         contents = json.loads(json.dumps(contents), parse_constant=lambda nan: None)
-        _write(out, json.dumps(contents, indent=2).encode())
+        write_file(out, json.dumps(contents, indent=2).encode())
         print(f"The scores are in {out}")
     return 0
 
@@ -268,14 +269,16 @@ def predict(
         except (ValueError, OSError, RuntimeError) as error:
             failures.append(f"  {names[index]}: {error}")
             continue
-        surest = show_detections(image, _surest(found, min_score), model.classes)
-        _write(pictures[index], surest.png())
+        surest = found[found.scores >= min_score]
+        width = image.shape[-1] / 72 if image.shape[-1] > 260 else 3.6  # small scenes are enlarged
+        picture = show_detections(image, surest, model.classes, width=width)
+        write_file(pictures[index], picture.png())
         for result in coco_results([(image, target)], [found]):
             label = result["category_id"]
             result["category_id"] = category_ids.get(label, label)
             known = {"category": model.classes[label - 1], "file_name": names[index]}
             results.append(result | known)
-    _write(out / "detections.json", json.dumps(results).encode())
+    write_file(out / "detections.json", json.dumps(results).encode())
     n_done = len(dataset) - len(failures)
     print(f"{len(results)} detections in {n_done} images: {out / 'detections.json'}, and pictures")
     if failures:
@@ -381,11 +384,6 @@ def _detect(model: MaskRCNN, dataset) -> tuple[_Found, float]:
     return found, 1000 * statistics.median(seconds)
 
 
-def _surest(found: Detections, min_score: float) -> Detections:
-    rows = found.scores >= min_score
-    return Detections(*(getattr(found, field.name)[rows] for field in fields(found)))
-
-
 class _Files:
     """Files, and folders of them, as a dataset whose images have no objects."""
 
@@ -428,14 +426,3 @@ def _table(*rows: tuple) -> str:
     rows = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
     wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, wide)).rstrip() for row in rows)
-
-
-def _write(path: Path, contents: bytes) -> None:
-    """Write a file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        unfinished.write_bytes(contents)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

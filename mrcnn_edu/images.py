@@ -49,7 +49,7 @@ def make_batch(
 def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
     size = image.shape[1:]
     factor = min(short_side / min(size), long_side / max(size))
-    size = tuple(int(side * factor) for side in size)
+    size = tuple(max(1, int(side * factor)) for side in size)
     return interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
 
 

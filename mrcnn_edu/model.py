@@ -10,6 +10,7 @@ Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m sid
 
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,47 +32,47 @@ class Config:
 
     # What goes in and comes out
     n_classes: int = 90  # without background; COCO's ids run to 90, of which 80 are in use
-    in_channels: int = 3
-    short_side: int = 800  # images are scaled until the shorter side has this (section 3.1),
-    long_side: int = 1333  # or the longer side that
-    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # of ImageNet, as its weights expect
-    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)
+    in_channels: int = 3  # of the images: 3 for colour, 1 for grey
+    short_side: int = 800  # pixels of the shorter side that images are scaled to (section 3.1)
+    long_side: int = 1333  # pixels of the longer side at most
+    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's; a number for each channel
+    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)  # likewise
 
     # Backbone and feature pyramid
-    backbone: str = "resnet50"  # or resnet101, resnext101, tiny
-    norm: str = "frozen"  # or batch, when training from random weights
-    fpn_channels: int = 256
+    backbone: Literal["resnet50", "resnet101", "resnext101", "tiny"] = "resnet50"
+    norm: Literal["frozen", "batch"] = "frozen"  # batch when training from random weights
+    fpn_channels: int = 256  # of every level of the pyramid
 
     # Region proposals
     anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))  # a level
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
-    rpn_positive_iou: float = 0.7
-    rpn_negative_iou: float = 0.3
+    rpn_positive_iou: float = 0.7  # an anchor with this IoU or more answers for the object
+    rpn_negative_iou: float = 0.3  # with less than this it is background
     rpn_batch: int = 256  # anchors an image in the loss, at most
     rpn_positive_fraction: float = 0.5  # of them, at most
-    rpn_nms_iou: float = 0.7
-    train_candidates: int = 2000  # of each level, before NMS
-    train_proposals: int = 2000  # of an image, after NMS
-    test_candidates: int = 1000
-    test_proposals: int = 1000  # 300 for the paper's C4
+    rpn_nms_iou: float = 0.7  # of two boxes that overlap more, the better one is proposed
+    train_candidates: int = 2000  # of each level in training, before NMS
+    train_proposals: int = 2000  # of an image in training, after NMS
+    test_candidates: int = 1000  # the same in detection
+    test_proposals: int = 1000  # the same in detection; 300 for the paper's C4
 
     # Regions and heads
-    roi_op: str = "align"  # or pool, as Fast R-CNN did
+    roi_op: Literal["align", "pool"] = "align"  # pool is Fast R-CNN's
     sampling_ratio: int = 2  # squared: the paper's four points in each cell
     canonical_size: float = 224  # a RoI of this side is read at stride 16 (FPN, equation 1)
     roi_batch: int = 512  # RoIs an image in the loss; 64 for C4
-    roi_positive_iou: float = 0.5
-    roi_positive_fraction: float = 0.25  # 1 : 3
-    box_pool: int = 7
-    box_hidden: int = 1024
-    mask_size: int = 28  # m; the head reads RoI features of half that side
-    mask_channels: int = 256
-    mask_convs: int = 4
+    roi_positive_iou: float = 0.5  # a RoI with this IoU or more answers for the object
+    roi_positive_fraction: float = 0.25  # of the RoIs in the loss, at most: 1 to 3
+    box_pool: int = 7  # side of the features that the box head reads
+    box_hidden: int = 1024  # neurons in each of its two layers
+    mask_size: int = 28  # m; the mask head reads features of half that side
+    mask_channels: int = 256  # of its convolutions
+    mask_convs: int = 4  # 3x3 convolutions before the deconvolution
 
     # Detections
-    score_threshold: float = 0.05
+    score_threshold: float = 0.05  # a detection scores more than this
     nms_iou: float = 0.5  # the paper's appendix and torchvision; 0.3 in its main experiments
-    max_detections: int = 100
+    max_detections: int = 100  # of an image
 
     @classmethod
     def tiny(cls, n_classes: int = 6, **changes) -> "Config":

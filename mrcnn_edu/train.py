@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from itertools import chain, count, islice
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -28,13 +29,13 @@ class Training:
 
     steps: int = 300
     batch_size: int = 8  # images a step
-    optimizer: str = "adamw"  # or sgd, with momentum 0.9 as the paper
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd with momentum 0.9 is the paper's
     learning_rate: float = 3e-3  # the highest; 0.02 for the paper's 16 images a step and sgd
     warmup: float = 0.1  # share of the steps in which the rate rises from 0; then it falls to 0
     weight_decay: float = 1e-4
     clip_norm: float = 5.0  # gradients longer than this are shortened to it
-    seed: int = 0
-    checkpoint_every: int = 100  # steps
+    seed: int = 0  # of the order of the images and the choice of anchors and RoIs
+    checkpoint_every: int = 100  # steps; a run that is killed goes on from the last one
     workers: int = 0  # processes that prepare images beside the training
 
 
@@ -58,7 +59,7 @@ def fit(
     model.classes = list(dataset.classes)
     model.train()
     optimizer = make_optimizer(model, training)
-    losses = resume(model, optimizer, training, folder)
+    losses = resume(model, optimizer, training, dataset, folder)
     device = next(model.parameters()).device
 
     batches = loader(dataset, training, first_step=len(losses))
@@ -80,7 +81,7 @@ def fit(
         bar.set_postfix_str(f"loss {sum(losses[-1].values()):.3f}")
         last = len(losses) == training.steps
         if folder is not None and (last or len(losses) % training.checkpoint_every == 0):
-            keep(model, optimizer, training, losses, folder)
+            keep(model, optimizer, training, dataset, losses, folder)
     model.eval()
     return losses
 
@@ -141,31 +142,31 @@ def check_finite(parts: dict[str, Tensor], model, images, targets, step: int) ->
     )
 
 
-def keep(model, optimizer, training: Training, losses, folder: str | Path) -> None:
+def keep(model, optimizer, training: Training, dataset, losses, folder: str | Path) -> None:
     """Write the checkpoint from which `resume` goes on."""
-    run = {"training": asdict(training), "optimizer": optimizer.state_dict(), "losses": losses}
+    run = {"training": asdict(training), "n_images": len(dataset)}
+    run |= {"optimizer": optimizer.state_dict(), "losses": losses}
     save(Path(folder) / CHECKPOINT, model, model.classes, **run)
 
 
-def resume(model, optimizer, training: Training, folder: str | Path | None) -> list[dict]:
+def resume(
+    model, optimizer, training: Training, dataset, folder: str | Path | None
+) -> list[dict[str, float]]:
     """The losses so far, with model and optimizer as they then were; [] for a new run."""
     path = Path(folder or ".") / CHECKPOINT
     if folder is None or not path.is_file():
         return []
     kept = read(path)
-    missing = {"config", "training", "model", "optimizer", "losses"} - set(kept)
-    if missing:
-        raise ValueError(
-            f"{path} has no {', '.join(sorted(missing))}: it is no run to go on with, "
-            "so give another folder"
-        )
-    found = {"config": kept["config"], "training": kept["training"]}
-    asked = {"config": asdict(model.config), "training": asdict(training)}
+    if "training" not in kept:
+        raise ValueError(f"{path} holds a model but no run to go on from: give another folder")
+    found = kept["config"] | kept["training"]
+    found |= {"classes": kept["classes"], "n_images": kept["n_images"]}
+    asked = asdict(model.config) | asdict(training)
+    asked |= {"classes": model.classes, "n_images": len(dataset)}
     differing = [
-        f"{part}.{name} is {found[part].get(name)!r} there, {value!r} now"
-        for part in asked
-        for name, value in asked[part].items()
-        if name not in ("checkpoint_every", "workers") and found[part].get(name) != value
+        f"{name} is {found.get(name)!r} there, {value!r} now"
+        for name, value in asked.items()
+        if name not in ("checkpoint_every", "workers") and found.get(name) != value
     ]
     if differing:
         raise ValueError(

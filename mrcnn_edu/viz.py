@@ -49,10 +49,10 @@ class Picture(Figure):
 
     def encoded(self, format: str | None = None) -> bytes:
         """The picture as the bytes of a file of a format, its own if none is given."""
+        self.canvas.draw()
         file = BytesIO()
-        format = format or self.format
-        options = {"pil_kwargs": {"quality": 75}} if format == "jpeg" else {}
-        self.savefig(file, format=format, **options)
+        pixels = Image.fromarray(np.asarray(self.canvas.buffer_rgba())).convert("RGB")
+        pixels.save(file, format=format or self.format, quality=75)
         return file.getvalue()
 
     def png(self) -> bytes:
@@ -87,7 +87,9 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
 
 def draw_map(axes: Axes, values: Tensor, title: str = "", high: float | None = None) -> None:
     """A map [h, w] of numbers from 0 up, dark to light, one square for each cell."""
-    axes.imshow(values.detach().cpu(), vmin=0, vmax=high, cmap="magma", interpolation="nearest")
+    axes.imshow(
+        values.detach().cpu().numpy(), vmin=0, vmax=high, cmap="magma", interpolation="nearest"
+    )
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
@@ -103,19 +105,19 @@ def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", width: float = 1.5)
         axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **style))
 
 
-def draw_masks(axes: Axes, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> None:
-    """Masks [N, H, W] bool as a layer of colour, later ones on top."""
-    height, width = masks.shape[1:]
-    layer = np.zeros((height, width, 4))
-    for mask, label in zip(masks.cpu().numpy().astype(bool), labels.tolist(), strict=True):
-        layer[mask] = (*class_colour(label), opacity)
-    axes.imshow(layer, extent=(0, width, height, 0), interpolation="nearest")
+def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
+    """The image [3, H, W] with masks [N, H, W] laid over it in colour, later ones on top."""
+    painted = image.expand(3, -1, -1).clone() if len(image) == 1 else image[:3].clone()
+    for mask, label in zip(masks.bool(), labels.tolist(), strict=True):
+        colour = painted.new_tensor(class_colour(label))[:, None]  # [3, 1]
+        under = image[:3, mask]
+        painted[:, mask] = (1 - opacity) * under + opacity * colour
+    return painted
 
 
 def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None, title="") -> None:
     """An image with its objects: mask, box and name of each, and its score if there is one."""
-    draw_image(axes, image, title)
-    draw_masks(axes, masks, labels)
+    draw_image(axes, paint_masks(image, masks, labels), title)
     draw_boxes(axes, boxes, [class_colour(label) for label in labels.tolist()])
     for i, (label, (x1, y1, _, _)) in enumerate(
         zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
@@ -142,15 +144,20 @@ def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
 
 
 def show_detections(
-    image: Tensor, detections, classes: list[str], target=None, target_classes=None
+    image: Tensor,
+    detections,
+    classes: list[str],
+    target: dict | None = None,
+    target_classes: list[str] | None = None,
+    width: float = 3.6,
 ) -> Picture:
     """An image [3, H, W] with what was found in it; beside the truth, if a target is given.
 
     target_classes: the names of the target's labels, if they are not the detections' `classes`.
+    width: of each panel, in units of 72 pixels.
     """
-    height, width = image.shape[-2:]
     panels = 1 if target is None else 2
-    picture = Picture(3.6 * panels, 3.6 * height / width + 0.3)
+    picture = Picture(width * panels, width * image.shape[1] / image.shape[2] + 0.3)
     axes = picture.subplots(1, panels, squeeze=False)[0]
     if target is not None:
         objects = target["boxes"], target["labels"], target["masks"]
@@ -249,7 +256,7 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
     """Bars of scores [N, n] in 0..1, one panel for each row."""
     picture = Picture(2.2 * len(scores), 2.4)
     axes = picture.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for panel, row, title in zip(axes, scores.cpu(), titles, strict=True):
+    for panel, row, title in zip(axes, scores.cpu().numpy(), titles, strict=True):
         colours = ["#999999"] + [class_colour(k) for k in range(1, len(row))]
         panel.barh(range(len(row)), row, color=colours)
         panel.set_xlim(0, 1)

@@ -61,7 +61,8 @@ def read(path: str | Path) -> dict:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
+        known = ", ".join(["shapes-tiny", *PUBLISHED])
+        raise FileNotFoundError(f"there is no file {path}; weights known by name are {known}")
     try:
         with open(path, "rb") as file:
             contents = torch.load(file, map_location="cpu", weights_only=True)

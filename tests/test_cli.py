@@ -201,7 +201,7 @@ def test_an_interrupted_training_goes_on(run, monkeypatch):
     code, out, _ = run(*args)
     assert code == 0 and "is complete" in out
     code, _, err = run(*args, "--learning-rate", 1)
-    assert code == 2 and "training.learning_rate is 0.003 there, 1.0 now" in err
+    assert code == 2 and "learning_rate is 0.003 there, 1.0 now" in err
 
 
 def test_train_and_evaluate_on_a_coco_folder(run, coco):

@@ -11,7 +11,8 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import coco_results, encode_mask
+from mrcnn_edu.data.coco import coco_results
+from mrcnn_edu.data.rle import encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import (
     Scores,

@@ -12,8 +12,9 @@ import mrcnn_edu
 PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "model", "weights", "data.shapes", "data.coco", "data.check", "data",
-    "evaluate", "train", "pretrained.make", "viz", "widgets", "exercises", "cli", "__main__",
+    "images", "detections", "model", "weights", "data.shapes", "data.rle", "data.coco",
+    "data.check", "data", "evaluate", "train", "pretrained.make", "viz", "widgets", "exercises",
+    "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -387,6 +387,15 @@ def test_detections_with_an_empty_pyramid_level(tiny_model, canonical_size):
     assert len(found) > 0 and found.mask_probs.isfinite().all()
 
 
+@pytest.mark.parametrize("size", [(1, 500), (500, 1), (1, 1)])
+def test_images_of_one_row_or_column(tiny_model, size):
+    image, target = torch.rand(3, *size), torch.tensor([[0.0, 0, size[1], size[0]]])
+    masks = torch.ones(1, *size, dtype=torch.bool)
+    _learns(tiny_model(), [image], [{"boxes": target, "labels": torch.tensor([1]), "masks": masks}])
+    (found,) = tiny_model().detect([image])
+    assert found.masks.shape == (len(found), *size)
+
+
 # Modes, batches, other settings
 
 

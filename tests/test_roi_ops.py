@@ -6,6 +6,7 @@ import torchvision
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 from torchvision.ops import MultiScaleRoIAlign
+from torchvision.ops.poolers import LevelMapper
 
 from mrcnn_edu import roi_ops
 from mrcnn_edu.roi_ops import feature_table, pool_pyramid, pyramid_level, roi_align, roi_pool
@@ -180,6 +181,15 @@ def test_levels_at_the_borders():
     wide = torch.tensor([[10.0, 10, 10 + 4 * 112, 10 + 28]])  # the area counts: side 112
     assert pyramid_level(wide, (4, 8, 16, 32)).tolist() == [1]
     assert pyramid_level(boxes, (8, 16), canonical_size=112).tolist() == [0] * 3 + [1] * 6
+
+
+def test_levels_equal_torchvisions(random_boxes):
+    at_the_border = torch.rand(200, 2) * 100  # corners at which 112 pixels are rounded up or down
+    at_the_border = torch.cat((at_the_border, at_the_border + 112), dim=1)
+    boxes = torch.cat((random_boxes(500, size=800), at_the_border))
+    expected = LevelMapper(2, 5)([boxes])
+    assert torch.equal(pyramid_level(boxes, (4, 8, 16, 32)), expected)
+    assert expected.unique().tolist() == [0, 1, 2, 3]
 
 
 @pytest.fixture

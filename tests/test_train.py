@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
@@ -82,9 +83,9 @@ class Interrupted:
 
 @pytest.mark.slow
 def test_the_loss_falls():
-    _, losses = _fit(training=Training(steps=40, batch_size=4))
+    _, losses = _fit(training=Training(steps=20, batch_size=4))
     total = [sum(parts.values()) for parts in losses]
-    assert sum(total[-5:]) < 0.7 * sum(total[:5])
+    assert sum(total[-10:]) / 10 < 0.6 * sum(total[:2]) / 2
 
 
 def test_a_run_gives_its_losses_and_a_model_ready_to_detect(uninterrupted):
@@ -140,14 +141,13 @@ def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(tmp_path, uninterru
     command = [sys.executable, "-c", code]
     begun = []
     for n_items in (4, 5, 6):  # in the second or, a step further each time, a later step
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent)
-        for _ in range(n_items):
-            assert run.stdout.readline(), "it ended by itself"
-        pause = chance.uniform(0, 0.2)
-        time.sleep(pause)
-        run.kill()  # SIGKILL: nothing can be tidied up
-        assert run.wait() == -9
-        run.stdout.close()
+        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent) as run:
+            for _ in range(n_items):
+                assert run.stdout.readline(), "it ended by itself"
+            pause = chance.uniform(0, 0.2)
+            time.sleep(pause)
+            run.kill()  # SIGKILL: nothing can be tidied up
+        assert run.returncode == -9
         kept = tmp_path / CHECKPOINT
         begun.append((pause, len(read(kept)["losses"]) if kept.exists() else 0))
     model, losses = _fit(tmp_path)
@@ -158,16 +158,20 @@ def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(tmp_path, uninterru
 def test_other_settings_are_refused(tmp_path):
     once = replace(TRAINING, steps=1)
     _fit(tmp_path, training=once)
-    message = r"training\.learning_rate is 0.003 there, 0.01 now; training.seed is 0 there, 3 now"
+    message = r"learning_rate is 0\.003 there, 0\.01 now; seed is 0 there, 3 now"
     with pytest.raises(ValueError, match=message):
         _fit(tmp_path, training=replace(once, learning_rate=0.01, seed=3))
-    with pytest.raises(ValueError, match=r"config\.roi_op is 'align' there, 'pool' now"):
+    with pytest.raises(ValueError, match="roi_op is 'align' there, 'pool' now"):
         fit(_model(roi_op="pool"), SCENES, once, tmp_path, progress=False)
+    with pytest.raises(ValueError, match="n_images is 10 there, 11 now"):
+        _fit(tmp_path, replace(SCENES, n=11), once)
+    with pytest.raises(ValueError, match=r"classes is \['triangle'.* there, \['2 lobes'.* now"):
+        _fit(tmp_path, replace(SCENES, outlines="lobes"), once)
 
 
 def test_a_checkpoint_that_is_no_run_is_refused(tmp_path):
     save(tmp_path / CHECKPOINT, _model(), SCENES.classes)
-    with pytest.raises(ValueError, match="has no losses, optimizer, training"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt holds a model but no run"):
         _fit(tmp_path)
 
 
@@ -223,7 +227,7 @@ def test_the_rate_rises_and_falls():
     rates = [learning_rate(step, training) for step in range(100)]
     assert rates[:10] == pytest.approx([0.05 * step for step in range(1, 11)])
     assert rates[10] == 0.5 and rates[55] == pytest.approx(0.25)  # half-way down
-    assert all(a > b for a, b in zip(rates[10:], rates[11:], strict=False))
+    assert all(a > b for a, b in pairwise(rates[10:]))
     assert 0 < rates[-1] < 0.001
     assert learning_rate(0, Training(steps=1)) > 0
 
@@ -235,7 +239,7 @@ def test_batches_follow_from_seed_and_step():
     assert steps[:5] == list(step_indices(10, replace(training, steps=5)))
     assert steps != list(step_indices(10, replace(training, seed=3)))
     # All ten once, then all ten again.
-    flat = sum(steps, [])
+    flat = list(chain(*steps))
     assert sorted(flat[:10]) == sorted(flat[10:20]) == list(range(10))
     assert flat[:10] != flat[10:20]
     assert [len(batch) for batch in step_indices(3, training)] == [4] * 9  # more than there are

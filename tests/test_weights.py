@@ -175,6 +175,20 @@ def test_a_failing_write_leaves_the_old_file(checkpoint, tiny_model, monkeypatch
     assert [file.name for file in checkpoint.parent.iterdir()] == ["model.pt"]
 
 
+def test_the_new_file_takes_the_place_of_the_old_at_once(checkpoint, tiny_model, monkeypatch):
+    before, seen = checkpoint.read_bytes(), []
+
+    def replace(source, destination):  # the one moment in which the old file changes
+        seen.append((weights.read(source)["classes"], checkpoint.read_bytes() == before))
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "replace", replace)
+    with pytest.raises(OSError, match="could not write"):
+        weights.save(checkpoint, tiny_model(), ["new"])
+    assert seen == [(["new"], True)]
+    assert checkpoint.read_bytes() == before
+
+
 def test_a_full_disk_leaves_the_old_file(checkpoint, tiny_model):
     resource = pytest.importorskip("resource")  # Windows has none
     before = checkpoint.read_bytes()

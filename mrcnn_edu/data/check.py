@@ -14,7 +14,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import CocoFolder, decode_mask, read_box, read_image
+from mrcnn_edu.data.coco import CocoFolder, read_box, read_image
+from mrcnn_edu.data.rle import decode_mask
 
 BORDER = 0.5  # pixels that a box may stick out of the image: tools round differently
 

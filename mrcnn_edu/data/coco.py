@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 
 
@@ -144,7 +145,7 @@ def read_image(path: Path, size: tuple[int | None, int | None] = (None, None)) -
     so we obey it unless only the picture as stored has the annotations' size.
     """
     if not path.is_file():
-        raise FileNotFoundError("there is no such image; do the JSON's file names start elsewhere?")
+        raise FileNotFoundError("there is no such image")
     try:
         with Image.open(path) as stored:
             stored.load()
@@ -177,58 +178,6 @@ def read_box(annotation: dict) -> tuple[float, float, float, float]:
     return x, y, width, height
 
 
-def decode_mask(region: dict | list | None, height: int, width: int) -> Tensor:
-    """Mask [H, W] bool of a COCO region: polygons, or runs as a list or as a compressed string."""
-    try:
-        if isinstance(region, dict):
-            if tuple(region["size"]) != (height, width):
-                h, w = region["size"]
-                raise ValueError(f"the mask is {w} x {h}, the image {width} x {height} pixels")
-            counts = region["counts"]
-        else:
-            polygons = [polygon for polygon in region or [] if len(polygon) >= 6]
-            if not polygons:
-                return torch.zeros(height, width, dtype=torch.bool)
-            if not all(np.isfinite(polygon).all() for polygon in polygons):
-                raise ValueError("a polygon has coordinates that are not finite")
-            from pycocotools import mask as rle  # here, as synthetic scenes do without it
-
-            counts = rle.merge(rle.frPyObjects(polygons, height, width))["counts"]
-        runs = counts if isinstance(counts, list) else _decompress(counts)
-        if sum(runs) != height * width or min(runs, default=0) < 0:
-            raise ValueError("the mask's runs do not add up to the image's pixels")
-    except (KeyError, TypeError) as error:
-        raise ValueError(f"the segmentation is neither polygons nor runs ({error!r})") from error
-    pixels = np.repeat(np.arange(len(runs)) % 2 == 1, runs)  # 0 first; down the columns
-    return torch.from_numpy(pixels.reshape(width, height).T.copy())
-
-
-def _decompress(counts: str | bytes) -> list[int]:
-    """The runs in COCO's string: each a number in pieces of 5 bits, the lowest first.
-
-    A piece is a character from "0" on; 32 says that more follow, 16 in the last one is the sign.
-    From the fourth run on the number is the difference from the run before the last.
-    """
-    runs, value, shift = [], 0, 0
-    for character in counts.encode() if isinstance(counts, str) else counts:
-        piece = character - ord("0")
-        value |= (piece & 31) << shift
-        shift += 5
-        if not piece & 32:
-            value -= (1 << shift) if piece & 16 else 0
-            runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-            value = shift = 0
-    return runs
-
-
-def encode_mask(mask: Tensor) -> dict:
-    """Compressed runs {"size": [H, W], "counts": str} of a mask [H, W]: decode_mask's inverse."""
-    from pycocotools import mask as rle
-
-    runs = rle.encode(np.asfortranarray(mask.cpu().numpy(), dtype=np.uint8))
-    return {"size": runs["size"], "counts": runs["counts"].decode("ascii")}
-
-
 def write_coco(dataset, folder: str | Path) -> None:
     """Nothing comes back; folder/images/000000.png, ... and folder/annotations.json are written.
 
@@ -253,7 +202,7 @@ def write_coco(dataset, folder: str | Path) -> None:
         pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
         png = BytesIO()
         Image.fromarray(pixels).save(png, format="png")
-        _write(folder / "images" / name, png.getvalue())
+        write_file(folder / "images" / name, png.getvalue())
         height, width = pixels.shape[:2]
         records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
@@ -278,7 +227,7 @@ def write_coco(dataset, folder: str | Path) -> None:
         "categories": [{"id": k, "name": name} for k, name in enumerate(dataset.classes, start=1)],
         "annotations": annotations,
     }
-    _write(file, json.dumps(contents).encode())
+    write_file(file, json.dumps(contents).encode())
 
 
 def coco_results(dataset, detections: list[Detections], kind: str | None = None) -> list[dict]:
@@ -292,7 +241,7 @@ def coco_results(dataset, detections: list[Detections], kind: str | None = None)
         raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
     ids = getattr(dataset, "category_ids", None)
     results = []
-    for index, found in enumerate(tqdm(detections, desc="write results", leave=False)):
+    for index, found in enumerate(tqdm(detections, "write results", leave=False, delay=1)):
         image_id = _image_id(dataset[index][1], index)
         for i, label in enumerate(found.labels.tolist()):
             result = {
@@ -318,7 +267,12 @@ def _corner_and_size(box: Tensor) -> list[float]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def _write(path: Path, contents: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_bytes(contents)
-    os.replace(temporary, path)  # whole or not at all
+def write_file(path: Path, contents: bytes) -> None:
+    """Write a file, whole or not at all; its folder is made if need be."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        unfinished.write_bytes(contents)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)

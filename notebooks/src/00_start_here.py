@@ -84,8 +84,8 @@ for stage in ("features", "objectness", "roi_features", "class_logits", "mask_lo
 # ## 1. Features: what is where
 #
 # A **backbone** of convolutions turns the image into maps in which every cell describes what is
-# around it. A map of **stride** s has one cell for every s x s pixels. The **feature pyramid** (FPN)
-# gives several strides, fine ones for small objects and coarse ones for large objects.
+# around it. A map of **stride** s has one cell for every s x s pixels. The **feature pyramid**
+# (FPN) gives several strides, fine ones for small objects and coarse ones for large objects.
 #
 # **Predict:** how many cells wide is the map of stride 4? Below, brightness is the length of a
 # cell's vector.
@@ -202,10 +202,9 @@ viz.show_regions(image, sure.boxes[:n], sure.mask_probs[:n], titles)
 
 # %%
 assert trace.mask_logits.shape[1] == len(model.classes) + 1  # channel 0, background, is unused
-assert all(a.equal(b) for a, b in zip(vars(found).values(), vars(trace.detections[0]).values()))
-print(
-    "detect and trace agree;", list(trace.mask_logits.shape), "mask logits for", len(found), "boxes"
-)
+for name, value in vars(trace.detections[0]).items():
+    assert value.equal(getattr(found, name))
+print(f"detect and trace agree; mask logits {list(trace.mask_logits.shape)}")
 
 # %% [markdown]
 # That was all of it. The package's own version is the same list of steps; nothing is hidden:
@@ -273,11 +272,11 @@ else:
 # %% [markdown]
 # ## Exercises
 #
-# **1.** `count_by_name(labels, classes)`: how many of each, as `{"circle": 2, "star": 1}`, only names
-# that occur. Mind what label 0 is, and so which name label 1 has. About 2 lines.
+# **1.** `count_by_name(labels, classes)`: how many of each, as `{"circle": 2, "star": 1}`, only
+# names that occur. Mind what label 0 is, and so which name label 1 has. About 2 lines.
 #
-# **2.** `mask_iou(a, b)`: of two masks `[H, W]` of bool, the number of pixels in both divided by the
-# number in either; 0 if there are none. About 2 lines.
+# **2.** `mask_iou(a, b)`: of two masks `[H, W]` of bool, the number of pixels in both divided by
+# the number in either; 0 if there are none. About 2 lines.
 
 # %%
 from mrcnn_edu.exercises import check_count_by_name, check_mask_iou
