@@ -117,6 +117,12 @@ def check_targets(targets: list[dict], sizes: list[Size], n_classes: int) -> Non
                 f"{name} has {n} labels, boxes of shape {list(boxes.shape)} and masks of shape "
                 f"{list(masks.shape)}: expected [{n}, 4] and {[n, *size]}"
             )
+        if labels.is_floating_point():
+            raise ValueError(f"{name} has labels of {labels.dtype}: give whole numbers")
+        if masks.dtype != torch.bool and n > 0 and masks.max() > 1:
+            raise ValueError(
+                f"{name} has masks of values up to {masks.max():g}: give bool, or 0..1"
+            )
         wrong = torch.where((labels < 1) | (labels > n_classes))[0].tolist()
         if wrong:
             raise ValueError(

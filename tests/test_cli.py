@@ -368,15 +368,13 @@ def test_bad_data(run, coco, tmp_path):
 
 
 def test_bad_settings(run, monkeypatch):
-    for args, words in [
-        (["--model.roi-op", "crop"], "roi_op"),
-        (["--model.backbone", "vgg"], "backbone is 'vgg'"),
-        (["--optimizer", "magic"], "optimizer is 'magic'"),
-        (["--learning-rate", "1e30", "--warmup", 0, "--steps", 9], "is not finite"),
-    ]:
-        code, _, err = run("train", *QUICK, *args, "--out", args[1])
-        assert code == 2 and words in err, err
+    wild = ["--learning-rate", "1e30", "--warmup", 0, "--steps", 9]
+    code, _, err = run("train", *QUICK, *wild, "--out", "wild")
+    assert code == 2 and "is not finite" in err, err
     for args in (
+        ["train", "--model.roi-op", "crop"],
+        ["train", "--model.backbone", "vgg"],
+        ["train", "--optimizer", "magic"],
         ["train", "--stepz", "3"],
         ["train", "--preset", "huge"],
         ["train", "--scenes.size", "4"],

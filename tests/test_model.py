@@ -30,8 +30,8 @@ def reference():
     )
     model = TorchvisionMaskRCNN(
         backbone, 91, min_size=160, max_size=224,
-        rpn_pre_nms_top_n_train=50, rpn_post_nms_top_n_train=80, rpn_post_nms_top_n_test=200,
-        box_detections_per_img=25,
+        rpn_pre_nms_top_n_train=50, rpn_post_nms_top_n_train=80, rpn_pre_nms_top_n_test=60,
+        rpn_post_nms_top_n_test=80, box_detections_per_img=25,
         rpn_batch_size_per_image=10**6, box_batch_size_per_image=10**4,  # all of them, so that
         box_positive_fraction=0.5,  # no draw differs
     ).eval()  # fmt: skip
@@ -53,8 +53,9 @@ def reference():
 @pytest.fixture(scope="module")
 def ours(reference):
     config = Config(
-        short_side=160, long_side=224, test_proposals=200, max_detections=25, train_candidates=50,
-        train_proposals=80, rpn_batch=10**6, roi_batch=10**4, roi_positive_fraction=0.5,
+        short_side=160, long_side=224, test_candidates=60, test_proposals=80,
+        max_detections=25, train_candidates=50, train_proposals=80, rpn_batch=10**6,
+        roi_batch=10**4, roi_positive_fraction=0.5,
     )  # fmt: skip
     return load_torchvision(MaskRCNN(config), reference.state_dict()).eval()
 
@@ -125,7 +126,8 @@ def test_features_anchors_and_objectness_equal_torchvisions(stages, trace):
 
 def test_proposals_equal_torchvisions(stages, trace):
     for proposals, expected in zip(trace.proposals, stages[4], strict=True):
-        assert proposals.boxes.shape == expected.shape
+        assert proposals.boxes.shape == expected.shape == (80, 4)
+        assert len(proposals.candidates) <= 5 * 60
         distance = (proposals.boxes[:, None] - expected).abs().amax(-1)
         assert distance.amin(0).max() < 0.05 and distance.amin(1).max() < 0.05  # pixels
 
@@ -189,6 +191,7 @@ def test_losses_and_gradients_equal_torchvisions(reference, ours, images, target
 
     def same(*args):
         found = propose(*args)
+        assert not any(p.boxes.requires_grad for p in found)  # the RPN learns by its own losses
         return [p._replace(boxes=boxes) for p, boxes in zip(found, proposals, strict=True)]
 
     monkeypatch.setattr(ours, "propose", same)
@@ -553,6 +556,8 @@ def _box(*values):
         (lambda t: t.update(masks=t["masks"][:1]), r"target 1 has 2 labels.*\[1, 48, 64\]"),
         (lambda t: t.update(boxes=t["boxes"][:1]), r"target 1 has 2 labels, boxes.*\[1, 4\]"),
         (lambda t: t.pop("masks"), "target 1 has no masks"),
+        (lambda t: t.update(masks=255 * t["masks"].byte()), "target 1 has masks.*up to 255"),
+        (lambda t: t.update(labels=t["labels"].float()), "target 1 has labels of torch.float32"),
         (lambda t: (t.update(image_id=77), _label(0)(t)), r"target 1 \(image_id 77\), object 1"),
     ],
 )

@@ -149,8 +149,8 @@ def test_a_drawn_disc_has_the_discs_area_and_place():
     coverage = draw([np.array([30.0, 20.0]) + 12 * circle(200)], 64)
     assert abs(coverage.sum() / (np.pi * 12**2) - 1) < 0.02
     y, x = np.indices(coverage.shape) + 0.5
-    assert abs((coverage * x).sum() / coverage.sum() - 30) < 0.2
-    assert abs((coverage * y).sum() / coverage.sum() - 20) < 0.2
+    assert abs((coverage * x).sum() / coverage.sum() - 30) < 0.02
+    assert abs((coverage * y).sum() / coverage.sum() - 20) < 0.02
 
 
 @pytest.mark.parametrize("kind", CLASSES)

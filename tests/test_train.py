@@ -97,8 +97,9 @@ def test_a_run_gives_its_losses_and_a_model_ready_to_detect(uninterrupted):
 
 
 def test_the_same_seed_gives_the_same_bits(uninterrupted):
-    torch.manual_seed(5)  # only what the model starts from may depend on it
-    model, losses = _fit()
+    model = _model()
+    torch.manual_seed(5)  # the weights to start from are made, the rest must not depend on it
+    losses = fit(model, SCENES, TRAINING, progress=False)
     assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
     _, losses = _fit(training=replace(TRAINING, seed=1, steps=2))
     assert losses[0] != uninterrupted[1][0]
@@ -123,8 +124,11 @@ def test_a_finished_run_is_only_read(tmp_path, uninterrupted):
 
 
 class Loud(Interrupted):
+    """A data set that prints a line for each item, and is slow, so that no run ends by itself."""
+
     def __getitem__(self, index):
         print(index, flush=True)
+        time.sleep(0.1)
         return SCENES[index]
 
 
@@ -140,11 +144,11 @@ def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(tmp_path, uninterru
     code = f"import test_train; test_train.killed_run({str(tmp_path)!r})"
     command = [sys.executable, "-c", code]
     begun = []
-    for n_items in (4, 5, 6):  # in the second or, a step further each time, a later step
+    for n_items in (4, 2, 2):  # in the second of the six steps or soon after, then a bit later
         with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent) as run:
             for _ in range(n_items):
                 assert run.stdout.readline(), "it ended by itself"
-            pause = chance.uniform(0, 0.2)
+            pause = chance.uniform(0, 0.3)
             time.sleep(pause)
             run.kill()  # SIGKILL: nothing can be tidied up
         assert run.returncode == -9
@@ -188,10 +192,21 @@ class OneWeight(nn.Module):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(()))
+        self.seeds = []
 
     def forward(self, images, targets, generator=None):
+        self.seeds.append(generator and generator.initial_seed())
         bad = any(target["image_id"] == 3 for target in targets)
         return {"loss_calm": self.weight, "loss_wild": self.weight * (torch.inf if bad else 1)}
+
+
+def test_every_step_draws_anew():
+    seen = []
+    for seed in (0, 1):
+        model = OneWeight()
+        fit(model, Shapes(n=3, size=16), Training(steps=50, seed=seed), progress=False)
+        seen += model.seeds
+    assert len(set(seen)) == 100
 
 
 def test_a_loss_that_is_not_finite_is_named_with_its_image():

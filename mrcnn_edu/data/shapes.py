@@ -151,8 +151,7 @@ def draw(rings: list[np.ndarray], size: int) -> np.ndarray:
     canvas = Image.new("L", (size * OVERSAMPLING, size * OVERSAMPLING))
     pen = ImageDraw.Draw(canvas)
     for i, ring in enumerate(rings):
-        # PIL counts pixel centres as whole numbers, we count pixel corners.
-        pen.polygon([tuple(p) for p in ring * OVERSAMPLING - 0.5], fill=255 if i == 0 else 0)
+        pen.polygon([tuple(p) for p in ring * OVERSAMPLING], fill=255 if i == 0 else 0)
     return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float32) / 255
 
 
