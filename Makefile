@@ -7,7 +7,7 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cf
 	--nbval-cell-timeout 300
 
 SHELL := /bin/bash
-.PHONY: help lab demo test notebooks lint format clean
+.PHONY: help lab demo test notebooks weights lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
@@ -15,7 +15,7 @@ help:  ## this list
 lab: .venv/installed  ## set up, then open the notebooks in JupyterLab
 	$(BIN)/mrcnn-edu lab
 
-demo: .venv/installed  ## set up, then find and draw the objects of one scene
+demo: .venv/installed  ## set up, then score the model that comes with it, and draw a scene
 	$(BIN)/mrcnn-edu demo
 
 test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
@@ -24,6 +24,9 @@ test: .venv/installed lint  ## set up, then check the style, the package and the
 
 notebooks: .venv/installed  ## build all notebooks from notebooks/src
 	$(BIN)/python notebooks/build.py
+
+weights: .venv/installed  ## train the model that comes with the package anew (an hour)
+	$(BIN)/python -m mrcnn_edu.pretrained.make
 
 lint: .venv/installed  ## check the style
 	$(BIN)/ruff check

@@ -15,8 +15,10 @@ model       Config and MaskRCNN: forward, detect, trace
 weights     saving and loading, our own and torchvision's
 data        synthetic scenes, COCO folders, and what is wrong with your annotations
 evaluate    COCO's average precision
-train       the loop
-viz         pictures; widgets: sliders over them; cli: the command mrcnn-edu
+train       the loop, and its checkpoints
+pretrained  the weights that come with the package, and how they were made
+viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
+cli         the command mrcnn-edu
 """
 
 from mrcnn_edu.detections import Detections

@@ -135,6 +135,7 @@ class MaskRCNN(nn.Module):
         )
         self.neck = FPN(self.backbone.channels, c.fpn_channels)
         self.n_pooled = len(self.backbone.strides)  # the RPN's extra level is not pooled from
+        _check(c, n_levels=self.n_pooled + 1)
         self.rpn_head = RPNHead(c.fpn_channels, len(c.anchor_ratios) * len(c.anchor_sizes[0]))
         self.box_head = BoxHead(c.fpn_channels, c.box_pool, c.box_hidden, c.n_classes)
         self.mask_head = MaskHeadFCN(c.fpn_channels, c.mask_channels, c.mask_convs, c.n_classes)
@@ -316,6 +317,22 @@ def _choose(name: str, value: str, choices: dict):
     if value not in choices:
         raise ValueError(f"{name} is {value!r}: choose one of {', '.join(choices)}")
     return choices[value]
+
+
+def _check(c: Config, n_levels: int) -> None:
+    """Raises ValueError, with both numbers, where two settings do not fit together."""
+    if not len(c.pixel_mean) == len(c.pixel_std) == c.in_channels:
+        raise ValueError(
+            f"in_channels is {c.in_channels}, but pixel_mean has {len(c.pixel_mean)} numbers and "
+            f"pixel_std {len(c.pixel_std)}: give one for each channel"
+        )
+    if len(c.anchor_sizes) != n_levels or len({len(sizes) for sizes in c.anchor_sizes}) != 1:
+        raise ValueError(
+            f"anchor_sizes is {c.anchor_sizes}, but backbone {c.backbone!r} has {n_levels} levels: "
+            "give one tuple for each, all of the same length"
+        )
+    if c.mask_size % 2:
+        raise ValueError(f"mask_size is {c.mask_size}: give an even number, twice the features'")
 
 
 @contextmanager

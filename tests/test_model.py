@@ -572,3 +572,29 @@ def test_every_image_needs_a_target(tiny_model, random_targets):
     image, target = random_targets(2)
     with pytest.raises(ValueError, match="1 targets for 2 images"):
         tiny_model()([image, image], [target])
+
+
+@pytest.mark.parametrize(
+    "settings, message",
+    [
+        ({"in_channels": 1}, "in_channels is 1, but pixel_mean has 3 numbers"),
+        ({"anchor_sizes": ((8,), (16,))}, "has 4 levels"),
+        ({"anchor_sizes": ((8,), (16,), (32, 48), (64,))}, "all of the same length"),
+        ({"mask_size": 15}, "mask_size is 15"),
+        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, resnet50"),
+        ({"norm": "none"}, "norm is 'none': choose one of frozen, batch"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        MaskRCNN(Config.tiny(**settings))
+
+
+@pytest.mark.parametrize("channels", [1, 5])
+def test_images_of_other_channels(random_targets, channels):
+    numbers = (0.5,) * channels
+    model = MaskRCNN(Config.tiny(in_channels=channels, pixel_mean=numbers, pixel_std=numbers))
+    image, target = random_targets(2)
+    image = image[:1].repeat(channels, 1, 1)
+    assert torch.isfinite(sum(model([image], [target]).values()))
+    assert len(model.detect([image])) == 1

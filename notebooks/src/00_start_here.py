@@ -21,10 +21,10 @@
 from inspect import getsource
 
 import torch
-from IPython.display import display
 
 import mrcnn_edu
 from mrcnn_edu import viz
+from mrcnn_edu.boxes import batched_nms
 from mrcnn_edu.data import Shapes
 
 viz.show_flow("image")
@@ -144,8 +144,8 @@ viz.show_objectness(image, maps, strides)
 # Each anchor also says how to move and stretch itself onto its object. The best are taken, and of
 # boxes that overlap too much only the best is kept: **non-maximum suppression** (NMS).
 #
-# **Predict:** an object with a good anchor on it has many more good anchors next to it. What share
-# of the candidates will NMS throw away?
+# **Predict:** an object with a good anchor on it has many more good anchors next to it. Of the
+# candidates that the RPN is sure of, what share will NMS throw away?
 
 # %%
 proposals = trace.proposals[0]
@@ -156,9 +156,20 @@ viz.show_panels(
 )
 
 # %%
-print(f"{len(proposals.candidates)} candidates, {len(proposals.boxes)} after NMS and the cut")
+levels = proposals.candidate_levels  # boxes of different levels do not compete
+kept = batched_nms(proposals.candidates, proposals.candidate_scores, levels, iou_threshold=0.7)
+assert proposals.boxes.equal(proposals.candidates[kept[: len(proposals.boxes)]])
+sure_before = (proposals.candidate_scores > 0.5).sum().item()
+sure_after = (proposals.candidate_scores[kept] > 0.5).sum().item()
+print(f"sure candidates: {sure_before} before NMS, {sure_after} after, for {len(sure)} detections")
 
 # %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# More than half, where the scene is full; the cell above counts. Boxes that overlap *less* than the
+# threshold (an IoU of 0.7) stay, so an object still has several proposals: the box head decides.
+# </details>
+#
 # ## 4. Region features: every box the same size
 #
 # The next layers need inputs of one size, and boxes have all sizes. **RoIAlign** reads 7 x 7 cells
@@ -262,12 +273,12 @@ viz.show_boxes(photo, torch.cat(middle) * zoom, "anchor", f"read at {width} x {h
 
 # %%
 # NBVAL_IGNORE_OUTPUT
+picture = 'Run mrcnn_edu.load("coco-resnet50-fpn") once to see what it finds in the photograph.'
 if mrcnn_edu.weights.on_this_machine("coco-resnet50-fpn"):
     published = mrcnn_edu.load("coco-resnet50-fpn")
     seen = published.detect([photo])[0]
-    display(viz.show_detections(photo, seen[seen.scores > 0.7], published.classes))
-else:
-    print('Run mrcnn_edu.load("coco-resnet50-fpn") once to see what it finds in the photograph.')
+    picture = viz.show_detections(photo, seen[seen.scores > 0.7], published.classes)
+picture
 
 # %% [markdown]
 # ## Exercises
