@@ -24,9 +24,10 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
 
     Two boxes without area have IoU 0.
     """
-    top_left = torch.maximum(a[:, None, :2], b[:, :2])  # [N, M, 2]
-    bottom_right = torch.minimum(a[:, None, 2:], b[:, 2:])  # [N, M, 2]
-    width, height = (bottom_right - top_left).clamp(min=0).unbind(-1)
+    a_x1, a_y1, a_x2, a_y2 = a[:, :, None].unbind(1)  # each [N, 1]
+    b_x1, b_y1, b_x2, b_y2 = b.unbind(1)  # each [M]
+    width = (torch.minimum(a_x2, b_x2) - torch.maximum(a_x1, b_x1)).clamp(min=0)  # [N, M]
+    height = (torch.minimum(a_y2, b_y2) - torch.maximum(a_y1, b_y1)).clamp(min=0)
     intersection = width * height
     union = box_area(a)[:, None] + box_area(b) - intersection
     return torch.where(union > 0, intersection / union, 0)

@@ -75,25 +75,25 @@ def paste_masks(
     bilinearly at the pixel's centre, is at least `threshold`. Nothing is rounded on the way: the m
     cells divide the box evenly wherever it lies. (torchvision rounds the box to whole pixels.)
     """
-    masks = torch.zeros((len(boxes), *size), dtype=torch.bool, device=boxes.device)
+    height, width = size
+    mask_probs = mask_probs.to(boxes.dtype)
+    rows = _resampling(boxes[:, 1], boxes[:, 3], height, mask_probs.shape[1])  # [D, H, m]
+    columns = _resampling(boxes[:, 0], boxes[:, 2], width, mask_probs.shape[1])  # [D, W, m]
+    masks = torch.zeros((len(boxes), height, width), dtype=torch.bool, device=boxes.device)
     corners = torch.cat((boxes[:, :2].floor(), boxes[:, 2:].ceil()), dim=1)
-    corners = clip_boxes(corners, size).long().tolist()
-    for mask, probs, box, (left, top, right, bottom) in zip(
-        masks, mask_probs.to(boxes.dtype), boxes, corners, strict=True
-    ):
-        rows = _resampling(box[1], box[3], top, bottom, len(probs))  # [h, m]
-        columns = _resampling(box[0], box[2], left, right, len(probs))  # [w, m]
-        mask[top:bottom, left:right] = rows @ probs @ columns.T >= threshold
+    for d, (x1, y1, x2, y2) in enumerate(clip_boxes(corners, size).int().tolist()):
+        probs = rows[d, y1:y2] @ mask_probs[d] @ columns[d, x1:x2].T  # inside the box only
+        masks[d, y1:y2, x1:x2] = probs >= threshold
     return masks
 
 
-def _resampling(start: Tensor, end: Tensor, first: int, last: int, m: int) -> Tensor:
-    """Weights [last - first, m] of the m cells between start and end at each pixel's centre."""
-    centre = torch.arange(first, last, dtype=start.dtype, device=start.device) + 0.5
-    share = (centre - start) / (end - start)  # 0..1 inside the box
+def _resampling(start: Tensor, end: Tensor, length: int, m: int) -> Tensor:
+    """Weights [D, length, m] of the m cells between start and end [D] at each pixel's centre."""
+    centre = torch.arange(length, dtype=start.dtype, device=start.device) + 0.5
+    share = (centre - start[:, None]) / (end - start)[:, None]  # [D, length], 0..1 inside the box
     at = (share * m - 0.5).clamp(0, m - 1)  # in cells, whose centres are 0, 1, ... m - 1
-    weight = (1 - (at[:, None] - torch.arange(m, device=start.device)).abs()).clamp(min=0)
-    return weight * ((share >= 0) & (share <= 1))[:, None]
+    weight = 1 - (at[..., None] - torch.arange(m, device=start.device)).abs()
+    return weight.clamp(min=0) * ((share >= 0) & (share <= 1))[..., None]
 
 
 def to_original(

@@ -182,17 +182,15 @@ class MaskRCNN(nn.Module):
 
         positive = [r.labels > 0 for r in rois]
         boxes = [r.boxes[p] for r, p in zip(rois, positive, strict=True)]
+        matched = [r.objects[p] for r, p in zip(rois, positive, strict=True)]
         mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
-        masks = [
-            mask_targets(o["masks"], b, r.objects[p], c.mask_size)
-            for o, b, r, p in zip(objects, boxes, rois, positive, strict=True)
-        ]
+        masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
         return {
             "loss_objectness": loss_objectness,
             "loss_rpn_box_reg": loss_rpn_box,
             "loss_classifier": loss_class,
             "loss_box_reg": loss_box,
-            "loss_mask": mask_loss(mask_logits, labels[labels > 0], torch.cat(masks)),
+            "loss_mask": mask_loss(mask_logits, labels[labels > 0], masks),
         }
 
     @torch.inference_mode()

@@ -20,23 +20,27 @@ class FeatureTable(NamedTuple):
     """Feature maps laid end to end: one row for every cell of every image of every level."""
 
     rows: Tensor  # [sum of B * H * W, C]; level by level, image by image, row by row
-    grids: list[tuple[int, int]]  # (H, W) of each level
-    batch_size: int
+    shapes: list[tuple[int, int, int]]  # (B, H, W) of each level
 
     def place(self, level: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First row, H and W, each [R], of the map that a RoI of this level and image reads."""
-        grids = torch.tensor(self.grids, device=self.rows.device)  # [L, 2]
-        cells = grids.prod(dim=1)
-        level_start = (cells * self.batch_size).cumsum(0) - cells * self.batch_size
-        height, width = grids[level].unbind(1)
-        return level_start[level] + image * cells[level], height, width
+        shapes = torch.tensor(self.shapes, device=self.rows.device)  # [L, 3]
+        n_rows = shapes.prod(dim=1)
+        _, height, width = shapes[level].unbind(1)
+        return (n_rows.cumsum(0) - n_rows)[level] + image * height * width, height, width
 
 
 def feature_table(features: list[Tensor]) -> FeatureTable:
     """The table of the feature maps [B, C, H, W] of a pyramid; a view if one channels-last map."""
     rows = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in features]  # each [B * H * W, C]
-    grids = [(level.shape[2], level.shape[3]) for level in features]
-    return FeatureTable(rows[0] if len(rows) == 1 else torch.cat(rows), grids, len(features[0]))
+    shapes = [(len(level), *level.shape[2:]) for level in features]
+    return FeatureTable(rows[0] if len(rows) == 1 else torch.cat(rows), shapes)
+
+
+def image_index(boxes: list[Tensor]) -> Tensor:
+    """Of each box, of the boxes [R_i, 4] of all images, the image it belongs to: [R]."""
+    counts = torch.tensor([len(b) for b in boxes], device=boxes[0].device)
+    return torch.arange(len(boxes), device=counts.device).repeat_interleave(counts)
 
 
 def roi_align(
@@ -61,7 +65,7 @@ def roi_align(
     boxes = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
     smallest = 0.0 if aligned else 1.0
     place = table.place(torch.zeros_like(image), image)
-    return _align(table.rows, place, boxes, output_size, sampling_ratio, smallest, reduce)
+    return align(table.rows, place, boxes, output_size, sampling_ratio, smallest, reduce)
 
 
 def roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale: float) -> Tensor:
@@ -101,14 +105,12 @@ def pool_pyramid(
     table: `feature_table` of maps of the given strides. Each RoI reads the level of its size.
     roi_op: "align" or "pool".
     """
-    image = torch.arange(len(boxes), device=table.rows.device)
-    image = image.repeat_interleave(image.new_tensor([len(b) for b in boxes]))  # [R]
-    boxes = torch.cat(boxes)
+    image, boxes = image_index(boxes), torch.cat(boxes)
     level = pyramid_level(boxes, strides, canonical_size)
     place = table.place(level, image)
     scaled = boxes / boxes.new_tensor(strides)[level, None]
     if roi_op == "align":
-        return _align(table.rows, place, scaled, output_size, sampling_ratio)
+        return align(table.rows, place, scaled, output_size, sampling_ratio)
     if roi_op == "pool":
         return _pool(table.rows, place, scaled, output_size)
     raise ValueError(f"roi_op is {roi_op!r}: choose 'align' or 'pool'")
@@ -144,7 +146,11 @@ class Lookup(torch.autograd.Function):
         return of_rows, None, of_weight
 
 
-def _align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce="mean") -> Tensor:
+def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce="mean") -> Tensor:
+    """RoIAlign of boxes [R, 4] in cells, from rows [N, C] of a table, each at its place in it.
+
+    What every RoIAlign above comes down to; smallest: a RoI's side, in cells, at least.
+    """
     if isinstance(sampling_ratio, int):
         if sampling_ratio <= 0:
             return _align_adaptively(rows, place, boxes, output_size, smallest, reduce)
@@ -192,7 +198,7 @@ def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tenso
 def _align_adaptively(rows, place, boxes, output_size, smallest, reduce) -> Tensor:
     """RoIAlign with ceil(RoI / P) points along each axis, one call for each number of points."""
     if len(boxes) == 0:  # one call all the same, so that gradients find their way
-        return _align(rows, place, boxes, output_size, 1, smallest, reduce)
+        return align(rows, place, boxes, output_size, 1, smallest, reduce)
     size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=smallest)
     points = (size / output_size).ceil().long().clamp(min=1)  # [R, 2] along x, along y
     pooled = rows.new_zeros(len(boxes), rows.shape[1], output_size, output_size)
@@ -200,7 +206,7 @@ def _align_adaptively(rows, place, boxes, output_size, smallest, reduce) -> Tens
         of_this_size = torch.where((points == points.new_tensor([s_x, s_y])).all(dim=1))[0]
         part = tuple(value[of_this_size] for value in place)
         args = rows, part, boxes[of_this_size], output_size, (s_y, s_x), smallest, reduce
-        pooled = pooled.index_copy(0, of_this_size, _align(*args))
+        pooled = pooled.index_copy(0, of_this_size, align(*args))
     return pooled
 
 

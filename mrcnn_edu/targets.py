@@ -11,7 +11,7 @@ from torch import Tensor
 from mrcnn_edu.boxes import box_iou, encode_boxes
 from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.matching import match, sample
-from mrcnn_edu.roi_ops import roi_align
+from mrcnn_edu.roi_ops import align, feature_table, image_index
 
 
 class RPNTargets(NamedTuple):
@@ -86,12 +86,16 @@ def roi_targets(
     )
 
 
-def mask_targets(masks: Tensor, rois: Tensor, objects: Tensor, mask_size: int) -> Tensor:
+def mask_targets(
+    masks: list[Tensor], rois: list[Tensor], objects: list[Tensor], mask_size: int
+) -> Tensor:
     """Soft masks [R, m, m] in 0..1: of each RoI, its object's mask as seen in an m x m grid.
 
-    masks: [M, H, W] bool. rois: [R, 4]. objects: [R], the mask each RoI answers for. The target is
-    the intersection of the RoI and its object's mask (section 3.1), cut out with RoIAlign.
+    For each image: masks [M, H, W] bool, rois [R_i, 4], objects [R_i], the mask each RoI answers
+    for. The target is the intersection of the RoI and its object's mask (section 3.1), cut out with
+    RoIAlign that reads as many points as the RoI has pixels.
     """
-    rows = torch.cat((objects[:, None].to(rois.dtype), rois), dim=1)  # [R, 5]
-    maps = masks[:, None].to(rois.dtype)  # [M, 1, H, W]
-    return roi_align(maps, rows, mask_size, spatial_scale=1.0, sampling_ratio=-1)[:, 0]
+    table = feature_table([of_image[:, None] for of_image in masks])  # a "feature" for each mask
+    place = table.place(image_index(rois), torch.cat(objects))
+    rois = torch.cat(rois)
+    return align(table.rows.to(rois.dtype), place, rois, mask_size, sampling_ratio=-1)[:, 0]

@@ -100,9 +100,9 @@ def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimize
     parameters = [p for p in model.parameters() if p.requires_grad]
     rate, decay = training.learning_rate, training.weight_decay
     if training.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, rate, weight_decay=decay)
+        return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
     if training.optimizer == "sgd":
-        return torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay)
+        return torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay, fused=True)
     raise ValueError(f"optimizer is {training.optimizer!r}: choose 'adamw' or 'sgd'")
 
 

@@ -90,7 +90,7 @@ def test_mask_targets_worked_out_by_hand():
     mask = torch.zeros(1, 8, 8, dtype=torch.bool)
     mask[0, :, 4:] = True  # the right half
     rois = torch.tensor([[0.0, 0, 8, 8], [5, 1, 7, 7], [0, 0, 2, 8]])
-    left, inside, outside = mask_targets(mask, rois, torch.zeros(3, dtype=torch.long), 4)
+    left, inside, outside = mask_targets([mask], [rois], [torch.zeros(3, dtype=torch.long)], 4)
     # Points lie half a cell off (aligned=False): the fourth column, at 3.5, is half on.
     assert left.tolist() == [[0, 0.25, 1, 1]] * 4
     assert (inside == 1).all() and (outside == 0).all()
@@ -100,16 +100,28 @@ def test_mask_targets_equal_torchvisions(random_boxes):
     for _ in range(10):
         masks, rois = torch.rand(5, 40, 60) > 0.5, random_boxes(30)
         objects = torch.randint(0, 5, (30,))
-        ours = mask_targets(masks, rois, objects, 14)
+        ours = mask_targets([masks], [rois], [objects], 14)
         expected = project_masks_on_boxes(masks, rois, objects, 14)
         assert_close(ours, expected, rtol=0, atol=1e-5)
         assert ours.min() >= 0 and ours.max() <= 1 + 1e-6
 
 
+def test_mask_targets_of_several_images_are_those_of_each(random_boxes):
+    masks = [torch.rand(n, *size) > 0.5 for n, size in ((2, (40, 60)), (0, (9, 9)), (3, (50, 30)))]
+    rois = [random_boxes(n) for n in (4, 0, 5)]
+    objects = [
+        torch.randint(0, max(len(m), 1), (len(r),)) for m, r in zip(masks, rois, strict=True)
+    ]
+    together = mask_targets(masks, rois, objects, 14)
+    alone = [mask_targets([m], [r], [o], 14) for m, r, o in zip(masks, rois, objects, strict=True)]
+    assert torch.equal(together, torch.cat(alone))
+
+
 @pytest.mark.parametrize("n_objects", [0, 2])
 def test_mask_targets_of_no_rois(n_objects):
     masks = torch.zeros(n_objects, 8, 8, dtype=torch.bool)
-    assert mask_targets(masks, NO_BOXES, torch.zeros(0, dtype=torch.long), 28).shape == (0, 28, 28)
+    targets = mask_targets([masks], [NO_BOXES], [torch.zeros(0, dtype=torch.long)], 28)
+    assert targets.shape == (0, 28, 28)
 
 
 def _smooth_l1(difference):
