@@ -95,10 +95,10 @@ def draw_map(axes: Axes, values: Tensor, title: str = "", high: float | None = N
     axes.set_yticks([])
 
 
-def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", width: float = 1.5) -> None:
+def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", width: float = 2) -> None:
     """Boxes [N, 4]; colour: a role, a colour, or a list with one for each box."""
     colours = colour if isinstance(colour, list) else [colour] * len(boxes)
-    shade = withStroke(linewidth=width + 1.5, foreground="#00000066")  # seen on any background
+    shade = withStroke(linewidth=width + 1, foreground="#00000044")  # seen on any background
     for (x1, y1, x2, y2), c in zip(boxes.detach().cpu().tolist(), colours, strict=True):
         edge = ROLES.get(c, c) if isinstance(c, str) else c
         style = {"fill": False, "edgecolor": edge, "linewidth": width, "path_effects": [shade]}
@@ -205,7 +205,7 @@ def show_panels(image: Tensor, panels: dict[str, tuple[Tensor, str]]) -> Picture
         picture.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
         draw_image(axes, image, title)
-        draw_boxes(axes, boxes, role, width=1)
+        draw_boxes(axes, boxes, role, width=1.5)
     return picture
 
 
@@ -283,7 +283,7 @@ def show_anchors_at_centre(image: Tensor, anchors: list[Tensor], size: tuple[int
     panels = {}
     for level in anchors:
         here = anchors_at(level, (width / 2, height / 2)) * zoom
-        side = (level[0, 2:] - level[0, :2]).prod().sqrt()
+        side = (level[:, 2:] - level[:, :2]).prod(dim=1).max().sqrt()
         panels[f"side {side:.0f}"] = (here, "anchor")
     return show_panels(image, panels)
 

@@ -38,7 +38,7 @@ viz.show_flow("image")
 
 # %%
 scenes = Shapes(300, seed=1)
-image, target = scenes[4]
+image, target = scenes[1]
 viz.show_truth(image, target, scenes.classes)
 
 # %% [markdown]
@@ -161,13 +161,14 @@ kept = batched_nms(proposals.candidates, proposals.candidate_scores, levels, iou
 assert proposals.boxes.equal(proposals.candidates[kept[: len(proposals.boxes)]])
 sure_before = (proposals.candidate_scores > 0.5).sum().item()
 sure_after = (proposals.candidate_scores[kept] > 0.5).sum().item()
+assert sure_after < sure_before / 2
 print(f"sure candidates: {sure_before} before NMS, {sure_after} after, for {len(sure)} detections")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# More than half, where the scene is full; the cell above counts. Boxes that overlap *less* than the
-# threshold (an IoU of 0.7) stay, so an object still has several proposals: the box head decides.
+# More than half of them. Boxes that overlap *less* than the threshold (an IoU of 0.7) stay, so an
+# object still has several proposals, and some lie across two objects: the box head decides.
 # </details>
 #
 # ## 4. Region features: every box the same size
@@ -190,14 +191,15 @@ viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
 
 # %%
 scores = trace.class_logits.softmax(dim=1)[:6]
+assert scores[:5].argmax(dim=1).all() and scores[5].argmax() == 0  # 0 is background
 names = ["background", *model.classes]
 viz.show_scores(scores, names, [f"proposal {i}" for i in range(6)])
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Not always: the RPN knows only "object or not". What it was sure of may be hard to name, and what
-# overlaps an object half is called background by the box head.
+# The first five are, proposal 5 is not: it lies across two objects and covers neither. The RPN knew
+# only that something is there; the box head, which sees the whole region, calls it background.
 # </details>
 #
 # ## 6. Masks, and back into the image
@@ -234,14 +236,14 @@ strange = Shapes(1, seed=6, outlines="blobs", n_objects=(4, 4))
 blobs, truth = strange[0]
 found = model.detect([blobs])[0]
 found = found[found.scores > 0.5]
+assert len(found) >= len(truth["labels"])
 viz.show_detections(blobs, found, model.classes, truth, strange.classes)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# It finds most of them and gives them names they do not have: the classes compete, and one must
-# win. Its boxes and even masks may be good all the same, because "where" was learned for any
-# outline more than "what".
+# It finds them and gives them names they do not have: the classes compete, and one must win. Its
+# boxes and even its masks are good all the same: "where" was learned more generally than "what".
 # </details>
 #
 # ## Play: a scene of your own
