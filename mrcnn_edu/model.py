@@ -166,23 +166,16 @@ class MaskRCNN(nn.Module):
             torch.cat([a.deltas for a in answers]),
         )
 
-        proposals = self.propose(
-            objectness.detach(), rpn_deltas.detach(), anchors, batch,
-            c.train_candidates, c.train_proposals,
-        )  # fmt: skip
+        numbers = c.train_candidates, c.train_proposals
+        proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
         rois = self.roi_targets(proposals, objects, generator)
         table = feature_table(features[: self.n_pooled])
-        class_logits, box_deltas = self.box_head(
-            self.pool(table, [r.boxes for r in rois], c.box_pool)
-        )
-        labels = torch.cat([r.labels for r in rois])
-        loss_class, loss_box = box_loss(
-            class_logits, box_deltas, labels, torch.cat([r.deltas for r in rois])
-        )
+        roi_features = self.pool(table, [r.boxes for r in rois], c.box_pool)
+        labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
+        loss_class, loss_box = box_loss(*self.box_head(roi_features), labels, deltas)
 
-        positive = [r.labels > 0 for r in rois]
-        boxes = [r.boxes[p] for r, p in zip(rois, positive, strict=True)]
-        matched = [r.objects[p] for r, p in zip(rois, positive, strict=True)]
+        rois = [r.positive() for r in rois]
+        boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
         mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
         masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
         return {

@@ -31,6 +31,10 @@ class RoITargets(NamedTuple):
     deltas: Tensor  # [R, 4]; meaningless where the label is 0
     objects: Tensor  # [R] index of the matched object; meaningless where the label is 0
 
+    def positive(self) -> "RoITargets":
+        """Only the rows that answer for an object: those the mask is learned on."""
+        return RoITargets(*(rows[self.labels > 0] for rows in self))
+
 
 def rpn_targets(
     anchors: Tensor,

@@ -298,13 +298,10 @@ from mrcnn_edu.exercises import check_count_by_name, check_mask_iou
 def count_by_name(labels, classes): ...
 
 
-check_count_by_name(count_by_name)
-
-
-# %%
 def mask_iou(a, b): ...
 
 
+check_count_by_name(count_by_name)
 check_mask_iou(mask_iou)
 
 # %% [markdown]
