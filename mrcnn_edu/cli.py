@@ -99,6 +99,8 @@ def lab(options: Positional[tuple[str, ...]] = ()) -> int:
         raise FileNotFoundError(f"there is no notebook {places[0]}: {where}")
     if find_spec("jupyterlab") is None:
         raise FileNotFoundError("JupyterLab is missing: pip install 'mrcnn_edu[notebooks]'")
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        options = ("--allow-root", *options)  # in a container everybody is root
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(notebook), *options])
 
 
