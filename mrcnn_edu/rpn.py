@@ -75,10 +75,7 @@ def propose(
         candidates.append(boxes[is_box])
         logits.append(best[is_box])
         levels.append(torch.full_like(index[is_box], level))
-    candidates, scores, levels = (
-        torch.cat(candidates),
-        torch.cat(logits).sigmoid(),
-        torch.cat(levels),
-    )
+    candidates, levels = torch.cat(candidates), torch.cat(levels)
+    scores = torch.cat(logits).sigmoid()
     keep = batched_nms(candidates, scores, levels, nms_iou)[:n_proposals]
     return Proposals(candidates[keep], scores[keep], candidates, scores, levels)
