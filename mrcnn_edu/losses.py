@@ -11,7 +11,7 @@ from torch.nn.functional import (
     smooth_l1_loss,
 )
 
-# Where the box loss turns from quadratic to linear. 1/9 is torchvision's; the paper's papers use 1.
+# Where the box loss turns from quadratic to linear: torchvision's. Fast R-CNN's equation 3 has 1.
 SMOOTH_L1_BETA = 1 / 9
 
 
