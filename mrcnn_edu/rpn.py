@@ -65,17 +65,17 @@ def propose(
     (height, width) without padding. Of each level the `n_candidates` best are decoded and clipped,
     NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels come back.
     """
-    candidates, logits, levels = [], [], []
-    per_level = [len(a) for a in anchors]
-    parts = zip(objectness.split(per_level), deltas.split(per_level), anchors, strict=True)
-    for level, (level_objectness, level_deltas, level_anchors) in enumerate(parts):
-        best, index = level_objectness.topk(min(n_candidates, len(level_objectness)))
-        boxes = clip_boxes(decode_boxes(level_deltas[index], level_anchors[index]), image_size)
-        is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
-        candidates.append(boxes[is_box])
-        logits.append(best[is_box])
-        levels.append(torch.full_like(index[is_box], level))
-    candidates, levels = torch.cat(candidates), torch.cat(levels)
-    scores = torch.cat(logits).sigmoid()
+    chosen, levels, first = [], [], 0
+    for level, n_anchors in enumerate(map(len, anchors)):
+        best = objectness[first : first + n_anchors].topk(min(n_candidates, n_anchors)).indices
+        chosen.append(best + first)
+        levels.append(torch.full_like(best, level))
+        first += n_anchors
+    chosen, levels = torch.cat(chosen), torch.cat(levels)
+    boxes = decode_boxes(deltas[chosen], torch.cat(anchors)[chosen])
+    boxes = clip_boxes(boxes, image_size)
+    is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
+    candidates, levels = boxes[is_box], levels[is_box]
+    scores = objectness[chosen[is_box]].sigmoid()
     keep = batched_nms(candidates, scores, levels, nms_iou)[:n_proposals]
     return Proposals(candidates[keep], scores[keep], candidates, scores, levels)
