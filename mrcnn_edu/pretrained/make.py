@@ -19,7 +19,7 @@ from mrcnn_edu.model import Config, MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import PRETRAINED, load, save
 
-TRAINING = Training(steps=6_000, checkpoint_every=250, workers=1)
+TRAINING = Training(steps=6_000, batch_size=8, checkpoint_every=250, workers=1)
 TRAIN_SCENES = Shapes(1_000_000, seed=0)  # more than are ever drawn: no scene is seen twice
 HELD_OUT = Shapes(300, seed=1)
 
