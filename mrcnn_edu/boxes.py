@@ -19,16 +19,21 @@ def box_area(boxes: Tensor) -> Tensor:
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
+def box_intersection(a: Tensor, b: Tensor) -> Tensor:
+    """Areas [N, M] that every box of a [N, 4] has in common with every box of b [M, 4]."""
+    a_x1, a_y1, a_x2, a_y2 = a[:, :, None].unbind(1)  # each [N, 1]
+    b_x1, b_y1, b_x2, b_y2 = b.unbind(1)  # each [M]
+    width = (torch.minimum(a_x2, b_x2) - torch.maximum(a_x1, b_x1)).clamp(min=0)  # [N, M]
+    height = (torch.minimum(a_y2, b_y2) - torch.maximum(a_y1, b_y1)).clamp(min=0)
+    return width * height
+
+
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
     """Intersection over union [N, M] of every box of a [N, 4] with every box of b [M, 4].
 
     Two boxes without area have IoU 0.
     """
-    a_x1, a_y1, a_x2, a_y2 = a[:, :, None].unbind(1)  # each [N, 1]
-    b_x1, b_y1, b_x2, b_y2 = b.unbind(1)  # each [M]
-    width = (torch.minimum(a_x2, b_x2) - torch.maximum(a_x1, b_x1)).clamp(min=0)  # [N, M]
-    height = (torch.minimum(a_y2, b_y2) - torch.maximum(a_y1, b_y1)).clamp(min=0)
-    intersection = width * height
+    intersection = box_intersection(a, b)
     union = box_area(a)[:, None] + box_area(b) - intersection
     return torch.where(union > 0, intersection / union, 0)
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.boxes import box_area
+from mrcnn_edu.boxes import box_area, box_intersection
 from mrcnn_edu.detections import Detections
 
 # NumPy's numbers to the last bit: an IoU of exactly 0.6 must fall on the side it falls elsewhere.
@@ -108,9 +108,7 @@ def overlap(found: Tensor, objects: Tensor, crowd: Tensor | None = None) -> Tens
     """
     if found.ndim == 2:
         found, objects = found.double(), objects.double()  # both [N, 4]
-        top_left = torch.maximum(found[:, None, :2], objects[:, :2])  # [D, M, 2]
-        bottom_right = torch.minimum(found[:, None, 2:], objects[:, 2:])  # [D, M, 2]
-        intersection = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
+        intersection = box_intersection(found, objects)  # [D, M]
     else:
         # A matrix product counts the pixels in common; float32 counts exactly up to 2^24.
         exact = torch.float32 if found.shape[1] * found.shape[2] <= 2**24 else torch.float64
