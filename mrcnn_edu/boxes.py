@@ -21,11 +21,12 @@ def box_area(boxes: Tensor) -> Tensor:
 
 def box_intersection(a: Tensor, b: Tensor) -> Tensor:
     """Areas [N, M] that every box of a [N, 4] has in common with every box of b [M, 4]."""
-    a_x1, a_y1, a_x2, a_y2 = a[:, :, None].unbind(1)  # each [N, 1]
-    b_x1, b_y1, b_x2, b_y2 = b.unbind(1)  # each [M]
-    width = (torch.minimum(a_x2, b_x2) - torch.maximum(a_x1, b_x1)).clamp(min=0)  # [N, M]
-    height = (torch.minimum(a_y2, b_y2) - torch.maximum(a_y1, b_y1)).clamp(min=0)
-    return width * height
+    a_x1, a_y1, a_x2, a_y2 = a.T[:, :, None]  # each [N, 1]
+    b_x1, b_y1, b_x2, b_y2 = b.T.contiguous()  # each [M]
+    # Tables [N, M] are changed in place: making new ones would take longer than the arithmetic.
+    width = torch.minimum(a_x2, b_x2).sub_(torch.maximum(a_x1, b_x1)).clamp_(min=0)
+    height = torch.minimum(a_y2, b_y2).sub_(torch.maximum(a_y1, b_y1)).clamp_(min=0)
+    return width.mul_(height)
 
 
 def box_iou(a: Tensor, b: Tensor) -> Tensor:
@@ -34,8 +35,8 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
     Two boxes without area have IoU 0.
     """
     intersection = box_intersection(a, b)
-    union = box_area(a)[:, None] + box_area(b) - intersection
-    return torch.where(union > 0, intersection / union, 0)
+    area = box_area(b) + torch.finfo(b.dtype).tiny  # so that no union is 0
+    return intersection / (box_area(a)[:, None] + area).sub_(intersection)
 
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
@@ -82,32 +83,48 @@ def _centre_and_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Indices [<= N], best score first, of the boxes [N, 4] that no better kept box overlaps.
-
-    The greedy rule, "walk down the scores and drop what overlaps a kept box by more than the
-    threshold", has exactly one solution: a box is kept if and only if no kept box before it beats
-    it. We apply that sentence to all boxes at once until nothing changes. Round k settles at least
-    the k-th box, so it ends, and in practice after a few rounds.
-    """
-    order = scores.argsort(descending=True, stable=True)
-    boxes = boxes[order]
-    beats = (box_iou(boxes, boxes) > iou_threshold).triu(diagonal=1)  # [N, N] row beats column
-    keep = torch.ones(len(boxes), dtype=torch.bool, device=boxes.device)
-    while True:
-        survives = ~beats[keep].any(dim=0)
-        if torch.equal(survives, keep):
-            return order[keep]
-        keep = survives
+    """Indices [<= N], best score first, of the boxes [N, 4] that no better kept box overlaps."""
+    return batched_nms(boxes, scores, torch.zeros_like(scores, dtype=torch.long), iou_threshold)
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
-    """Indices, best score first, of `nms` done within each group (level, class) by itself.
+    """`nms` within each group (level, class): boxes of different groups never compete.
 
-    boxes [N, 4], scores [N], groups [N] of integers. Boxes of different groups never compete.
+    boxes [N, 4], scores [N], groups [N] of integers. The greedy rule, "walk down the scores and
+    drop what overlaps a kept box by more than the threshold", has exactly one solution: a box is
+    kept if and only if no kept box before it beats it. We apply that sentence to all boxes at once
+    until nothing changes. Round k settles at least the k-th box, so it ends, and in practice after
+    a few rounds.
     """
-    kept = [torch.empty(0, dtype=torch.long, device=boxes.device)]
-    for group in groups.unique():
-        members = torch.where(groups == group)[0]
-        kept.append(members[nms(boxes[members], scores[members], iou_threshold)])
-    kept = torch.cat(kept).sort().values  # by index, so that ties in score keep their order
+    order = scores.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]  # group by group, the best first
+    better, worse = _overlapping_pairs(boxes[order], groups[order], iou_threshold)
+    keep = torch.ones_like(order, dtype=torch.bool)
+    while True:
+        survives = torch.ones_like(keep)
+        survives[worse[keep[better]]] = False
+        if torch.equal(survives, keep):
+            break
+        keep = survives
+    kept = order[keep].sort().values  # by index, so that ties in score keep their order
     return kept[scores[kept].argsort(descending=True, stable=True)]
+
+
+def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """Positions [2, pairs], smaller first, of boxes of one group whose IoU exceeds the threshold.
+
+    Boxes come group by group. So a few rows of the table of all IoUs, which the processor's cache
+    holds, need only the columns up to the end of their last row's group.
+    """
+    n_rows = 192
+    _, group, counts = groups.unique_consecutive(return_inverse=True, return_counts=True)
+    group_end = counts.cumsum(0)[group].tolist()  # for each box
+    pairs = [groups.new_empty(0, 2)]
+    for i in range(0, len(boxes), n_rows):
+        rows = slice(i, i + n_rows)
+        columns = slice(i, group_end[rows][-1])
+        overlap = box_iou(boxes[rows], boxes[columns]) > iou_threshold
+        if group_end[i] < columns.stop:  # more than one group
+            overlap &= group[rows, None] == group[columns]
+        pairs.append(overlap.triu(diagonal=1).nonzero() + i)
+    return torch.cat(pairs).T

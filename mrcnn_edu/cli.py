@@ -49,6 +49,8 @@ PRESETS = {"tiny": Model.tiny(0), "resnet50-fpn": Model()}
 Preset = Literal["tiny", "resnet50-fpn"]
 Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
 Positional = tyro.conf.Positional
+File = tyro.conf.DisallowNone[Path | None]  # or left away; the word None is no file
+Name = tyro.conf.DisallowNone[str | None]
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -71,7 +73,6 @@ def main(args: Sequence[str] | None = None) -> int:
             prog="mrcnn-edu",
             description="Mask R-CNN from a terminal. mrcnn-edu COMMAND --help lists its options.",
             args=args,
-            config=(tyro.conf.DisallowNone,),
         )
     except KeyboardInterrupt as stop:
         print(f"\nStopped. {stop}".rstrip(), file=sys.stderr)
@@ -118,7 +119,7 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     model = _open_model(weights, dataset)
     found, milliseconds = _detect(model, dataset)
     print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
-    print(_score_table(*(evaluation.evaluate(dataset, found, kind) for kind in ("segm", "bbox"))))
+    print(_score_table(_score(model, dataset, found)))
 
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
     image, target = dataset[fullest]
@@ -132,10 +133,10 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
 
 def train(
     data: str = "shapes",
-    annotations: Path | None = None,
-    out: Path | None = None,
+    annotations: File = None,
+    out: File = None,
     preset: Preset = "tiny",
-    weights: str | None = None,
+    weights: Name = None,
     *,
     training: Annotated[Training, Flat],
     model: Model,
@@ -196,11 +197,11 @@ def train(
 def evaluate(
     weights: str = "shapes-tiny",
     data: str = "shapes",
-    annotations: Path | None = None,
-    out: Path | None = None,
+    annotations: File = None,
+    out: File = None,
     scenes: Shapes = HELD_OUT,
 ) -> int:
-    """Score a model: COCO's average precision of its masks and boxes, and its time for an image.
+    """Score a model: COCO's average precision of its masks, if any, and boxes; time for an image.
 
     Args:
         weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
@@ -213,8 +214,8 @@ def evaluate(
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)  # fails, if it must, before the long work
     found, milliseconds = _detect(model, dataset)
-    scores = {kind: evaluation.evaluate(dataset, found, kind) for kind in ("segm", "bbox")}
-    print(_score_table(*scores.values()))
+    scores = _score(model, dataset, found)
+    print(_score_table(scores))
     print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {_device()} (median)")
     if out is not None:
         contents = {"weights": weights, "data": data, "n_images": len(dataset)}
@@ -229,8 +230,8 @@ def evaluate(
 def predict(
     images: Positional[tuple[Path, ...]] = (),
     weights: str = "shapes-tiny",
-    data: str | None = None,
-    annotations: Path | None = None,
+    data: Name = None,
+    annotations: File = None,
     out: Path = Path("predictions"),
     min_score: float = 0.5,
     scenes: Shapes = FEW,
@@ -289,7 +290,7 @@ def predict(
     return 1 if failures else 0
 
 
-def check_data(folder: Positional[str], annotations: Path | None = None, all: bool = False) -> int:
+def check_data(folder: Positional[str], annotations: File = None, all: bool = False) -> int:
     """List what is wrong with a COCO folder; the exit code is 1 if anything is.
 
     Args:
@@ -368,10 +369,13 @@ class _Found(list):
     """Detections without masks, which would fill the memory; they are pasted when asked for."""
 
     def append(self, found: Detections) -> None:
-        super().append((found.masks.shape[1:], replace(found, masks=found.masks[:0])))
+        size = None if found.masks is None else found.masks.shape[1:]
+        super().append((size, replace(found, masks=None)))
 
     def __getitem__(self, index: int) -> Detections:
         size, found = super().__getitem__(index)
+        if size is None:
+            return found
         return replace(found, masks=paste_masks(found.mask_probs, found.boxes, size))
 
 
@@ -384,6 +388,12 @@ def _detect(model: MaskRCNN, dataset) -> tuple[_Found, float]:
         found.append(*model.detect([image]))
         seconds.append(perf_counter() - start)
     return found, 1000 * statistics.median(seconds)
+
+
+def _score(model: MaskRCNN, dataset, found: _Found) -> dict[str, evaluation.Scores]:
+    """The scores of the masks ("segm"), if the model makes any, and of the boxes ("bbox")."""
+    kinds = ["bbox"] if model.mask_head is None else ["segm", "bbox"]
+    return {kind: evaluation.evaluate(dataset, found, kind) for kind in kinds}
 
 
 class _Files:
@@ -416,11 +426,12 @@ def _options(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> 
     return options
 
 
-def _score_table(masks, boxes) -> str:
-    columns = [asdict(scores) for scores in (masks, boxes)]
+def _score_table(scores: dict[str, evaluation.Scores]) -> str:
+    columns = [asdict(values) for values in scores.values()]
     columns = [column | column.pop("per_class") for column in columns]
     rows = [(re.sub("^ap_?", "AP ", n), *(column[n] for column in columns)) for n in columns[0]]
-    return _table(("", "masks", "boxes"), *rows)
+    names = {"segm": "masks", "bbox": "boxes"}
+    return _table(("", *(names[kind] for kind in scores)), *rows)
 
 
 def _table(*rows: tuple) -> str:

@@ -22,15 +22,17 @@ class Detections:
     boxes: Tensor  # [D, 4] in pixels of the original image
     labels: Tensor  # [D] 1..K
     scores: Tensor  # [D] 0..1
-    masks: Tensor  # [D, H, W] bool, of the original image's size
-    mask_probs: Tensor  # [D, m, m] 0..1: the predicted class's mask, as seen inside the box
+    # None in both where the model has no mask head:
+    masks: Tensor | None  # [D, H, W] bool, of the original image's size
+    mask_probs: Tensor | None  # [D, m, m] 0..1: the predicted class's mask, as seen inside the box
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __getitem__(self, rows) -> "Detections":
         """The detections at some rows: a slice, indices, or a mask such as `d.scores > 0.5`."""
-        return Detections(*(getattr(self, field.name)[rows] for field in fields(self)))
+        values = [getattr(self, field.name) for field in fields(self)]
+        return Detections(*(value if value is None else value[rows] for value in values))
 
 
 class SelectedBoxes(NamedTuple):
@@ -72,8 +74,9 @@ def paste_masks(
     """Masks [D, H, W] bool in an image of size (H, W): each m x m mask stretched over its box.
 
     mask_probs: [D, m, m]. boxes: [D, 4] in pixels of that image. A pixel is on if the mask, read
-    bilinearly at the pixel's centre, is at least `threshold`. Nothing is rounded on the way: the m
-    cells divide the box evenly wherever it lies. (torchvision rounds the box to whole pixels.)
+    bilinearly at the pixel's centre, is at least `threshold`; outside of its box it is zero.
+    Nothing is rounded on the way: the m cells divide the box evenly wherever it lies. (torchvision
+    rounds the box to whole pixels, which makes masks a pixel too wide: benchmarks/paste_masks.py.)
     """
     height, width = size
     mask_probs = mask_probs.to(boxes.dtype)
@@ -91,19 +94,22 @@ def _resampling(start: Tensor, end: Tensor, length: int, m: int) -> Tensor:
     """Weights [D, length, m] of the m cells between start and end [D] at each pixel's centre."""
     centre = torch.arange(length, dtype=start.dtype, device=start.device) + 0.5
     share = (centre - start[:, None]) / (end - start)[:, None]  # [D, length], 0..1 inside the box
-    at = (share * m - 0.5).clamp(0, m - 1)  # in cells, whose centres are 0, 1, ... m - 1
+    at = share * m - 0.5  # in cells, whose centres are 0, 1, ... m - 1
     weight = 1 - (at[..., None] - torch.arange(m, device=start.device)).abs()
     return weight.clamp(min=0) * ((share >= 0) & (share <= 1))[..., None]
 
 
 def to_original(
-    selected: SelectedBoxes, mask_probs: Tensor, size: tuple[int, int], original: tuple[int, int]
+    selected: SelectedBoxes,
+    mask_probs: Tensor | None,
+    size: tuple[int, int],
+    original: tuple[int, int],
 ) -> Detections:
     """Detections in an image of size `original` from boxes in the same image scaled to `size`.
 
-    mask_probs: [D, m, m] of the predicted classes. Sizes are (height, width).
+    mask_probs: [D, m, m] of the predicted classes, or None. Sizes are (height, width).
     """
     zoom_y, zoom_x = original[0] / size[0], original[1] / size[1]
     boxes = selected.boxes * selected.boxes.new_tensor([zoom_x, zoom_y, zoom_x, zoom_y])
-    masks = paste_masks(mask_probs, boxes, original)
+    masks = None if mask_probs is None else paste_masks(mask_probs, boxes, original)
     return Detections(boxes, selected.labels, selected.scores, masks, mask_probs)

@@ -61,8 +61,8 @@ class Scores:
 def evaluate(dataset, detections: list[Detections], kind: str = "segm") -> Scores:
     """COCO's scores of the detections, one `Detections` for each item of the dataset in its order.
 
-    kind: "segm" compares masks, "bbox" boxes. Detections with a label that the dataset has no name
-    for are passed over.
+    kind: "segm" compares masks, "bbox" boxes, which need no masks. Detections with a label that the
+    dataset has no name for are passed over.
     """
     if kind not in ("segm", "bbox"):
         raise ValueError(f"kind is {kind!r}: choose 'segm' or 'bbox'")
@@ -176,17 +176,24 @@ def _truth(target: dict, kind: str) -> dict[str, Tensor]:
     target = {name: value.cpu() for name, value in target.items() if isinstance(value, Tensor)}
     area = target["area"] if "area" in target else _size(target.get("masks", target["boxes"]))
     crowd = target.get("iscrowd", torch.zeros(len(area))).bool()
-    region = target["masks" if kind == "segm" else "boxes"]
+    region = _region(target.get("masks"), target["boxes"], kind)
     return {"label": target["labels"], "region": region, "area": area, "crowd": crowd}
 
 
 def _found(detections: Detections, kind: str) -> dict[str, Tensor]:
     """The detections of an image as columns of D rows, best first."""
-    region = (detections.masks if kind == "segm" else detections.boxes).detach().cpu()
+    region = _region(detections.masks, detections.boxes, kind).detach().cpu()
     score = detections.scores.detach().cpu()
     columns = {"label": detections.labels.cpu(), "region": region, "score": score}
     columns["area"] = _size(region)
     return _rows(columns, score.argsort(descending=True, stable=True))
+
+
+def _region(masks: Tensor | None, boxes: Tensor, kind: str) -> Tensor:
+    """What is compared: the masks or the boxes."""
+    if kind == "segm" and masks is None:
+        raise ValueError("there are no masks to compare: kind='bbox' compares boxes")
+    return masks if kind == "segm" else boxes
 
 
 def _rows(columns: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ def make_batch(
     long_side: int,
     multiple: int,
     device: torch.device | str = "cpu",
+    dtype: torch.dtype = torch.float32,
 ) -> Batch:
     """The batch of images, a list of [C, H, W] in 0..1.
 
@@ -40,7 +41,7 @@ def make_batch(
     scaled = [_scale((image.to(device) - mean) / std, short_side, long_side) for image in images]
     sizes = [tuple(image.shape[1:]) for image in scaled]
     height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
-    batch = torch.zeros(len(images), len(mean), height, width, device=device)
+    batch = torch.zeros(len(images), len(mean), height, width, device=device, dtype=dtype)
     for canvas, image, (h, w) in zip(batch, scaled, sizes, strict=True):
         canvas[:, :h, :w] = image
     return Batch(batch, sizes, [tuple(image.shape[1:]) for image in images])
@@ -53,27 +54,28 @@ def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
     return interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
-def scale_targets(targets: list[dict], batch: Batch) -> list[dict]:
+def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) -> list[dict]:
     """Boxes, labels and masks of each image in the batch's pixels, without crowd regions.
 
     A crowd region (`iscrowd`) outlines many objects at once: no single object to learn.
     """
     scaled = []
+    names = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
     device = batch.images.device
     for target, size, (height, width) in zip(
         targets, batch.sizes, batch.original_sizes, strict=True
     ):
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
-        objects = {
-            name: target[name][crowd == 0].to(device) for name in ("boxes", "labels", "masks")
-        }
+        objects = {name: target[name][crowd == 0].to(device) for name in names}
         if size != (height, width):
             zoom_y, zoom_x = size[0] / height, size[1] / width
             objects["boxes"] = objects["boxes"] * torch.tensor(
                 [zoom_x, zoom_y, zoom_x, zoom_y], device=device
             )
-            masks = objects["masks"][:, None].to(torch.uint8)
-            objects["masks"] = interpolate(masks, size=size, mode="nearest")[:, 0]
+            if with_masks:
+                masks = objects["masks"][:, None].to(torch.uint8)
+                # "nearest", torchvision's choice, moves a mask by up to half a pixel
+                objects["masks"] = interpolate(masks, size=size, mode="nearest-exact")[:, 0]
         scaled.append(objects)
     return scaled
 
@@ -92,7 +94,7 @@ def check_images(images: list[Tensor], n_channels: int) -> None:
                 f"image {i} has shape {list(image.shape)}, the model reads [{n_channels}, H, W]: "
                 "convert the image, or make a model with Config(in_channels=...)"
             )
-        low, high = image.min().item(), image.max().item()  # NaN if any pixel is
+        low, high = (extreme.item() for extreme in image.aminmax())  # NaN if any pixel is
         if not (low > -float("inf") and high < float("inf")):
             raise ValueError(f"image {i} has pixels that are NaN or infinite: look at its file")
         if high > 2:
@@ -101,28 +103,29 @@ def check_images(images: list[Tensor], n_channels: int) -> None:
             )
 
 
-def check_targets(targets: list[dict], sizes: list[Size], n_classes: int) -> None:
+def check_targets(
+    targets: list[dict], sizes: list[Size], n_classes: int, with_masks: bool = True
+) -> None:
     """Raises ValueError, naming the image, the object and the remedy, unless all can be learned."""
     if len(targets) != len(sizes):
         raise ValueError(f"{len(targets)} targets for {len(sizes)} images: give one for each")
     for i, (target, size) in enumerate(zip(targets, sizes, strict=True)):
         name = f"target {i}" + (f" (image_id {target['image_id']})" if "image_id" in target else "")
-        missing = {"boxes", "labels", "masks"} - set(target)
+        missing = {"boxes", "labels"} - set(target)
+        if with_masks and "masks" not in target:
+            missing.add("masks")
         if missing:
             raise ValueError(f"{name} has no {', '.join(sorted(missing))}")
-        boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
+        boxes, labels = target["boxes"], target["labels"]
         n = len(labels)
-        if boxes.shape != (n, 4) or masks.shape != (n, *size):
+        if boxes.shape != (n, 4):
             raise ValueError(
-                f"{name} has {n} labels, boxes of shape {list(boxes.shape)} and masks of shape "
-                f"{list(masks.shape)}: expected [{n}, 4] and {[n, *size]}"
+                f"{name} has {n} labels and boxes of shape {list(boxes.shape)}: expected [{n}, 4]"
             )
+        if with_masks:
+            _check_masks(target["masks"], (n, *size), name)
         if labels.is_floating_point():
             raise ValueError(f"{name} has labels of {labels.dtype}: give whole numbers")
-        if masks.dtype != torch.bool and n > 0 and masks.max() > 1:
-            raise ValueError(
-                f"{name} has masks of values up to {masks.max():g}: give bool, or 0..1"
-            )
         wrong = torch.where((labels < 1) | (labels > n_classes))[0].tolist()
         if wrong:
             raise ValueError(
@@ -135,3 +138,13 @@ def check_targets(targets: list[dict], sizes: list[Size], n_classes: int) -> Non
                 f"{name}, object {flat[0]} has box {boxes[flat[0]].tolist()}, which has no area: "
                 "boxes are x1, y1, x2, y2 with x2 > x1 and y2 > y1 (mrcnn-edu check-data lists all)"
             )
+
+
+def _check_masks(masks: Tensor, shape: tuple[int, int, int], name: str) -> None:
+    if masks.shape != shape:
+        raise ValueError(
+            f"{name} has {shape[0]} labels and masks of shape {list(masks.shape)}: "
+            f"expected {list(shape)}"
+        )
+    if masks.dtype != torch.bool and len(masks) > 0 and masks.max() > 1:
+        raise ValueError(f"{name} has masks of values up to {masks.max():g}: give bool, or 0..1")

@@ -28,7 +28,10 @@ from mrcnn_edu.targets import RoITargets, RPNTargets, mask_targets, roi_targets,
 
 @dataclass(frozen=True)
 class Config:
-    """Every number of the model. The defaults are the paper's ResNet-50-FPN."""
+    """Every number of the model. The defaults are the paper's ResNet-50-FPN.
+
+    "v2" is torchvision's maskrcnn_resnet50_fpn_v2, with settings found after the paper.
+    """
 
     # What goes in and comes out
     n_classes: int = 90  # without background; COCO's ids run to 90, of which 80 are in use
@@ -42,8 +45,10 @@ class Config:
     backbone: Literal["resnet50", "resnet101", "resnext101", "tiny"] = "resnet50"
     norm: Literal["frozen", "batch"] = "frozen"  # batch when training from random weights
     fpn_channels: int = 256  # of every level of the pyramid
+    head_norm: Literal["batch", "frozen"] | None = None  # in pyramid and heads; "batch" in v2
 
     # Region proposals
+    rpn_convs: int = 1  # 3x3 convolutions of the RPN head; 2 in v2
     anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))  # a level
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     rpn_positive_iou: float = 0.7  # an anchor with this IoU or more answers for the object
@@ -64,7 +69,10 @@ class Config:
     roi_positive_iou: float = 0.5  # a RoI with this IoU or more answers for the object
     roi_positive_fraction: float = 0.25  # of the RoIs in the loss, at most: 1 to 3
     box_pool: int = 7  # side of the features that the box head reads
-    box_hidden: int = 1024  # neurons in each of its two layers
+    box_convs: int = 0  # 3x3 convolutions that it starts with; 4 in v2
+    box_layers: int = 2  # fully connected layers that follow; 1 in v2
+    box_hidden: int = 1024  # neurons in each of them
+    mask_head: Literal["fcn"] | None = "fcn"  # None is Faster R-CNN: boxes without masks
     mask_size: int = 28  # m; the mask head reads features of half that side
     mask_channels: int = 256  # of its convolutions
     mask_convs: int = 4  # 3x3 convolutions before the deconvolution
@@ -115,8 +123,8 @@ class Trace:
     class_logits: Tensor  # [R, K + 1]
     box_deltas: Tensor  # [R, K + 1, 4]
     selected: list[SelectedBoxes]  # over the threshold, NMS within each class, the best 100
-    mask_features: Tensor  # [D, C, 14, 14] of the selected boxes of all images
-    mask_logits: Tensor  # [D, K + 1, m, m]: a mask for every class
+    mask_features: Tensor | None  # [D, C, 14, 14] of the selected boxes of all images
+    mask_logits: Tensor | None  # [D, K + 1, m, m]: a mask for every class
     detections: list[Detections]
 
 
@@ -125,6 +133,8 @@ class MaskRCNN(nn.Module):
 
     images: a list of float tensors [C, H, W] in 0..1, of any sizes. targets: for each image a
     dict(boxes [M, 4], labels [M] in 1..K, masks [M, H, W]); objects marked `iscrowd` are left out.
+    The layers are `backbone`, `neck`, `rpn_head`, `box_head` and `mask_head`; the first three are
+    the dense part, nn.Sequential of which torch.compile and torch.export take.
     """
 
     def __init__(self, config: Config):
@@ -133,12 +143,21 @@ class MaskRCNN(nn.Module):
         self.backbone = _choose("backbone", c.backbone, BACKBONES)(
             c.in_channels, _choose("norm", c.norm, NORMS)
         )
-        self.neck = FPN(self.backbone.channels, c.fpn_channels)
+        head_norm = c.head_norm and _choose("head_norm", c.head_norm, NORMS)
+        self.neck = FPN(self.backbone.channels, c.fpn_channels, head_norm)
         self.n_pooled = len(self.backbone.strides)  # the RPN's extra level is not pooled from
         _check(c, n_levels=self.n_pooled + 1)
-        self.rpn_head = RPNHead(c.fpn_channels, len(c.anchor_ratios) * len(c.anchor_sizes[0]))
-        self.box_head = BoxHead(c.fpn_channels, c.box_pool, c.box_hidden, c.n_classes)
-        self.mask_head = MaskHeadFCN(c.fpn_channels, c.mask_channels, c.mask_convs, c.n_classes)
+        n_anchors = len(c.anchor_ratios) * len(c.anchor_sizes[0])
+        self.rpn_head = RPNHead(c.fpn_channels, n_anchors, c.rpn_convs)
+        self.box_head = BoxHead(
+            c.fpn_channels, c.box_pool, c.box_convs, c.box_layers, c.box_hidden, c.n_classes,
+            head_norm,
+        )  # fmt: skip
+        self.mask_head = None
+        if c.mask_head is not None:
+            self.mask_head = _choose("mask_head", c.mask_head, {"fcn": MaskHeadFCN})(
+                c.fpn_channels, c.mask_channels, c.mask_convs, c.n_classes, head_norm
+            )
 
     def forward(
         self,
@@ -147,6 +166,8 @@ class MaskRCNN(nn.Module):
         generator: torch.Generator | None = None,
     ) -> dict[str, Tensor]:
         """The five losses, scalars under torchvision's names; L is their sum (section 3).
+
+        Without a mask head there is no loss_mask, and targets need no masks.
 
         The generator draws which anchors and RoIs are used. Raises TypeError or ValueError, naming
         the image, for what cannot be learned from.
@@ -173,18 +194,20 @@ class MaskRCNN(nn.Module):
         roi_features = self.pool(table, [r.boxes for r in rois], c.box_pool)
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
         loss_class, loss_box = box_loss(*self.box_head(roi_features), labels, deltas)
-
-        rois = [r.positive() for r in rois]
-        boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
-        mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
-        masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
-        return {
+        losses = {
             "loss_objectness": loss_objectness,
             "loss_rpn_box_reg": loss_rpn_box,
             "loss_classifier": loss_class,
             "loss_box_reg": loss_box,
-            "loss_mask": mask_loss(mask_logits, labels[labels > 0], masks),
         }
+
+        if self.mask_head is not None:
+            rois = [r.positive() for r in rois]
+            boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
+            mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
+            masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
+            losses["loss_mask"] = mask_loss(mask_logits, labels[labels > 0], masks)
+        return losses
 
     @torch.inference_mode()
     def detect(self, images: list[Tensor]) -> list[Detections]:
@@ -207,8 +230,10 @@ class MaskRCNN(nn.Module):
             roi_features = self.pool(table, [p.boxes for p in proposals], c.box_pool)
             class_logits, box_deltas = self.box_head(roi_features)
             selected = self.select(class_logits, box_deltas, proposals, batch)
-            mask_features = self.pool(table, [s.boxes for s in selected], c.mask_size // 2)
-            mask_logits = self.mask_head(mask_features)
+            mask_features = mask_logits = None
+            if self.mask_head is not None:
+                mask_features = self.pool(table, [s.boxes for s in selected], c.mask_size // 2)
+                mask_logits = self.mask_head(mask_features)
             detections = self.paste(mask_logits, selected, batch)
         return Trace(
             batch, features, anchors, objectness, rpn_deltas, proposals, roi_features,
@@ -221,20 +246,27 @@ class MaskRCNN(nn.Module):
         """The batch the network sees: images checked, normalised, scaled and padded."""
         c = self.config
         check_images(images, c.in_channels)
-        device = next(self.parameters()).device
+        weight = next(self.parameters())
         multiple = self.backbone.strides[-1]
         return make_batch(
-            images, c.pixel_mean, c.pixel_std, c.short_side, c.long_side, multiple, device
-        )
+            images, c.pixel_mean, c.pixel_std, c.short_side, c.long_side, multiple,
+            weight.device, weight.dtype,
+        )  # fmt: skip
 
     def scale_targets(self, targets: list[dict], batch: Batch) -> list[dict]:
         """Boxes, labels and masks of each image, checked, in the batch's pixels."""
-        check_targets(targets, batch.original_sizes, self.config.n_classes)
-        return scale_targets(targets, batch)
+        with_masks = self.mask_head is not None
+        check_targets(targets, batch.original_sizes, self.config.n_classes, with_masks)
+        return scale_targets(targets, batch, with_masks)
 
     def features(self, batch: Batch) -> list[Tensor]:
         """The pyramid P2, P3, ... [B, C, H, W]: a level for each stage, one more for the RPN."""
-        return self.neck(self.backbone(batch.images))
+        images = batch.images
+        if not torch.is_grad_enabled():
+            # Pixel by pixel, all channels together, convolutions are a quarter faster; their
+            # gradients on a CPU are not.
+            images = images.contiguous(memory_format=torch.channels_last)
+        return self.neck(self.backbone(images))
 
     def anchors(self, features: list[Tensor], batch: Batch) -> list[Tensor]:
         """Anchors [A_level, 4] of each level, the same for all images of the batch."""
@@ -291,16 +323,13 @@ class MaskRCNN(nn.Module):
 
     def paste(self, mask_logits, selected: list[SelectedBoxes], batch: Batch) -> list[Detections]:
         """Each image's detections in its own pixels, with the predicted class's mask pasted in."""
-        labels = torch.cat([s.labels for s in selected])
-        rows = torch.arange(len(labels), device=labels.device)
-        probs = mask_logits[rows, labels].sigmoid()  # [D, m, m]
-        images = zip(
-            selected,
-            probs.split([len(s.labels) for s in selected]),
-            batch.sizes,
-            batch.original_sizes,
-            strict=True,
-        )
+        probs = [None] * len(selected)
+        if mask_logits is not None:
+            labels = torch.cat([s.labels for s in selected])
+            rows = torch.arange(len(labels), device=labels.device)
+            of_true_class = mask_logits[rows, labels].sigmoid()  # [D, m, m]
+            probs = of_true_class.split([len(s.labels) for s in selected])
+        images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [to_original(s, p, size, original) for s, p, size, original in images]
 
 

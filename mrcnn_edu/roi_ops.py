@@ -134,7 +134,7 @@ class Lookup(torch.autograd.Function):
         rows, index, weight = ctx.saved_tensors
         of_rows = of_weight = None
         if ctx.needs_input_grad[0]:
-            by_row = index.flatten().argsort(stable=True)  # taps, those of row 0 first
+            by_row = index.flatten().int().argsort(stable=True)  # taps, those of row 0 first
             n_taps = index.flatten().bincount(minlength=len(rows))  # of each row
             start, readers = n_taps.cumsum(0) - n_taps, by_row // index.shape[1]
             weights = weight.flatten()[by_row]
@@ -159,20 +159,22 @@ def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce=
     first, height, width = place
     y, y_weight = _linear_taps(boxes[:, 1], boxes[:, 3], height, output_size, s_y, smallest)
     x, x_weight = _linear_taps(boxes[:, 0], boxes[:, 2], width, output_size, s_x, smallest)
-    # Every tap along y meets every tap along x: [R, P_y, P_x, s_y, s_x, 2, 2].
-    y, y_weight = y[:, :, None, :, None, :, None], y_weight[:, :, None, :, None, :, None]
-    x, x_weight = x[:, None, :, None, :, None, :], x_weight[:, None, :, None, :, None, :]
-    index = first.view(-1, 1, 1, 1, 1, 1, 1) + y * width.view(-1, 1, 1, 1, 1, 1, 1) + x
-    weight = (y_weight * x_weight).to(rows.dtype)
-    if reduce == "mean":  # all taps of an output cell in one sum
-        weight = weight / (s_y * s_x)
-        cells = Lookup.apply(rows, *(taps.flatten(0, 2).flatten(1) for taps in (index, weight)))
-    elif reduce == "max":  # a sum for every sample point
-        points = Lookup.apply(rows, *(taps.flatten(0, 4).flatten(1) for taps in (index, weight)))
-        cells = points.unflatten(0, (len(boxes) * output_size**2, s_y * s_x)).amax(1)
+    taps = y * width.view(-1, 1, 1, 1), y_weight, x, x_weight  # each [R, P, s, 2]
+    if reduce == "mean":  # one sum for an output cell, of all its taps
+        y, y_weight, x, x_weight = (values.flatten(2) for values in taps)  # [R, P, s * 2]
+        y_weight = y_weight / (s_y * s_x)
+    elif reduce == "max":  # one sum for a sample point
+        y, y_weight, x, x_weight = (values.flatten(1, 2) for values in taps)  # [R, P * s, 2]
     else:
         raise ValueError(f"reduce is {reduce!r}: choose 'mean' or 'max'")
-    return _as_maps(cells, len(boxes), output_size)
+    # Every tap along y meets every tap along x: [R, sums along y, along x, taps along y, along x].
+    index = (first.view(-1, 1, 1) + y)[:, :, None, :, None] + x[:, None, :, None, :]
+    weight = (y_weight[:, :, None, :, None] * x_weight[:, None, :, None, :]).to(rows.dtype)
+    sums = Lookup.apply(rows, *(values.flatten(0, 2).flatten(1) for values in (index, weight)))
+    if reduce == "max":
+        points = sums.view(len(boxes), output_size, s_y, output_size, s_x, rows.shape[1])
+        sums = points.amax(dim=(2, 4)).flatten(0, 2)
+    return _as_maps(sums, len(boxes), output_size)
 
 
 def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tensor, Tensor]:

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import relu
 
+from mrcnn_edu.backbone import Convolution
 from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
 
 SMALLEST_SIDE = 1e-3  # pixels; a proposal clipped to less than this has nothing to look at
@@ -19,25 +19,27 @@ class RPNHead(nn.Module):
 
     One small network slides over every level: a 3x3 convolution, then two 1x1 convolutions with k
     and 4k channels (Faster R-CNN, section 3.1). Anchors come in the order of `pyramid_anchors`.
+    n_convs: 3x3 convolutions, one in the paper.
     """
 
-    def __init__(self, channels: int, n_anchors: int):
+    def __init__(self, channels: int, n_anchors: int, n_convs: int = 1):
         super().__init__()
-        self.conv = nn.Sequential(nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1)))
+        convs = [Convolution(channels, channels, 3, relu=True) for _ in range(n_convs)]
+        self.conv = nn.Sequential(*convs)
         self.cls_logits = nn.Conv2d(channels, n_anchors, 1)
         self.bbox_pred = nn.Conv2d(channels, 4 * n_anchors, 1)
-        for layer in (self.conv[0][0], self.cls_logits, self.bbox_pred):
+        for layer in (*(conv[0] for conv in convs), self.cls_logits, self.bbox_pred):
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         objectness, deltas = [], []
         for level in features:
-            hidden = relu(self.conv(level))
+            hidden = self.conv(level)
             # [B, k * n, H, W] -> [B, H, W, k * n] -> [B, H * W * k, n]
             objectness.append(self.cls_logits(hidden).permute(0, 2, 3, 1).flatten(1))
-            deltas.append(self.bbox_pred(hidden).permute(0, 2, 3, 1).reshape(len(level), -1, 4))
-        return torch.cat(objectness, dim=1), torch.cat(deltas, dim=1)
+            deltas.append(self.bbox_pred(hidden).permute(0, 2, 3, 1).flatten(1))
+        return torch.cat(objectness, dim=1), torch.cat(deltas, dim=1).unflatten(1, (-1, 4))
 
 
 class Proposals(NamedTuple):

@@ -116,8 +116,8 @@ def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0
 
 
 def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None, title="") -> None:
-    """An image with its objects: mask, box and name of each, and its score if there is one."""
-    draw_image(axes, paint_masks(image, masks, labels), title)
+    """An image with its objects: box and name of each, and its mask and score if there are any."""
+    draw_image(axes, image if masks is None else paint_masks(image, masks, labels), title)
     draw_boxes(axes, boxes, [class_colour(label) for label in labels.tolist()])
     for i, (label, (x1, y1, _, _)) in enumerate(
         zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
@@ -138,7 +138,7 @@ def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
     picture = Picture(7, 3.4)
     left, right = picture.subplots(1, 2)
     draw_image(left, image, "the image")
-    objects = target["boxes"], target["labels"], target["masks"]
+    objects = target["boxes"], target["labels"], target.get("masks")
     draw_instances(right, image, *objects, classes, title="its objects")
     return picture
 
@@ -160,7 +160,7 @@ def show_detections(
     picture = Picture(width * panels, width * image.shape[1] / image.shape[2] + 0.3)
     axes = picture.subplots(1, panels, squeeze=False)[0]
     if target is not None:
-        objects = target["boxes"], target["labels"], target["masks"]
+        objects = target["boxes"], target["labels"], target.get("masks")
         draw_instances(axes[0], image, *objects, target_classes or classes, title="truth")
     d = detections
     title = f"{len(d)} detections"

@@ -8,22 +8,31 @@ import os
 import pickle
 from contextlib import suppress
 from dataclasses import asdict, fields
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import torch
 
+from mrcnn_edu.backbone import FrozenBatchNorm2d
 from mrcnn_edu.model import Config, MaskRCNN
 
 PRETRAINED = Path(__file__).parent / "pretrained"
-PUBLISHED = {"coco-resnet50-fpn": "MaskRCNN_ResNet50_FPN_Weights.COCO_V1"}  # torchvision's names
 
-# Our names and torchvision's, in the order of a forward pass.
+V2 = Config(norm="batch", head_norm="batch", rpn_convs=2, box_convs=4, box_layers=1)
+PUBLISHED = {  # torchvision's names of its weights, and the model they are for
+    "coco-resnet50-fpn": ("MaskRCNN_ResNet50_FPN_Weights.COCO_V1", Config()),
+    "coco-resnet50-fpn-v2": ("MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1", V2),
+}
+
+# torchvision's names and ours, in the order of a forward pass; the first that fits counts.
 TORCHVISION_NAMES = {
     "backbone.body.": "backbone.",
     "backbone.fpn.": "neck.",
     "rpn.head.": "rpn_head.",
-    "roi_heads.box_head.": "box_head.",
+    "roi_heads.box_head.fc6.": "box_head.layers.0.",
+    "roi_heads.box_head.fc7.": "box_head.layers.1.",
+    "roi_heads.box_head.5.": "box_head.layers.0.",  # v2's, after four convolutions
+    "roi_heads.box_head.": "box_head.convs.",
     "roi_heads.box_predictor.": "box_head.",
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
@@ -85,8 +94,8 @@ def read(path: str | Path) -> dict:
 def load(name: str | Path) -> MaskRCNN:
     """A model with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: "shapes-tiny", which comes with the package; "coco-resnet50-fpn", which is downloaded from
-    torchvision once; or the path of a checkpoint.
+    name: "shapes-tiny", which comes with the package; "coco-resnet50-fpn" or
+    "coco-resnet50-fpn-v2", which is downloaded from torchvision once; or the path of a checkpoint.
     """
     if name in PUBLISHED:
         return load_published(name)
@@ -112,69 +121,107 @@ def load(name: str | Path) -> MaskRCNN:
 
 def on_this_machine(name: str) -> bool:
     """Whether published weights lie in torch.hub's cache, so that `load` downloads nothing."""
-    import torchvision
-
-    file = torchvision.models.get_weight(PUBLISHED[name]).url.rpartition("/")[2]
-    return Path(torch.hub.get_dir(), "checkpoints", file).is_file()
+    return _published(name)[1].is_file()
 
 
 def load_published(name: str) -> MaskRCNN:
     """A model with torchvision's published weights, from torch.hub's cache or downloaded into it.
 
-    Raises OSError that says what to put where if there is no way to download it.
+    Raises OSError that says what to put where if they cannot be downloaded, and ValueError that
+    names the file if the one in the cache cannot be used.
     """
-    import torchvision  # only here: models of our own do without it
-
-    weights = torchvision.models.get_weight(PUBLISHED[name])
+    weights, file = _published(name)
+    if not file.is_file():
+        _download(name, weights.url, file)
     try:
-        state = weights.get_state_dict(progress=True, check_hash=True, weights_only=True)
-    except URLError as error:
-        raise OSError(
-            f"could not download the weights {name} ({error.reason}): on a machine with a "
-            f"connection fetch {weights.url} and put it into {torch.hub.get_dir()}/checkpoints"
-        ) from error
-    model = load_torchvision(MaskRCNN(Config()), state)
+        model = load_torchvision(MaskRCNN(PUBLISHED[name][1]), file)
+    except ValueError as error:
+        raise ValueError(f"delete {file}, and it is downloaded anew: {error}") from error
     model.classes = weights.meta["categories"][1:]  # without background
     return model.eval()
 
 
-def load_torchvision(model: MaskRCNN, source: dict | str | Path) -> MaskRCNN:
-    """The model with the weights of torchvision's maskrcnn_resnet50_fpn.
+def _published(name: str) -> tuple:
+    """torchvision's description of published weights, and their file, downloaded or not."""
+    import torchvision  # only here: models of our own do without it
 
-    source: its state_dict, or the path of the published file. Raises ValueError that lists every
-    name that is missing, unknown or of another shape.
+    weights = torchvision.models.get_weight(PUBLISHED[name][0])
+    return weights, Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
+
+
+def _download(name: str, url: str, file: Path) -> None:
+    """Nothing comes back; the file is there, whole: its name ends in the start of its SHA-256."""
+    print(f"Downloading {url} to {file}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(file), file.stem.rpartition("-")[2])
+    except (OSError, HTTPException, RuntimeError) as error:  # RuntimeError is a wrong SHA-256
+        raise OSError(
+            f"could not download the weights {name} ({error}): try again, or on another machine "
+            f"fetch {url} and put it into {file.parent}"
+        ) from error
+
+
+def load_torchvision(
+    model: MaskRCNN, source: dict | str | Path, norm_eps: float | None = None
+) -> MaskRCNN:
+    """The model with weights of torchvision.
+
+    source: the state_dict, or the path of its file, of maskrcnn_resnet50_fpn, its _v2,
+    fasterrcnn_resnet50_fpn (mask_head=None); or of a resnet made for classification, of which the
+    backbone is taken and the rest of the model left as it is. norm_eps: what torchvision's frozen
+    batch norm adds to the variance; 0 in its published detection models, 1e-5 in a resnet and in
+    models fine-tuned from one. Raises ValueError that lists every name that is missing, unknown or
+    of another shape.
     """
     if not isinstance(source, dict):
-        return load_torchvision(model, read(source))
-    own, renamed = model.state_dict(), {}
+        return load_torchvision(model, read(source), norm_eps)
+    is_resnet = "conv1.weight" in source
+    own, state, names = model.state_dict(), {}, {}
     for name, value in source.items():
-        prefix = next((p for p in TORCHVISION_NAMES if name.startswith(p)), None)
-        ours = name if prefix is None else TORCHVISION_NAMES[prefix] + name.removeprefix(prefix)
-        if ours in own or not ours.endswith("num_batches_tracked"):  # frozen norms count nothing
-            renamed[_current_name(ours)] = value
-    return load_state(model, renamed, "these weights of torchvision")
+        ours = _our_name(f"backbone.body.{name}" if is_resnet else name)
+        if ours in state:  # given twice, by its older and its present name
+            ours = name
+        unused = ours.endswith("num_batches_tracked") or (is_resnet and name.startswith("fc."))
+        if ours in own or not unused:
+            state[ours], names[ours] = value, name
+    if norm_eps is None:
+        norm_eps = 1e-5 if is_resnet else 0.0
+    for name, module in model.named_modules():
+        if isinstance(module, FrozenBatchNorm2d) and f"{name}.running_var" in state:
+            state[f"{name}.running_var"] = state[f"{name}.running_var"] + norm_eps
+    if is_resnet:
+        state |= {name: value for name, value in own.items() if not name.startswith("backbone.")}
+    return load_state(model, state, "this state_dict of torchvision", names)
 
 
-def _current_name(name: str) -> str:
-    """Today's name of a parameter: the published file has older ones, without the inner lists."""
-    parts = name.split(".")
-    if name.startswith("rpn_head.conv.") and len(parts) == 3:
-        return f"rpn_head.conv.0.0.{parts[-1]}"
-    if name.startswith("neck.") and len(parts) == 4:
-        return ".".join([*parts[:3], "0", parts[3]])
-    if name.startswith("mask_head.convs.mask_fcn"):
-        i = int(parts[2].removeprefix("mask_fcn")) - 1
-        return f"mask_head.convs.{i}.0.{parts[-1]}"
-    return name
+def _our_name(name: str) -> str:
+    """Our name of torchvision's parameter, by its present name or by that in the oldest files."""
+    prefix = next((p for p in TORCHVISION_NAMES if name.startswith(p)), "")
+    parts = (TORCHVISION_NAMES.get(prefix, "") + name.removeprefix(prefix)).split(".")
+    match parts:  # the oldest files know no lists of layers
+        case ["rpn_head", "conv", kind]:
+            return f"rpn_head.conv.0.0.{kind}"
+        case ["neck", blocks, i, kind]:
+            return f"neck.{blocks}.{i}.0.{kind}"
+        case ["mask_head", "convs", conv, kind] if conv.startswith("mask_fcn"):
+            return f"mask_head.convs.{int(conv.removeprefix('mask_fcn')) - 1}.0.{kind}"
+    return ".".join(parts)
 
 
-def load_state(model: MaskRCNN, state: dict, source: str) -> MaskRCNN:
-    """The model with the parameters of `state`. Raises ValueError naming all that do not fit."""
-    own = model.state_dict()
+def load_state(
+    model: MaskRCNN, state: dict, source: str, names: dict[str, str] | None = None
+) -> MaskRCNN:
+    """The model with the parameters of `state`. Raises ValueError naming all that do not fit.
+
+    names: what the source calls a parameter, where that is something else.
+    """
+    own, names = model.state_dict(), names or {}
     problems = [f"missing: {name}" for name in own if name not in state]
-    problems += [f"unknown: {name}" for name in state if name not in own]
+    problems += [f"unknown: {names.get(name, name)}" for name in state if name not in own]
     problems += [
-        f"shape: {name} is {list(state[name].shape)} there, {list(own[name].shape)} in the model"
+        f"shape: {names.get(name, name)} is {list(state[name].shape)} there, "
+        f"{list(own[name].shape)} in the model"
         for name in own
         if name in state and state[name].shape != own[name].shape
     ]

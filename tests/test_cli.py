@@ -49,6 +49,14 @@ def checkpoint(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def box_checkpoint(tmp_path_factory):
+    """A model that finds boxes only."""
+    folder = tmp_path_factory.mktemp("boxes")
+    assert cli.main(["train", *QUICK, "--out", str(folder), "--model.mask-head", "None"]) == 0
+    return folder / "checkpoint.pt"
+
+
+@pytest.fixture(scope="module")
 def coco(tmp_path_factory):
     folder = tmp_path_factory.mktemp("coco")
     write_coco(Shapes(n=3, size=48, seed=5), folder)
@@ -212,6 +220,23 @@ def test_train_and_evaluate_on_a_coco_folder(run, coco):
     again = run("evaluate", "--weights", weights, "--data", coco / "images", "--annotations", file)
     assert code == again[0] == 0
     assert out.splitlines()[:-1] == again[1].splitlines()[:-1]  # the last has the time
+
+
+def test_a_model_of_boxes_alone_goes_through_every_command(run, box_checkpoint, tmp_path):
+    weights = ("--weights", box_checkpoint)
+    code, out, _ = run("demo", *weights, "--n", 2)
+    assert code == 0 and "  boxes\nAP " in out and "masks  boxes" not in out
+    assert (tmp_path / "demo.png").is_file()
+    code, out, _ = run("evaluate", *weights, "--scenes.n", 2, "--out", "scores.json")
+    assert code == 0 and "  boxes\nAP " in out and "masks  boxes" not in out
+    scores = json.loads((tmp_path / "scores.json").read_text())
+    assert "bbox" in scores and "segm" not in scores
+    assert run("predict", "--data", "shapes", "--scenes.n", 1, *weights)[0] == 0
+    assert (tmp_path / "predictions" / "scene-0-detections.png").is_file()
+    results = json.loads((tmp_path / "predictions" / "detections.json").read_text())
+    assert "bbox" in results[0] and "segmentation" not in results[0]
+    code, out, _ = run("train", *QUICK, "--model.mask-head", "None", *weights)
+    assert code == 0 and "loss_box_reg" in out and "loss_mask" not in out
 
 
 # predict

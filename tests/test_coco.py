@@ -5,6 +5,7 @@ import io
 import json
 import pickle
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -108,6 +109,18 @@ def test_targets_without_extras_are_written(tmp_path):
         assert not target["iscrowd"].any()
 
 
+def test_targets_without_masks_are_written(tmp_path):
+    dataset = scenes()
+    for _, target in dataset:
+        del target["masks"], target["area"]
+    write_coco(dataset, tmp_path)
+    for (_, target), (_, expected) in zip(read(tmp_path), dataset, strict=True):
+        assert torch.equal(target["boxes"], expected["boxes"])
+        width, height = (expected["boxes"][:, 2:] - expected["boxes"][:, :2]).unbind(1)
+        torch.testing.assert_close(target["area"], width * height)
+        assert not target["masks"].any()
+
+
 def test_writing_that_fails_leaves_no_old_list_behind(tmp_path):
     dataset = scenes()
     write_coco(dataset, tmp_path)
@@ -159,6 +172,10 @@ def test_results_are_coco_s(tmp_path):
     assert np.array_equal(oracle_decode(runs), mask[0])
     assert "segmentation" not in coco_results(folder, [found], "bbox")[0]
     assert "bbox" not in coco_results(folder, [found], "segm")[0]
+    without = replace(found, masks=None)
+    assert coco_results(folder, [without]) == coco_results(folder, [found], "bbox")
+    with pytest.raises(ValueError, match="no masks to write: kind='bbox' writes boxes"):
+        coco_results(folder, [without], "segm")
     found.labels += 1  # of no class: the label is all there is
     assert coco_results(folder, [found])[0]["category_id"] == 2
     with pytest.raises(ValueError, match="2 detections for 1 images"):
@@ -200,7 +217,7 @@ def test_every_kind_of_region(tmp_path):
     target = CocoFolder(*folder_of(tmp_path, objects))[0][1]
     expected = [square, two, two, two, 0 * two, 0 * two]
     assert np.array_equal(target["masks"], np.array(expected, bool))
-    assert target["area"].tolist() == [50, 50, 50, 50, 0, 50]
+    assert target["area"].tolist() == [50, 50, 50, 50, 10 * 5, 50]  # of the box where no region is
 
 
 def test_boxes_without_area_are_left_out(tmp_path):

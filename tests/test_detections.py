@@ -1,5 +1,8 @@
 """Choosing boxes against torchvision's RoIHeads, and pasting masks where the answer is known."""
 
+import math
+
+import paste_masks as benchmark
 import pytest
 import torch
 from torch.testing import assert_close
@@ -85,13 +88,19 @@ def _inside(box, y, x):
     return (x >= box[0]) & (x <= box[2]) & (y >= box[1]) & (y <= box[3])
 
 
-def test_a_full_mask_fills_the_pixels_whose_centres_lie_in_the_box(random_boxes):
+def test_a_full_mask_fills_its_box_but_for_corners(random_boxes):
     y, x = _pixel_centres()
     tiny = torch.tensor([[3.4, 5.4, 3.6, 5.6], [3.6, 5.4, 4.4, 5.6], [7.0, 7, 7.001, 9]])
     boxes = torch.cat((random_boxes(200), random_boxes(50, whole=True), tiny)).double()
     masks = paste_masks(torch.ones(len(boxes), 28, 28).double(), boxes, SIZE)
-    expected = torch.stack([_inside(box, y, x) for box in boxes])
-    assert torch.equal(masks, expected)
+    side = (boxes[:, 2:] - boxes[:, :2]) / 56  # half a cell, within which masks fade to zero
+    across, down = (
+        side[:, :1] * torch.tensor([1, 0, -1, 0]),
+        side[:, 1:] * torch.tensor([0, 1, 0, -1]),
+    )
+    for box, narrow, low, mask in zip(boxes, boxes + across, boxes + down, masks, strict=True):
+        assert not mask[~_inside(box, y, x)].any()
+        assert mask[_inside(narrow, y, x) | _inside(low, y, x)].all()  # one side is near, not two
     assert masks.flatten(1).sum(1)[-3:].tolist() == [1, 0, 0]
 
 
@@ -148,6 +157,68 @@ def test_a_sharp_edge_lies_between_its_cells(shift):
     probs[:, :, 14:] = 1  # so the edge is at 24 + shift, and pixel 24's centre at 24.5
     first = paste_masks(probs, box, SIZE)[0, 10].nonzero()[0].item()
     assert first == (24 if shift <= 0.5 else 25)
+
+
+# The measurement of benchmarks/paste_masks.py
+
+AREAS = {  # of the templates, from their radius 1
+    "rectangle": 4,
+    "triangle": 3 * math.sqrt(3) / 4,
+    "star": 5 * 0.42 * math.sin(math.pi / 5),
+    "disc": math.pi,
+    "ring": math.pi * (1 - 0.55**2),
+}
+
+
+@pytest.mark.parametrize("kind", benchmark.KINDS)
+def test_the_exact_shapes_have_their_area_and_box(kind):
+    matrix = torch.tensor([[16.0, -6], [12, 8]]).double()  # turned, 20 by 10 pixels
+    shape = benchmark.Shape(kind, matrix, torch.tensor([30.3, 25.6]).double())
+    mask, area = shape.pixels((60, 60)), 200 * AREAS[kind]
+    share = benchmark.exact_cut(benchmark.Example(shape, mask, shape.box)).mean()
+    width, height = shape.box[2:] - shape.box[:2]
+    assert share * width * height == pytest.approx(area, rel=0.005)
+    assert mask.sum() == pytest.approx(area, rel=0.03)
+    outside = (shape.box - benchmark.box_around(mask)) * torch.tensor([1, 1, -1, -1])
+    assert outside.max() < 0.5 and outside.min() > -2  # no pixel's centre; the tips are thin
+
+
+def test_a_square_returns_as_it_was_and_torchvisions_is_a_pixel_larger():
+    box = torch.tensor([[10.0, 10, 38, 38]])  # a cell is a pixel
+    for name, end in (("ours", 38), ("detectron2", 38), ("torchvision", 39)):
+        square = torch.zeros(SIZE, dtype=torch.bool)
+        square[10:end, 10:end] = True
+        (mask,) = benchmark.PASTES[name](torch.ones(1, 28, 28), box, SIZE)
+        assert torch.equal(mask, square), name
+
+
+@pytest.mark.parametrize("name", ["ours", "detectron2"])
+def test_any_mask_returns_as_it_was_where_a_cell_is_a_pixel(name):
+    mask, box = torch.zeros(SIZE, dtype=torch.bool), torch.tensor([10.0, 10, 38, 38])
+    mask[10:38, 10:38] = torch.rand(28, 28) > 0.5
+    probs = benchmark.aligned_cut(benchmark.Example(None, mask, box))
+    assert torch.equal(probs, mask[10:38, 10:38].float())
+    assert torch.equal(benchmark.PASTES[name](probs[None], box[None], SIZE)[0], mask)
+
+
+def test_detectron2s_way_differs_in_the_outer_half_cell_alone():
+    y, x = _pixel_centres()
+    corner, side = 10 * torch.rand(50, 2), 8 + 30 * torch.rand(50, 2)
+    boxes, probs = torch.cat((corner, corner + side), dim=1), torch.rand(50, 28, 28)
+    half = torch.cat((side, -side), dim=1) / 56 * 1.001
+    inner = torch.stack([_inside(box, y, x) for box in boxes + half])
+    ours, theirs = paste_masks(probs, boxes, SIZE), benchmark.detectron2_paste(probs, boxes, SIZE)
+    assert torch.equal(ours & inner, theirs & inner)
+    assert 0.3 < ours[inner].double().mean() < 0.7
+
+
+@pytest.mark.parametrize(("place", "gain"), [((8, 32), 0.09), ((32, 96), 0.02)])
+def test_shapes_come_back_better_than_by_torchvisions_way(place, gain):
+    results = benchmark.measure(benchmark.Place(*place), 40, cuts=("exact",))
+    ours, torchvisions, detectron2s = (results["exact", name] for name in benchmark.PASTES)
+    assert ours.iou > 0.98 and ours.iou > torchvisions.iou + gain
+    assert ours.iou > detectron2s.iou - 0.001
+    assert abs(ours.offset) < 0.05
 
 
 def test_detections_return_to_the_original_image():

@@ -233,8 +233,12 @@ def test_no_detection_is_0_and_no_object_is_nan():
 def test_boxes_are_scored_without_any_mask():
     dataset = _two_objects()
     del dataset[0][1]["masks"]
-    found = _detections(dataset[0][1]["boxes"], [1, 1], [0.9, 0.8], None)
+    boxes = dataset[0][1]["boxes"]
+    found = _detections(boxes, [1, 1], [0.9, 0.8], None)
     assert evaluate(dataset, [found], "bbox").ap == 1
+    for truth, masks in ((dataset, _paint(boxes, 40)), (_two_objects(), None)):
+        with pytest.raises(ValueError, match="no masks to compare: kind='bbox' compares boxes"):
+            evaluate(truth, [_detections(boxes, [1, 1], [0.9, 0.8], masks)])
 
 
 def test_an_item_is_fetched_once():

@@ -1,262 +1,15 @@
-"""The whole model: equal to torchvision's, stage by stage; shapes; empty inputs; wrong inputs."""
+"""The whole model: shapes; empty inputs; modes and settings; wrong inputs."""
 
 from dataclasses import fields
-from functools import partial
 
 import pytest
 import torch
 from torch.testing import assert_close
-from torchvision.models.detection import MaskRCNN as TorchvisionMaskRCNN
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from mrcnn_edu.model import Config, MaskRCNN, Trace
-from mrcnn_edu.weights import load_torchvision
 
-SIZES = [(150, 200), (230, 160)]  # (height, width): landscape and portrait
 LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
-
-
-# Parity with torchvision
-
-
-@pytest.fixture(scope="module")
-def reference():
-    """torchvision's model with random weights, made such that scores and boxes spread out."""
-    torch.manual_seed(0)
-    norm = partial(FrozenBatchNorm2d, eps=0.0)
-    backbone = resnet_fpn_backbone(
-        backbone_name="resnet50", weights=None, norm_layer=norm, trainable_layers=5
-    )
-    model = TorchvisionMaskRCNN(
-        backbone, 91, min_size=160, max_size=224,
-        rpn_pre_nms_top_n_train=50, rpn_post_nms_top_n_train=80, rpn_pre_nms_top_n_test=60,
-        rpn_post_nms_top_n_test=80, box_detections_per_img=25,
-        rpn_batch_size_per_image=10**6, box_batch_size_per_image=10**4,  # all of them, so that
-        box_positive_fraction=0.5,  # no draw differs
-    ).eval()  # fmt: skip
-    factors = {
-        "rpn.head.cls_logits.weight": 30,
-        "rpn.head.bbox_pred.weight": 10,
-        "roi_heads.box_predictor.cls_score.weight": 150,
-        "roi_heads.box_predictor.bbox_pred.weight": 10,
-    }
-    with torch.no_grad():
-        for name, value in model.named_parameters():
-            value.mul_(factors.get(name, 1))
-        for name, value in model.named_buffers():
-            if "bn3.weight" in name:
-                value.fill_(0.3)  # else the signal doubles in every block
-    return model
-
-
-@pytest.fixture(scope="module")
-def ours(reference):
-    config = Config(
-        short_side=160, long_side=224, test_candidates=60, test_proposals=80,
-        max_detections=25, train_candidates=50, train_proposals=80, rpn_batch=10**6,
-        roi_batch=10**4, roi_positive_fraction=0.5,
-    )  # fmt: skip
-    return load_torchvision(MaskRCNN(config), reference.state_dict()).eval()
-
-
-@pytest.fixture(scope="module")
-def images():
-    generator = torch.Generator().manual_seed(0)
-    coarse = [torch.rand(1, 3, 12, 12, generator=generator) for _ in SIZES]
-    resize = torch.nn.functional.interpolate
-    return [resize(c, size, mode="bicubic")[0].clamp(0, 1) for c, size in zip(coarse, SIZES)]  # noqa: B905
-
-
-@pytest.fixture(scope="module")
-def stages(reference, images):
-    """What torchvision computes on the way to its detections."""
-    with torch.no_grad():
-        batch, _ = reference.transform(images)
-        features = reference.backbone(batch.tensors)
-        anchors = reference.rpn.anchor_generator(batch, list(features.values()))
-        objectness, _ = reference.rpn.head(list(features.values()))
-        proposals, _ = reference.rpn(batch, features)
-        found, _ = reference.roi_heads(features, proposals, batch.image_sizes)
-    return batch, list(features.values()), anchors, objectness, proposals, found
-
-
-@pytest.fixture(scope="module")
-def trace(ours, images):
-    return ours.trace(images)
-
-
-def _close(a, b):
-    """Equal to a ten-thousandth of the size of the numbers."""
-    assert a.shape == b.shape
-    assert (a - b).norm() <= 1e-4 * b.norm()
-
-
-def test_the_batch_equals_torchvisions(stages, trace):
-    batch = stages[0]
-    assert trace.batch.sizes == batch.image_sizes == [(160, 213), (224, 155)]
-    assert_close(trace.batch.images, batch.tensors, rtol=0, atol=1e-5)
-
-
-@pytest.mark.parametrize("seed", range(30))
-def test_any_image_is_scaled_as_by_torchvision(reference, ours, seed):
-    torch.manual_seed(seed)
-    height, width = torch.randint(20, 400, (2,)).tolist()
-    image = torch.rand(3, height, width)
-    target = {"boxes": torch.tensor([[3.0, 4, 15, 16]]), "labels": torch.tensor([1])}
-    target["masks"] = torch.rand(1, height, width) > 0.5
-    expected, (expected_target,) = reference.transform([image], [target | {}])
-    batch = ours.preprocess([image])
-    assert batch.sizes == expected.image_sizes
-    assert_close(batch.images, expected.tensors, rtol=0, atol=1e-5)
-    (scaled,) = ours.scale_targets([target], batch)
-    assert_close(scaled["boxes"], expected_target["boxes"])
-    assert torch.equal(scaled["masks"].bool(), expected_target["masks"].bool())
-
-
-def test_features_anchors_and_objectness_equal_torchvisions(stages, trace):
-    _, features, anchors, objectness, _, _ = stages
-    assert len(trace.features) == len(features) == 5
-    for level, expected in zip(trace.features, features, strict=True):
-        _close(level, expected)
-    assert torch.equal(torch.cat(trace.anchors), anchors[0])
-    flat = [level.permute(0, 2, 3, 1).flatten(1) for level in objectness]
-    _close(trace.objectness, torch.cat(flat, dim=1))
-
-
-def test_proposals_equal_torchvisions(stages, trace):
-    for proposals, expected in zip(trace.proposals, stages[4], strict=True):
-        assert proposals.boxes.shape == expected.shape == (80, 4)
-        assert len(proposals.candidates) <= 5 * 60
-        distance = (proposals.boxes[:, None] - expected).abs().amax(-1)
-        assert distance.amin(0).max() < 0.05 and distance.amin(1).max() < 0.05  # pixels
-
-
-def test_detections_equal_torchvisions(stages, trace):
-    for selected, found, expected in zip(trace.selected, trace.detections, stages[5], strict=True):
-        assert len(found) == len(expected["boxes"]) == 25
-        assert expected["scores"].std() > 0.02 and expected["masks"].std() > 0.02  # not all alike
-        assert_close(found.scores, expected["scores"], rtol=0, atol=1e-3)
-        # Scores may differ in the last digit, and so the order of two of them.
-        distance = (selected.boxes[:, None] - expected["boxes"]).abs().amax(-1)
-        distance[found.labels[:, None] != expected["labels"]] = torch.inf
-        row = distance.argmin(0)
-        assert row.sort().values.tolist() == list(range(25))
-        assert_close(selected.boxes[row], expected["boxes"], rtol=0, atol=0.05)
-        assert_close(found.mask_probs[row, None], expected["masks"], rtol=0, atol=1e-3)
-
-
-def test_detections_in_the_original_images_equal_torchvisions(reference, stages, trace):
-    selected = [dict(found) for found in stages[5]]
-    expected = reference.transform.postprocess(selected, stages[0].image_sizes, SIZES)
-    for found, size, target in zip(trace.detections, SIZES, expected, strict=True):
-        distance = (found.boxes[:, None] - target["boxes"]).abs().amax(-1)
-        assert distance.amin(0).max() < 0.1 and distance.amin(1).max() < 0.1  # pixels
-        assert found.masks.shape == (len(found), *size)
-        # Masks differ at their edges: torchvision rounds the box to whole pixels.
-        agree = found.masks[distance.argmin(0)] == (target["masks"][:, 0] >= 0.5)
-        assert agree.float().mean() > 0.95
-
-
-@pytest.fixture(scope="module")
-def targets():
-    generator = torch.Generator().manual_seed(1)
-    boxes = torch.tensor([[20.0, 30, 100, 120], [50, 60, 150, 140], [5, 5, 30, 25]])
-    return [
-        {
-            "boxes": boxes,
-            "labels": torch.tensor([1, 90, 5]),
-            "masks": (torch.rand(3, *size, generator=generator) > 0.5).to(torch.uint8),
-        }
-        for size in SIZES
-    ]
-
-
-@pytest.mark.slow
-def test_losses_and_gradients_equal_torchvisions(reference, ours, images, targets, monkeypatch):
-
-    reference.train()
-    seen = []  # torchvision's proposals: a box at the threshold must not decide differently
-    filter_proposals = reference.rpn.filter_proposals
-
-    def kept(*args):
-        seen.append(filter_proposals(*args))
-        return seen[-1]
-
-    monkeypatch.setattr(reference.rpn, "filter_proposals", kept)
-    expected = reference(images, targets)
-    reference.eval()
-    (proposals, _) = seen[0]
-    propose = ours.propose
-
-    def same(*args):
-        found = propose(*args)
-        assert not any(p.boxes.requires_grad for p in found)  # the RPN learns by its own losses
-        return [p._replace(boxes=boxes) for p, boxes in zip(found, proposals, strict=True)]
-
-    monkeypatch.setattr(ours, "propose", same)
-    losses = ours(images, targets)
-    assert list(losses) == LOSSES
-    for name in LOSSES:
-        assert_close(losses[name], expected[name], rtol=1e-3, atol=1e-5, msg=name)
-
-    sum(expected.values()).backward()
-    sum(losses.values()).backward()
-    theirs = dict(reference.named_parameters())
-    for name, value in {
-        "backbone.body.conv1.weight": ours.backbone.conv1.weight,
-        "backbone.body.layer2.1.conv2.weight": ours.backbone.layer2[1].conv2.weight,
-        "backbone.body.layer4.0.downsample.0.weight": ours.backbone.layer4[0].downsample[0].weight,
-        "backbone.fpn.inner_blocks.0.0.bias": ours.neck.inner_blocks[0][0].bias,
-        "rpn.head.conv.0.0.weight": ours.rpn_head.conv[0][0].weight,
-        "rpn.head.bbox_pred.weight": ours.rpn_head.bbox_pred.weight,
-        "roi_heads.box_head.fc6.weight": ours.box_head.fc6.weight,
-        "roi_heads.box_predictor.bbox_pred.weight": ours.box_head.bbox_pred.weight,
-        "roi_heads.mask_head.0.0.weight": ours.mask_head.convs[0][0].weight,
-        "roi_heads.mask_predictor.mask_fcn_logits.weight": ours.mask_head.mask_fcn_logits.weight,
-    }.items():
-        expected = theirs[name].grad
-        assert expected.norm() > 0
-        assert (value.grad - expected).norm() < 0.01 * expected.norm(), name
-    ours.zero_grad(), reference.zero_grad()
-
-
-def _legacy(name):
-    """The name of a parameter in the published file of 2019."""
-    name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
-    for i in range(4):
-        for blocks in ("inner_blocks", "layer_blocks"):
-            name = name.replace(f"fpn.{blocks}.{i}.0.", f"fpn.{blocks}.{i}.")
-        name = name.replace(f"roi_heads.mask_head.{i}.0.", f"roi_heads.mask_head.mask_fcn{i + 1}.")
-    return name
-
-
-def test_weights_load_by_todays_and_by_older_names(reference, ours, tmp_path):
-    state = dict(reference.state_dict())  # without the version that torchvision keeps inside
-    older = {_legacy(name): value for name, value in state.items()}
-    assert len(set(older) - set(state)) == 2 + 16 + 8
-    assert not reference.load_state_dict(older).missing_keys  # torchvision knows these names too
-    older["backbone.body.bn1.num_batches_tracked"] = torch.tensor(7)  # of an unfrozen norm
-    path = tmp_path / "maskrcnn.pth"
-    torch.save(older, path)
-
-    loaded = MaskRCNN(ours.config)
-    load_torchvision(loaded, path)
-    path.unlink()  # it has 178 MB
-    expected = ours.state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in loaded.state_dict().items())
-
-
-def test_weights_of_another_model_are_refused_with_every_name(reference, ours):
-    state = dict(reference.state_dict())
-    del state["backbone.fpn.layer_blocks.2.0.bias"]
-    state["roi_heads.keypoint_head.0.weight"] = torch.ones(1)
-    state["roi_heads.box_predictor.cls_score.weight"] = torch.ones(21, 1024)
-    with pytest.raises(ValueError, match="3 problems") as error:
-        load_torchvision(ours, state)
-    assert "missing: neck.layer_blocks.2.0.bias" in str(error.value)
-    assert "unknown: roi_heads.keypoint_head.0.weight" in str(error.value)
-    assert "box_head.cls_score.weight is [21, 1024] there, [91, 1024]" in str(error.value)
 
 
 # Shapes
@@ -329,7 +82,7 @@ def _boxes_as_masks(boxes, size):
 def _learns(model, images, targets):
     """The losses, after checking that they and all gradients are finite."""
     losses = model(images, targets)
-    assert list(losses) == LOSSES
+    assert list(losses) == (LOSSES if model.mask_head is not None else LOSSES[:4])
     assert all(loss.shape == () and loss.isfinite() for loss in losses.values())
     model.zero_grad()
     sum(losses.values()).backward()
@@ -463,7 +216,8 @@ def test_crowds_are_left_out(tiny_model, random_targets):
 @pytest.mark.parametrize(
     "changes", [{"in_channels": 1, "pixel_mean": (0.5,), "pixel_std": (0.2,)},
                 {"roi_op": "pool"}, {"norm": "frozen"}, {"sampling_ratio": 0}, {"n_classes": 1},
-                {"mask_size": 14}, {"anchor_ratios": (1.0,)}],
+                {"mask_size": 14}, {"anchor_ratios": (1.0,)}, {"head_norm": "batch"},
+                {"rpn_convs": 2}, {"box_convs": 1}, {"box_layers": 1}],
 )  # fmt: skip
 def test_other_settings(tiny_model, random_targets, changes):
     model = tiny_model(**changes)
@@ -473,6 +227,33 @@ def test_other_settings(tiny_model, random_targets, changes):
     (found,) = model.detect([image])
     size = model.config.mask_size
     assert found.mask_probs.shape == (len(found), size, size)
+
+
+def test_without_a_mask_head_boxes_are_learned_and_found(tiny_model, random_targets):
+    model = tiny_model(mask_head=None)
+    images, targets = zip(*(random_targets(n) for n in (3, 0)), strict=True)
+    _learns(model, list(images), list(targets))  # masks may come along,
+    for target in targets:
+        del target["masks"]  # or not
+    losses = _learns(model, list(images), list(targets))
+    assert all(loss > 0 for loss in losses.values())
+
+    trace = model.trace(list(images))
+    assert trace.mask_features is trace.mask_logits is None
+    for found in trace.detections:
+        best = found[found.scores > found.scores.median()]
+        assert 0 < len(best) < len(found) and best.boxes.shape == (len(best), 4)
+        assert found.masks is found.mask_probs is best.masks is best.mask_probs is None
+
+
+def test_without_a_mask_head_the_boxes_are_the_same(tiny_model):
+    model, images = tiny_model(), [torch.rand(3, 48, 64)]
+    state = {k: v for k, v in model.state_dict().items() if not k.startswith("mask_head.")}
+    boxes_only = tiny_model(mask_head=None)
+    boxes_only.load_state_dict(state)
+    (found,), (expected,) = boxes_only.detect(images), model.detect(images)
+    for name in ("boxes", "labels", "scores"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
 
 
 @pytest.mark.parametrize("backbone", ["resnet101", "resnext101"])
@@ -490,6 +271,8 @@ def test_deeper_backbones_have_torchvisions_parameters(backbone):
     [
         ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, resnet50"),
         ({"norm": "group"}, "norm is 'group': choose one of frozen, batch"),
+        ({"head_norm": "group"}, "head_norm is 'group': choose one of frozen, batch"),
+        ({"mask_head": "x"}, "mask_head is 'x': choose one of fcn"),
     ],
 )
 def test_wrong_settings_are_named(tiny_model, changes, message):
@@ -554,7 +337,10 @@ def _box(*values):
         (_box(0, 0, float("nan"), 5), "target 1, object 1 has box.*no area"),
         (lambda t: t.update(masks=t["masks"][:, 1:]), r"masks of shape \[2, 47, 64\].*\[2, 48, 64"),
         (lambda t: t.update(masks=t["masks"][:1]), r"target 1 has 2 labels.*\[1, 48, 64\]"),
-        (lambda t: t.update(boxes=t["boxes"][:1]), r"target 1 has 2 labels, boxes.*\[1, 4\]"),
+        (
+            lambda t: t.update(boxes=t["boxes"][:1]),
+            r"target 1 has 2 labels and boxes.*\[1, 4\].*\[2, 4\]",
+        ),
         (lambda t: t.pop("masks"), "target 1 has no masks"),
         (lambda t: t.update(masks=255 * t["masks"].byte()), "target 1 has masks.*up to 255"),
         (lambda t: t.update(labels=t["labels"].float()), "target 1 has labels of torch.float32"),

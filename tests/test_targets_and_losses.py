@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 from torchvision.models.detection.roi_heads import project_masks_on_boxes
+from torchvision.ops import roi_align
 
 from mrcnn_edu.boxes import decode_boxes
 from mrcnn_edu.heads import BOX_SCALE
@@ -90,18 +91,35 @@ def test_mask_targets_worked_out_by_hand():
     mask = torch.zeros(1, 8, 8, dtype=torch.bool)
     mask[0, :, 4:] = True  # the right half
     rois = torch.tensor([[0.0, 0, 8, 8], [5, 1, 7, 7], [0, 0, 2, 8]])
-    left, inside, outside = mask_targets([mask], [rois], [torch.zeros(3, dtype=torch.long)], 4)
-    # Points lie half a cell off (aligned=False): the fourth column, at 3.5, is half on.
-    assert left.tolist() == [[0, 0.25, 1, 1]] * 4
+    arguments = [mask], [rois], [torch.zeros(3, dtype=torch.long)], 4
+    whole, inside, outside = mask_targets(*arguments)
+    assert whole.tolist() == [[0, 0, 1, 1]] * 4
     assert (inside == 1).all() and (outside == 0).all()
+    whole, _, _ = mask_targets(*arguments, aligned=False)  # points lie half a pixel off
+    assert whole.tolist() == [[0, 0.25, 1, 1]] * 4
+
+
+def test_a_mask_is_cut_where_it_is():
+    masks = torch.rand(20, 8, 8) > 0.5
+    large = torch.nn.functional.interpolate(masks[None].float(), scale_factor=7)[0]
+    image = torch.zeros(20, 80, 80)
+    image[:, 5:61, 3:59] = large
+    rois = torch.tensor([[3.0, 5, 59, 61]]).expand(20, 4)
+    targets = mask_targets([image > 0.5], [rois], [torch.arange(20)], 8)
+    assert torch.equal(targets > 0.5, masks)
 
 
 def test_mask_targets_equal_torchvisions(random_boxes):
     for _ in range(10):
         masks, rois = torch.rand(5, 40, 60) > 0.5, random_boxes(30)
         objects = torch.randint(0, 5, (30,))
-        ours = mask_targets([masks], [rois], [objects], 14)
+        ours = mask_targets([masks], [rois], [objects], 14, aligned=False)
         expected = project_masks_on_boxes(masks, rois, objects, 14)
+        assert_close(ours, expected, rtol=0, atol=1e-5)
+
+        ours = mask_targets([masks], [rois], [objects], 14)
+        of_objects = torch.cat((objects[:, None].float(), rois), dim=1)
+        expected = roi_align(masks[:, None].float(), of_objects, 14, aligned=True)[:, 0]
         assert_close(ours, expected, rtol=0, atol=1e-5)
         assert ours.min() >= 0 and ours.max() <= 1 + 1e-6
 

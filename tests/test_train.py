@@ -96,6 +96,27 @@ def test_a_run_gives_its_losses_and_a_model_ready_to_detect(uninterrupted):
     assert not _same_bits(model, _model())
 
 
+class BoxesOnly(Interrupted):
+    """The scenes without their masks."""
+
+    def __getitem__(self, index):
+        image, target = super().__getitem__(index)
+        return image, {"boxes": target["boxes"], "labels": target["labels"]}
+
+
+def test_a_model_without_masks_is_trained_and_taken_up(tmp_path):
+    boxes_only = BoxesOnly(6)
+    training = replace(TRAINING, steps=2)
+    model = _model(mask_head=None)
+    losses = fit(model, boxes_only, training, tmp_path, progress=False)
+    assert all(len(parts) == 4 and "loss_mask" not in parts for parts in losses)
+    again = _model(mask_head=None)
+    assert fit(again, boxes_only, training, tmp_path, progress=False) == losses
+    assert _same_bits(again, model) and mrcnn_edu.load(tmp_path / CHECKPOINT).mask_head is None
+    with pytest.raises(ValueError, match="mask_head is None there, 'fcn' now"):
+        fit(_model(), SCENES, training, tmp_path, progress=False)
+
+
 def test_the_same_seed_gives_the_same_bits(uninterrupted):
     model = _model()
     torch.manual_seed(5)  # the weights to start from are made, the rest must not depend on it

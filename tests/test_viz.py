@@ -51,6 +51,20 @@ def test_detections_are_drawn_with_and_without_truth_and_when_there_are_none(sce
     assert pixels(grey).shape == alone.shape
 
 
+def test_objects_without_masks_are_drawn_as_boxes(scene):
+    image, target = scene
+    boxes, labels, scores = target["boxes"], target["labels"], torch.ones(3)
+    box_only = {"boxes": boxes, "labels": labels}
+    unmarked = torch.zeros_like(target["masks"])
+    pictures = []
+    for masks, truth in ((None, box_only), (unmarked, box_only | {"masks": unmarked})):
+        found = Detections(boxes, labels, scores, masks, None)
+        beside = viz.show_detections(image, found, Shapes(1).classes, truth)
+        pictures.append((pixels(beside), pixels(viz.show_truth(image, truth, Shapes(1).classes))))
+    for without, of_nothing in zip(*pictures, strict=True):
+        assert np.array_equal(without, of_nothing)
+
+
 def test_flow_lights_one_stage():
     plain = pixels(viz.show_flow())
     for name, _ in viz.STAGES:

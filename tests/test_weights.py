@@ -1,16 +1,28 @@
-"""Checkpoints: written whole or not at all, read without running code, refused with reasons."""
+"""Checkpoints: written whole or not at all, read without running code, refused with reasons.
+
+And torchvision's weights: all of them arrive, from the file, the cache or the web.
+"""
 
 import errno
+import hashlib
 import os
 import pickle
 import random
+from functools import partial
 
 import pytest
 import torch
+from reference import maskrcnn_of_the_same_layers
+from torch import nn
+from torchvision import models
+from torchvision.models import detection
+from torchvision.models._utils import IntermediateLayerGetter
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+from torchvision.ops.misc import FrozenBatchNorm2d
 
 import mrcnn_edu
 from mrcnn_edu import weights
-from mrcnn_edu.model import Config
+from mrcnn_edu.model import Config, MaskRCNN
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel", "fox"]
 
@@ -201,3 +213,296 @@ def test_a_full_disk_leaves_the_old_file(checkpoint, tiny_model):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert checkpoint.read_bytes() == before
     assert [file.name for file in checkpoint.parent.iterdir()] == ["model.pt"]
+
+
+# torchvision's weights
+
+
+def _resnet50_fpn(norm):
+    return resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=norm)
+
+
+published = partial(FrozenBatchNorm2d, eps=0.0)  # the norm that v1 was published with
+BUILDERS = {
+    "v1": lambda: detection.MaskRCNN(_resnet50_fpn(published), 91),
+    "v2": lambda: detection.maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None),
+    "boxes": lambda: detection.FasterRCNN(_resnet50_fpn(published), 91),
+    "boxes, fine-tuned": lambda: detection.FasterRCNN(_resnet50_fpn(FrozenBatchNorm2d), 91),
+    "boxes, from scratch": lambda: detection.FasterRCNN(_resnet50_fpn(nn.BatchNorm2d), 91),
+    "resnet50": models.resnet50,
+    "resnet101": models.resnet101,
+}
+CONFIGS = {"v1": Config(), "v2": weights.V2, "boxes": Config(mask_head=None)}
+
+
+def _layers(build, *arguments):
+    """A model whose parameters have a shape, but no numbers: it is made at once."""
+    with torch.device("meta"):
+        return build(*arguments)
+
+
+def _theirs(kind):
+    """torchvision's model of a kind, with random numbers everywhere."""
+    model = _layers(BUILDERS[kind]).to_empty(device="cpu").eval()
+    for name, value in model.state_dict().items():
+        if value.ndim > 1:
+            value.normal_(0, value[0].numel() ** -0.5)  # keeps the size of the signal
+        elif value.ndim == 1:
+            value.uniform_(0.5, 1.5)
+            if name.removeprefix("backbone.body.") == "bn1.running_var":
+                value *= 1e-5  # so an eps of that size counts
+        else:
+            value.fill_(7)  # batches, counted
+    return model
+
+
+def _ours(kind, source, norm_eps=None):
+    model = weights.load_torchvision(MaskRCNN(CONFIGS[kind]), source, norm_eps)
+    return model.eval()
+
+
+def _close(ours, theirs):
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4 * float(theirs.abs().max()))
+
+
+@torch.no_grad()
+def _same_pyramid(ours, theirs):
+    """Our pyramid of an image, after checking that theirs is the same."""
+    image = torch.rand(1, 3, 64, 64)
+    pyramid = ours.neck(ours.backbone(image))
+    for level, expected in zip(pyramid, theirs.backbone(image).values(), strict=True):
+        _close(level, expected)
+    return pyramid
+
+
+@pytest.mark.parametrize("kind, n", [("v1", 307), ("v2", 432), ("boxes", 295)])
+@torch.no_grad()
+def test_all_weights_arrive(kind, n):
+    model = _theirs(kind)
+    ours = _ours(kind, model.state_dict())
+    numbers = [[v.double().sum().item() for v in m.state_dict().values()] for m in (ours, model)]
+    assert sorted(numbers[0]) == sorted(numbers[1]) and len(numbers[0]) == n  # each of them once,
+
+    pyramid = _same_pyramid(ours, model)  # and in its place
+    objectness, _ = model.rpn.head(pyramid)
+    objectness = [level.permute(0, 2, 3, 1).flatten(1) for level in objectness]
+    _close(ours.rpn_head(pyramid)[0], torch.cat(objectness, dim=1))
+    heads, features = model.roi_heads, torch.rand(2, 256, 14, 14)
+    scores, deltas = ours.box_head(features[..., :7, :7])
+    expected = heads.box_predictor(heads.box_head(features[..., :7, :7]))
+    _close(scores, expected[0])
+    _close(deltas.flatten(1), expected[1])
+    if kind != "boxes":
+        _close(ours.mask_head(features), heads.mask_predictor(heads.mask_head(features)))
+
+
+@pytest.mark.parametrize("kind", ["boxes, fine-tuned", "boxes, from scratch"])
+def test_the_eps_of_other_norms_is_added_to_the_variance(kind):
+    model = _theirs(kind)
+    ours = _ours("boxes", model.state_dict(), norm_eps=1e-5)
+    _same_pyramid(ours, model)
+    with pytest.raises(AssertionError):
+        _same_pyramid(_ours("boxes", model.state_dict()), model)
+
+
+@pytest.mark.parametrize(
+    "backbone, norm", [("resnet50", "frozen"), ("resnet50", "batch"), ("resnet101", "frozen")]
+)
+@torch.no_grad()
+def test_a_resnet_made_for_classification_becomes_the_backbone(backbone, norm):
+    model = MaskRCNN(Config(backbone=backbone, norm=norm)).eval()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    resnet = _theirs(backbone)
+    weights.load_torchvision(model, resnet.state_dict())
+
+    image = torch.rand(1, 3, 64, 64)
+    stages = IntermediateLayerGetter(resnet, {f"layer{i}": i for i in (1, 2, 3, 4)})
+    for ours, expected in zip(model.backbone(image), stages(image).values(), strict=True):
+        _close(ours, expected)
+    state = model.state_dict()
+    changed = {name.split(".")[0] for name in state if not state[name].equal(before[name])}
+    assert changed == {"backbone"}
+
+
+def _of_2019(name):
+    """The name of a parameter in the published file of v1, from before torchvision 0.13."""
+    name = name.replace("rpn.head.conv.0.0.", "rpn.head.conv.")
+    for i in range(4):
+        for blocks in ("inner_blocks", "layer_blocks"):
+            name = name.replace(f"fpn.{blocks}.{i}.0.", f"fpn.{blocks}.{i}.")
+        name = name.replace(f"roi_heads.mask_head.{i}.0.", f"roi_heads.mask_head.mask_fcn{i + 1}.")
+    return name
+
+
+def test_weights_load_by_their_older_names_from_an_older_file(tmp_path):
+    theirs = _theirs("v1")
+    state = theirs.state_dict()
+    older = {_of_2019(name): value for name, value in state.items()}
+    assert len(set(older) - set(state)) == 2 + 16 + 8
+    assert not theirs.load_state_dict(older).missing_keys  # torchvision knows them too
+    path = tmp_path / "maskrcnn.pth"
+    torch.save(older, path, _use_new_zipfile_serialization=False)
+    model = _ours("v1", path)
+    path.unlink()  # it has 178 MB
+    assert _equal(model, _ours("v1", state))
+
+
+# Those that are published
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """The folder where published weights are looked for, empty."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    folder = tmp_path / "home" / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "name, kind, file",
+    [
+        ("coco-resnet50-fpn", "v1", "maskrcnn_resnet50_fpn_coco-bf2d0c1e.pth"),
+        ("coco-resnet50-fpn-v2", "v2", "maskrcnn_resnet50_fpn_v2_coco-73cbd019.pth"),
+    ],
+)
+def test_published_weights_are_found_where_torch_keeps_them(hub, name, kind, file):
+    assert not weights.on_this_machine(name)
+    state = _theirs(kind).state_dict()
+    torch.save(state, hub / file)
+    assert weights.on_this_machine(name)
+    model = mrcnn_edu.load(name)
+    (hub / file).unlink()  # it has 178 MB
+    assert _equal(model, _ours(kind, state))
+    assert model.config == CONFIGS[kind] and not model.training
+    assert len(model.classes) == 90 and model.classes[0] == "person"
+
+
+NAME = "coco-resnet50-fpn"
+
+
+@pytest.fixture
+def on_the_web(tmp_path, monkeypatch, hub):
+    """The file that the address of published weights leads to; they are for a tiny model."""
+    config = Config.tiny(90)
+    file = tmp_path / "web" / "weights.pth"
+    file.parent.mkdir()
+    torch.save(maskrcnn_of_the_same_layers(config).state_dict(), file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    file = file.rename(file.with_name(f"tiny-{sha256[:8]}.pth"))
+    enum_name, _ = weights.PUBLISHED[NAME]
+    monkeypatch.setattr(models.get_weight(enum_name).value, "url", file.as_uri())
+    monkeypatch.setitem(weights.PUBLISHED, NAME, (enum_name, config))
+    return file
+
+
+def test_published_weights_are_downloaded_once(on_the_web, hub, capsys):
+    model = mrcnn_edu.load(NAME)
+    out, err = capsys.readouterr()
+    assert out == f"Downloading {on_the_web.as_uri()} to {hub / on_the_web.name}\n"
+    assert "100%" in err  # of the progress bar
+    assert weights.on_this_machine(NAME)
+    on_the_web.unlink()
+    assert _equal(mrcnn_edu.load(NAME), model)
+    assert capsys.readouterr() == ("", "")
+
+
+def _changed(file):
+    contents = bytearray(file.read_bytes())
+    contents[1000] ^= 1  # a single bit
+    file.write_bytes(contents)
+
+
+@pytest.mark.parametrize(
+    "spoil, reason",
+    [
+        (_changed, "invalid hash value"),
+        (lambda file: file.write_bytes(file.read_bytes()[:-1]), "invalid hash value"),
+        (lambda file: file.unlink(), "No such file"),
+    ],
+)
+def test_a_failed_download_tells_the_remedy_and_leaves_nothing(on_the_web, hub, spoil, reason):
+    spoil(on_the_web)
+    with pytest.raises(OSError, match=f"could not download the weights {NAME}") as error:
+        mrcnn_edu.load(NAME)
+    assert reason in str(error.value)
+    assert f"fetch {on_the_web.as_uri()} and put it into {hub}" in str(error.value)
+    assert list(hub.iterdir()) == []
+
+
+def test_without_a_connection_the_remedy_is_told(hub, monkeypatch):
+    address = "https://127.0.0.1:9/file-12345678.pth"  # where nobody answers
+    monkeypatch.setattr(models.get_weight(weights.PUBLISHED[NAME][0]).value, "url", address)
+    with pytest.raises(OSError, match=f"Connection refused.*fetch {address} and put it into {hub}"):
+        mrcnn_edu.load(NAME)
+
+
+def test_a_file_in_the_cache_that_cannot_be_used_is_named(on_the_web, hub, tmp_path):
+    file, caught = hub / on_the_web.name, tmp_path / "caught"
+    for contents, reason in [
+        (on_the_web.read_bytes()[:5000], "damaged or cut short"),
+        (pickle.dumps({"a": Trap(caught)}, protocol=2), "nothing else is ever loaded"),
+    ]:
+        file.write_bytes(contents)
+        with pytest.raises(ValueError, match=f"(?s)delete {file}.*{reason}"):
+            mrcnn_edu.load(NAME)
+    assert not caught.exists()
+    torch.save({"fc.bias": torch.ones(2)}, file)
+    with pytest.raises(ValueError, match=rf"(?s)delete {file}.*unknown: fc\.bias"):
+        mrcnn_edu.load(NAME)
+
+
+# What does not fit
+
+
+def _problems(model, state):
+    """The problems that the one error lists."""
+    with pytest.raises(ValueError, match="does not fit this model") as error:
+        weights.load_torchvision(model, state)
+    first, *problems = str(error.value).split("\n  ")
+    assert f": {len(problems)} problems" in first
+    return problems
+
+
+def test_all_that_does_not_fit_is_told_at_once_by_torchvisions_names():
+    state = _theirs("boxes").state_dict()
+    del state["backbone.fpn.layer_blocks.2.0.bias"]
+    state["roi_heads.keypoint_head.0.weight"] = torch.ones(1)
+    state["rpn.head.conv.bias"] = torch.ones(256)  # the older name, beside the present one
+    state["roi_heads.box_predictor.cls_score.weight"] = torch.ones(21, 1024)
+    model = MaskRCNN(CONFIGS["boxes"])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    assert _problems(model, state) == [
+        "missing: neck.layer_blocks.2.0.bias",
+        "unknown: roi_heads.keypoint_head.0.weight",
+        "unknown: rpn.head.conv.bias",
+        "shape: roi_heads.box_predictor.cls_score.weight is [21, 1024] there, "
+        "[91, 1024] in the model",
+    ]
+    assert all(value.equal(before[name]) for name, value in model.state_dict().items())
+
+
+def test_an_older_name_is_told_whichever_name_comes_first():
+    names = ["rpn.head.conv.weight", "rpn.head.conv.0.0.weight"]
+    state = _layers(BUILDERS["boxes"]).state_dict()
+    weight = state.pop(names[1])
+    for order in (names, names[::-1]):
+        given = dict.fromkeys(order, weight) | state
+        assert _problems(_layers(MaskRCNN, CONFIGS["boxes"]), given) == [f"unknown: {order[1]}"]
+
+
+@pytest.mark.parametrize(
+    "kind, config, n, told",
+    [
+        ("v1", weights.V2, 153, "missing: neck.inner_blocks.0.1.running_var"),
+        ("v2", Config(), 84, "unknown: backbone.fpn.inner_blocks.0.1.running_var"),
+        ("v1", Config(mask_head=None), 12, "unknown: roi_heads.mask_head.0.0.weight"),
+        ("boxes", Config(), 12, "missing: mask_head.convs.0.0.weight"),
+        ("resnet101", Config(), 17 * 15, "unknown: layer3.22.conv3.weight"),
+        ("resnet50", Config(backbone="resnet101"), 17 * 15, "missing: backbone.layer3.22.bn3.bias"),
+        ("resnet50", Config.tiny(), 265, "unknown: layer4.0.conv3.weight"),
+    ],
+)
+def test_weights_of_another_model_are_refused(kind, config, n, told):
+    problems = _problems(_layers(MaskRCNN, config), _layers(BUILDERS[kind]).state_dict())
+    assert told in problems and len(problems) == n

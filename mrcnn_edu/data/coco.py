@@ -21,6 +21,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 
@@ -35,7 +36,8 @@ class CocoFolder:
 
     target: boxes [M, 4], labels [M], masks [M, H, W] bool, iscrowd [M] bool, area [M], image_id.
     An object whose box has no width or no height is left out: no box delta leads to it. An object
-    without a region (`segmentation` absent or empty, polygons of two points) has an empty mask.
+    without a region (`segmentation` absent or empty, polygons of two points) has an empty mask, and
+    its box's area if none is given.
     A file is read when its item is asked for; `check` lists at once all that is wrong.
     """
 
@@ -83,7 +85,7 @@ class CocoFolder:
             masks.append(mask)
             crowd.append(bool(annotation.get("iscrowd", False)))
             given = annotation.get("area")
-            area.append(float(mask.sum() if given is None else given))
+            area.append(float((mask.sum() or w * h) if given is None else given))
         return image, {
             "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
             "labels": torch.tensor(labels, dtype=torch.int64),
@@ -182,8 +184,8 @@ def write_coco(dataset, folder: str | Path) -> None:
     """Nothing comes back; folder/images/000000.png, ... and folder/annotations.json are written.
 
     CocoFolder(folder / "images", folder / "annotations.json") reads equal boxes, labels and masks,
-    and images equal to 8 bits. Category ids are the labels; image ids are those of the targets, or
-    else the position in the dataset.
+    and images equal to 8 bits; targets may do without masks. Category ids are the labels; image ids
+    are those of the targets, or else the position in the dataset.
     """
     folder = Path(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -206,21 +208,23 @@ def write_coco(dataset, folder: str | Path) -> None:
         height, width = pixels.shape[:2]
         records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
-        area = target.get("area", target["masks"].flatten(1).sum(dim=1))
+        masks = target.get("masks")
+        area = box_area(target["boxes"]) if masks is None else masks.sum(dim=(1, 2))
+        area = target.get("area", area)
         for i, label in enumerate(target["labels"].tolist()):
             if not 1 <= label <= len(dataset.classes):
                 raise ValueError(f"item {index}, object {i}: label {label} is none of the classes")
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,  # pycocotools takes id 0 for "no match"
-                    "image_id": image_id,
-                    "category_id": label,
-                    "bbox": _corner_and_size(target["boxes"][i]),
-                    "area": float(area[i]),
-                    "iscrowd": int(crowd[i]),
-                    "segmentation": encode_mask(target["masks"][i]),
-                }
-            )
+            annotation = {
+                "id": len(annotations) + 1,  # pycocotools takes id 0 for "no match"
+                "image_id": image_id,
+                "category_id": label,
+                "bbox": _corner_and_size(target["boxes"][i]),
+                "area": float(area[i]),
+                "iscrowd": int(crowd[i]),
+            }
+            if masks is not None:
+                annotation["segmentation"] = encode_mask(masks[i])
+            annotations.append(annotation)
     contents = {
         "info": {"description": "written by mrcnn_edu.data.write_coco"},
         "images": list(records.values()),
@@ -233,13 +237,16 @@ def write_coco(dataset, folder: str | Path) -> None:
 def coco_results(dataset, detections: list[Detections], kind: str | None = None) -> list[dict]:
     """One dict for each detection of each image: COCO's results format, ready for json.dump.
 
-    detections: one for each item of the dataset, in its order. kind: None gives box and mask,
-    "bbox" or "segm" only the one. (pycocotools, if given both, takes a mask to be as large as its
-    box and sorts it into small, medium and large by that: for its masks' scores give it "segm".)
+    detections: one for each item of the dataset, in its order. kind: None gives the box, and the
+    mask if there is one; "bbox" or "segm" only the one. (pycocotools, if given both, takes a mask
+    to be as large as its box and sorts it into small, medium and large by that: for its masks'
+    scores give it "segm".)
     """
     if len(dataset) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
     ids = getattr(dataset, "category_ids", None)
+    if kind == "segm" and any(found.masks is None for found in detections):
+        raise ValueError("there are no masks to write: kind='bbox' writes boxes")
     results = []
     for index, found in enumerate(tqdm(detections, "write results", leave=False, delay=1)):
         image_id = _image_id(dataset[index][1], index)
@@ -251,7 +258,7 @@ def coco_results(dataset, detections: list[Detections], kind: str | None = None)
             }
             if kind != "segm":
                 result["bbox"] = _corner_and_size(found.boxes[i])
-            if kind != "bbox":
+            if kind != "bbox" and found.masks is not None:
                 result["segmentation"] = encode_mask(found.masks[i])
             results.append(result)
     return results

@@ -1,0 +1,292 @@
+"""How well masks survive the way into 28 x 28 cells and back: python benchmarks/paste_masks.py
+
+Shapes known exactly are cut to 28 x 28 and pasted back over their boxes, by `paste_masks`, by
+torchvision's way and by detectron2's, and compared with the shapes' own pixels. What a paste loses
+is seen after the exact cut, the share of each cell that the shape covers; what a model learns to
+predict is the cut of the training targets.
+
+Paste: torchvision rounds the box, with one cell more around it, to whole pixels and counts the last
+one as inside, so masks come out a pixel too wide. Ours and detectron2's round nothing and differ in
+the outer half cell alone: there detectron2 reads on towards zeros outside of the box, ours repeats
+the border cell. An outline touches its box in a few points and turns inwards from them, so zeros
+are the better guess, but for the corners of an upright rectangle.
+
+Cut: RoIAlign takes pixel i to be at i, though its centre is at i + 0.5, so a target that was cut
+without "aligned" lies half a pixel to the upper left, and no paste undoes that. Scaling a mask by a
+factor like 5/3 with "nearest" moves it about as far the other way: at COCO's sizes the two cancel,
+in an image that is not scaled they do not.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import grid_sample
+from torchvision.models.detection.roi_heads import paste_masks_in_image
+from torchvision.ops import roi_align
+
+from mrcnn_edu.detections import paste_masks
+from mrcnn_edu.images import Batch, Size, scale_targets
+from mrcnn_edu.targets import mask_targets
+
+M = 28  # side of a mask
+POINTS = 8  # squared: the points in each of its cells that decide the exact cut
+ZOOM = 5 / 3  # from COCO's usual 480 x 640 to the network's 800 x 1066
+MARGIN = 20  # pixels around a shape: torchvision rounds coordinates below 0 the other way
+
+# Shapes
+
+
+def circle(*radii: float, n: int) -> Tensor:
+    """Corners [n, 2] at even angles, at radii that take turns."""
+    angle = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
+    radius = torch.tensor(radii, dtype=torch.float64).repeat(n // len(radii))[:, None]
+    return radius * torch.stack((angle.cos(), angle.sin()), dim=1)
+
+
+SQUARE = torch.tensor([[1.0, 1], [-1, 1], [-1, -1], [1, -1]], dtype=torch.float64)
+CORNERS = {"rectangle": SQUARE, "triangle": circle(1, n=3), "star": circle(1, 0.42, n=10)}
+HOLES = {"disc": 0.0, "ring": 0.55}  # radius of the hole in a disc of radius 1
+KINDS = (*CORNERS, *HOLES)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A template around 0, stretched and turned by a matrix [2, 2] to pixels, at a centre [2]."""
+
+    kind: str
+    matrix: Tensor  # float64, like all numbers here
+    centre: Tensor
+
+    @property
+    def box(self) -> Tensor:
+        """The exact bounding box [4]."""
+        if self.kind in HOLES:
+            reach = self.matrix.norm(dim=1)  # of the disc along each axis
+            return torch.cat((self.centre - reach, self.centre + reach))
+        corners = self.centre + CORNERS[self.kind] @ self.matrix.T
+        return torch.cat((corners.amin(0), corners.amax(0)))
+
+    def inside(self, x: Tensor, y: Tensor) -> Tensor:
+        """Which points are inside, [Y, X] bool, of those at x [X] and y [Y] in pixels."""
+        x, y = x - self.centre[0], y[:, None] - self.centre[1]
+        u, v = (a * x + b * y for a, b in self.matrix.inverse())  # in the template
+        if self.kind in HOLES:
+            squared = u**2 + v**2
+            return (squared <= 1) & (squared >= HOLES[self.kind] ** 2)
+        corners, inside = CORNERS[self.kind].tolist(), torch.zeros_like(u, dtype=torch.bool)
+        for (u1, v1), (u2, v2) in zip(corners, corners[1:] + corners[:1], strict=True):
+            if v1 != v2:  # from inside, a ray to the right crosses an odd number of edges
+                edge = u1 + (u2 - u1) / (v2 - v1) * (v - v1)
+                inside ^= ((v < v1) != (v < v2)) & (u < edge)
+        return inside
+
+    def pixels(self, size: Size) -> Tensor:
+        """Its mask [H, W] bool: the pixels whose centres are inside."""
+        return self.inside(centres(0, size[1], size[1]), centres(0, size[0], size[0]))
+
+
+def centres(start: float, end: float, n: int) -> Tensor:
+    """The centres [n] of n equal cells between start and end."""
+    return start + (torch.arange(n, dtype=torch.float64) + 0.5) * (end - start) / n
+
+
+class Place(NamedTuple):
+    """A row of the table: how large the shapes are, and how they lie in the image."""
+
+    shortest: float  # pixels; the size of a shape is the side of a square of its box's area
+    longest: float
+    over_edge: bool = False  # 20 to 50 % of the box is outside of the image
+    whole_box: bool = False  # the box given is the one around the pixels, not the exact one
+
+    def __str__(self) -> str:
+        name = f"{self.shortest}-{self.longest}"
+        return name + ", over edge" * self.over_edge + ", whole box" * self.whole_box
+
+
+PLACES = (
+    Place(8, 32),
+    Place(32, 96),
+    Place(96, 400),
+    Place(8, 32, whole_box=True),
+    Place(8, 96, over_edge=True),
+)
+
+
+class Example(NamedTuple):
+    """A shape, its pixels and its box: what there is to cut from."""
+
+    shape: Shape
+    mask: Tensor  # [H, W] bool
+    box: Tensor  # [4]
+
+
+def random_example(place: Place, kind: str, generator: torch.Generator) -> Example:
+    """A shape of that kind, turned and stretched at random."""
+    turn, *squash, size, x, y, share = torch.rand(7, generator=generator, dtype=torch.float64)
+    cos, sin = (2 * math.pi * turn).cos(), (2 * math.pi * turn).sin()
+    matrix = torch.stack((cos, -sin, sin, cos)).view(2, 2) * (0.5 + 0.5 * torch.stack(squash))
+    shape = Shape(kind, matrix, torch.zeros(2))
+    side = place.shortest * (place.longest / place.shortest) ** size
+    shape = replace(shape, matrix=matrix * side / (shape.box[2:] - shape.box[:2]).prod().sqrt())
+
+    extent = shape.box[2:] - shape.box[:2]
+    image = extent.ceil() + 2 * MARGIN  # width and height
+    corner = MARGIN + torch.stack((x, y))  # at any part of a pixel
+    if place.over_edge:
+        axis, far = torch.randint(2, (2,), generator=generator).tolist()
+        outside = (0.2 + 0.3 * share) * extent[axis]
+        corner[axis] = image[axis] - extent[axis] + outside if far else -outside
+    shape = replace(shape, centre=corner - shape.box[:2])
+    mask = shape.pixels((int(image[1]), int(image[0])))
+    return Example(shape, mask, box_around(mask) if place.whole_box else shape.box.float())
+
+
+def box_around(mask: Tensor) -> Tensor:
+    """The box [4], in whole pixels, around a mask [H, W] bool."""
+    y, x = torch.where(mask)
+    return torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1)).float()
+
+
+# Ways to cut: of an example the mask [M, M], 0..1, as seen in its box
+
+
+def exact_cut(example: Example) -> Tensor:
+    """The share of each cell that the shape covers."""
+    x1, y1, x2, y2 = example.box.tolist()
+    points = example.shape.inside(centres(x1, x2, M * POINTS), centres(y1, y2, M * POINTS))
+    return points.float().view(M, POINTS, M, POINTS).mean(dim=(1, 3))
+
+
+def training_cut(example: Example) -> Tensor:
+    """The target of the mask head, in an image that needs no scaling."""
+    first = torch.zeros(1, dtype=torch.long)
+    return mask_targets([example.mask[None]], [example.box[None]], [first], M)[0]
+
+
+def scaled_training_cut(example: Example) -> Tensor:
+    """The target of the mask head, in an image that is scaled for the network."""
+    original = tuple(example.mask.shape)
+    batch = Batch(example.mask, [tuple(int(ZOOM * side) for side in original)], [original])
+    target = {"boxes": example.box[None], "labels": torch.ones(1), "masks": example.mask[None]}
+    (target,) = scale_targets([target], batch)
+    return training_cut(Example(example.shape, target["masks"][0], target["boxes"][0]))
+
+
+def aligned_cut(example: Example) -> Tensor:
+    """RoIAlign that knows of the half pixel, as detectron2 does."""
+    mask = example.mask[None, None].float()
+    return roi_align(mask, [example.box[None]], M, aligned=True)[0, 0]
+
+
+CUTS = {
+    "exact": exact_cut,
+    "training": training_cut,
+    "training, scaled": scaled_training_cut,
+    "aligned": aligned_cut,
+}
+
+# Ways to paste: masks [D, H, W] bool from probabilities [D, M, M] and boxes [D, 4]
+
+Paste = Callable[[Tensor, Tensor, Size], Tensor]
+
+
+def torchvision_paste(mask_probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
+    """By torchvision's function, with the threshold of its examples."""
+    return paste_masks_in_image(mask_probs[:, None], boxes, size)[:, 0] > 0.5
+
+
+def detectron2_paste(mask_probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
+    """Every pixel reads the mask bilinearly at its centre; outside of the mask are zeros."""
+
+    def in_mask(start: Tensor, end: Tensor, side: int) -> Tensor:  # [D, side], -1..1 in the box
+        pixel = centres(0, side, side).to(boxes.dtype)
+        return 2 * (pixel - start[:, None]) / (end - start)[:, None] - 1
+
+    x = in_mask(boxes[:, 0], boxes[:, 2], size[1])[:, None, :]
+    y = in_mask(boxes[:, 1], boxes[:, 3], size[0])[:, :, None]
+    points = torch.stack(torch.broadcast_tensors(x, y), dim=-1)  # [D, H, W, 2]
+    return grid_sample(mask_probs[:, None], points, align_corners=False)[:, 0] >= 0.5
+
+
+PASTES = {"ours": paste_masks, "torchvision": torchvision_paste, "detectron2": detectron2_paste}
+
+# Measurements
+
+
+class Result(NamedTuple):
+    """What became of a mask."""
+
+    iou: float  # with the true mask
+    offset: float  # pixels from the true centroid to its own, to the right and down; mean of both
+
+
+def compare(pasted: Tensor, mask: Tensor) -> Result:
+    """The result for a pasted mask and the true one, both [H, W] bool."""
+    iou = (pasted & mask).sum() / (pasted | mask).sum()
+    offset = pasted.nonzero().double().mean(0) - mask.nonzero().double().mean(0)
+    return Result(iou.item(), offset.mean().item())
+
+
+def measure(place: Place, n: int, cuts: tuple[str, ...] = tuple(CUTS)) -> dict:
+    """The mean `Result` of n random shapes, for each (cut, paste), by their names."""
+    generator = torch.Generator().manual_seed(0)
+    results = {(cut, paste): [] for cut in cuts for paste in PASTES}
+    for i in range(n):
+        example = random_example(place, KINDS[i % len(KINDS)], generator)
+        for cut in cuts:
+            probs = CUTS[cut](example)[None]
+            for paste in PASTES:
+                (pasted,) = PASTES[paste](probs, example.box[None], tuple(example.mask.shape))
+                results[cut, paste].append(compare(pasted, example.mask))
+    return {key: Result(*torch.tensor(found).mean(0).tolist()) for key, found in results.items()}
+
+
+def milliseconds(paste: Paste, n: int = 100, size: Size = (800, 1200), runs: int = 3) -> float:
+    """The median time to paste n masks, over boxes with sides of 8 to 400 pixels."""
+    generator = torch.Generator().manual_seed(0)
+    extent = 8 * 50 ** torch.rand(n, 2, generator=generator)
+    corner = torch.rand(n, 2, generator=generator) * (torch.tensor(size[::-1]) - extent)
+    boxes = torch.cat((corner, corner + extent), dim=1)
+    probs = torch.rand(n, M, M, generator=generator)
+    seconds = []
+    for _ in range(runs):
+        start = time.perf_counter()
+        paste(probs, boxes, size)
+        seconds.append(time.perf_counter() - start)
+    return 1000 * median(seconds)
+
+
+def table(title: str, rows: dict[Place, dict], number: Callable[[Result], str]) -> str:
+    """A line for each place, and in it three numbers for each cut."""
+    lines = [
+        f"{title:20}" + "".join(f"{cut:>18}  " for cut in CUTS),
+        " " * 20 + f"{'ours':>6}{'tv':>6}{'d2':>6}  " * len(CUTS),
+    ]
+    for place, results in rows.items():
+        cells = [[f"{number(results[cut, paste]):>6}" for paste in PASTES] for cut in CUTS]
+        lines.append(f"{place!s:20}" + "  ".join("".join(of_cut) for of_cut in cells))
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rows = {place: measure(place, 40 if place.longest > 96 else 100) for place in PLACES}
+    print(
+        "Columns: a way to cut, and of each: ours, tv (torchvision's) and d2 (detectron2's paste)"
+    )
+    print("Rows: the size of the objects in pixels\n")
+    print(table("mean IoU, %", rows, lambda result: f"{100 * result.iou:.1f}"), end="\n\n")
+    print(table("offset, pixels", rows, lambda result: f"{result.offset:+.2f}"), end="\n\n")
+    print(__doc__.split("\n\n", maxsplit=2)[2])
+    times = (f"{name} {milliseconds(paste):.0f} ms" for name, paste in PASTES.items())
+    print("100 masks in 800 x 1200 pixels, one thread:", ", ".join(times))
+
+
+if __name__ == "__main__":
+    main()
