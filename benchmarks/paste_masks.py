@@ -6,15 +6,14 @@ is seen after the exact cut, the share of each cell that the shape covers; what 
 predict is the cut of the training targets.
 
 Paste: torchvision rounds the box, with one cell more around it, to whole pixels and counts the last
-one as inside, so masks come out a pixel too wide. Ours and detectron2's round nothing and differ in
-the outer half cell alone: there detectron2 reads on towards zeros outside of the box, ours repeats
-the border cell. An outline touches its box in a few points and turns inwards from them, so zeros
-are the better guess, but for the corners of an upright rectangle.
+one as inside, so masks come out a pixel too wide. Ours and detectron2's round nothing, and read on
+towards zeros outside of the box; they give the same masks.
 
-Cut: RoIAlign takes pixel i to be at i, though its centre is at i + 0.5, so a target that was cut
-without "aligned" lies half a pixel to the upper left, and no paste undoes that. Scaling a mask by a
-factor like 5/3 with "nearest" moves it about as far the other way: at COCO's sizes the two cancel,
-in an image that is not scaled they do not.
+Cut: RoIAlign takes pixel i to be at i unless it is told ("aligned") that its centre is at i + 0.5.
+torchvision's targets are cut without, so they lie half a pixel to the upper left, and no paste
+undoes that. Scaling a mask by a factor like 5/3 with "nearest", as torchvision does, moves it about
+as far the other way: at COCO's sizes the two cancel, in an image that is not scaled they do not.
+Ours are cut aligned, and scaled with "nearest-exact".
 """
 
 import math
@@ -28,7 +27,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import grid_sample
 from torchvision.models.detection.roi_heads import paste_masks_in_image
-from torchvision.ops import roi_align
 
 from mrcnn_edu.detections import paste_masks
 from mrcnn_edu.images import Batch, Size, scale_targets
@@ -163,10 +161,10 @@ def exact_cut(example: Example) -> Tensor:
     return points.float().view(M, POINTS, M, POINTS).mean(dim=(1, 3))
 
 
-def training_cut(example: Example) -> Tensor:
+def training_cut(example: Example, aligned: bool = True) -> Tensor:
     """The target of the mask head, in an image that needs no scaling."""
     first = torch.zeros(1, dtype=torch.long)
-    return mask_targets([example.mask[None]], [example.box[None]], [first], M)[0]
+    return mask_targets([example.mask[None]], [example.box[None]], [first], M, aligned)[0]
 
 
 def scaled_training_cut(example: Example) -> Tensor:
@@ -178,17 +176,16 @@ def scaled_training_cut(example: Example) -> Tensor:
     return training_cut(Example(example.shape, target["masks"][0], target["boxes"][0]))
 
 
-def aligned_cut(example: Example) -> Tensor:
-    """RoIAlign that knows of the half pixel, as detectron2 does."""
-    mask = example.mask[None, None].float()
-    return roi_align(mask, [example.box[None]], M, aligned=True)[0, 0]
+def unaligned_cut(example: Example) -> Tensor:
+    """torchvision's target, in an image that needs no scaling."""
+    return training_cut(example, aligned=False)
 
 
 CUTS = {
     "exact": exact_cut,
     "training": training_cut,
     "training, scaled": scaled_training_cut,
-    "aligned": aligned_cut,
+    "not aligned": unaligned_cut,
 }
 
 # Ways to paste: masks [D, H, W] bool from probabilities [D, M, M] and boxes [D, 4]

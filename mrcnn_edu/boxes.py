@@ -114,17 +114,20 @@ def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> T
     """Positions [2, pairs], smaller first, of boxes of one group whose IoU exceeds the threshold.
 
     Boxes come group by group. So a few rows of the table of all IoUs, which the processor's cache
-    holds, need only the columns up to the end of their last row's group.
+    holds, need only the columns up to the end of their group.
     """
-    n_rows = 192
     _, group, counts = groups.unique_consecutive(return_inverse=True, return_counts=True)
-    group_end = counts.cumsum(0)[group].tolist()  # for each box
-    pairs = [groups.new_empty(0, 2)]
-    for i in range(0, len(boxes), n_rows):
-        rows = slice(i, i + n_rows)
-        columns = slice(i, group_end[rows][-1])
+    ends = counts.cumsum(0)
+    first, end = (ends - counts)[group].tolist(), ends[group].tolist()  # of each box's group
+    pairs, i = [groups.new_empty(0, 2)], 0
+    while i < len(boxes):
+        stop = min(i + 256, len(boxes))
+        if first[stop - 1] > i:  # several groups: only whole ones
+            stop = first[stop - 1]
+        rows, columns = slice(i, stop), slice(i, end[stop - 1])
         overlap = box_iou(boxes[rows], boxes[columns]) > iou_threshold
-        if group_end[i] < columns.stop:  # more than one group
+        if end[i] < columns.stop:
             overlap &= group[rows, None] == group[columns]
         pairs.append(overlap.triu(diagonal=1).nonzero() + i)
+        i = stop
     return torch.cat(pairs).T

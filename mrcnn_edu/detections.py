@@ -58,10 +58,12 @@ def select_detections(
     of the network's input without padding. Scores above `score_threshold` only; NMS with `nms_iou`
     within each class; then the `max_detections` best (section 3.1, inference).
     """
-    boxes = clip_boxes(decode_boxes(deltas, proposals[:, None], BOX_SCALE), image_size)
-    scores = class_logits.softmax(dim=1)[:, 1:]  # [R, K] without background
-    roi, k = torch.where(scores > score_threshold)
-    boxes, scores, labels = boxes[roi, k + 1], scores[roi, k], k + 1
+    scores = class_logits.softmax(dim=1)
+    roi, k = torch.where(scores[:, 1:] > score_threshold)  # of all classes but background
+    labels = k + 1
+    scores = scores[roi, labels]
+    boxes = decode_boxes(deltas[roi, labels], proposals[roi], BOX_SCALE)
+    boxes = clip_boxes(boxes, image_size)
     is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
     boxes, scores, labels = boxes[is_box], scores[is_box], labels[is_box]
     keep = batched_nms(boxes, scores, labels, nms_iou)[:max_detections]

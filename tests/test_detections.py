@@ -196,7 +196,7 @@ def test_a_square_returns_as_it_was_and_torchvisions_is_a_pixel_larger():
 def test_any_mask_returns_as_it_was_where_a_cell_is_a_pixel(name):
     mask, box = torch.zeros(SIZE, dtype=torch.bool), torch.tensor([10.0, 10, 38, 38])
     mask[10:38, 10:38] = torch.rand(28, 28) > 0.5
-    probs = benchmark.aligned_cut(benchmark.Example(None, mask, box))
+    probs = benchmark.training_cut(benchmark.Example(None, mask, box))
     assert torch.equal(probs, mask[10:38, 10:38].float())
     assert torch.equal(benchmark.PASTES[name](probs[None], box[None], SIZE)[0], mask)
 
