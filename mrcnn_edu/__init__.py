@@ -3,7 +3,7 @@
 boxes       IoU, the code of a box, non-maximum suppression
 anchors     the boxes that the RPN starts from
 matching    which object each box answers for, and which boxes are used
-roi_ops     RoIAlign and RoIPool over a pyramid, as lookups in one table
+roi_ops     RoIAlign, RoIWarp and RoIPool over a pyramid, as lookups in one table
 backbone    ResNet and FPN
 rpn         the region proposal network
 heads       class and box, and mask, of a region
@@ -11,7 +11,8 @@ targets     the right answers, laid out like the predictions
 losses      the comparison of the two
 images      images and targets as the network sees them
 detections  from the heads' numbers to boxes and masks in the image
-model       Config and MaskRCNN: forward, detect, trace
+config      every number of the model
+model       MaskRCNN: forward, detect, trace
 weights     saving and loading, our own and torchvision's
 data        synthetic scenes, COCO folders, and what is wrong with your annotations
 evaluate    COCO's average precision
@@ -21,8 +22,9 @@ viz         pictures; widgets: sliders over them; exercises: the checks of the n
 cli         the command mrcnn-edu
 """
 
+from mrcnn_edu.config import Config
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.model import Config, MaskRCNN, Trace
+from mrcnn_edu.model import MaskRCNN, Trace
 from mrcnn_edu.weights import load, load_torchvision, save
 
 __all__ = ["Config", "Detections", "MaskRCNN", "Trace", "load", "load_torchvision", "save"]

@@ -25,10 +25,11 @@ import tyro
 from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
+from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
 from mrcnn_edu.data.coco import read_image, write_file
 from mrcnn_edu.detections import Detections, paste_masks
-from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
 from mrcnn_edu.weights import PUBLISHED, load, load_state, read
 

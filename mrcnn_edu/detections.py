@@ -70,6 +70,18 @@ def select_detections(
     return SelectedBoxes(boxes[keep], labels[keep], scores[keep])
 
 
+def predicted_masks(mask_logits: Tensor, labels: Tensor, kind: str = "sigmoid") -> Tensor:
+    """Probabilities [D, m, m] of the predicted class's mask.
+
+    mask_logits: [D, K + 1, m, m]. labels: [D]. kind: "sigmoid" or "softmax", as the masks were
+    learned (`losses.mask_loss`); with softmax, against all classes and background.
+    """
+    rows = torch.arange(len(labels), device=labels.device)
+    if kind == "softmax":
+        return mask_logits.softmax(dim=1)[rows, labels]
+    return mask_logits[rows, labels].sigmoid()
+
+
 def paste_masks(
     mask_probs: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
 ) -> Tensor:

@@ -55,3 +55,24 @@ class MaskHeadFCN(nn.Module):
 
     def forward(self, roi_features: Tensor) -> Tensor:
         return self.mask_fcn_logits(self.conv5_mask(self.convs(roi_features)).relu_())
+
+
+class MaskHeadMLP(nn.Module):
+    """RoI features [R, C, P, P] to mask logits [R, K + 1, m, m], m = 2P: fully connected layers.
+
+    What the FCN is compared with (table 2e): `n_layers` layers, then one that gives all K m^2
+    numbers at once. To the layers one place in the RoI is as near to another as any.
+    """
+
+    def __init__(self, in_channels, pool_size, hidden, n_layers, n_classes):
+        super().__init__()
+        widths = [in_channels * pool_size**2] + [hidden] * n_layers
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.mask_size = 2 * pool_size
+        self.mask_logits = nn.Linear(widths[-1], (n_classes + 1) * self.mask_size**2)
+
+    def forward(self, roi_features: Tensor) -> Tensor:
+        x = roi_features.flatten(1)
+        for layer in self.layers:
+            x = layer(x).relu_()
+        return self.mask_logits(x).unflatten(1, (-1, self.mask_size, self.mask_size))

@@ -40,14 +40,22 @@ def box_loss(class_logits: Tensor, deltas: Tensor, labels: Tensor, target_deltas
     return class_loss, smooth_l1(true_class_deltas, target_deltas[positive]) / n
 
 
-def mask_loss(mask_logits: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
-    """L_mask, a scalar: the mean binary cross-entropy of the true class's mask (section 3).
+def mask_loss(
+    mask_logits: Tensor, labels: Tensor, targets: Tensor, kind: str = "sigmoid"
+) -> Tensor:
+    """L_mask, a scalar: the mean cross-entropy of a pixel with the true class's mask (section 3).
 
     mask_logits: [R, K + 1, m, m] of positive RoIs. labels: [R] 1..K. targets: [R, m, m] in 0..1.
-    The other classes' masks take no part, so classes do not compete for a pixel.
+    kind: with "sigmoid", the paper's, the other classes' masks take no part, so classes do not
+    compete for a pixel. With "softmax" every pixel is of one class or background, channel 0, as in
+    an FCN for semantic segmentation (table 2b).
     """
-    true_class_logits = mask_logits[range(len(labels)), labels]  # [R, m, m]
-    n = max(targets.numel(), 1)
+    n, rows = max(targets.numel(), 1), range(len(labels))
+    if kind == "softmax":
+        log_probs = mask_logits.log_softmax(dim=1)
+        of_class, of_background = log_probs[rows, labels], log_probs[:, 0]  # [R, m, m]
+        return -(targets * of_class + (1 - targets) * of_background).sum() / n
+    true_class_logits = mask_logits[rows, labels]  # [R, m, m]
     return binary_cross_entropy_with_logits(true_class_logits, targets, reduction="sum") / n
 
 

@@ -1,4 +1,4 @@
-"""Mask R-CNN, put together: the settings, and the three things it does with images.
+"""Mask R-CNN, put together: the three things it does with images.
 
     images -> preprocess -> backbone -> FPN -> RPN head + anchors -> propose
     forward(images, targets) -> the five losses of a training step
@@ -10,103 +10,26 @@ Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m sid
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.backbone import BACKBONES, FPN, NORMS
-from mrcnn_edu.detections import Detections, SelectedBoxes, select_detections, to_original
-from mrcnn_edu.heads import BoxHead, MaskHeadFCN
+from mrcnn_edu.config import Config
+from mrcnn_edu.detections import (
+    Detections,
+    SelectedBoxes,
+    predicted_masks,
+    select_detections,
+    to_original,
+)
+from mrcnn_edu.heads import BoxHead, MaskHeadFCN, MaskHeadMLP
 from mrcnn_edu.images import Batch, check_images, check_targets, make_batch, scale_targets
 from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
 from mrcnn_edu.targets import RoITargets, RPNTargets, mask_targets, roi_targets, rpn_targets
-
-
-@dataclass(frozen=True)
-class Config:
-    """Every number of the model. The defaults are the paper's ResNet-50-FPN.
-
-    "v2" is torchvision's maskrcnn_resnet50_fpn_v2, with settings found after the paper.
-    """
-
-    # What goes in and comes out
-    n_classes: int = 90  # without background; COCO's ids run to 90, of which 80 are in use
-    in_channels: int = 3  # of the images: 3 for colour, 1 for grey
-    short_side: int = 800  # pixels of the shorter side that images are scaled to (section 3.1)
-    long_side: int = 1333  # pixels of the longer side at most
-    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's; a number for each channel
-    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)  # likewise
-
-    # Backbone and feature pyramid
-    backbone: Literal["resnet50", "resnet101", "resnext101", "tiny"] = "resnet50"
-    norm: Literal["frozen", "batch"] = "frozen"  # batch when training from random weights
-    fpn_channels: int = 256  # of every level of the pyramid
-    head_norm: Literal["batch", "frozen"] | None = None  # in pyramid and heads; "batch" in v2
-
-    # Region proposals
-    rpn_convs: int = 1  # 3x3 convolutions of the RPN head; 2 in v2
-    anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))  # a level
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
-    rpn_positive_iou: float = 0.7  # an anchor with this IoU or more answers for the object
-    rpn_negative_iou: float = 0.3  # with less than this it is background
-    rpn_batch: int = 256  # anchors an image in the loss, at most
-    rpn_positive_fraction: float = 0.5  # of them, at most
-    rpn_nms_iou: float = 0.7  # of two boxes that overlap more, the better one is proposed
-    train_candidates: int = 2000  # of each level in training, before NMS
-    train_proposals: int = 2000  # of an image in training, after NMS
-    test_candidates: int = 1000  # the same in detection
-    test_proposals: int = 1000  # the same in detection; 300 for the paper's C4
-
-    # Regions and heads
-    roi_op: Literal["align", "pool"] = "align"  # pool is Fast R-CNN's
-    sampling_ratio: int = 2  # squared: the paper's four points in each cell
-    canonical_size: float = 224  # a RoI of this side is read at stride 16 (FPN, equation 1)
-    roi_batch: int = 512  # RoIs an image in the loss; 64 for C4
-    roi_positive_iou: float = 0.5  # a RoI with this IoU or more answers for the object
-    roi_positive_fraction: float = 0.25  # of the RoIs in the loss, at most: 1 to 3
-    box_pool: int = 7  # side of the features that the box head reads
-    box_convs: int = 0  # 3x3 convolutions that it starts with; 4 in v2
-    box_layers: int = 2  # fully connected layers that follow; 1 in v2
-    box_hidden: int = 1024  # neurons in each of them
-    mask_head: Literal["fcn"] | None = "fcn"  # None is Faster R-CNN: boxes without masks
-    mask_size: int = 28  # m; the mask head reads features of half that side
-    mask_channels: int = 256  # of its convolutions
-    mask_convs: int = 4  # 3x3 convolutions before the deconvolution
-
-    # Detections
-    score_threshold: float = 0.05  # a detection scores more than this
-    nms_iou: float = 0.5  # the paper's appendix and torchvision; 0.3 in its main experiments
-    max_detections: int = 100  # of an image
-
-    @classmethod
-    def tiny(cls, n_classes: int = 6, **changes) -> "Config":
-        """A model for 96 x 96 scenes that a laptop's CPU trains in minutes."""
-        numbers = dict(
-            n_classes=n_classes,
-            short_side=96,
-            long_side=160,
-            pixel_mean=(0.5, 0.5, 0.5),
-            pixel_std=(0.25, 0.25, 0.25),
-            backbone="tiny",
-            norm="batch",
-            fpn_channels=64,
-            anchor_sizes=((12,), (24,), (48,), (72,)),
-            rpn_batch=64,
-            train_candidates=200,
-            train_proposals=200,
-            test_candidates=100,
-            test_proposals=100,
-            canonical_size=80,
-            roi_batch=48,
-            box_hidden=128,
-            mask_channels=48,
-            mask_convs=2,
-        )
-        return cls(**numbers | changes)
 
 
 @dataclass
@@ -133,8 +56,8 @@ class MaskRCNN(nn.Module):
 
     images: a list of float tensors [C, H, W] in 0..1, of any sizes. targets: for each image a
     dict(boxes [M, 4], labels [M] in 1..K, masks [M, H, W]); objects marked `iscrowd` are left out.
-    The layers are `backbone`, `neck`, `rpn_head`, `box_head` and `mask_head`; the first three are
-    the dense part, nn.Sequential of which torch.compile and torch.export take.
+    The layers are `backbone`, `neck`, `rpn_head`, `box_head` and `mask_head`. Each can be compiled
+    (`model.backbone.compile()`); the first three in a row, an nn.Sequential, can be exported.
     """
 
     def __init__(self, config: Config):
@@ -153,11 +76,18 @@ class MaskRCNN(nn.Module):
             c.fpn_channels, c.box_pool, c.box_convs, c.box_layers, c.box_hidden, c.n_classes,
             head_norm,
         )  # fmt: skip
+        n_masks = 1 if c.class_agnostic_mask else c.n_classes
+        mask_heads = {
+            "fcn": lambda: MaskHeadFCN(
+                c.fpn_channels, c.mask_channels, c.mask_convs, n_masks, head_norm
+            ),
+            "mlp": lambda: MaskHeadMLP(
+                c.fpn_channels, c.mask_size // 2, c.mask_hidden, c.mask_layers, n_masks
+            ),
+        }
         self.mask_head = None
         if c.mask_head is not None:
-            self.mask_head = _choose("mask_head", c.mask_head, {"fcn": MaskHeadFCN})(
-                c.fpn_channels, c.mask_channels, c.mask_convs, c.n_classes, head_norm
-            )
+            self.mask_head = _choose("mask_head", c.mask_head, mask_heads)()
 
     def forward(
         self,
@@ -206,7 +136,8 @@ class MaskRCNN(nn.Module):
             boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
             mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
             masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
-            losses["loss_mask"] = mask_loss(mask_logits, labels[labels > 0], masks)
+            channels = self.mask_channels(labels[labels > 0])
+            losses["loss_mask"] = mask_loss(mask_logits, channels, masks, c.mask_loss)
         return losses
 
     @torch.inference_mode()
@@ -304,8 +235,9 @@ class MaskRCNN(nn.Module):
         c = self.config
         strides = self.backbone.strides
         return pool_pyramid(
-            table, boxes, strides, output_size, c.roi_op, c.sampling_ratio, c.canonical_size
-        )
+            table, boxes, strides, output_size, c.roi_op, c.sampling_ratio, c.canonical_size,
+            c.roi_reduce,
+        )  # fmt: skip
 
     def select(self, class_logits, box_deltas, proposals, batch) -> list[SelectedBoxes]:
         """The best boxes of each image, still without masks."""
@@ -321,14 +253,17 @@ class MaskRCNN(nn.Module):
             for logits, deltas, p, size in images
         ]
 
+    def mask_channels(self, labels: Tensor) -> Tensor:
+        """The channel of the mask logits that belongs to each label: its own, or the only one."""
+        return labels.clamp(max=1) if self.config.class_agnostic_mask else labels
+
     def paste(self, mask_logits, selected: list[SelectedBoxes], batch: Batch) -> list[Detections]:
         """Each image's detections in its own pixels, with the predicted class's mask pasted in."""
         probs = [None] * len(selected)
         if mask_logits is not None:
-            labels = torch.cat([s.labels for s in selected])
-            rows = torch.arange(len(labels), device=labels.device)
-            of_true_class = mask_logits[rows, labels].sigmoid()  # [D, m, m]
-            probs = of_true_class.split([len(s.labels) for s in selected])
+            channels = self.mask_channels(torch.cat([s.labels for s in selected]))
+            of_all = predicted_masks(mask_logits, channels, self.config.mask_loss)
+            probs = of_all.split([len(s.labels) for s in selected])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [to_original(s, p, size, original) for s, p, size, original in images]
 
@@ -351,6 +286,7 @@ def _check(c: Config, n_levels: int) -> None:
             f"anchor_sizes is {c.anchor_sizes}, but backbone {c.backbone!r} has {n_levels} levels: "
             "give one tuple for each, all of the same length"
         )
+    _choose("mask_loss", c.mask_loss, {"sigmoid": 0, "softmax": 0})
     if c.mask_size % 2:
         raise ValueError(f"mask_size is {c.mask_size}: give an even number, twice the features'")
 

@@ -1,9 +1,9 @@
 """RoI operations: a feature of fixed size for every region of interest, whatever its own size.
 
 All of them read the same table. A feature map [B, C, H, W] is a table with B * H * W rows of C
-numbers, and every output cell is a weighted sum (RoIAlign) or a maximum (RoIPool) of a few of its
-rows: what PyTorch calls an embedding bag. So an operation is nothing but a choice of rows and
-weights ("taps"), and the maps of a pyramid, laid end to end, are pooled in one call.
+numbers, and every output cell is a weighted sum (RoIAlign, RoIWarp) or a maximum (RoIPool) of a
+few of its rows: what PyTorch calls an embedding bag. So an operation is nothing but a choice of
+rows and weights ("taps"), and the maps of a pyramid, laid end to end, are pooled in one call.
 
 Letters: R RoIs, P output cells along one side, s sample points along one side of an output cell.
 """
@@ -79,6 +79,26 @@ def roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale: fl
     return _pool(table.rows, place, rois[:, 1:] * spatial_scale, output_size)
 
 
+def roi_warp(
+    features: Tensor,
+    rois: Tensor,
+    output_size: int,
+    spatial_scale: float,
+    sampling_ratio: int = 2,
+    reduce: str = "mean",
+) -> Tensor:
+    """RoI features [R, C, P, P] by RoIWarp: the RoI is rounded to cells, then bilinear samples.
+
+    Arguments as for `roi_align`. Half way between RoIPool and RoIAlign: the bins are not rounded,
+    but the RoI is, so the features still lie beside the object (section 4.2; Dai et al. 2016).
+    """
+    table = feature_table([features])
+    image = rois[:, 0].long()
+    place = table.place(torch.zeros_like(image), image)
+    boxes = _round_half_away(rois[:, 1:] * spatial_scale)
+    return align(table.rows, place, boxes, output_size, sampling_ratio, reduce=reduce)
+
+
 def pyramid_level(boxes: Tensor, strides: tuple[int, ...], canonical_size: float = 224) -> Tensor:
     """The level [R], 0 the finest, that each box [R, 4] is read from.
 
@@ -99,21 +119,24 @@ def pool_pyramid(
     roi_op: str = "align",
     sampling_ratio: int = 2,
     canonical_size: float = 224,
+    reduce: str = "mean",
 ) -> Tensor:
     """RoI features [R, C, P, P] of the boxes, a list of [R_i, 4] for each image, in their order.
 
     table: `feature_table` of maps of the given strides. Each RoI reads the level of its size.
-    roi_op: "align" or "pool".
+    roi_op: "align", "warp" or "pool". reduce: "mean" or "max" over sample points, of the first two.
     """
     image, boxes = image_index(boxes), torch.cat(boxes)
     level = pyramid_level(boxes, strides, canonical_size)
     place = table.place(level, image)
     scaled = boxes / boxes.new_tensor(strides)[level, None]
-    if roi_op == "align":
-        return align(table.rows, place, scaled, output_size, sampling_ratio)
     if roi_op == "pool":
         return _pool(table.rows, place, scaled, output_size)
-    raise ValueError(f"roi_op is {roi_op!r}: choose 'align' or 'pool'")
+    if roi_op == "warp":
+        scaled = _round_half_away(scaled)
+    elif roi_op != "align":
+        raise ValueError(f"roi_op is {roi_op!r}: choose 'align', 'warp' or 'pool'")
+    return align(table.rows, place, scaled, output_size, sampling_ratio, reduce=reduce)
 
 
 class Lookup(torch.autograd.Function):
@@ -240,6 +263,7 @@ def _rounded_bins(start, end, length, n_cells) -> tuple[Tensor, Tensor]:
 
 def _round_half_away(x: Tensor) -> Tensor:
     # torch.round gives a half to the even number; x + 0.5 alone would lift 0.49999997 to 1.
+    x = x.detach()  # a step function tells nobody where to go
     return torch.where(x.frac().abs() == 0.5, x + 0.5 * x.sign(), x.round())
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 import torch
 
 from mrcnn_edu.backbone import FrozenBatchNorm2d
-from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.config import Config
+from mrcnn_edu.model import MaskRCNN
 
 PRETRAINED = Path(__file__).parent / "pretrained"
 

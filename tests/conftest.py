@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.config import Config
+from mrcnn_edu.model import MaskRCNN
 
 
 @pytest.fixture(autouse=True)

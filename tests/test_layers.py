@@ -12,7 +12,7 @@ import mrcnn_edu
 PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "model", "weights", "data.shapes", "data.rle", "data.coco",
+    "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
     "data.check", "data", "evaluate", "train", "pretrained.make", "viz", "widgets", "exercises",
     "cli", "__main__",
 ]  # fmt: skip

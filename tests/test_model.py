@@ -7,7 +7,9 @@ import torch
 from torch.testing import assert_close
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
-from mrcnn_edu.model import Config, MaskRCNN, Trace
+from mrcnn_edu.config import Config
+from mrcnn_edu.detections import SelectedBoxes
+from mrcnn_edu.model import MaskRCNN, Trace
 
 LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
 
@@ -217,7 +219,10 @@ def test_crowds_are_left_out(tiny_model, random_targets):
     "changes", [{"in_channels": 1, "pixel_mean": (0.5,), "pixel_std": (0.2,)},
                 {"roi_op": "pool"}, {"norm": "frozen"}, {"sampling_ratio": 0}, {"n_classes": 1},
                 {"mask_size": 14}, {"anchor_ratios": (1.0,)}, {"head_norm": "batch"},
-                {"rpn_convs": 2}, {"box_convs": 1}, {"box_layers": 1}],
+                {"rpn_convs": 2}, {"box_convs": 1}, {"box_layers": 1}, {"roi_op": "warp"},
+                {"roi_reduce": "max"}, {"mask_head": "mlp", "mask_hidden": 32, "mask_layers": 3},
+                {"mask_loss": "softmax"}, {"class_agnostic_mask": True},
+                {"class_agnostic_mask": True, "mask_loss": "softmax"}],
 )  # fmt: skip
 def test_other_settings(tiny_model, random_targets, changes):
     model = tiny_model(**changes)
@@ -266,13 +271,28 @@ def test_deeper_backbones_have_torchvisions_parameters(backbone):
     assert {n: v.shape for n, v in own.items()} == {n: v.shape for n, v in expected.items()}
 
 
+def test_masks_are_of_the_predicted_class_or_of_all_classes_alike(tiny_model, random_targets):
+    image, _ = random_targets(1)
+    labels = torch.tensor([1, 3, 6])
+    for changes, channels in (({}, [1, 3, 6]), ({"class_agnostic_mask": True}, [1, 1, 1])):
+        for kind in ("sigmoid", "softmax"):
+            model = tiny_model(mask_loss=kind, **changes)
+            logits = torch.randn(3, 2 if changes else 7, 28, 28)
+            boxes = torch.tensor([[4.0, 4, 20, 20]]).repeat(3, 1)
+            selected = [SelectedBoxes(boxes, labels, torch.ones(3))]
+            (found,) = model.paste(logits, selected, model.preprocess([image]))
+            probs = logits.sigmoid() if kind == "sigmoid" else logits.softmax(dim=1)
+            assert torch.equal(found.mask_probs, probs[range(3), channels])
+
+
 @pytest.mark.parametrize(
     "changes, message",
     [
         ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, resnet50"),
         ({"norm": "group"}, "norm is 'group': choose one of frozen, batch"),
         ({"head_norm": "group"}, "head_norm is 'group': choose one of frozen, batch"),
-        ({"mask_head": "x"}, "mask_head is 'x': choose one of fcn"),
+        ({"mask_head": "x"}, "mask_head is 'x': choose one of fcn, mlp"),
+        ({"mask_loss": "hinge"}, "mask_loss is 'hinge': choose one of sigmoid, softmax"),
     ],
 )
 def test_wrong_settings_are_named(tiny_model, changes, message):

@@ -9,7 +9,14 @@ from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import LevelMapper
 
 from mrcnn_edu import roi_ops
-from mrcnn_edu.roi_ops import feature_table, pool_pyramid, pyramid_level, roi_align, roi_pool
+from mrcnn_edu.roi_ops import (
+    feature_table,
+    pool_pyramid,
+    pyramid_level,
+    roi_align,
+    roi_pool,
+    roi_warp,
+)
 
 STRIDES = (4, 8, 16)
 
@@ -238,7 +245,57 @@ def test_pool_pyramid_by_roi_pool(random_pyramid):
         assert torch.equal(pooled[levels == level], expected)
 
 
+def _rois(boxes):
+    return torch.cat((torch.zeros(len(boxes), 1), boxes), dim=1)
+
+
+@pytest.mark.parametrize("reduce", ["mean", "max"])
+def test_roi_warp_is_roi_align_of_the_rounded_roi(random_boxes, reduce):
+    features = torch.rand(1, 5, 16, 16)
+    boxes = random_boxes(50)
+    warped = roi_warp(features, _rois(boxes), 7, 1 / 4, reduce=reduce)
+    at_whole_cells = torch.floor(boxes / 4 + 0.5) * 4  # no half is negative here, or it is rare
+    same = (boxes >= 0).all(dim=1)
+    aligned = roi_align(features, _rois(at_whole_cells), 7, 1 / 4, reduce=reduce)
+    assert same.sum() > 20
+    assert_close(warped[same], aligned[same])
+    assert not torch.allclose(warped, roi_align(features, _rois(boxes), 7, 1 / 4, reduce=reduce))
+
+
+def test_roi_warp_rounds_once_roi_pool_twice_and_roi_align_never():
+    ramp = torch.arange(32.0).expand(1, 1, 32, 32)  # a cell's value is its column
+    shifts = torch.arange(0, 8, 0.25)  # pixels, of a stride of 16
+    boxes = torch.tensor([80.0, 80, 192, 192]) + shifts[:, None]
+    centre = {
+        op.__name__: op(ramp, _rois(boxes), 7, 1 / 16).mean(dim=(1, 2, 3))
+        for op in (roi_align, roi_warp, roi_pool)
+    }
+    steps = {name: values.diff() for name, values in centre.items()}
+    assert_close(steps["roi_align"], torch.full((31,), 0.25 / 16))
+    assert (steps["roi_warp"] == 0).all() and (steps["roi_pool"] == 0).all()
+
+
+def test_only_roi_align_tells_the_box_where_to_go():
+    features = torch.rand(1, 3, 16, 16, requires_grad=True)
+    for op in (roi_align, roi_warp, roi_pool):
+        rois = _rois(torch.tensor([[8.5, 9.5, 40, 50]])).requires_grad_()  # 50 is half a cell
+        op(features, rois, 7, 1 / 4).square().sum().backward()
+        assert (rois.grad is not None and (rois.grad[:, 1:] != 0).all()) == (op is roi_align)
+
+
+def test_a_pyramid_is_pooled_by_every_operation(random_boxes):
+    features = [torch.rand(1, 4, 32 // 2**i, 32 // 2**i) for i in range(2)]
+    boxes = random_boxes(40, size=128)
+    level = pyramid_level(boxes, (4, 8), 60)
+    for name, op in (("align", roi_align), ("warp", roi_warp), ("pool", roi_pool)):
+        pooled = pool_pyramid(feature_table(features), [boxes], (4, 8), 7, name, canonical_size=60)
+        for i, stride in enumerate((4, 8)):
+            here = level == i
+            assert here.any()
+            assert_close(pooled[here], op(features[i], _rois(boxes[here]), 7, 1 / stride))
+
+
 def test_roi_op_is_checked(random_pyramid):
     features, boxes = random_pyramid(3)
-    with pytest.raises(ValueError, match=r"'crop'.*'align' or 'pool'"):
+    with pytest.raises(ValueError, match=r"'crop'.*'align', 'warp' or 'pool'"):
         pool_pyramid(feature_table(features), boxes, STRIDES, 7, "crop")

@@ -153,6 +153,32 @@ def _binary_cross_entropy(logits, targets):
     return -(targets * p.log() + (1 - targets) * (1 - p).log())
 
 
+def test_softmax_mask_loss_is_its_formula():
+    logits, targets = torch.randn(3, 5, 4, 4).double(), torch.rand(3, 4, 4).double()
+    labels = torch.tensor([2, 4, 1])
+    expected = 0
+    for r, label in enumerate(labels.tolist()):
+        p = logits[r].exp() / logits[r].exp().sum(dim=0)
+        expected -= (targets[r] * p[label].log() + (1 - targets[r]) * p[0].log()).sum()
+    assert_close(mask_loss(logits, labels, targets, "softmax"), expected / targets.numel())
+
+
+def test_classes_compete_for_a_pixel_with_softmax_alone():
+    for kind in ("sigmoid", "softmax"):
+        logits = torch.zeros(1, 4, 2, 2, requires_grad=True)
+        mask_loss(logits, torch.tensor([2]), torch.ones(1, 2, 2), kind).backward()
+        touched = logits.grad.abs().sum(dim=(0, 2, 3)) > 0
+        assert touched.tolist() == ([False, False, True, False], [True] * 4)[kind == "softmax"]
+
+
+@pytest.mark.parametrize("kind", ["sigmoid", "softmax"])
+def test_mask_loss_of_no_rois_is_zero(kind):
+    logits = torch.zeros(0, 5, 4, 4, requires_grad=True)
+    loss = mask_loss(logits, torch.zeros(0, dtype=torch.long), torch.zeros(0, 4, 4), kind)
+    loss.backward()
+    assert loss == 0 and logits.grad.shape == logits.shape
+
+
 def test_smooth_l1_worked_out_by_hand():
     predictions = torch.tensor([0.0, 1 / 18, 1.0, -1.0])
     expected = 0 + 0.5 * 9 / 18**2 + 2 * (1 - 1 / 18)

@@ -24,8 +24,9 @@ from torchvision.models.detection.rpn import concat_box_prediction_layers
 from torchvision.ops import box_iou
 
 from mrcnn_edu.boxes import decode_boxes
+from mrcnn_edu.config import Config
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.model import Config, MaskRCNN, Trace
+from mrcnn_edu.model import MaskRCNN, Trace
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.targets import mask_targets
 from mrcnn_edu.weights import V2, _our_name, load_torchvision

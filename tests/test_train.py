@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 import mrcnn_edu
+from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
-from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import (
     CHECKPOINT,
     Training,

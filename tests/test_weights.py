@@ -22,7 +22,8 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 
 import mrcnn_edu
 from mrcnn_edu import weights
-from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.config import Config
+from mrcnn_edu.model import MaskRCNN
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel", "fox"]
 

@@ -13,9 +13,10 @@ from dataclasses import asdict
 import torch
 from tqdm.auto import tqdm
 
+from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import evaluate
-from mrcnn_edu.model import Config, MaskRCNN
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import PRETRAINED, load, save
 
