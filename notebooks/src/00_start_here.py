@@ -24,7 +24,7 @@ import torch
 
 import mrcnn_edu
 from mrcnn_edu import viz
-from mrcnn_edu.boxes import batched_nms
+from mrcnn_edu.boxes import batched_nms, box_iou
 from mrcnn_edu.data import Shapes
 
 viz.show_flow("image")
@@ -190,16 +190,24 @@ viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
 # ones also be the most certain of their class?
 
 # %%
-scores = trace.class_logits.softmax(dim=1)[:6]
-assert scores[:5].argmax(dim=1).all() and scores[5].argmax() == 0  # 0 is background
+scores = trace.class_logits.softmax(dim=1)
+rejected = (scores.argmax(dim=1) == 0).nonzero()[0].item()  # the first that is background, 0
+shown = [0, 1, 2, 3, 4, rejected]
 names = ["background", *model.classes]
-viz.show_scores(scores, names, [f"proposal {i}" for i in range(6)])
+viz.show_scores(scores[shown], names, [f"proposal {i}" for i in shown])
+
+# %%
+overlap = box_iou(proposals.boxes[[rejected]], target["boxes"])[0]
+assert rejected > 4 and (overlap > 0.2).sum() == 2 and overlap.max() < 0.5
+print(f"proposal {rejected}: objectness {proposals.scores[rejected]:.2f}, IoU with the objects:")
+print([round(iou, 2) for iou in overlap.tolist()])
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The first five are, proposal 5 is not: it lies across two objects and covers neither. The RPN knew
-# only that something is there; the box head, which sees the whole region, calls it background.
+# The first ones are, the last one shown is not, though the RPN was as sure of it: it lies across
+# two objects and covers neither. The RPN knew only that something is there; the box head, which
+# sees the whole region, calls it background.
 # </details>
 #
 # ## 6. Masks, and back into the image
