@@ -192,15 +192,13 @@ viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
 # %%
 scores = trace.class_logits.softmax(dim=1)
 rejected = (scores.argmax(dim=1) == 0).nonzero()[0].item()  # the first that is background, 0
-shown = [0, 1, 2, 3, 4, rejected]
-names = ["background", *model.classes]
-viz.show_scores(scores[shown], names, [f"proposal {i}" for i in shown])
-
-# %%
 overlap = box_iou(proposals.boxes[[rejected]], target["boxes"])[0]
 assert rejected > 4 and (overlap > 0.2).sum() == 2 and overlap.max() < 0.5
 print(f"proposal {rejected}: objectness {proposals.scores[rejected]:.2f}, IoU with the objects:")
 print([round(iou, 2) for iou in overlap.tolist()])
+
+shown, names = [0, 1, 2, 3, 4, rejected], ["background", *model.classes]
+viz.show_scores(scores[shown], names, [f"proposal {i}" for i in shown])
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
