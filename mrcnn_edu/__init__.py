@@ -14,7 +14,7 @@ detections  from the heads' numbers to boxes and masks in the image
 config      every number of the model
 model       MaskRCNN: forward, detect, trace
 weights     saving and loading, our own and torchvision's
-data        synthetic scenes, COCO folders, and what is wrong with your annotations
+data        synthetic scenes, COCO folders, what is wrong with yours, how anchors cover them
 evaluate    COCO's average precision
 train       the loop, and its checkpoints
 pretrained  the weights that come with the package, and how they were made

@@ -61,3 +61,14 @@ def pyramid_anchors(
         )
         for level_sizes, grid in zip(sizes, grids, strict=True)
     ]
+
+
+def pyramid_grids(image_size: tuple[int, int], strides: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(H, W) of each feature map of a batch of this size, without running the network.
+
+    image_size: (height, width), multiples of the coarsest of the backbone's `strides`. The last map
+    is the RPN's extra one, every second cell of the one before.
+    """
+    grids = [(image_size[0] // stride, image_size[1] // stride) for stride in strides]
+    height, width = grids[-1]
+    return [*grids, (-(-height // 2), -(-width // 2))]

@@ -47,10 +47,14 @@ def make_batch(
     return Batch(batch, sizes, [tuple(image.shape[1:]) for image in images])
 
 
-def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
-    size = image.shape[1:]
+def scaled_size(size: Size, short_side: int, long_side: int) -> Size:
+    """The size with its shorter side `short_side`, or its longer one `long_side` if smaller."""
     factor = min(short_side / min(size), long_side / max(size))
-    size = tuple(max(1, int(side * factor)) for side in size)
+    return tuple(max(1, int(side * factor)) for side in size)
+
+
+def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
+    size = scaled_size(image.shape[1:], short_side, long_side)
     return interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
 
 

@@ -5,7 +5,7 @@ import torch
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from mrcnn_edu.anchors import base_anchors, level_anchors, pyramid_anchors
+from mrcnn_edu.anchors import base_anchors, level_anchors, pyramid_anchors, pyramid_grids
 
 RATIOS = (0.5, 1.0, 2.0)
 SIZES = ((32,), (64,), (128,), (256,), (512,))
@@ -58,3 +58,11 @@ def test_anchors_of_odd_sizes_equal_torchvisions(seed):
 def test_sizes_and_levels_must_agree():
     with pytest.raises(ValueError, match="3 tuples of anchor sizes for 2 feature maps"):
         pyramid_anchors([(4, 4), (2, 2)], (16, 16), ((4,), (8,), (16,)), RATIOS)
+
+
+@pytest.mark.parametrize("size", [(96, 96), (64, 160), (16, 16), (96, 176)])
+def test_grids_are_those_of_the_network(tiny_model, size):
+    model = tiny_model().eval()
+    with torch.no_grad():
+        maps = model.neck(model.backbone(torch.rand(1, 3, *size)))
+    assert pyramid_grids(size, model.backbone.strides) == [tuple(m.shape[-2:]) for m in maps]

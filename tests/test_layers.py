@@ -13,8 +13,9 @@ PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
-    "data.check", "data", "evaluate", "train", "pretrained.make", "viz", "widgets", "exercises",
-    "cli", "__main__",
+    "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make", "viz", "widgets",
+    "exercises", "exercises.start_here", "exercises.anchors", "exercises.roi_align",
+    "exercises.mask_loss", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
