@@ -171,6 +171,25 @@ class MaskRCNN(nn.Module):
             class_logits, box_deltas, selected, mask_features, mask_logits, detections,
         )  # fmt: skip
 
+    @torch.no_grad()
+    def look_at(self, image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor | None]:
+        """What the heads say of given boxes [R, 4] of an image: no proposals, no NMS.
+
+        Class logits [R, K + 1], and mask logits [R, K + 1, m, m] (None without a mask head). Boxes
+        are in pixels of the image, and are not refined before their masks are read.
+        """
+        c = self.config
+        with _evaluating(self):
+            batch = self.preprocess([image])
+            (height, width), (original_height, original_width) = *batch.sizes, *batch.original_sizes
+            zoom = boxes.new_tensor([width / original_width, height / original_height] * 2)
+            table = feature_table(self.features(batch)[: self.n_pooled])
+            class_logits, _ = self.box_head(self.pool(table, [boxes * zoom], c.box_pool))
+            mask_logits = None
+            if self.mask_head is not None:
+                mask_logits = self.mask_head(self.pool(table, [boxes * zoom], c.mask_size // 2))
+        return class_logits, mask_logits
+
     # The stages. Each can be called by itself; none of them depends on the mode.
 
     def preprocess(self, images: list[Tensor]) -> Batch:

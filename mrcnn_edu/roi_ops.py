@@ -95,8 +95,17 @@ def roi_warp(
     table = feature_table([features])
     image = rois[:, 0].long()
     place = table.place(torch.zeros_like(image), image)
-    boxes = _round_half_away(rois[:, 1:] * spatial_scale)
+    boxes = round_half_away(rois[:, 1:] * spatial_scale)
     return align(table.rows, place, boxes, output_size, sampling_ratio, reduce=reduce)
+
+
+OPERATIONS = {"pool": roi_pool, "warp": roi_warp, "align": roi_align}
+
+
+def on_image(boxes: Tensor, image: int = 0) -> Tensor:
+    """RoIs [R, 5] = (image, x1, y1, x2, y2) of boxes [R, 4], or of one box [4], in one image."""
+    boxes = boxes.view(-1, 4)
+    return torch.cat((boxes.new_full((len(boxes), 1), image), boxes), dim=1)
 
 
 def pyramid_level(boxes: Tensor, strides: tuple[int, ...], canonical_size: float = 224) -> Tensor:
@@ -133,7 +142,7 @@ def pool_pyramid(
     if roi_op == "pool":
         return _pool(table.rows, place, scaled, output_size)
     if roi_op == "warp":
-        scaled = _round_half_away(scaled)
+        scaled = round_half_away(scaled)
     elif roi_op != "align":
         raise ValueError(f"roi_op is {roi_op!r}: choose 'align', 'warp' or 'pool'")
     return align(table.rows, place, scaled, output_size, sampling_ratio, reduce=reduce)
@@ -237,8 +246,8 @@ def _align_adaptively(rows, place, boxes, output_size, smallest, reduce) -> Tens
 
 def _pool(rows, place, boxes, output_size) -> Tensor:
     first, height, width = place
-    y, n_y = _rounded_bins(boxes[:, 1], boxes[:, 3], height, output_size)  # each [R, P]
-    x, n_x = _rounded_bins(boxes[:, 0], boxes[:, 2], width, output_size)
+    y, n_y = rounded_bins(boxes[:, 1], boxes[:, 3], height, output_size)  # each [R, P]
+    x, n_x = rounded_bins(boxes[:, 0], boxes[:, 2], width, output_size)
     n = (n_y[:, :, None] * n_x[:, None, :]).flatten()  # cells in each bin [R * P * P]
     offset = n.cumsum(0) - n
     bag = torch.arange(len(n), device=rows.device).repeat_interleave(n)
@@ -250,9 +259,9 @@ def _pool(rows, place, boxes, output_size) -> Tensor:
     return _as_maps(embedding_bag(index, rows, offset, mode="max"), len(boxes), output_size)
 
 
-def _rounded_bins(start, end, length, n_cells) -> tuple[Tensor, Tensor]:
+def rounded_bins(start, end, length, n_cells) -> tuple[Tensor, Tensor]:
     """First cell and number of cells [R, P] of every bin: both the RoI and its bins are rounded."""
-    start, end = _round_half_away(start), _round_half_away(end)
+    start, end = round_half_away(start), round_half_away(end)
     size = ((end - start + 1).clamp(min=1) / n_cells)[:, None]
     p = torch.arange(n_cells, device=start.device)
     limit = length[:, None]
@@ -261,7 +270,8 @@ def _rounded_bins(start, end, length, n_cells) -> tuple[Tensor, Tensor]:
     return low, (high - low).clamp(min=0)
 
 
-def _round_half_away(x: Tensor) -> Tensor:
+def round_half_away(x: Tensor) -> Tensor:
+    """x rounded to whole numbers, halves away from zero; no gradient passes."""
     # torch.round gives a half to the even number; x + 0.5 alone would lift 0.49999997 to 1.
     x = x.detach()  # a step function tells nobody where to go
     return torch.where(x.frac().abs() == 0.5, x + 0.5 * x.sign(), x.round())

@@ -332,6 +332,19 @@ def test_wrong_images_are_refused(tiny_model, random_targets, spoil, kind, messa
         tiny_model()(images, list(targets))
 
 
+def test_looking_at_the_proposals_gives_what_the_trace_has(tiny_model):
+    model, image = tiny_model(), torch.rand(3, 70, 90)  # scaled to 48 x 61
+    trace = model.trace([image])
+    (height, width), boxes = trace.batch.sizes[0], trace.proposals[0].boxes
+    zoom = torch.tensor([90 / width, 70 / height] * 2)
+    class_logits, _ = model.look_at(image, boxes * zoom)
+    torch.testing.assert_close(class_logits, trace.class_logits, rtol=1e-4, atol=1e-5)
+    _, mask_logits = model.look_at(image, trace.selected[0].boxes * zoom)
+    torch.testing.assert_close(mask_logits, trace.mask_logits, rtol=1e-3, atol=1e-4)
+    assert [len(logits) for logits in model.look_at(image, torch.zeros(0, 4))] == [0, 0]
+    assert tiny_model(mask_head=None).look_at(image, boxes * zoom)[1] is None
+
+
 def test_images_come_as_a_list(tiny_model):
     with pytest.raises(TypeError, match="must be a list of tensors"):
         tiny_model().detect(torch.rand(2, 3, 48, 64))

@@ -299,3 +299,12 @@ def test_roi_op_is_checked(random_pyramid):
     features, boxes = random_pyramid(3)
     with pytest.raises(ValueError, match=r"'crop'.*'align', 'warp' or 'pool'"):
         pool_pyramid(feature_table(features), boxes, STRIDES, 7, "crop")
+
+
+def test_rois_of_boxes_on_an_image():
+    boxes = torch.rand(3, 4, dtype=torch.float64)
+    rois = roi_ops.on_image(boxes, 2)
+    assert rois.dtype == torch.float64 and rois[:, 0].tolist() == [2, 2, 2]
+    assert torch.equal(rois[:, 1:], boxes)
+    assert torch.equal(roi_ops.on_image(boxes[0]), torch.cat((torch.zeros(1), boxes[0]))[None])
+    assert roi_ops.on_image(boxes[:0]).shape == (0, 5)

@@ -10,7 +10,17 @@ import torch
 from torch.nn.functional import max_pool2d
 from torch.utils.data import DataLoader
 
-from mrcnn_edu.data.shapes import CLASSES, Shapes, circle, draw, outline, template
+from mrcnn_edu.data.shapes import (
+    CLASSES,
+    TEMPLATES,
+    Shapes,
+    between,
+    circle,
+    draw,
+    morph,
+    outline,
+    template,
+)
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -183,6 +193,29 @@ def test_lobes_can_be_counted():
             waves = np.abs(np.fft.rfft(_radii(outline("lobes", label, rng)[0])))
             right += f"{waves[1:].argmax() + 1} lobes" == name
     assert right >= 190  # of 200
+
+
+@pytest.mark.parametrize("name", ["triangle", "square", "circle", "star", "cross"])
+def test_a_morph_starts_and_ends_at_the_templates(name):
+    for first, second, share in ((name, "circle", 0.0), ("circle", name, 1.0)):
+        polygon = between(first, second, share)
+        own, drawn = (draw([50 + 40 * ring], 100) for ring in (template(name)[0], polygon))
+        assert (np.abs(own - drawn) > 0.5).sum() <= 0.02 * (own > 0.5).sum()
+
+
+def test_a_morph_of_two_circles_is_a_circle_and_half_way_lies_between():
+    radius = np.linalg.norm(between("circle", "circle", 0.3), axis=1)
+    assert np.allclose(radius, 1, atol=3e-3)
+    areas = [morph("star", "square", share)[1]["masks"].sum() for share in (0, 0.5, 1)]
+    assert areas[0] < areas[1] < areas[2]
+
+
+def test_a_morphed_scene_is_an_item_like_others():
+    image, target = morph("star", "cross", 0.4, size=64)
+    assert image.shape == (3, 64, 64) and target["masks"].shape == (1, 64, 64)
+    assert target["labels"].tolist() == [TEMPLATES.index("star") + 1]
+    assert morph("star", "cross", 0.6)[1]["labels"].tolist() == [TEMPLATES.index("cross") + 1]
+    assert torch.equal(image, morph("star", "cross", 0.4, size=64)[0])
 
 
 @pytest.mark.parametrize(

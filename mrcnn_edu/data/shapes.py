@@ -102,6 +102,23 @@ class Shapes:
         return None
 
 
+def morph(
+    first: str, second: str, share: float, size: int = 96, radius: float = 0.25, seed: int = 0
+) -> tuple[torch.Tensor, dict]:
+    """A scene with one object in the middle, that share of the way from one template to another.
+
+    An item like those of Shapes, but without noise; labelled as the template it is nearer to.
+    radius: as a share of the side. seed: of the colours, the background and the rotation.
+    """
+    rng = np.random.default_rng(seed)
+    image, colours = background(size, rng)
+    polygon = rotated(between(first, second, share), rng.uniform(0, 2 * np.pi))
+    coverage = draw([size * (0.5 + radius * polygon)], size)
+    image += coverage[..., None] * (distinct_colour(colours, rng) - image)
+    label = TEMPLATES.index(first if share < 0.5 else second) + 1
+    return as_tensors(image, [coverage >= 0.5], [label], image_id=0)
+
+
 def outline(outlines: str, label: int, rng: np.random.Generator) -> list[np.ndarray]:
     """Polygons [n, 2] of a randomly turned outline of radius 1; those after the first are holes."""
     turn = rng.uniform(0, 2 * np.pi)
@@ -132,6 +149,34 @@ def template(name: str) -> list[np.ndarray]:
         corner = np.array([(1, -arm), (1, arm), (arm, arm)]) / np.hypot(1, arm)
         return [np.concatenate([rotated(corner, quarter * np.pi / 2) for quarter in range(4)])]
     return [circle(48)] if name == "circle" else [circle(48), 0.55 * circle(48)]
+
+
+def between(first: str, second: str, share: float, n: int = 180) -> np.ndarray:
+    """A polygon [n, 2] of radius at most 1, that share of the way from one template to another.
+
+    Both must be without holes. 0 is the first template, 1 the second.
+    """
+    angle = 2 * np.pi * np.arange(n) / n
+    radius = (1 - share) * reach(template(first)[0], angle) + share * reach(
+        template(second)[0], angle
+    )
+    return radius[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1)
+
+
+def reach(polygon: np.ndarray, angle: np.ndarray) -> np.ndarray:
+    """The distance [n] from the origin, at each angle, to a polygon [m, 2] around it."""
+    a, b = polygon, np.roll(polygon, -1, axis=0)
+    direction = np.stack((np.cos(angle), np.sin(angle)), axis=1)[:, None]  # [n, 1, 2]
+    edge = b - a
+    along = cross(direction, edge)  # [n, m], 0 where parallel
+    with np.errstate(divide="ignore", invalid="ignore"):
+        distance, share = cross(a, edge) / along, cross(a, direction) / along
+    met = (distance > 0) & (share >= -1e-9) & (share <= 1 + 1e-9)
+    return np.where(met, distance, 0).max(axis=1)
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
 
 
 def circle(n: int) -> np.ndarray:
