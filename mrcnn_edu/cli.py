@@ -17,7 +17,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Literal
 
 import torch
@@ -28,7 +27,6 @@ from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
 from mrcnn_edu.data.coco import read_image, write_file
-from mrcnn_edu.detections import Detections, paste_masks
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
 from mrcnn_edu.weights import PUBLISHED, load, load_state, read
@@ -118,7 +116,8 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
 
     dataset = open_data("shapes", None, replace(HELD_OUT, n=n))
     model = _open_model(weights, dataset)
-    found, milliseconds = _detect(model, dataset)
+    found = evaluation.detect_all(model, dataset)
+    milliseconds = 1000 * statistics.median(found.seconds)
     print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
     print(_score_table(_score(model, dataset, found)))
 
@@ -214,7 +213,8 @@ def evaluate(
     model = _open_model(weights, dataset)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)  # fails, if it must, before the long work
-    found, milliseconds = _detect(model, dataset)
+    found = evaluation.detect_all(model, dataset)
+    milliseconds = 1000 * statistics.median(found.seconds)
     scores = _score(model, dataset, found)
     print(_score_table(scores))
     print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {_device()} (median)")
@@ -366,32 +366,7 @@ def _named(classes: Sequence[str]) -> str:
     return f"{len(classes)} class{'' if len(classes) == 1 else 'es'} ({names})"
 
 
-class _Found(list):
-    """Detections without masks, which would fill the memory; they are pasted when asked for."""
-
-    def append(self, found: Detections) -> None:
-        size = None if found.masks is None else found.masks.shape[1:]
-        super().append((size, replace(found, masks=None)))
-
-    def __getitem__(self, index: int) -> Detections:
-        size, found = super().__getitem__(index)
-        if size is None:
-            return found
-        return replace(found, masks=paste_masks(found.mask_probs, found.boxes, size))
-
-
-def _detect(model: MaskRCNN, dataset) -> tuple[_Found, float]:
-    """The detections of every image, and the median milliseconds that one takes."""
-    found, seconds = _Found(), []
-    for index in tqdm(range(len(dataset)), "detect"):
-        image, _ = dataset[index]
-        start = perf_counter()
-        found.append(*model.detect([image]))
-        seconds.append(perf_counter() - start)
-    return found, 1000 * statistics.median(seconds)
-
-
-def _score(model: MaskRCNN, dataset, found: _Found) -> dict[str, evaluation.Scores]:
+def _score(model: MaskRCNN, dataset, found: evaluation.Found) -> dict[str, evaluation.Scores]:
     """The scores of the masks ("segm"), if the model makes any, and of the boxes ("bbox")."""
     kinds = ["bbox"] if model.mask_head is None else ["segm", "bbox"]
     return {kind: evaluation.evaluate(dataset, found, kind) for kind in kinds}

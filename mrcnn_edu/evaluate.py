@@ -13,8 +13,9 @@ Some objects count neither way: crowds, and those outside the range of areas tha
 Letters: D detections, M true objects, T IoU thresholds, K classes, H and W the image's size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area, box_intersection
-from mrcnn_edu.detections import Detections
+from mrcnn_edu.detections import Detections, paste_masks
 
 # NumPy's numbers to the last bit: an IoU of exactly 0.6 must fall on the side it falls elsewhere.
 IOU_THRESHOLDS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
@@ -56,6 +57,35 @@ class Scores:
         lines += self.per_class.items()
         wide = max(len(name) for name, _ in lines)
         return "\n".join(f"{name:{wide}}  {value:.3f}" for name, value in lines)
+
+
+class Found(list):
+    """Detections without masks, which would fill the memory; they are pasted when asked for."""
+
+    def __init__(self):
+        super().__init__()
+        self.seconds = []  # that each image took
+
+    def append(self, found: Detections) -> None:
+        size = None if found.masks is None else found.masks.shape[1:]
+        super().append((size, replace(found, masks=None)))
+
+    def __getitem__(self, index: int) -> Detections:
+        size, found = super().__getitem__(index)
+        if size is None:
+            return found
+        return replace(found, masks=paste_masks(found.mask_probs, found.boxes, size))
+
+
+def detect_all(model, dataset) -> Found:
+    """The model's detections in every image of a dataset, in its order, one `Detections` each."""
+    found = Found()
+    for index in tqdm(range(len(dataset)), "detect"):
+        image, _ = dataset[index]
+        start = perf_counter()
+        found.append(*model.detect([image]))
+        found.seconds.append(perf_counter() - start)
+    return found
 
 
 def evaluate(dataset, detections: list[Detections], kind: str = "segm") -> Scores:

@@ -71,7 +71,7 @@ def read(path: str | Path) -> dict:
     """
     path = Path(path)
     if not path.is_file():
-        known = ", ".join(["shapes-tiny", *PUBLISHED])
+        known = ", ".join([*(file.stem for file in sorted(PRETRAINED.glob("*.pt"))), *PUBLISHED])
         raise FileNotFoundError(f"there is no file {path}; weights known by name are {known}")
     try:
         with open(path, "rb") as file:
@@ -95,7 +95,8 @@ def read(path: str | Path) -> dict:
 def load(name: str | Path) -> MaskRCNN:
     """A model with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: "shapes-tiny", which comes with the package; "coco-resnet50-fpn" or
+    name: "shapes-tiny", "shapes-tiny-softmax" or "shapes-tiny-agnostic" (trained with other mask
+    losses), which come with the package; "coco-resnet50-fpn" or
     "coco-resnet50-fpn-v2", which is downloaded from torchvision once; or the path of a checkpoint.
     """
     if name in PUBLISHED:

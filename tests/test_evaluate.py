@@ -11,12 +11,14 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.coco import coco_results
 from mrcnn_edu.data.rle import encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import (
     Scores,
     average_precision,
+    detect_all,
     evaluate,
     match_detections,
     overlap,
@@ -323,3 +325,16 @@ def test_precision_recall_and_average_precision():
     assert average_precision(torch.tensor([False, True]), 1) == pytest.approx(1 / 2)
     assert average_precision(torch.ones(0, dtype=torch.bool), 3) == 0
     assert isnan(average_precision(correct, 0))
+
+
+def test_detections_of_all_images_are_those_of_each(tiny_model):
+    model, scenes = tiny_model(max_detections=5, score_threshold=0.0), Shapes(3, seed=2)
+    found = detect_all(model, scenes)
+    assert len(found) == len(found.seconds) == 3 and min(found.seconds) > 0
+    for i in range(3):
+        (alone,) = model.detect([scenes[i][0]])
+        for name, value in vars(alone).items():
+            assert torch.equal(value, getattr(found[i], name)), name
+    boxes_only = detect_all(tiny_model(mask_head=None), scenes)
+    assert boxes_only[0].masks is None
+    assert len(detect_all(model, Shapes(0))) == 0

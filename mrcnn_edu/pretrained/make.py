@@ -1,43 +1,49 @@
-"""How the shipped weights are made: python -m mrcnn_edu.pretrained.make
+"""How the shipped weights are made: python -m mrcnn_edu.pretrained.make [NAME ...]
 
-Trains the tiny model on synthetic scenes, takes up an interrupted run from runs/shapes-tiny, and
-writes shapes-tiny.pt beside this file, with its numbers halved to 16 bits, and shapes-tiny.json:
+Trains each tiny model named (all, if none is) on synthetic scenes, takes up an interrupted run from
+runs/NAME, and writes NAME.pt beside this file, with its numbers halved to 16 bits, and NAME.json:
 the settings, the scores of the halved numbers on held-out scenes, seconds, machine and versions.
 """
 
 import json
 import platform
+import sys
 import time
 from dataclasses import asdict
 
 import torch
-from tqdm.auto import tqdm
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.evaluate import evaluate
+from mrcnn_edu.evaluate import detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import PRETRAINED, load, save
 
+MODELS = {  # what each differs in; the rest, seed included, is the same, so that they compare
+    "shapes-tiny": {},
+    "shapes-tiny-softmax": {"mask_loss": "softmax"},  # lesson 09: classes compete for a pixel
+    "shapes-tiny-agnostic": {"class_agnostic_mask": True},  # lesson 09: one mask for all classes
+}
 TRAINING = Training(steps=6_000, batch_size=8, checkpoint_every=250, workers=1)
 TRAIN_SCENES = Shapes(1_000_000, seed=0)  # more than are ever drawn: no scene is seen twice
 HELD_OUT = Shapes(300, seed=1)
 
 
-def main() -> None:
+def make(name: str) -> None:
+    """Train one model, and write its weights and its record."""
     torch.manual_seed(TRAINING.seed)
-    model = MaskRCNN(Config.tiny())
+    model = MaskRCNN(Config.tiny(**MODELS[name]))
     start = time.time()
-    fit(model, TRAIN_SCENES, TRAINING, folder="runs/shapes-tiny")
+    fit(model, TRAIN_SCENES, TRAINING, folder=f"runs/{name}")
     seconds = time.time() - start
 
-    file = PRETRAINED / "shapes-tiny.pt"
+    file = PRETRAINED / f"{name}.pt"
     save(file, model.half(), TRAIN_SCENES.classes)
-    model = load("shapes-tiny")
-    found = [model.detect([HELD_OUT[i][0]])[0] for i in tqdm(range(len(HELD_OUT)), "detect")]
+    found = detect_all(load(name), HELD_OUT)
     record = {
-        "command": "python -m mrcnn_edu.pretrained.make",
+        "command": f"python -m mrcnn_edu.pretrained.make {name}",
+        "changes": MODELS[name],
         "training": asdict(TRAINING),
         "train_scenes": asdict(TRAIN_SCENES),
         "held_out_scenes": asdict(HELD_OUT),
@@ -49,7 +55,7 @@ def main() -> None:
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
-    (PRETRAINED / "shapes-tiny.json").write_text(json.dumps(record, indent=2) + "\n")
+    (PRETRAINED / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
     print(json.dumps(record["scores"], indent=2))
 
 
@@ -60,4 +66,5 @@ def scores(found, kind: str) -> dict:
 
 
 if __name__ == "__main__":
-    main()
+    for name in sys.argv[1:] or MODELS:
+        make(name)
