@@ -1,9 +1,13 @@
 """Pictures: tensors in, a figure out. One idea a picture, the same colour for the same role.
 
-truth green, anchors blue, proposals orange, detections red; these four are told apart by
-colour-blind readers too (Okabe and Ito's palette). Classes have their own colours, in order.
+Truth is green, anchors light blue, proposals and RoIs orange, detections red (Okabe and Ito's
+palette). RoIPool is purple, RoIWarp blue, RoIAlign black. Classes have colours of their own, in
+order (Paul Tol's). Colour-blind readers tell them apart too, which tests/test_viz.py measures.
+Maps are dark at 0 and light at their highest value; where values have a sign, red is negative,
+white 0, blue positive.
 """
 
+import textwrap
 from base64 import b64encode
 from io import BytesIO
 
@@ -12,11 +16,15 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
 from matplotlib.patheffects import withStroke
 from PIL import Image
 from torch import Tensor
+
+from mrcnn_edu.roi_ops import round_half_away, rounded_bins
 
 ROLES = {
     "truth": "#009E73",
@@ -24,6 +32,9 @@ ROLES = {
     "proposal": "#E69F00",
     "detection": "#D55E00",
 }
+OPS = {"pool": "#CC79A7", "warp": "#0072B2", "align": "#000000"}
+OTHERS = ("#222222", "#AA3377", "#33BBEE", "#BBAA33")  # for what has no colour of its own
+CLASSES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 STAGES = (  # of `MaskRCNN.trace`, in order, with what each hands on
     ("image", "C x H x W"),
     ("features", "pyramid"),
@@ -47,6 +58,21 @@ class Picture(Figure):
         super().__init__(figsize=(width, height), dpi=72, layout="constrained", **options)
         FigureCanvasAgg(self)
 
+    def caption(self, text: str) -> "Picture":
+        """The picture itself, higher by a sentence below it that says what to look at."""
+        letters = int(self.get_figwidth() * self.dpi / 4.6)  # in a line
+        lines = textwrap.wrap(text, letters)
+        self.supxlabel("\n".join(lines), fontsize=9, color="#333333")
+        self.set_figheight(self.get_figheight() + 0.05 + 0.17 * len(lines))
+        return self
+
+    def place(self, positions: list) -> None:
+        """Put the axes at positions found before; finding them anew takes half of the drawing."""
+        if len(positions) == len(self.axes):
+            self.set_layout_engine("none")
+            for axes, position in zip(self.axes, positions, strict=True):
+                axes.set_position(position)
+
     def encoded(self, format: str | None = None) -> bytes:
         """The picture as the bytes of a file of a format, its own if none is given."""
         self.canvas.draw()
@@ -64,10 +90,14 @@ class Picture(Figure):
         return {f"image/{self.format}": data, "text/plain": repr(self)}
 
 
-def class_colour(label: int) -> tuple[float, float, float]:
+def class_colour(label: int) -> str:
     """The colour of a class, for labels 1, 2, ... of any number."""
-    colours = matplotlib.colormaps["tab10"].colors
-    return colours[(label - 1) % len(colours)]
+    return CLASSES[(label - 1) % len(CLASSES)]
+
+
+def colour(name: str, place: int = 0) -> str:
+    """The colour of a role or an operation, else one by its place among others."""
+    return (ROLES | OPS).get(name, OTHERS[place % len(OTHERS)])
 
 
 # What goes onto given axes
@@ -85,33 +115,57 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
     axes.figure.format = "jpeg"
 
 
-def draw_map(axes: Axes, values: Tensor, title: str = "", high: float | None = None) -> None:
-    """A map [h, w] of numbers from 0 up, dark to light, one square for each cell."""
-    axes.imshow(
-        values.detach().cpu().numpy(), vmin=0, vmax=high, cmap="magma", interpolation="nearest"
-    )
+def draw_map(
+    axes: Axes, values: Tensor, title: str = "", high=None, signed=False, numbers=""
+) -> None:
+    """A map [h, w] of numbers, one square for each cell.
+
+    From 0 up, dark to light; or, `signed`, red below 0 and blue above. high: the last shade's
+    value, the map's own if None. numbers: a format such as ".1f" to write each value into its cell.
+    """
+    values = values.detach().cpu().float()
+    high = (values.abs().max().item() if len(values) else 0) or 1 if high is None else high
+    style = {"cmap": "RdBu", "vmin": -high} if signed else {"cmap": "magma", "vmin": 0}
+    axes.imshow(values.numpy(), vmax=high, interpolation="nearest", **style)
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
+    for (row, column), value in np.ndenumerate(values.numpy() if numbers else np.zeros((0, 0))):
+        dark = abs(value) > 0.6 * high if signed else value < 0.6 * high
+        style = {"ha": "center", "va": "center", "fontsize": 9, "color": "wk"[not dark]}
+        axes.text(column, row, format(value, numbers), **style)
 
 
-def draw_boxes(axes: Axes, boxes: Tensor, colour="proposal", width: float = 2) -> None:
-    """Boxes [N, 4]; colour: a role, a colour, or a list with one for each box."""
-    colours = colour if isinstance(colour, list) else [colour] * len(boxes)
+def draw_row(axes: Axes, maps: dict[str, Tensor], high: float) -> None:
+    """Maps of one size, title -> [h, w], side by side on one pair of axes: quick to draw."""
+    h, w = next(iter(maps.values())).shape
+    step = w + max(1, w // 8)
+    strip = torch.full((h, step * len(maps) - (step - w)), torch.nan)
+    for i, (title, values) in enumerate(maps.items()):
+        strip[:, i * step : i * step + w] = values
+        axes.text(i * step + w / 2 - 0.5, -0.8, title, ha="center", fontsize=10)
+    draw_map(axes, strip, high=high)
+    axes.axis("off")
+
+
+def draw_boxes(axes: Axes, boxes: Tensor, role="proposal", width: float = 2, line="-") -> None:
+    """Boxes [N, 4]; role: of the boxes, or a colour, or a list with one for each box."""
+    names = role if isinstance(role, list) else [role] * len(boxes)
+    corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].view(-1, 5, 2)
     shade = withStroke(linewidth=width + 1, foreground="#00000044")  # seen on any background
-    for (x1, y1, x2, y2), c in zip(boxes.detach().cpu().tolist(), colours, strict=True):
-        edge = ROLES.get(c, c) if isinstance(c, str) else c
-        style = {"fill": False, "edgecolor": edge, "linewidth": width, "path_effects": [shade]}
-        axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **style))
+    lines = LineCollection(
+        list(corners.numpy()), colors=[(ROLES | OPS).get(name, name) for name in names],
+        linewidths=width, linestyles=line, path_effects=[shade], joinstyle="miter",
+    )  # fmt: skip
+    axes.add_collection(lines, autolim=False)
 
 
 def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
     """The image [3, H, W] with masks [N, H, W] laid over it in colour, later ones on top."""
     painted = image.expand(3, -1, -1).clone() if len(image) == 1 else image[:3].clone()
     for mask, label in zip(masks.bool(), labels.tolist(), strict=True):
-        colour = painted.new_tensor(class_colour(label))[:, None]  # [3, 1]
-        under = image[:3, mask]
-        painted[:, mask] = (1 - opacity) * under + opacity * colour
+        paint = painted.new_tensor(to_rgb(class_colour(label)))[:, None]  # [3, 1]
+        painted[:, mask] = (1 - opacity) * image[:3, mask] + opacity * paint
     return painted
 
 
@@ -133,10 +187,19 @@ def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None
 # Whole pictures
 
 
+def row(n: int, side: float = 3.4, ratio: float = 1, lines: int = 1) -> tuple[Picture, list[Axes]]:
+    """A picture with n panels side by side, in all at most 10 units of 72 pixels wide.
+
+    side: a panel's width. ratio: its height / width. lines: of text above it.
+    """
+    side = min(side, 10 / max(n, 1))
+    picture = Picture(side * n, side * ratio + 0.05 + 0.25 * lines)
+    return picture, list(picture.subplots(1, n, squeeze=False)[0])
+
+
 def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
     """An image [3, H, W] and its true objects."""
-    picture = Picture(7, 3.4)
-    left, right = picture.subplots(1, 2)
+    picture, (left, right) = row(2)
     draw_image(left, image, "the image")
     objects = target["boxes"], target["labels"], target.get("masks")
     draw_instances(right, image, *objects, classes, title="its objects")
@@ -188,36 +251,41 @@ def show_flow(stage: str | None = None) -> Picture:
     return picture
 
 
+def show_images(images: dict[str, Tensor]) -> Picture:
+    """Images side by side, title -> [3, H, W]."""
+    picture, panels = row(len(images))
+    for axes, (title, image) in zip(panels, images.items(), strict=True):
+        draw_image(axes, image, title)
+    return picture
+
+
 def show_boxes(image: Tensor, boxes: Tensor, role: str, title: str = "") -> Picture:
     """An image [3, H, W] and boxes [N, 4] of one role."""
-    picture = Picture(4, 4)
-    axes = picture.subplots()
-    draw_image(axes, image, title)
-    draw_boxes(axes, boxes, role)
-    return picture
+    return show_panels(image, {title: (boxes, role)}, side=4)
 
 
-def show_panels(image: Tensor, panels: dict[str, tuple[Tensor, str]]) -> Picture:
+def show_panels(image: Tensor, panels: dict[str, tuple[Tensor, str]], side: float = 3.4) -> Picture:
     """The image once for each panel: title -> (boxes [N, 4], role)."""
-    side = min(3.4, 10 / len(panels))
-    picture = Picture(side * len(panels), side + 0.3)
-    for axes, (title, (boxes, role)) in zip(
-        picture.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
-    ):
+    picture, all_axes = row(len(panels), side, image.shape[1] / image.shape[2])
+    for axes, (title, (boxes, role)) in zip(all_axes, panels.items(), strict=True):
         draw_image(axes, image, title)
-        draw_boxes(axes, boxes, role, width=1.5)
+        draw_boxes(axes, boxes, role, width=2 if len(panels) == 1 else 1.5)
     return picture
 
 
-def show_maps(maps: list[Tensor], titles: list[str], image: Tensor | None = None) -> Picture:
-    """Maps [h, w] side by side, each on its own grid and scale, after the image if one is given."""
-    n = len(maps) + (image is not None)
-    picture = Picture(2.3 * n, 2.6)
-    axes = list(picture.subplots(1, n, squeeze=False)[0])
+def show_maps(
+    maps: list[Tensor], titles: list[str], image: Tensor | None = None, **style
+) -> Picture:
+    """Maps [h, w] side by side, each on its own grid, after the image if one is given.
+
+    style: as for `draw_map`; without `high` each map has a scale of its own.
+    """
+    lines = max(title.count("\n") + 1 for title in titles)
+    picture, axes = row(len(maps) + (image is not None), 2.3, lines=lines)
     if image is not None:
         draw_image(axes.pop(0), image, "the image")
     for panel, values, title in zip(axes, maps, titles, strict=True):
-        draw_map(panel, values, title)
+        draw_map(panel, values, title, **style)
     return picture
 
 
@@ -227,17 +295,14 @@ def show_objectness(image: Tensor, maps: list[Tensor], strides: list[int]) -> Pi
         f"stride {stride}: {len(level)} x {level.shape[1]}"
         for stride, level in zip(strides, maps, strict=True)
     ]
-    picture = show_maps(maps, titles, image)
-    for axes in picture.axes[1:]:
-        axes.images[0].set_clim(0, 1)
-    return picture
+    return show_maps(maps, titles, image, high=1)
 
 
 def crop(image: Tensor, box: Tensor) -> Tensor:
-    """The pixels [3, h, w] of an image that a box [4] touches."""
+    """The pixels [C, h, w] of an image that a box [4] touches."""
     height, width = image.shape[-2:]
-    x1, y1 = box[:2].floor().long().tolist()
-    x2, y2 = box[2:].ceil().long().tolist()
+    x1, y1 = box[:2].float().floor().long().tolist()
+    x2, y2 = box[2:].float().ceil().long().tolist()
     return image[:, max(y1, 0) : min(y2, height), max(x1, 0) : min(x2, width)]
 
 
@@ -256,9 +321,9 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
     """Bars of scores [N, n] in 0..1, one panel for each row."""
     picture = Picture(2.2 * len(scores), 2.4)
     axes = picture.subplots(1, len(scores), sharey=True, squeeze=False)[0]
-    for panel, row, title in zip(axes, scores.cpu().numpy(), titles, strict=True):
-        colours = ["#999999"] + [class_colour(k) for k in range(1, len(row))]
-        panel.barh(range(len(row)), row, color=colours)
+    for panel, values, title in zip(axes, scores.cpu().numpy(), titles, strict=True):
+        colours = ["#999999"] + [class_colour(k) for k in range(1, len(values))]
+        panel.barh(range(len(values)), values, color=colours)
         panel.set_xlim(0, 1)
         panel.set_title(title, fontsize=10)
     axes[0].set_yticks(range(len(names)), names, fontsize=9)
@@ -286,6 +351,146 @@ def show_anchors_at_centre(image: Tensor, anchors: list[Tensor], size: tuple[int
         side = (level[:, 2:] - level[:, :2]).prod(dim=1).max().sqrt()
         panels[f"side {side:.0f}"] = (here, "anchor")
     return show_panels(image, panels)
+
+
+def show_lines(x: Tensor, lines: dict[str, Tensor], xlabel: str, ylabel: str) -> Picture:
+    """Curves over x [n]: name -> y [n]. The name of a role or an operation has its colour."""
+    picture = Picture(6, 3)
+    axes = picture.subplots()
+    for place, (name, y) in enumerate(lines.items()):
+        axes.plot(x, y.detach().cpu(), label=name, color=colour(name, place), linewidth=1.8)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    axes.legend(frameon=False, fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
+def show_spread(values: dict[str, Tensor], xlabel: str) -> Picture:
+    """How values spread, a row of bars for each name -> [n], all on one scale."""
+    picture = Picture(6, 0.5 + 0.9 * len(values))
+    rows = picture.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
+    high = max(v.abs().max().item() for v in values.values()) + 0.5
+    for place, (axes, (name, v)) in enumerate(zip(rows, values.items(), strict=True)):
+        bars = {"bins": 61, "range": (-high, high), "color": colour(name, place)}
+        axes.hist(v.detach().cpu().numpy(), **bars)
+        axes.axvline(0, color="#999999", linewidth=1)
+        axes.set_ylabel(name, rotation=0, ha="right", va="center")
+        axes.set_yticks([])
+        axes.spines[["top", "right", "left"]].set_visible(False)
+    rows[-1].set_xlabel(xlabel)
+    return picture
+
+
+def show_table(values: Tensor, rows: list[str], columns: list[str], numbers=".2f") -> Picture:
+    """A table [n, m] of numbers from 0 up, each cell as light as its number is high."""
+    picture = Picture(1.6 + 1.0 * len(columns), 0.6 + 0.42 * len(rows))
+    axes = picture.subplots()
+    draw_map(axes, values, numbers=numbers)
+    axes.set_aspect("auto")
+    axes.set_xticks(range(len(columns)), columns, fontsize=9)
+    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    return picture
+
+
+def show_differences(truth: Tensor, found: dict[str, Tensor]) -> Picture:
+    """Where masks differ from the true one [H, W]: title -> mask [H, W], around the object.
+
+    Dark is right, green is missing (truth only), red is too much (detection only).
+    """
+    y, x = torch.where(truth)
+    border = 2 + int(x.max() - x.min()) // 8
+    window = torch.tensor([x.min(), y.min(), x.max() + 1, y.max() + 1])
+    window = window + torch.tensor([-border, -border, border, border])
+    inside = crop(truth[None], window)[0]
+    picture, panels = row(len(found), 2.6, inside.shape[0] / inside.shape[1])
+    for axes, (title, mask) in zip(panels, found.items(), strict=True):
+        mask = crop(mask[None], window)[0]
+        pixels = torch.ones(3, *inside.shape)
+        missing, extra = inside & ~mask, mask & ~inside
+        paints = {"#444444": inside & mask, ROLES["truth"]: missing, ROLES["detection"]: extra}
+        for paint, where in paints.items():
+            pixels[:, where] = torch.tensor(to_rgb(paint))[:, None]
+        draw_image(axes, pixels, title)
+    return picture
+
+
+# Lesson 05: anchors
+
+
+def draw_coverage(axes: Axes, sides: Tensor, best_iou: Tensor, bands=(0.3, 0.7)) -> None:
+    """Best IoU [M] with an anchor over the side [M] of each object, and two levels that matter."""
+    for level in bands:
+        axes.axhline(level, color="#999999", linewidth=1, linestyle="--")
+    axes.plot(sides, best_iou, ".", color=ROLES["anchor"], alpha=0.7)
+    axes.set(xlabel="side of the object, pixels", ylabel="best IoU with an anchor", ylim=(0, 1))
+    axes.set_xscale("log")
+    low, high = (sides.min().item(), sides.max().item()) if len(sides) else (1, 64)
+    ticks = [2**i for i in range(12) if low / 2 < 2**i < 2 * high]
+    axes.set_xticks(ticks, ticks)
+    axes.minorticks_off()
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def show_coverage(coverages: dict[str, tuple[Tensor, Tensor]]) -> Picture:
+    """Anchor coverage of objects, a panel for each title -> (sides [M], best IoU [M])."""
+    picture = Picture(4 * len(coverages), 3)
+    panels = picture.subplots(1, len(coverages), sharey=True, squeeze=False)[0]
+    for axes, (title, coverage) in zip(panels, coverages.items(), strict=True):
+        draw_coverage(axes, *coverage)
+        axes.set_title(title, fontsize=10)
+        axes.label_outer()
+    return picture
+
+
+# Lesson 07: what RoIPool, RoIWarp and RoIAlign read
+
+
+def bins_read(op: str, box: Tensor, stride: int, output_size: int) -> tuple[Tensor, Tensor]:
+    """The bins [P * P, 4] of a RoI [4], and the points [n, 2] read in them, in image pixels.
+
+    Number i of a map lies at pixel i * stride (the paper's figure 3). RoIPool's bins reach from the
+    first to the last number that they read; the others have 2 x 2 points in each bin.
+    """
+    edges, points = [], []  # along x, then along y
+    for start, end in (box[[0, 2], None] / stride, box[[1, 3], None] / stride):
+        if op == "pool":
+            beyond = torch.tensor([10_000])  # the end of the map plays no part
+            first, count = (v[0] for v in rounded_bins(start, end, beyond, output_size))
+            edges.append(torch.stack((first, first + count - 1), dim=1))
+            points.append(torch.arange(int(first[0]), int(first[-1] + count[-1])))
+        else:
+            if op == "warp":
+                start, end = round_half_away(start), round_half_away(end)
+            size = (end - start).clamp(min=1)
+            border = start + size * torch.linspace(0, 1, output_size + 1)
+            edges.append(torch.stack((border[:-1], border[1:]), dim=1))
+            points.append(start + size * (torch.arange(2 * output_size) + 0.5) / output_size / 2)
+    x, y = (e.float().repeat(*n, 1) for e, n in zip(edges, ((output_size,), (1,)), strict=True))
+    y = y.repeat_interleave(output_size, dim=0)
+    bins = torch.stack((x[:, 0], y[:, 0], x[:, 1], y[:, 1]), dim=1) * stride
+    return bins, torch.cartesian_prod(*(p.float() * stride for p in points))
+
+
+def show_bins(box: Tensor, stride: int, output_size: int = 2) -> Picture:
+    """What each operation reads for a RoI [4], drawn to scale on the numbers of a map."""
+    picture = Picture(9.6, 3.5)
+    names = {"pool": "RoIPool", "warp": "RoIWarp", "align": "RoIAlign"}
+    for axes, (op, name) in zip(picture.subplots(1, 3), names.items(), strict=True):
+        x1, y1 = ((box[:2] / stride - 0.8).floor().int() * stride).tolist()
+        x2, y2 = ((box[2:] / stride + 0.8).ceil().int() * stride).tolist()
+        x, y = range(x1, x2 + 1, stride), range(y1, y2 + 1, stride)
+        axes.plot(*np.array([(i, j) for i in x for j in y]).T, "o", color="#bbbbbb", markersize=4)
+        (left, top), (right, bottom) = box[:2].tolist(), box[2:].tolist()
+        axes.add_patch(Rectangle((left, top), right - left, bottom - top, color="#E69F0055"))
+        bins, points = bins_read(op, box, stride, output_size)
+        draw_boxes(axes, bins, op, width=1.5)
+        axes.plot(*points.numpy().T, "o", color=OPS[op], markersize=4)
+        axes.set(xlim=(x1 - 6, x2 + 6), ylim=(y2 + 6, y1 - 6), aspect="equal")
+        axes.set_title(name, fontsize=10)
+        axes.set_xticks(x, x, fontsize=8)
+        axes.set_yticks(y, y, fontsize=8)
+    return picture
 
 
 def sample_photograph() -> Tensor:

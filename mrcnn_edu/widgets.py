@@ -4,11 +4,18 @@ from base64 import b64encode
 from collections.abc import Callable
 
 import ipywidgets
-from ipywidgets import IntSlider
+import torch
+from ipywidgets import FloatLogSlider, FloatSlider, IntSlider
+from torch import Tensor
 
-from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu import viz
+from mrcnn_edu.anchors import pyramid_anchors, pyramid_grids
+from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.data.shapes import TEMPLATES, Shapes, morph
+from mrcnn_edu.detections import predicted_masks
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.viz import Picture, show_detections
+from mrcnn_edu.roi_ops import OPERATIONS, on_image
+from mrcnn_edu.viz import Picture
 
 
 class Player:
@@ -22,6 +29,7 @@ class Player:
     def __init__(self, draw: Callable[..., Picture], **sliders: ipywidgets.Widget):
         self.draw, self.sliders = draw, sliders
         self.image = ipywidgets.Image()
+        self.places = []  # of the picture's axes: found for the first picture, then kept
         self.update()
         for name, slider in sliders.items():
             slider.description = slider.description or name.replace("_", " ")
@@ -36,8 +44,10 @@ class Player:
     def update(self, _change=None) -> None:
         """Draw the picture for the sliders as they stand."""
         self.picture = self.draw(**self.values)
+        self.picture.place(self.places)
         self.image.format = self.picture.format
         self.image.value = self.picture.encoded()
+        self.places = [axes.get_position() for axes in self.picture.axes]
         width = self.picture.get_figwidth() * self.picture.dpi
         self.image.layout.width = f"{width:.0f}px"  # or JupyterLab stretches it
 
@@ -51,7 +61,7 @@ class Player:
 
 
 def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
-    """A scene of the reader's own, by seed, number and size of its objects, and what is found."""
+    """Lesson 00: a scene by seed, number and size of its objects, and what is found in it."""
 
     def draw(seed: int, number: int, size: int) -> Picture:
         share = size / 100
@@ -59,7 +69,7 @@ def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
         image, target = scenes[0]
         found = model.detect([image])[0]
         found = found[found.scores >= score_threshold]
-        return show_detections(image, found, scenes.classes, target)
+        return viz.show_detections(image, found, scenes.classes, target)
 
     return Player(
         draw,
@@ -67,3 +77,103 @@ def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
         number=IntSlider(4, 0, 10, continuous_update=False),
         size=IntSlider(30, 8, 60, description="size, %", continuous_update=False),
     )
+
+
+def anchor_player(
+    image: Tensor, boxes: Tensor, sizes: tuple[float, ...], strides: tuple[int, ...]
+) -> Player:
+    """Lesson 05: how anchors of other sizes and ratios cover the objects.
+
+    image: [3, H, W], one of the images, on which the anchors of its middle are drawn. boxes: [M, 4]
+    of all images, which have the same size. sizes: of the anchors of each level, one more than
+    `strides`, those of the backbone.
+    """
+    height, width = image.shape[-2:]
+    grids = pyramid_grids((height, width), strides)
+    sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
+
+    def draw(factor: float, ratio: float, shapes: int) -> Picture:
+        ratios = {1: (1.0,), 2: (1 / ratio, ratio), 3: (1 / ratio, 1.0, ratio)}[shapes]
+        levels = pyramid_anchors(
+            grids, (height, width), tuple((factor * s,) for s in sizes), ratios
+        )
+        best = box_iou(boxes, torch.cat(levels)).amax(dim=1)
+        picture = Picture(8, 3.4)
+        left, right = picture.subplots(1, 2, width_ratios=(3, 4))
+        viz.draw_image(left, image, f"{len(torch.cat(levels)):,} anchors; those in the middle")
+        for level in levels:
+            middle = viz.anchors_at(level, (width / 2, height / 2), len(ratios))
+            viz.draw_boxes(left, middle, "anchor", width=1.5)
+        viz.draw_coverage(right, sides, best)
+        clear, lost = (best >= 0.7).float().mean(), (best < 0.3).float().mean()
+        right.set_title(f"0.7 or more: {clear:.0%}   below 0.3: {lost:.0%}", fontsize=10)
+        return picture
+
+    return Player(
+        draw,
+        factor=FloatLogSlider(1, base=2, min=-2, max=2, step=0.25, description="sizes, times"),
+        ratio=FloatSlider(value=2, min=1, max=5, step=0.25),
+        shapes=IntSlider(3, 1, 3, description="shapes"),
+    )
+
+
+def roi_player(features: Tensor, box: Tensor, stride: int, output_size: int = 7) -> Player:
+    """Lesson 07: a RoI that moves by fractions of a pixel, and what each operation makes of it.
+
+    features: [1, H, W], one map. box: [4] in image pixels, where the RoI starts.
+    """
+    high = features.max().item()
+
+    def draw(right: float, down: float, wider: float) -> Picture:
+        moved = box + torch.tensor([right, down, right + wider, down])
+        pooled = {
+            op: operation(features[None], on_image(moved), output_size, 1 / stride)[0, 0]
+            for op, operation in OPERATIONS.items()
+        }
+        picture = Picture(9.2, 2.9)
+        left, right_side = picture.subplots(1, 2, width_ratios=(1, 3.2))
+        viz.draw_map(left, features[0], f"the map, stride {stride}", high)
+        for op in pooled:  # numbers, not pixels, are the map's coordinates
+            bins, _ = viz.bins_read(op, moved, stride, 1)
+            viz.draw_boxes(left, bins / stride, op if op != "align" else "proposal")
+        viz.draw_row(right_side, pooled, high)
+        return picture
+
+    return Player(
+        draw,
+        right=FloatSlider(value=0, min=0, max=2 * stride, step=0.5, description="right, px"),
+        down=FloatSlider(value=0, min=0, max=2 * stride, step=0.5, description="down, px"),
+        wider=FloatSlider(value=0, min=0, max=2 * stride, step=0.5, description="wider, px"),
+    )
+
+
+def mask_player(models: dict[str, MaskRCNN], first: str = "star", second: str = "cross") -> Player:
+    """Lesson 09: an object between two classes, and both classes' masks, by each of the models.
+
+    models: name -> a model of the scenes' classes. Everything is computed beforehand.
+    """
+    names = {name: TEMPLATES.index(name) + 1 for name in (first, second)}
+    scenes = [morph(first, second, share / 100) for share in range(0, 101, 5)]
+    looks = {
+        name: [model.look_at(image, target["boxes"]) for image, target in scenes]
+        for name, model in models.items()
+    }
+
+    def draw(share: int) -> Picture:
+        i = share // 5
+        picture = Picture(10, 2.7)
+        left, right = picture.subplots(1, 2, width_ratios=(1, 4.4))
+        viz.draw_image(left, scenes[i][0], f"{100 - share} % {first}, {share} % {second}")
+        viz.draw_boxes(left, scenes[i][1]["boxes"], "truth")
+        maps = {}
+        for model_name, model in models.items():
+            class_logits, mask_logits = looks[model_name][i]
+            scores = class_logits.softmax(dim=1)[0]
+            for name, label in names.items():
+                channel = model.mask_channels(torch.tensor([label]))
+                probs = predicted_masks(mask_logits, channel, model.config.mask_loss)[0]
+                maps[f"{model_name}: {name}\nclass score {scores[label]:.2f}"] = probs
+        viz.draw_row(right, maps, 1)
+        return picture
+
+    return Player(draw, share=IntSlider(30, 0, 100, 5, description=f"% {second}"))

@@ -6,12 +6,13 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 from PIL import Image
 
 from mrcnn_edu import viz
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.widgets import scene_player
+from mrcnn_edu.roi_ops import OPERATIONS, on_image
 
 
 def pixels(picture) -> np.ndarray:
@@ -113,15 +114,97 @@ def test_sample_photograph():
     assert photo.shape[0] == 3 and photo.min() >= 0 and 0.5 < photo.max() <= 1
 
 
-def test_player_redraws_when_a_slider_moves_and_has_a_still_picture(tiny_model):
-    model = tiny_model(max_detections=3).eval()
-    model.classes = Shapes(1).classes
-    player = scene_player(model)
-    before = player.image.value
-    player.sliders["seed"].value += 1
-    assert player.image.value != before
-    bundle = player._repr_mimebundle_()
-    assert base64.b64decode(bundle["image/jpeg"]) == player.image.value
-    assert bundle["text/plain"] == "Player(seed=5, number=4, size=30)"
-    player.sliders["number"].value = 0
-    assert player.values == {"seed": 5, "number": 0, "size": 30}
+# What eyes without one kind of cone see: Machado, Oliveira and Fernandes 2009, table 1, in full
+# severity, of linear red, green and blue.
+EYES = {
+    "ordinary": np.eye(3),
+    "protanopia": np.array(
+        [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216],
+         [-0.003882, -0.048116, 1.051998]]
+    ),
+    "deuteranopia": np.array(
+        [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413],
+         [-0.011820, 0.042940, 0.968881]]
+    ),
+}  # fmt: skip
+
+
+def lab(colours, eyes) -> np.ndarray:
+    """CIE L*a*b* [n, 3] of colours as such eyes see them; a distance of 10 is seen at a glance."""
+    rgb = np.array([to_rgb(colour) for colour in colours])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz_of_rgb = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
+    xyz = (linear @ EYES[eyes].T).clip(0, 1) @ np.array(xyz_of_rgb).T / (0.9505, 1, 1.089)
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    x, y, z = f.T
+    return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), axis=1)
+
+
+def smallest_distance(colours, eyes) -> float:
+    points = lab(colours, eyes)
+    distance = np.linalg.norm(points[:, None] - points, axis=-1)
+    return distance[~np.eye(len(points), dtype=bool)].min()
+
+
+@pytest.mark.parametrize("eyes", EYES)
+@pytest.mark.parametrize("palette", [viz.ROLES.values(), viz.OPS.values(), viz.CLASSES, viz.OTHERS])
+def test_colour_blind_readers_tell_the_colours_apart(palette, eyes):
+    assert smallest_distance(list(palette), eyes) > 15
+
+
+def test_the_distance_of_colours_can_be_small():
+    red_and_green = ["#c44e52", "#8c8c3c"]
+    assert smallest_distance(red_and_green, "ordinary") > 40
+    assert smallest_distance(red_and_green, "deuteranopia") < 25
+    assert smallest_distance(["#222222", "#242424"], "ordinary") < 2
+
+
+def test_a_caption_makes_the_picture_higher_and_leaves_the_rest():
+    plain, captioned = viz.show_flow(), viz.show_flow().caption("Look at the first stage.")
+    plain, captioned = pixels(plain), pixels(captioned)
+    assert plain.shape[1] == captioned.shape[1] and 10 < len(captioned) - len(plain) < 25
+    assert (captioned[len(plain) :] < 128).any()
+
+
+def test_signed_maps_have_white_for_0_and_numbers_are_written():
+    values = torch.tensor([[-1.0, 0.0, 1.0]])
+    picture = pixels(viz.show_maps([values], ["a"], signed=True))
+    middle = picture[picture.shape[0] // 2 + 10]
+    assert middle[20, 0] > middle[20, 2] and middle[-20, 2] > middle[-20, 0]  # red, blue
+    assert (middle[len(middle) // 2] > 240).all()
+    written = pixels(viz.show_maps([values], ["a"], signed=True, numbers=".1f"))
+    assert (written != picture).any()
+
+
+def test_maps_of_zeros_and_empty_coverage_are_drawn():
+    viz.show_maps([torch.zeros(2, 2)], ["nothing"], numbers=".1f").png()
+    viz.show_coverage({"no object": (torch.zeros(0), torch.zeros(0))}).png()
+    viz.show_differences(torch.ones(4, 4).bool(), {"none": torch.zeros(4, 4).bool()}).png()
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_bins_are_drawn_where_the_operations_read(op):
+    """On a map of its own coordinates each operation reads the middle of the bins drawn."""
+    place = 16 * torch.arange(40.0)
+    ruler = torch.stack((place.expand(40, 40), place[:, None].expand(40, 40)))[None]
+    for _ in range(50):
+        corner = 60 + 300 * torch.rand(2)
+        box = torch.cat((corner, corner + 30 + 100 * torch.rand(2)))
+        bins, points = viz.bins_read(op, box, 16, output_size=3)
+        high, low = (s * OPERATIONS[op](s * ruler, on_image(box), 3, 1 / 16)[0] for s in (1, -1))
+        middle = ((high + low) / 2).flatten(1).T  # [9, 2]
+        torch.testing.assert_close((bins[:, :2] + bins[:, 2:]) / 2, middle, atol=1e-3, rtol=0)
+        assert (points >= bins[:, :2].amin(0) - 1e-3).all()
+        assert (points <= bins[:, 2:].amax(0) + 1e-3).all()
+
+
+def test_pictures_of_lines_spreads_tables_and_bins_are_drawn():
+    x, values = torch.arange(5), torch.rand(5)
+    for picture in (
+        viz.show_lines(x, {"pool": values, "other": -values}, "x", "y"),
+        viz.show_spread({"pool": values, "align": torch.zeros(5)}, "x"),
+        viz.show_table(torch.rand(2, 3), ["a", "b"], ["c", "d", "e"]),
+        viz.show_bins(torch.tensor([39.0, 28, 117, 90]), 16),
+        viz.show_images({"a": torch.rand(3, 8, 8), "b": torch.rand(1, 8, 8)}),
+    ):
+        assert pixels(picture).std() > 10

@@ -1,0 +1,64 @@
+"""Milliseconds from a slider's move to the new picture, in Python: python benchmarks/players.py
+
+Median and slowest of 20 moves of each widget of the course; the goal is a median of 100 ms. What
+the browser adds, `python tests/browser.py NOTEBOOK PICTURE` measures.
+"""
+
+import statistics
+import time
+
+import torch
+
+from mrcnn_edu import load, widgets
+from mrcnn_edu.data import Shapes
+
+
+def start_here():
+    return widgets.scene_player(load("shapes-tiny"))
+
+
+def anchors():
+    scenes = Shapes(60, seed=1)
+    boxes = torch.cat([scenes[i][1]["boxes"] for i in range(60)])
+    return widgets.anchor_player(scenes[1][0], boxes, (12, 24, 48, 72), (4, 8, 16))
+
+
+def roi_align():
+    return widgets.roi_player(torch.rand(1, 24, 24), torch.tensor([87.0, 218, 187, 315]), 16)
+
+
+def mask_loss():
+    names = {"sigmoid": "shapes-tiny", "softmax": "shapes-tiny-softmax"}
+    return widgets.mask_player({loss: load(name) for loss, name in names.items()})
+
+
+PLAYERS = [start_here, anchors, roi_align, mask_loss]
+
+
+def moved(slider):
+    """Another value that the slider can take."""
+    step = getattr(slider, "step", 1)
+    at_the_end = slider.value + 4 * step > slider.max
+    return slider.value - 4 * step if at_the_end else slider.value + 4 * step
+
+
+def milliseconds(player, moves: int = 20) -> list[float]:
+    """How long each of so many moves takes, the player's sliders in turn."""
+    taken, sliders = [], list(player.sliders.values())
+    for i in range(moves):
+        slider = sliders[i % len(sliders)]
+        value = min(moved(slider), slider.max)
+        start = time.perf_counter()
+        slider.value = value
+        taken.append(1000 * (time.perf_counter() - start))
+    return taken
+
+
+def main() -> None:
+    for make in PLAYERS:
+        taken = milliseconds(make())
+        print(f"{make.__name__:12} {statistics.median(taken):4.0f} ms (slowest {max(taken):4.0f})")
+
+
+if __name__ == "__main__":
+    main()
