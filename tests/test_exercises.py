@@ -1,26 +1,111 @@
 """The exercises' checks accept the solution and typical other ways, and reject typical mistakes."""
 
+import ast
+import importlib
+import inspect
+import pkgutil
+from pathlib import Path
+
 import pytest
+import torch
+from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from mrcnn_edu import exercises
-from mrcnn_edu.exercises import check_count_by_name, check_mask_iou
+from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.exercises import anchors, mask_loss, roi_align, start_here
+
+LESSONS = [
+    importlib.import_module(f"mrcnn_edu.exercises.{lesson.name}")
+    for lesson in pkgutil.iter_modules(exercises.__path__)
+]
+CHECKS = {
+    name: getattr(lesson, name)
+    for lesson in LESSONS
+    for name in vars(lesson)
+    if name.startswith("check_")
+}
+SOURCES = sorted((Path(__file__).parent.parent / "notebooks" / "src").glob("*.py"))
 
 
-def said(capsys, check, attempt) -> str:
-    check(attempt)
-    return capsys.readouterr().out
+def solution_of(check):
+    return getattr(inspect.getmodule(check), check.__name__.removeprefix("check_"))
 
 
-def test_solutions_are_accepted(capsys):
-    assert said(capsys, check_count_by_name, exercises.count_by_name) == "ok\n"
-    assert said(capsys, check_mask_iou, exercises.mask_iou) == "ok\n"
+@pytest.fixture
+def said(capsys):
+    """A function to what a check says of an attempt."""
+
+    def said(check, attempt) -> str:
+        check(attempt)
+        return capsys.readouterr().out
+
+    return said
 
 
-def test_another_way_to_the_same_answer_is_accepted(capsys):
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_the_solution_is_accepted_and_has_a_docstring(said, check):
+    assert said(check, solution_of(check)) == "ok\n"
+    assert solution_of(check).__doc__
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_an_empty_attempt_is_told_so_in_one_line(said, check):
+    assert said(check, lambda *_: None) == "not yet: nothing is returned\n"
+
+
+@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
+def test_no_check_gives_the_answer_away(said, check):
+    """A wrong answer of the right shape is shown; the right one is not."""
+    solution = solution_of(check)
+    text = said(check, lambda *arguments: "a guess")
+    assert "the answer is a guess" in text
+    arguments = []
+    said(check, lambda *a: arguments.append(a))
+    assert "expected" not in text.splitlines()[0]
+    assert str(solution(*arguments[0])) not in text.splitlines()[0]
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_the_stubs_in_the_notebook_are_the_exercises(source):
+    tree = ast.parse(source.read_text())
+    stubs = {
+        node.name: [argument.arg for argument in node.args.args]
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef) and isinstance(node.body[0], ast.Expr)
+        if getattr(node.body[0].value, "value", None) is ...
+    }
+    called = {
+        node.func.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
+        if node.func.attr.startswith("check_")
+    }
+    assert len(stubs) >= 2
+    assert called == {f"check_{name}" for name in stubs}
+    for name, parameters in stubs.items():
+        solution = solution_of(CHECKS[f"check_{name}"])
+        assert list(inspect.signature(solution).parameters) == parameters
+
+
+def test_every_exercise_has_typical_mistakes_to_reject():
+    rejected = [check for check, _, _ in MISTAKES]
+    assert all(rejected.count(check) >= 2 for check in CHECKS.values())
+
+
+def test_another_way_to_the_same_answer_is_accepted(said):
     def tensors(a, b):
         return (a & b).sum() / (a | b).sum().clamp(min=1)
 
-    assert said(capsys, check_mask_iou, tensors) == "ok\n"
+    assert said(start_here.check_mask_iou, tensors) == "ok\n"
+
+    def plain_lists(start, end, n_bins, n_points):
+        n = n_bins * n_points
+        return [start + (end - start) * (i + 0.5) / n for i in range(n)]
+
+    assert said(roi_align.check_sample_points, plain_lists) == "ok\n"
+
+
+# Typical mistakes: (check, attempt, the first case whose answer is not right)
 
 
 def forgets_that_0_is_background(labels, classes):
@@ -32,25 +117,167 @@ def names_all_classes(labels, classes):
     return {name: (labels == k).sum().item() for k, name in enumerate(classes, start=1)}
 
 
-@pytest.mark.parametrize("attempt", [forgets_that_0_is_background, names_all_classes, lambda *_: 0])
-def test_wrong_counts_are_rejected(capsys, attempt):
-    assert said(capsys, check_count_by_name, attempt).startswith("not yet: in case 1")
+def swaps_width_and_height(x, y, size, ratio):
+    return anchors.anchor_at(x, y, size, 1 / ratio)
 
 
-@pytest.mark.parametrize(
-    ("attempt", "case"),
-    [
-        (lambda a, b: (a & b).sum() / a.sum(), 2),  # the first mask's share, not the union's
-        (lambda a, b: (a & b).sum() / (a.sum() + b.sum()), 1),  # counts the intersection twice
-        (lambda a, b: (a & b).sum() / (a | b).sum(), 5),  # 0 / 0
-        (lambda a, b: (a & b).float(), 1),  # a picture, not a number
-        (lambda a, b: "much", 1),
-    ],
-)
-def test_wrong_mask_ious_are_rejected_at_the_first_case_that_differs(capsys, attempt, case):
-    assert said(capsys, check_mask_iou, attempt).startswith(f"not yet: in case {case} ")
+def multiplies_the_height_alone(x, y, size, ratio):
+    half = torch.tensor([size, size * ratio]) / 2
+    return torch.cat((torch.tensor([x, y]) - half, torch.tensor([x, y]) + half))
 
 
-def test_an_attempt_that_raises_is_not_yet_and_says_why(capsys):
-    text = said(capsys, check_mask_iou, lambda a, b: a.nothing)
+def starts_at_the_centre(x, y, size, ratio):
+    return torch.tensor([x, y, x + size / ratio**0.5, y + size * ratio**0.5])
+
+
+def calls_everything_else_background(iou, high, low):
+    return torch.where(anchors.label_anchors(iou, high, low) == 1, 1, 0)
+
+
+def forgets_the_best_anchor(iou, high, low):
+    best = iou.amax(dim=0)
+    return torch.where(best >= high, 1, torch.where(best < low, 0, -1))
+
+
+def forgets_ties(iou, high, low):
+    labels = forgets_the_best_anchor(iou, high, low)
+    labels[iou.argmax(dim=1)] = 1
+    return labels
+
+
+def looks_at_the_last_object_only(iou, high, low):
+    return anchors.label_anchors(iou[-1:], high, low)
+
+
+def takes_the_ends(start, end, n_bins, n_points):
+    return torch.linspace(start, end, n_bins * n_points)
+
+
+def forgets_the_half(start, end, n_bins, n_points):
+    n = n_bins * n_points
+    return start + torch.arange(n) * (end - start) / n
+
+
+def rounds_the_roi(start, end, n_bins, n_points):
+    return roi_align.sample_points(round(start), round(end), n_bins, n_points)
+
+
+def reads_the_nearest(values, start, end, n_bins):
+    at = roi_align.sample_points(start, end, n_bins, 2).round().long()
+    return values[at].view(n_bins, 2).mean(dim=1)
+
+
+def takes_the_larger(values, start, end, n_bins):
+    two = roi_align.align_1d(values, start, end, 2 * n_bins)
+    return two.view(n_bins, 2).amax(dim=1)
+
+
+def mixes_up_the_shares(values, start, end, n_bins):
+    at = roi_align.sample_points(start, end, n_bins, 2)
+    low = at.floor().long()
+    share = at - low
+    high = (low + 1).clamp(max=len(values) - 1)
+    return (share * values[low] + (1 - share) * values[high]).view(n_bins, 2).mean(dim=1)
+
+
+def of_class(logits, labels):
+    return logits[range(len(labels)), labels]
+
+
+def counts_every_mask(logits, labels, targets):
+    return cross_entropy(logits, targets[:, None].expand_as(logits))
+
+
+def others_should_be_empty(logits, labels, targets):
+    empty = torch.zeros_like(logits)
+    empty[range(len(labels)), labels] = targets
+    return cross_entropy(logits[:, 1:], empty[:, 1:])
+
+
+def takes_0_for_the_first_class(logits, labels, targets):
+    return cross_entropy(of_class(logits, labels - 1), targets)
+
+
+def forgets_the_sigmoid(logits, labels, targets):
+    p = of_class(logits, labels).clamp(1e-3, 1 - 1e-3)
+    return -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
+
+
+def smooths_the_truth(logits, label):
+    truth = torch.full_like(logits, 0.1)
+    truth[label] = 1
+    return logits.softmax(dim=0) - truth
+
+
+MISTAKES = [
+    (start_here.check_count_by_name, forgets_that_0_is_background, 1),
+    (start_here.check_count_by_name, names_all_classes, 1),
+    (start_here.check_mask_iou, lambda a, b: (a & b).sum() / a.sum(), 2),  # of the first mask
+    (
+        start_here.check_mask_iou,
+        lambda a, b: (a & b).sum() / (a.sum() + b.sum()),
+        1,
+    ),  # counts twice
+    (start_here.check_mask_iou, lambda a, b: (a & b).sum() / (a | b).sum(), 5),  # 0 / 0
+    (start_here.check_mask_iou, lambda a, b: (a & b).float(), 1),  # a picture, not a number
+    (start_here.check_mask_iou, lambda a, b: "much", 1),
+    (anchors.check_anchor_at, swaps_width_and_height, 2),
+    (anchors.check_anchor_at, multiplies_the_height_alone, 2),
+    (anchors.check_anchor_at, starts_at_the_centre, 1),
+    (anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a).amax(dim=0), 1),  # of each anchor
+    (anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a).mean(dim=1), 1),
+    (anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a).argmax(dim=1), 1),
+    (anchors.check_label_anchors, calls_everything_else_background, 1),
+    (anchors.check_label_anchors, forgets_the_best_anchor, 3),
+    (anchors.check_label_anchors, forgets_ties, 4),
+    (anchors.check_label_anchors, looks_at_the_last_object_only, 2),
+    (
+        roi_align.check_moved_by_rounding,
+        lambda box, stride: (box / stride).round() - box / stride,
+        2,
+    ),
+    (roi_align.check_moved_by_rounding, lambda box, s: (box / s).floor() * s - box, 2),
+    (roi_align.check_moved_by_rounding, lambda box, s: box - (box / s).round() * s, 2),
+    (roi_align.check_sample_points, takes_the_ends, 1),
+    (roi_align.check_sample_points, forgets_the_half, 1),
+    (roi_align.check_sample_points, rounds_the_roi, 2),
+    (roi_align.check_align_1d, reads_the_nearest, 2),
+    (roi_align.check_align_1d, takes_the_larger, 1),
+    (roi_align.check_align_1d, mixes_up_the_shares, 2),
+    (mask_loss.check_mask_loss, counts_every_mask, 2),
+    (mask_loss.check_mask_loss, others_should_be_empty, 2),
+    (mask_loss.check_mask_loss, takes_0_for_the_first_class, 2),
+    (mask_loss.check_mask_loss, forgets_the_sigmoid, 1),
+    (mask_loss.check_read_masks, lambda logits, labels: of_class(logits, labels - 1) > 0, 1),
+    (mask_loss.check_read_masks, lambda logits, labels: of_class(logits, labels) > 0.5, 2),
+    (mask_loss.check_read_masks, lambda x, k: x.argmax(dim=1) == k[:, None, None], 1),
+    (mask_loss.check_softmax_gradient, lambda x, k: smooths_the_truth(x, k), 1),
+    (mask_loss.check_softmax_gradient, lambda x, k: -mask_loss.softmax_gradient(x, k), 1),
+    (mask_loss.check_softmax_gradient, lambda x, k: x.sigmoid() - torch.eye(len(x))[k], 1),
+]
+
+
+@pytest.mark.parametrize(("check", "attempt", "case"), MISTAKES)
+def test_a_typical_mistake_is_rejected_at_the_first_case_that_shows_it(said, check, attempt, case):
+    text = said(check, attempt)
+    assert text.startswith(f"not yet: in case {case} "), text
+    assert "argument 1: " in text
+
+
+def test_an_attempt_that_raises_is_not_yet_and_says_why(said):
+    text = said(start_here.check_mask_iou, lambda a, b: a.nothing)
     assert text.startswith("not yet: case 1 ends in AttributeError") and "nothing" in text
+
+
+def test_a_wrong_shape_is_named(said):
+    text = said(anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a))
+    assert text.startswith("not yet: in case 1 the answer has shape [1, 3], expected [1];")
+
+
+def test_the_place_of_the_first_difference_is_named(said):
+    def wrong_in_the_end(start, end, n_bins, n_points):
+        points = roi_align.sample_points(start, end, n_bins, n_points)
+        return torch.cat((points[:-1], torch.zeros(1)))
+
+    text = said(roi_align.check_sample_points, wrong_in_the_end)
+    assert text.startswith("not yet: in case 1 the answer is 0 at [7]; check by hand:")
