@@ -16,6 +16,7 @@ machine give the same bytes, and a change in its diff is a change in what a read
 
 import importlib.metadata
 import os
+import re
 import sys
 import time
 from pathlib import Path
@@ -66,7 +67,14 @@ def execute(notebook: NotebookNode, name: str, folder: Path) -> None:
                 client.execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
             except Exception as error:  # the cell's own error, a time-out or a dead kernel
                 raise BuildError(f"{name}, {cell.id}: {error}") from error
+            if cell.cell_type == "code":
+                cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
             keep_still_picture(cell, name)
+
+
+def is_progress_bar(output: dict) -> bool:
+    """Whether an output is a bar of tqdm, which is for who waits (conftest.py passes it over)."""
+    return bool(re.search(r"\d+%\|", output.get("data", {}).get("text/plain", "")))
 
 
 def keep_still_picture(cell: NotebookNode, name: str) -> None:

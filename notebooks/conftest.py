@@ -9,6 +9,7 @@ public interface of nbval, therefore pyproject.toml pins its version.
 import base64
 import importlib.metadata
 import io
+import re
 import time
 from queue import Empty
 
@@ -94,12 +95,18 @@ class Cell(IPyNbCell):
             self.raise_cell_error("The kernel died (out of memory, or a crash in compiled code)")
 
     def compare_outputs(self, test, ref, skip_compare=None):
+        test = [output for output in test if not is_progress_bar(output)]
         if not super().compare_outputs(test, ref, skip_compare):
             return False
         self.comparison_traceback += picture_differences(
             pictures(ref), pictures(test), by_pixel=self.parent.draws_alike()
         )
         return not self.comparison_traceback
+
+
+def is_progress_bar(output: dict) -> bool:
+    """Whether an output is a bar of tqdm, which build.py does not store."""
+    return bool(re.search(r"\d+%\|", output.get("data", {}).get("text/plain", "")))
 
 
 def pictures(outputs) -> list[tuple[str, np.ndarray]]:

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
 PICTURE_WITH_A_SLIDER = """\
 import io
 import ipywidgets as widgets
@@ -42,8 +42,8 @@ def write_notebook(path, *sources):
     nbformat.write(new_notebook(cells=cells, metadata={"kernelspec": kernel}), path)
 
 
-def test_start_here_runs_and_its_slider_changes_the_picture(folder, lab, record_property):
-    notebook = NOTEBOOKS / "00_start_here.ipynb"
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_lesson_runs_and_its_slider_changes_the_picture(folder, lab, record_property, notebook):
     shutil.copy(notebook, folder)  # JupyterLab may save what it runs
     with browser.open_notebook(lab, notebook.name) as page:
         assert browser.run_all_cells(page) > 5

@@ -111,6 +111,26 @@ def test_source_is_cut_into_small_cells(source):
     assert max(lines.values()) <= 20, max(lines, key=lines.get)
 
 
+def test_lesson_has_the_parts_of_a_lesson(source):
+    """Goals, three predictions with their answers, a failure, a widget, exercises, what remains."""
+    cells = build.read_source(source).cells
+    texts = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    title = cells[0].source
+    assert re.match(rf"# {source.stem[:2]} · ", title)
+    assert re.search(r"After this lesson \(\d+ minutes\) you can", title)
+    assert texts.count("**Predict") >= 3 and texts.count("<summary><b>Answer</b>") >= 3
+    assert texts.count("<details>") == texts.count("</details>")
+    for heading in ("The problem", "Where it breaks", "Play", "Exercises", "Remember"):
+        assert re.search(rf"^## {heading}", texts, re.MULTILINE), heading
+    last = cells[-1].source
+    assert all(word in last for word in ("torchvision", "detectron2", "Next:"))
+    assert code.count("viz.show_flow(") == 1
+    assert re.search(r"from mrcnn_edu.widgets import \w+_player", code)
+    assert "getsource(" in code and re.search(r"assert|assert_close", code)
+    assert len(re.findall(r"^exercises\.check_", code, re.MULTILINE)) >= 2
+
+
 @pytest.mark.parametrize(
     ("what", "line"),
     [

@@ -292,13 +292,14 @@ picture
 # ## Exercises
 #
 # **1.** `count_by_name(labels, classes)`: how many of each, as `{"circle": 2, "star": 1}`, only
-# names that occur. Mind what label 0 is, and so which name label 1 has. About 2 lines.
+# names that occur. Mind what label 0 is, and so which name label 1 has. About 2 lines. (Our
+# solution, when you have tried: `print(getsource(exercises.count_by_name))`.)
 #
 # **2.** `mask_iou(a, b)`: of two masks `[H, W]` of bool, the number of pixels in both divided by
 # the number in either; 0 if there are none. About 2 lines.
 
 # %%
-from mrcnn_edu.exercises import check_count_by_name, check_mask_iou
+from mrcnn_edu.exercises import start_here as exercises
 
 
 def count_by_name(labels, classes): ...
@@ -307,8 +308,8 @@ def count_by_name(labels, classes): ...
 def mask_iou(a, b): ...
 
 
-check_count_by_name(count_by_name)
-check_mask_iou(mask_iou)
+exercises.check_count_by_name(count_by_name)
+exercises.check_mask_iou(mask_iou)
 
 # %% [markdown]
 # ## Remember

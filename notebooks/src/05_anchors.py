@@ -1,0 +1,332 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 05 · Anchors: the boxes to start from
+#
+# How can a network, whose output has a fixed shape, answer with *some* boxes? It starts from many
+# fixed ones. After this lesson (60 minutes) you can
+#
+# - place anchors by hand: sizes, ratios, strides;
+# - measure how well they cover the objects, of our scenes and of your own data, and choose better;
+# - say which anchors learn "object", which "background", and which nothing.
+
+# %%
+import torch
+
+from mrcnn_edu import load, viz
+from mrcnn_edu.data import Shapes
+
+viz.show_flow("proposals")
+
+# %% [markdown]
+# ## The problem
+#
+# This image has five objects, the next one two. A convolution gives the same number of numbers for
+# both. The way out (Faster R-CNN, section 3.1): put fixed boxes, **anchors**, all over the image,
+# and ask of *each*: is an object about here, and how must I move to lie on it?
+
+# %%
+scenes = Shapes(100, seed=1)
+image, target = scenes[1]
+viz.show_boxes(image, target["boxes"], "truth", f"{len(target['boxes'])} objects")
+
+# %% [markdown]
+# ## 1. One anchor: a size and a ratio
+#
+# The **size** s is the side of the square with the anchor's area; the **ratio** r is height divided
+# by width. So width = s / √r and height = s √r. (The paper: 3 ratios, 1/2, 1 and 2.)
+#
+# **Predict:** an anchor of size 32 and ratio 2. How wide, how high, and how large is its area?
+
+
+# %%
+def shape(size, ratio):
+    return size / ratio**0.5, size * ratio**0.5
+
+
+for ratio in (0.5, 1, 2):
+    width, height = shape(32, ratio)
+    print(f"ratio {ratio:3}: {width:4.1f} wide, {height:4.1f} high, area {width * height:.0f}")
+
+
+# %%
+def around(x, y, size, ratio):
+    width, height = shape(size, ratio)
+    return [x - width / 2, y - height / 2, x + width / 2, y + height / 2]
+
+
+three = torch.tensor([around(48, 48, 32, ratio) for ratio in (0.5, 1, 2)])
+viz.show_boxes(image, three, "anchor", "one size, three ratios")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# 22.6 wide, 45.3 high, and of area 1,024 = 32² like the other two. (The usual wrong answer is 32
+# wide and 64 high: then a ratio would also change the size, and sizes would no longer tell how
+# large the objects are that an anchor fits.)
+# </details>
+#
+# ## 2. Everywhere: one place for each number of a map
+#
+# The feature map decides where anchors stand. A map of **stride** 16 has a number every 16 pixels,
+# and at each stand the same k anchors; here k = 3. They are listed row by row, as the network lists
+# its answers.
+#
+# **Predict:** how many anchors does the map of stride 16 have on our 96 x 96 image? And stride 4?
+
+
+# %%
+def everywhere(stride, size, ratios=(0.5, 1, 2), side=96):
+    places = range(0, side, stride)
+    return torch.tensor([around(x, y, size, r) for y in places for x in places for r in ratios])
+
+
+coarse = everywhere(stride=16, size=48)
+print("stride 16:", len(coarse), "anchors;  stride 4:", len(everywhere(4, 12)))
+
+# %%
+few = coarse[[0, 1, 2, 63, 64, 65]]
+viz.show_panels(image, {"all of stride 16": (coarse, "anchor"), "of two places": (few, "anchor")})
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# 6 x 6 x 3 = 108, and 24 x 24 x 3 = 1,728: a stride four times finer has 16 times as many. (The
+# usual wrong answer forgets that both directions count.) The first place is the image's corner, so
+# some anchors stick out; torchvision keeps those too.
+# </details>
+#
+# A **pyramid** (lesson 04) has a map for each scale of object: fine maps carry small anchors,
+# coarse maps large ones. The pyramid of `shapes-tiny` has four maps, one size each.
+
+# %%
+from mrcnn_edu.anchors import pyramid_anchors, pyramid_grids
+
+model = load("shapes-tiny")
+sizes, strides = model.config.anchor_sizes, model.backbone.strides
+grids = pyramid_grids((96, 96), strides)
+levels = pyramid_anchors(grids, (96, 96), sizes, ratios=(0.5, 1.0, 2.0))
+
+# %%
+for grid, size, level in zip(grids, sizes, levels, strict=True):
+    print(f"map {grid[0]:2} x {grid[1]:2}, anchor size {size[0]}: {len(level):5} anchors")
+
+# %%
+anchors = torch.cat(levels)  # [2295, 4]
+mine = torch.cat([everywhere(96 // g[0], s[0]) for g, s in zip(grids, sizes, strict=True)])
+assert (mine - anchors).abs().max() <= 0.5
+print(f"{len(anchors):,} anchors; mine differ by up to {(mine - anchors).abs().max():.2f} pixels")
+
+# %% [markdown]
+# Half a pixel, because the package rounds the three anchors of a size to whole pixels, as
+# torchvision does: its published weights learned from those. (detectron2 does not round.)
+
+# %%
+from inspect import getsource
+
+from mrcnn_edu.anchors import base_anchors
+
+rounded = torch.tensor([around(0, 0, 12, ratio) for ratio in (0.5, 1, 2)]).round()
+torch.testing.assert_close(rounded, base_anchors((12,), (0.5, 1, 2)))
+print(getsource(base_anchors))
+
+# %% [markdown]
+# ## 3. Coverage: does every object have an anchor that fits?
+#
+# How well two boxes fit is their **IoU** (lesson 02): the area they share, divided by the area that
+# either covers; 1 for equal boxes, 0 for boxes apart. Of each object we ask the IoU with its *best*
+# anchor. The network can move an anchor, but it must first see that the object is its own.
+#
+# **Predict:** sizes are 12, 24, 48 and 72. Which objects are covered worst: those whose side is
+# about 8, about 17, or about 24?
+
+# %%
+from mrcnn_edu.boxes import box_iou
+
+boxes = torch.cat([scenes[i][1]["boxes"] for i in range(100)])
+best = box_iou(boxes, anchors).amax(dim=1)  # [M, A] -> [M]
+
+# %%
+sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
+viz.show_coverage({f"{len(boxes)} objects of 100 scenes": (sides, best)})
+
+# %%
+bands = {"8": (6, 10), "17": (15, 19), "24": (22, 26)}
+mean = {name: best[(sides >= a) & (sides < b)].mean().item() for name, (a, b) in bands.items()}
+assert mean["8"] < mean["17"] < mean["24"]
+print("mean best IoU about side", {name: round(value, 2) for name, value in mean.items()})
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Those of side 8: no anchor is smaller than 12. Coverage sags between two sizes as well: a square
+# of 17 within one of 24 has an IoU of 17² / 24², a half, and so has one of 12 within it. That is
+# why sizes are spaced by a factor of two at most. The dashed lines are for section 4.
+# </details>
+#
+# The same for **your own data**: put the name of a COCO folder in place of ours (lesson 01; images
+# in `images/`, and `annotations.json`). Ours is made of blobs, the outlines of which are random.
+
+# %%
+from tempfile import mkdtemp
+
+from mrcnn_edu.data import write_coco
+
+folder = mkdtemp()  # or the name of your folder
+write_coco(Shapes(40, seed=2, size=160, outlines="blobs"), folder)
+
+# %%
+from mrcnn_edu.data import CocoFolder
+from mrcnn_edu.data.coverage import anchor_coverage
+
+coco = CocoFolder(f"{folder}/images", f"{folder}/annotations.json")
+coverage = anchor_coverage(coco, model.config, strides)  # sides as the network sees them
+viz.show_coverage({"a COCO folder": coverage})
+
+# %% [markdown]
+# ## 4. Who learns what: positive, negative, ignored
+#
+# To train, each anchor needs an answer (Faster R-CNN, section 3.1.2):
+#
+# - **positive**, "object": IoU of 0.7 or more with an object, *or* the best anchor of an object;
+# - **negative**, "background": IoU below 0.3 with every object;
+# - **ignored**: all others. They are neither one nor the other, and take no part.
+#
+# Here are two objects and five anchors. **Predict** the five answers.
+
+# %%
+iou = torch.tensor(
+    [
+        [0.80, 0.55, 0.10, 0.00, 0.20],  # of object 0 with each anchor
+        [0.05, 0.15, 0.40, 0.29, 0.00],  # of object 1
+    ]
+)
+best_object = iou.amax(dim=0)
+answers = torch.where(best_object >= 0.7, 1, torch.where(best_object < 0.3, 0, -1))
+print("by the two thresholds:  ", answers.tolist())
+answers[iou.argmax(dim=1)] = 1  # the best anchor of each object
+print("and each object's best: ", answers.tolist())
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Positive, ignored, positive, negative, negative. The third has an IoU of only 0.40 but is the best
+# that object 1 has: without it, nobody would learn that object. (The usual wrong answer calls the
+# second one background. It lies half on an object; to punish it for saying so would teach nothing.)
+# </details>
+#
+# The package's version gives the index of the object instead of 1. On our scene:
+
+# %%
+from mrcnn_edu.matching import BACKGROUND, IGNORED, match
+
+assert (match(iou, 0.7, 0.3, rescue_objects=True) >= 0).equal(answers == 1)
+
+# %%
+matched = match(box_iou(target["boxes"], anchors), 0.7, 0.3, rescue_objects=True)
+kinds = {"positive": matched >= 0, "ignored": matched == IGNORED, "negative": matched == BACKGROUND}
+print({name: rows.sum().item() for name, rows in kinds.items()})
+
+# %%
+some = {name: rows.nonzero()[:, 0] for name, rows in kinds.items()}
+some["negative"] = some["negative"][::60]
+panels = {f"{n}: {kinds[n].sum()}": (anchors[rows], "anchor") for n, rows in some.items()}
+panels = {"objects": (target["boxes"], "truth")} | panels
+viz.show_panels(image, panels).caption("Of the negative ones every 60th is drawn.")
+
+# %% [markdown]
+# Background outnumbers objects by hundreds to one. If all anchors counted, saying "background"
+# everywhere would be nearly perfect. So each step draws at most 256 (the tiny model: 64), half of
+# them positive if there are enough: `matching.sample`.
+#
+# ## Where it breaks: anchors made for other images
+#
+# The paper's sizes, 32 to 512, suit photographs of 800 pixels. **Predict:** put them on our scenes
+# of 96 pixels. For what share of the objects is even the best anchor below 0.3?
+
+
+# %%
+def coverage_with(sizes):
+    levels = pyramid_anchors(grids, (96, 96), tuple((s,) for s in sizes), (0.5, 1.0, 2.0))
+    return sides, box_iou(boxes, torch.cat(levels)).amax(dim=1)
+
+
+chosen = {"ours": (12, 24, 48, 72), "the paper's": (32, 64, 128, 256)}
+both = {f"{name}: {four}": coverage_with(four) for name, four in chosen.items()}
+viz.show_coverage(both).caption("Which objects fell below the lower line?")
+
+# %%
+for name, (_, best) in both.items():
+    print(f"{name:32} 0.7 or more: {(best >= 0.7).float().mean():4.0%}", end="")
+    print(f"   below 0.3: {(best < 0.3).float().mean():4.0%}")
+assert (both["ours: (12, 24, 48, 72)"][1] < 0.3).sum() == 0 and (best < 0.3).float().mean() > 0.3
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# A third: all the small ones. Each of them is learned from one bad example, its best anchor, while
+# everything around it is trained to say "background". Nothing fails: training runs, the loss falls,
+# the large objects, which are covered as well as before, are found, and the small ones are
+# not. Coverage tells before you train.
+# </details>
+#
+# ## Play
+#
+# Change all sizes by a factor, and the ratios. What covers best? Does a second ratio help more than
+# a third? (Objects here are about as high as wide; are yours?)
+
+# %%
+from mrcnn_edu.widgets import anchor_player
+
+anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
+
+# %% [markdown]
+# ## Exercises
+#
+# Our solution, when you have tried: `print(getsource(exercises.anchor_at))`.
+#
+# **1.** `anchor_at(x, y, size, ratio)`: the anchor `[4]` with its centre at (x, y). 2 lines.
+#
+# **2.** `best_iou(boxes, anchors)`: of each object the IoU `[M]` with the anchor that fits it best.
+# 1 line, with `box_iou`.
+#
+# **3.** `label_anchors(iou, high, low)`: 1, 0 or -1 for each anchor `[A]`, from the IoUs `[M, A]`,
+# as in section 4; of several equally good best anchors of an object, all are positive. 5 lines.
+
+# %%
+from mrcnn_edu.exercises import anchors as exercises
+
+
+def anchor_at(x, y, size, ratio): ...
+
+
+def best_iou(boxes, anchors): ...
+
+
+def label_anchors(iou, high, low): ...
+
+
+exercises.check_anchor_at(anchor_at)
+exercises.check_best_iou(best_iou)
+exercises.check_label_anchors(label_anchors)
+
+# %% [markdown]
+# ## Remember
+#
+# - An anchor is a size and a ratio at a place; the map's stride decides the places.
+# - Measure coverage before you train: an object that no anchor fits is hardly learned.
+# - Positive from 0.7 or as an object's best, negative below 0.3, and nothing in between.
+#
+# torchvision calls this `AnchorGenerator(sizes, aspect_ratios)` and `Matcher`, detectron2
+# `DefaultAnchorGenerator` and `Matcher`. Next: **06, the region proposal network**, which fills in
+# the answers.

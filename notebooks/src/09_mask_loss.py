@@ -1,0 +1,374 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 09 · The mask loss: one mask for each class, and why they must not compete
+#
+# The mask head answers "which pixels?" for every class at once, and leaves "which class?" to
+# another head. After this lesson (60 minutes) you can
+#
+# - write the mask loss by hand, and say which outputs learn from an object, and which do not;
+# - show on one object what happens when the classes compete for a pixel, and measure it on many;
+# - say what class-agnostic masks are, and which of the five losses trains which part.
+
+# %%
+import torch
+
+from mrcnn_edu import load, viz
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.data.shapes import morph
+
+viz.show_flow("class, box, mask")
+
+# %% [markdown]
+# ## The problem
+#
+# Some objects lie between two classes. What such an object is may be in doubt; where it is, is not.
+# Must the doubt about *what* spoil the answer to *where*?
+
+# %%
+scenes = {share: morph("star", "cross", share / 100) for share in (0, 25, 50, 75, 100)}
+viz.show_images({f"{share} % cross": image for share, (image, _) in scenes.items()})
+
+# %% [markdown]
+# ## 1. K masks of m x m
+#
+# A **RoI** is a box in question. For each, the mask head gives K m² numbers, "K binary masks of
+# resolution m x m, one for each of the K classes" (section 3); here K = 6 and m = 28. (A channel 0,
+# background, comes first, so that channels and labels agree.) A **logit** is such a number before
+# the **sigmoid**, 1 / (1 + exp(-x)), makes a probability of it.
+#
+# **Predict:** we show the head the star. What will the masks of the five *other* classes look like:
+# empty, noise, or stars?
+
+# %%
+model = load("shapes-tiny")
+star, target = scenes[0]
+class_logits, mask_logits = model.look_at(star, target["boxes"])  # boxes [1, 4]
+print("class logits", list(class_logits.shape), " mask logits", list(mask_logits.shape))
+
+# %%
+scores = class_logits[0].softmax(dim=0)
+titles = [f"{name} {score:.2f}" for name, score in zip(model.classes, scores[1:], strict=True)]
+masks = viz.show_maps(list(mask_logits[0, 1:].sigmoid()), titles, star, high=1)
+masks.caption("The masks of all six classes, with their class scores. Only the best one's is used.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Neither. Most show pieces of a star, and the cross's is nearly a whole one. Nobody ever told them
+# to be empty here; they were never asked about stars at all. The next section shows why.
+# </details>
+#
+# ## 2. The loss: the k-th mask alone
+#
+# The **mask loss** (section 3) of a RoI whose true class is k: take the k-th mask, compare each of
+# its m² pixels with the true mask by binary cross-entropy, and average. The other masks take no
+# part.
+#
+# **Predict:** a toy, K = 3 and m = 2, with one RoI of class 2. Of its 4 x 4 logits (background
+# counted), how many get a gradient?
+
+# %%
+logits = 2 * torch.randn(1, 4, 2, 2, generator=torch.Generator().manual_seed(0))  # [R, K + 1, m, m]
+logits.requires_grad_()
+truth, label = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]]), torch.tensor([2])
+
+
+# %%
+def mask_loss_by_hand(logits, label, truth):
+    p = 1 / (1 + torch.exp(-logits[0, label]))  # the sigmoid of mask k: [1, m, m]
+    return -(truth * p.log() + (1 - truth) * (1 - p).log()).mean()
+
+
+# %%
+from inspect import getsource
+
+from mrcnn_edu import losses
+
+by_hand = mask_loss_by_hand(logits, label, truth)
+torch.testing.assert_close(by_hand, losses.mask_loss(logits, label, truth))
+print(getsource(losses.mask_loss))
+
+# %% [markdown]
+# Its rival: give each pixel *one* label, the object's class or background, and take a **softmax**
+# over the K + 1 channels, exp(x) divided by the sum of all exp(x), as networks for semantic
+# segmentation do. All classes' probabilities add up to 1 in each pixel: they compete. (Table 2b.)
+
+# %%
+kinds, channels = ("sigmoid", "softmax"), ("background", "class 1", "class 2", "class 3")
+gradient = {}
+for kind in kinds:
+    loss = losses.mask_loss(logits, label, truth, kind)
+    gradient[kind] = torch.autograd.grad(loss, logits)[0][0]  # [K + 1, m, m]
+
+# %%
+maps = [*gradient["sigmoid"], *gradient["softmax"]]
+titles = [f"{kind}\n{channel}" for kind in kinds for channel in channels]
+picture = viz.show_maps(maps, titles, signed=True, numbers=".2f", high=0.25)
+picture.caption("Gradients: red logits are pushed up, blue ones down, white ones learn nothing.")
+
+# %%
+p, s = logits.sigmoid()[0, 2], logits.softmax(dim=1)[0]  # [m, m], [K + 1, m, m]
+torch.testing.assert_close(gradient["sigmoid"][2], (p - truth[0]) / 4)
+torch.testing.assert_close(gradient["softmax"][2], (s[2] - truth[0]) / 4)
+torch.testing.assert_close(gradient["softmax"][1], s[1] / 4)
+print("logits that learn:", {kind: (g != 0).sum().item() for kind, g in gradient.items()})
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# 4 of 16: the mask of class 2, each pixel by p - truth, and nothing else. (The usual wrong answer
+# is 12 or 16.) With the softmax it *is* 16: an object of class 2 pushes the masks of *all other*
+# classes down, on the object and beside it. So the masks must learn to tell classes apart, which
+# the box head does already.
+# </details>
+#
+# ## 3. What competition does
+#
+# `shapes-tiny-softmax` was trained exactly like `shapes-tiny`, on the same scenes, with the same
+# seed and steps; only the mask loss differs. We show both an object that is a cross to 30 %.
+#
+# **Predict:** how will the softmax's two masks, star and cross, share the object's pixels?
+
+# %%
+models = {"sigmoid": model, "softmax": load("shapes-tiny-softmax")}
+between, target = morph("star", "cross", 0.3)
+seen = {kind: m.look_at(between, target["boxes"])[1] for kind, m in models.items()}
+p = {"sigmoid": seen["sigmoid"].sigmoid()[0], "softmax": seen["softmax"].softmax(dim=1)[0]}
+
+# %%
+maps = {f"{kind}\n{name}": p[kind][k] for kind in kinds for name, k in (("star", 4), ("cross", 6))}
+viz.show_maps(list(maps.values()), list(maps), between, high=1)
+
+# %%
+inside = p["softmax"][0] < 0.5  # [m, m]: background is the less likely
+shares = p["softmax"][:, inside].mean(dim=1)  # [K + 1]
+named = zip(["background", *model.classes], shares.tolist(), strict=True)
+print({name: round(share, 2) for name, share in named if share > 0.01})
+
+# %% [markdown]
+# Now all the way from star to cross. At each step the box head names the class, that class's mask
+# is pasted, and we measure its IoU with the true mask.
+
+# %%
+from mrcnn_edu.detections import paste_masks, predicted_masks
+
+
+def mask_found(model, image, boxes):
+    class_logits, mask_logits = model.look_at(image, boxes)
+    k = class_logits[:, 1:].argmax(dim=1) + 1
+    probs = predicted_masks(mask_logits, k, model.config.mask_loss)
+    return paste_masks(probs, boxes, (96, 96))
+
+
+# %%
+iou = {kind: [] for kind in kinds}
+for share in range(0, 101, 5):
+    image, target = morph("star", "cross", share / 100)
+    for kind, m in models.items():
+        mask, truth = mask_found(m, image, target["boxes"]), target["masks"]
+        iou[kind].append(((mask & truth).sum() / (mask | truth).sum()).item())
+
+# %%
+assert min(iou["sigmoid"]) > 0.85 and min(iou["softmax"]) < 0.6
+print("worst IoU:", {kind: round(min(values), 2) for kind, values in iou.items()})
+lines = {kind: torch.tensor(values) for kind, values in iou.items()}
+viz.show_lines(torch.arange(0, 101, 5), lines, "% cross, the rest is star", "IoU of the mask")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# They divide it, pixel by pixel: neither star nor cross has a half, though "not background" is
+# never in doubt, and whichever class the box head names, its mask has holes or is gone. The
+# sigmoid's masks do not have to share: whichever class wins, its mask is complete.
+# </details>
+#
+# ## 4. And on average? Where the loss comes from
+#
+# One object proves nothing. We take 120 scenes that neither model has seen, and measure **AP** (100
+# is perfect; lesson 11). The softmax's masks can be read in three ways: class k's probability over
+# 0.5, k against background alone, or k the largest of its pixel.
+
+
+# %%
+def read_in_three_ways(logits, k):
+    rows = range(len(k))
+    return {
+        "k over 0.5": logits.softmax(dim=1)[rows, k],
+        "k against background": (logits[rows, k] - logits[:, 0]).sigmoid(),
+        "k the largest": (logits.argmax(dim=1) == k[:, None, None]).float(),
+    }
+
+
+# %%
+from dataclasses import replace
+
+held_out, found = Shapes(120, seed=1), {}
+for i in range(len(held_out)):
+    trace = models["softmax"].trace([held_out[i][0]])
+    d = trace.detections[0]
+    for way, probs in read_in_three_ways(trace.mask_logits, d.labels).items():
+        masks = paste_masks(probs, d.boxes, (96, 96))
+        found.setdefault(f"softmax, {way}", []).append(replace(d, masks=masks))
+
+# %%
+from mrcnn_edu.evaluate import detect_all, evaluate
+
+found["sigmoid"] = detect_all(model, held_out)
+ap = {way: evaluate(held_out, detections).ap for way, detections in found.items()}
+print("\n".join(f"{way:30} mask AP {100 * value:3.0f}" for way, value in ap.items()))
+plain, best = ap["softmax, k over 0.5"], max(ap[way] for way in found if way != "sigmoid")
+assert plain <= best < ap["sigmoid"] - 0.03
+lost, won_back = 100 * (ap["sigmoid"] - plain), 100 * (best - plain)
+print(f"{lost:.0f} points of AP lost, {won_back:.0f} won back by another reading")
+
+# %% [markdown]
+# So little is lost in the *reading*, which could be repaired afterwards; most is lost in the
+# *training*. The paper's own comparison (table 2b, on COCO): 30.3 with the sigmoid, 24.8 with the
+# softmax. One model of each is an example only; lesson 12 repeats it with several seeds.
+#
+# ## 5. One mask for all classes
+#
+# If the classes do not compete, does a mask need a class at all? A **class-agnostic** head has one
+# mask, m² numbers, whatever the class. `shapes-tiny-agnostic` is one, trained like the others.
+#
+# **Predict:** how many points of AP will it lose?
+
+# %%
+agnostic = load("shapes-tiny-agnostic")
+ap["agnostic"] = evaluate(held_out, detect_all(agnostic, held_out)).ap
+n = {m: m.mask_head.mask_fcn_logits.out_channels - 1 for m in (model, agnostic)}
+print(f"mask AP {100 * ap['sigmoid']:.0f} with {n[model]} masks a RoI, ", end="")
+print(f"{100 * ap['agnostic']:.0f} with {n[agnostic]}")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# A few, if any (the paper: 29.7 against 30.3). The division of labour does the work: the box head
+# decides what, the mask head draws whatever stands in the middle of the RoI.
+# </details>
+#
+# ## 6. L = Lcls + Lbox + Lmask: who trains what
+#
+# The losses are added (section 3; with the RPN's two, five). A part learns from a loss if the
+# loss's gradient reaches it. **Predict:** does the mask loss train the RPN's head? The box head?
+
+# %%
+images, targets = zip(*(held_out[i] for i in range(4)), strict=True)
+by_loss = model(list(images), list(targets), torch.Generator().manual_seed(0))
+names = [name.split(".")[0] for name, _ in model.named_parameters()]
+
+
+def trained_by(loss):
+    slopes = torch.autograd.grad(loss, model.parameters(), retain_graph=True, allow_unused=True)
+    return {name for name, slope in zip(names, slopes, strict=True) if slope is not None}
+
+
+# %%
+parts, reached = list(dict.fromkeys(names)), {n: trained_by(loss) for n, loss in by_loss.items()}
+table = torch.tensor([[float(part in reached[name]) for part in parts] for name in reached])
+assert reached["loss_mask"] == {"backbone", "neck", "mask_head"}
+viz.show_table(table, list(reached), parts, ".0f").caption("1: the loss trains the part.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Neither. Proposals are handed on as plain numbers (`detach`), and the class that picks a mask in
+# training is the true one. What they share is the features, which each of the losses improves for
+# all. And only RoIs with an IoU of 0.5 or more with an object have a mask to learn.
+# </details>
+#
+# ## Where it breaks: asking the masks for the class
+#
+# **Predict:** we name each object of 60 scenes not by the box head but by its strongest mask,
+# the one with the highest mean. How many are right, with sigmoid masks and with softmax masks?
+
+
+# %%
+def right(model, kind):
+    """The share of objects named rightly by the strongest mask, and by the box head."""
+    answers = []
+    for image, target in (held_out[i] for i in range(60)):
+        class_logits, mask_logits = model.look_at(image, target["boxes"])
+        probs = mask_logits.sigmoid() if kind == "sigmoid" else mask_logits.softmax(dim=1)
+        by_mask, by_box = (
+            probs.mean(dim=(2, 3))[:, 1:].argmax(dim=1),
+            class_logits[:, 1:].argmax(dim=1),
+        )
+        answers.append(torch.stack((by_mask, by_box)) + 1 == target["labels"])
+    return torch.cat(answers, dim=1).float().mean(dim=1).tolist()
+
+
+# %%
+share = {kind: right(m, kind) for kind, m in models.items()}
+for kind, (by_mask, by_box) in share.items():
+    print(f"{kind}: {by_mask:.0%} right by the strongest mask, {by_box:.0%} by the box head")
+assert share["sigmoid"][0] < 0.8 and min(*share["softmax"], share["sigmoid"][1]) > 0.95
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Softmax masks know the class: they had to learn it. Sigmoid masks were never asked, and their
+# strength means nothing: a third of the names are wrong. That is the price of decoupling, and it is
+# free, since the box head knows. But who takes a class from sigmoid masks reads noise.
+# </details>
+#
+# ## Play
+#
+# From star to cross. Which masks stay whole, and which give way to each other?
+
+# %%
+from mrcnn_edu.widgets import mask_player
+
+mask_player(models)
+
+# %% [markdown]
+# ## Exercises
+#
+# Our solution, when you have tried: `print(getsource(exercises.read_masks))`.
+#
+# **1.** `mask_loss(logits, labels, targets)`: the loss of section 2 for R RoIs: logits
+# `[R, K + 1, m, m]`, labels `[R]` from 1 to K, targets `[R, m, m]`. 2 lines.
+#
+# **2.** `read_masks(logits, labels)`: the masks `[D, m, m]` of bool, where the predicted class's
+# probability is over 0.5. 1 line.
+#
+# **3.** `softmax_gradient(logits, label)`: for one pixel the gradient `[K + 1]` of the softmax loss
+# with respect to its logits, without autograd. About 3 lines.
+
+# %%
+from mrcnn_edu.exercises import mask_loss as exercises
+
+
+def mask_loss(logits, labels, targets): ...
+
+
+def read_masks(logits, labels): ...
+
+
+def softmax_gradient(logits, label): ...
+
+
+exercises.check_mask_loss(mask_loss)
+exercises.check_read_masks(read_masks)
+exercises.check_softmax_gradient(softmax_gradient)
+
+# %% [markdown]
+# ## Remember
+#
+# - K masks, and only the true class's learns: where is answered apart from what.
+# - With a softmax classes compete for pixels, and an object in doubt loses its mask.
+# - One mask for all classes does nearly as well: the box head has named the object already.
+#
+# torchvision calls this `maskrcnn_loss`, detectron2 `mask_rcnn_loss` (and `CLS_AGNOSTIC_MASK`);
+# neither has the softmax. Next: **10, training**.
