@@ -143,7 +143,9 @@ def draw_row(axes: Axes, maps: dict[str, Tensor], high: float) -> None:
     strip = torch.full((h, step * len(maps) - (step - w)), torch.nan)
     for i, (title, values) in enumerate(maps.items()):
         strip[:, i * step : i * step + w] = values
-        axes.text(i * step + w / 2 - 0.5, -0.8, title, ha="center", fontsize=10)
+        axes.text(
+            i * step + w / 2 - 0.5, -0.5 - 0.02 * h, title, ha="center", va="bottom", fontsize=10
+        )
     draw_map(axes, strip, high=high)
     axes.axis("off")
 
