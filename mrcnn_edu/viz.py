@@ -60,7 +60,7 @@ class Picture(Figure):
 
     def caption(self, text: str) -> "Picture":
         """The picture itself, higher by a sentence below it that says what to look at."""
-        letters = int(self.get_figwidth() * self.dpi / 4.6)  # in a line
+        letters = int(self.get_figwidth() * self.dpi / 5.2)  # in a line
         lines = textwrap.wrap(text, letters)
         self.supxlabel("\n".join(lines), fontsize=9, color="#333333")
         self.set_figheight(self.get_figheight() + 0.05 + 0.17 * len(lines))

@@ -38,7 +38,8 @@ viz.show_flow("proposals")
 # %%
 scenes = Shapes(100, seed=1)
 image, target = scenes[1]
-viz.show_boxes(image, target["boxes"], "truth", f"{len(target['boxes'])} objects")
+picture = viz.show_boxes(image, target["boxes"], "truth", f"{len(target['boxes'])} objects")
+picture.caption("Truth is green in every picture of the course.")
 
 # %% [markdown]
 # ## 1. One anchor: a size and a ratio
@@ -66,7 +67,8 @@ def around(x, y, size, ratio):
 
 
 three = torch.tensor([around(48, 48, 32, ratio) for ratio in (0.5, 1, 2)])
-viz.show_boxes(image, three, "anchor", "one size, three ratios")
+picture = viz.show_boxes(image, three, "anchor", "one size, three ratios")
+picture.caption("Anchors are light blue. The three have the same area.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -96,7 +98,8 @@ print("stride 16:", len(coarse), "anchors;  stride 4:", len(everywhere(4, 12)))
 
 # %%
 few = coarse[[0, 1, 2, 63, 64, 65]]
-viz.show_panels(image, {"all of stride 16": (coarse, "anchor"), "of two places": (few, "anchor")})
+panels = {"all of stride 16": (coarse, "anchor"), "of two places": (few, "anchor")}
+viz.show_panels(image, panels).caption("Do anchors stick out of the image?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -158,7 +161,8 @@ best = box_iou(boxes, anchors).amax(dim=1)  # [M, A] -> [M]
 
 # %%
 sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
-viz.show_coverage({f"{len(boxes)} objects of 100 scenes": (sides, best)})
+picture = viz.show_coverage({f"{len(boxes)} objects of 100 scenes": (sides, best)})
+picture.caption("A dot is an object. At which sides are the peaks, and at which the valleys?")
 
 # %%
 bands = {"8": (6, 10), "17": (15, 19), "24": (22, 26)}
@@ -191,7 +195,7 @@ from mrcnn_edu.data.coverage import anchor_coverage
 
 coco = CocoFolder(f"{folder}/images", f"{folder}/annotations.json")
 coverage = anchor_coverage(coco, model.config, strides)  # sides as the network sees them
-viz.show_coverage({"a COCO folder": coverage})
+viz.show_coverage({"a COCO folder": coverage}).caption("Which of your objects are at risk?")
 
 # %% [markdown]
 # ## 4. Who learns what: positive, negative, ignored

@@ -44,7 +44,8 @@ viz.show_flow("RoI features")
 # %%
 image, target = Shapes(1, size=384, seed=6, n_objects=(3, 3), object_size=(0.2, 0.45))[0]
 features = avg_pool2d(image.mean(dim=0, keepdim=True), 16)  # [1, 24, 24]
-viz.show_maps([features[0]], ["the map, 24 x 24"], image)
+picture = viz.show_maps([features[0]], ["the map, 24 x 24"], image)
+picture.caption("Light squares are bright blocks of the image. Find the lower cross.")
 
 # %%
 cross = 1  # of the three objects
@@ -161,7 +162,8 @@ shifts = torch.arange(0, 32, 0.25)
 sliding = roi_ops.on_image(roi + shifts[:, None] * torch.tensor([1, 0, 1, 0]))  # [128, 5]
 read = {op: f(features[None], sliding, 7, 1 / 16)[:, 0] for op, f in roi_ops.OPERATIONS.items()}
 one_bin = {op: values[:, 3, 5] for op, values in read.items()}
-viz.show_lines(shifts, one_bin, "RoI moved right, pixels", "what one bin reads")
+picture = viz.show_lines(shifts, one_bin, "RoI moved right, pixels", "what one bin reads")
+picture.caption("Where do two of the lines jump, and what does the third do meanwhile?")
 
 # %%
 for op, values in read.items():

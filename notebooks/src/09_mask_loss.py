@@ -37,7 +37,8 @@ viz.show_flow("class, box, mask")
 
 # %%
 scenes = {share: morph("star", "cross", share / 100) for share in (0, 25, 50, 75, 100)}
-viz.show_images({f"{share} % cross": image for share, (image, _) in scenes.items()})
+picture = viz.show_images({f"{share} % cross": scene[0] for share, scene in scenes.items()})
+picture.caption("Where does the star end and the cross begin?")
 
 # %% [markdown]
 # ## 1. K masks of m x m
@@ -148,7 +149,8 @@ p = {"sigmoid": seen["sigmoid"].sigmoid()[0], "softmax": seen["softmax"].softmax
 
 # %%
 maps = {f"{kind}\n{name}": p[kind][k] for kind in kinds for name, k in (("star", 4), ("cross", 6))}
-viz.show_maps(list(maps.values()), list(maps), between, high=1)
+picture = viz.show_maps(list(maps.values()), list(maps), between, high=1)
+picture.caption("Compare the two on the left with the two on the right.")
 
 # %%
 inside = p["softmax"][0] < 0.5  # [m, m]: background is the less likely
@@ -184,7 +186,8 @@ for share in range(0, 101, 5):
 assert min(iou["sigmoid"]) > 0.85 and min(iou["softmax"]) < 0.6
 print("worst IoU:", {kind: round(min(values), 2) for kind, values in iou.items()})
 lines = {kind: torch.tensor(values) for kind, values in iou.items()}
-viz.show_lines(torch.arange(0, 101, 5), lines, "% cross, the rest is star", "IoU of the mask")
+picture = viz.show_lines(torch.arange(0, 101, 5), lines, "% cross", "IoU of the mask")
+picture.caption("At 0 the object is a star, at 100 a cross.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
