@@ -198,6 +198,13 @@ def test_build_gives_the_same_bytes_twice_and_only_the_still_picture(tmp_path):
     assert set(notebook.metadata) == {"kernelspec", "language_info", "mrcnn_edu"}
 
 
+def test_progress_bars_are_not_stored(tmp_path):
+    text = "# %%\nfrom tqdm.auto import tqdm\n\nfor _ in tqdm(range(3)):\n    pass\n'done'"
+    build.build(write_source(tmp_path, text), tmp_path)
+    (cell,) = nbformat.read(tmp_path / "90_example.ipynb", as_version=4).cells
+    assert [output.data["text/plain"] for output in cell.outputs] == ["'done'"]
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
@@ -268,6 +275,8 @@ def verdicts(tmp_path_factory):
         ("draw(100)", [NO_PICTURE], True),
         ("1 + 1;", [], False),
         ("# NBVAL_IGNORE_OUTPUT\ndraw(100)", [picture(200)], True),
+        ("display({'text/plain': 'train:  10%|#    | 1/10'}, raw=True)", [], True),
+        ("display({'text/plain': 'trained'}, raw=True)", [], True),
     )
     write_notebook(
         folder / "other_matplotlib.ipynb",
@@ -315,6 +324,8 @@ def read_report(path):
         ("pictures", 6, "failure", "pictures stored: none"),
         ("pictures", 7, "failure", "was never run"),
         ("pictures", 8, "passed", ""),
+        ("pictures", 9, "passed", ""),  # a progress bar, which is not stored
+        ("pictures", 10, "failure", "trained"),
         ("other_matplotlib", 1, "passed", ""),
         ("other_matplotlib", 2, "passed", ""),
         ("other_matplotlib", 3, "failure", "stored (64, 64), now (80, 80)"),
