@@ -17,6 +17,10 @@ def start_here():
     return widgets.scene_player(load("shapes-tiny"))
 
 
+def annotations():
+    return widgets.region_player()
+
+
 def anchors():
     scenes = Shapes(60, seed=1)
     boxes = torch.cat([scenes[i][1]["boxes"] for i in range(60)])
@@ -32,7 +36,7 @@ def mask_loss():
     return widgets.mask_player({loss: load(name) for loss, name in names.items()})
 
 
-PLAYERS = [start_here, anchors, roi_align, mask_loss]
+PLAYERS = [start_here, annotations, anchors, roi_align, mask_loss]
 
 
 def moved(slider):

@@ -495,6 +495,24 @@ def show_bins(box: Tensor, stride: int, output_size: int = 2) -> Picture:
     return picture
 
 
+# Lesson 01: what may be asked of an image
+
+
+def show_tasks(image: Tensor, target: dict, classes: list[str]) -> Picture:
+    """One scene, four answers: names, boxes, each pixel's class, each pixel's object."""
+    picture, axes = row(4, lines=2)
+    boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
+    draw_image(axes[0], image, "classification")
+    names = ", ".join(classes[k - 1] for k in labels.unique().tolist())
+    axes[0].set_xlabel(names, fontsize=9)
+    draw_instances(axes[1], image, boxes, labels, None, classes, title="detection")
+    draw_image(axes[2], paint_masks(image, masks, labels, 1), "semantic segmentation")
+    numbers = torch.arange(1, len(labels) + 1)
+    draw_image(axes[3], paint_masks(image, masks, numbers, 1), "instance segmentation")
+    draw_boxes(axes[3], boxes, [class_colour(i) for i in numbers.tolist()])
+    return picture
+
+
 def sample_photograph() -> Tensor:
     """A photograph [3, H, W] in 0..1 that comes with Matplotlib: Grace Hopper, by the US Navy."""
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from mrcnn_edu import exercises
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.exercises import anchors, mask_loss, roi_align, start_here
+from mrcnn_edu.exercises import anchors, annotations, mask_loss, roi_align, start_here
 
 LESSONS = [
     importlib.import_module(f"mrcnn_edu.exercises.{lesson.name}")
@@ -115,6 +115,35 @@ def forgets_that_0_is_background(labels, classes):
 
 def names_all_classes(labels, classes):
     return {name: (labels == k).sum().item() for k, name in enumerate(classes, start=1)}
+
+
+def reads_row_by_row(runs, height, width):
+    return annotations.mask_of_runs(runs, width, height).T
+
+
+def starts_with_ones(runs, height, width):
+    return ~annotations.mask_of_runs(runs, height, width)
+
+
+def forgets_the_end(mask):
+    return annotations.box_around(mask) - torch.tensor([0, 0, 1, 1])
+
+
+def swaps_x_and_y(mask):
+    return annotations.box_around(mask.T)
+
+
+def gives_width_and_height(mask):
+    x1, y1, x2, y2 = annotations.box_around(mask)
+    return torch.stack((x1, y1, x2 - x1, y2 - y1))
+
+
+def numbers_the_objects(masks, labels):
+    return annotations.semantic_map(masks, torch.arange(1, len(labels) + 1))
+
+
+def has_no_background(masks, labels):
+    return labels[masks.int().argmax(dim=0)]
 
 
 def swaps_width_and_height(x, y, size, ratio):
@@ -254,6 +283,13 @@ MISTAKES = [
     (mask_loss.check_softmax_gradient, lambda x, k: smooths_the_truth(x, k), 1),
     (mask_loss.check_softmax_gradient, lambda x, k: -mask_loss.softmax_gradient(x, k), 1),
     (mask_loss.check_softmax_gradient, lambda x, k: x.sigmoid() - torch.eye(len(x))[k], 1),
+    (annotations.check_mask_of_runs, reads_row_by_row, 1),
+    (annotations.check_mask_of_runs, starts_with_ones, 1),
+    (annotations.check_box_around, forgets_the_end, 1),
+    (annotations.check_box_around, swaps_x_and_y, 2),
+    (annotations.check_box_around, gives_width_and_height, 1),
+    (annotations.check_semantic_map, numbers_the_objects, 1),
+    (annotations.check_semantic_map, has_no_background, 1),
 ]
 
 

@@ -14,8 +14,8 @@ ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make", "viz", "widgets",
-    "exercises", "exercises.start_here", "exercises.anchors", "exercises.roi_align",
-    "exercises.mask_loss", "cli", "__main__",
+    "exercises", "exercises.start_here", "exercises.annotations", "exercises.anchors",
+    "exercises.roi_align", "exercises.mask_loss", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -208,3 +208,14 @@ def test_pictures_of_lines_spreads_tables_and_bins_are_drawn():
         viz.show_images({"a": torch.rand(3, 8, 8), "b": torch.rand(1, 8, 8)}),
     ):
         assert pixels(picture).std() > 10
+
+
+def test_of_two_objects_of_a_class_only_the_instances_differ_in_colour():
+    masks = torch.zeros(2, 8, 8).bool()
+    masks[0, :, :4] = masks[1, :, 4:] = True
+    boxes = torch.tensor([[0.0, 0, 4, 8], [4, 0, 8, 8]])
+    target = {"boxes": boxes, "labels": torch.tensor([1, 1]), "masks": masks}
+    axes = viz.show_tasks(torch.zeros(3, 8, 8), target, ["square"]).axes
+    semantic, instances = (panel.images[0].get_array() for panel in axes[2:])
+    assert (semantic[0, 0] == semantic[0, 7]).all() and axes[0].get_xlabel() == "square"
+    assert (instances[0, 0] != instances[0, 7]).any()
