@@ -36,7 +36,11 @@ def mask_loss():
     return widgets.mask_player({loss: load(name) for loss, name in names.items()})
 
 
-PLAYERS = [start_here, annotations, anchors, roi_align, mask_loss]
+def boxes():
+    return widgets.nms_player(load("shapes-tiny"), *Shapes(300, seed=1)[259])
+
+
+PLAYERS = [start_here, annotations, boxes, anchors, roi_align, mask_loss]
 
 
 def moved(slider):

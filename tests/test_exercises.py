@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from mrcnn_edu import exercises
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.exercises import anchors, annotations, mask_loss, roi_align, start_here
+from mrcnn_edu.exercises import anchors, annotations, boxes, mask_loss, roi_align, start_here
 
 LESSONS = [
     importlib.import_module(f"mrcnn_edu.exercises.{lesson.name}")
@@ -238,6 +238,53 @@ def smooths_the_truth(logits, label):
     return logits.softmax(dim=0) - truth
 
 
+def forgets_the_clamp(a, b):
+    width, height = torch.minimum(a[2:], b[2:]) - torch.maximum(a[:2], b[:2])
+    areas = (a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod()
+    return width * height / (areas - width * height)
+
+
+def forgets_that_the_union_counts_once(a, b):
+    both = boxes.iou(a, b)
+    return both / (1 + both)  # intersection / (area + area)
+
+
+def adds_a_pixel(a, b):
+    one_more = torch.tensor([0, 0, 1, 1])
+    return boxes.iou(a + one_more, b + one_more)
+
+
+def encodes_in_pixels(box, anchor):
+    size = anchor[2:] - anchor[:2]
+    return boxes.encode_box(box, anchor) * torch.cat((size, torch.ones(2)))
+
+
+def encodes_without_the_logarithm(box, anchor):
+    code = boxes.encode_box(box, anchor)
+    return torch.cat((code[:2], code[2:].exp()))
+
+
+def encodes_corners(box, anchor):
+    code, size = boxes.encode_box(box, anchor), anchor[2:] - anchor[:2]
+    return torch.cat(((box[:2] - anchor[:2]) / size, code[2:]))
+
+
+def nms_without_sorting(some, scores, labels, threshold):
+    order = torch.arange(len(some), 0, -1)  # as if the best came first
+    return boxes.nms(some, order, labels, threshold)
+
+
+def nms_in_one_pass(some, scores, labels, threshold):
+    order = scores.argsort(descending=True)
+    rivals = (box_iou(some, some) > threshold) & (labels[:, None] == labels)
+    beaten = rivals[order][:, order].triu(diagonal=1).any(dim=0)  # by the suppressed ones too
+    return order[~beaten]
+
+
+def nms_without_classes(some, scores, labels, threshold):
+    return boxes.nms(some, scores, torch.zeros_like(labels), threshold)
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -290,6 +337,15 @@ MISTAKES = [
     (annotations.check_box_around, gives_width_and_height, 1),
     (annotations.check_semantic_map, numbers_the_objects, 1),
     (annotations.check_semantic_map, has_no_background, 1),
+    (boxes.check_iou, forgets_the_clamp, 5),
+    (boxes.check_iou, forgets_that_the_union_counts_once, 1),
+    (boxes.check_iou, adds_a_pixel, 1),
+    (boxes.check_encode_box, encodes_in_pixels, 2),
+    (boxes.check_encode_box, encodes_without_the_logarithm, 1),
+    (boxes.check_encode_box, encodes_corners, 3),
+    (boxes.check_nms, nms_without_sorting, 3),
+    (boxes.check_nms, nms_in_one_pass, 2),
+    (boxes.check_nms, nms_without_classes, 4),
 ]
 
 
