@@ -40,7 +40,13 @@ def boxes():
     return widgets.nms_player(load("shapes-tiny"), *Shapes(300, seed=1)[259])
 
 
-PLAYERS = [start_here, annotations, boxes, anchors, roi_align, mask_loss]
+def rpn():
+    model, scenes = load("shapes-tiny"), Shapes(10, seed=1)
+    traces = [model.trace([scenes[i][0]]) for i in range(10)]
+    return widgets.rpn_player(scenes, traces, shown=1)
+
+
+PLAYERS = [start_here, annotations, boxes, anchors, rpn, roi_align, mask_loss]
 
 
 def moved(slider):

@@ -12,7 +12,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from mrcnn_edu import exercises
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.exercises import anchors, annotations, boxes, mask_loss, roi_align, start_here
+from mrcnn_edu.exercises import anchors, annotations, boxes, mask_loss, roi_align, rpn, start_here
 
 LESSONS = [
     importlib.import_module(f"mrcnn_edu.exercises.{lesson.name}")
@@ -285,6 +285,42 @@ def nms_without_classes(some, scores, labels, threshold):
     return boxes.nms(some, scores, torch.zeros_like(labels), threshold)
 
 
+def forgets_the_biases(channels, k):
+    return 9 * channels**2 + 5 * k * channels
+
+
+def has_a_convolution_for_each_channel(channels, k):
+    return 9 * channels + channels + (channels + 1) * 5 * k
+
+
+def counts_the_places_too(channels, k):
+    return 24 * 24 * rpn.head_parameters(channels, k)
+
+
+def counts_proposals(proposals, boxes, iou_threshold):
+    return (box_iou(proposals, boxes) >= iou_threshold).any(dim=1).float().mean()
+
+
+def must_exceed_the_threshold(proposals, boxes, iou_threshold):
+    return (box_iou(boxes, proposals) > iou_threshold).any(dim=1).float().mean()
+
+
+def takes_the_mean_iou(proposals, boxes, iou_threshold):
+    return box_iou(boxes, proposals).amax(dim=1).mean()
+
+
+def takes_the_best_of_all(objectness, sizes, n):
+    return objectness.topk(min(n * len(sizes), len(objectness))).indices
+
+
+def starts_each_level_at_0(objectness, sizes, n):
+    return torch.cat([level.topk(min(n, len(level))).indices for level in objectness.split(sizes)])
+
+
+def gives_them_in_order_of_index(objectness, sizes, n):
+    return rpn.best_of_each_level(objectness, sizes, n).sort().values
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -346,6 +382,15 @@ MISTAKES = [
     (boxes.check_nms, nms_without_sorting, 3),
     (boxes.check_nms, nms_in_one_pass, 2),
     (boxes.check_nms, nms_without_classes, 4),
+    (rpn.check_head_parameters, forgets_the_biases, 1),
+    (rpn.check_head_parameters, has_a_convolution_for_each_channel, 1),
+    (rpn.check_head_parameters, counts_the_places_too, 1),
+    (rpn.check_recall, counts_proposals, 1),
+    (rpn.check_recall, must_exceed_the_threshold, 2),
+    (rpn.check_recall, takes_the_mean_iou, 2),
+    (rpn.check_best_of_each_level, takes_the_best_of_all, 2),
+    (rpn.check_best_of_each_level, starts_each_level_at_0, 2),
+    (rpn.check_best_of_each_level, gives_them_in_order_of_index, 1),
 ]
 
 
