@@ -11,6 +11,7 @@ import torch
 
 from mrcnn_edu import load, widgets
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.evaluate import detect_all
 
 
 def start_here():
@@ -46,7 +47,13 @@ def rpn():
     return widgets.rpn_player(scenes, traces, shown=1)
 
 
-PLAYERS = [start_here, annotations, boxes, anchors, rpn, roi_align, mask_loss]
+def average_precision():
+    scenes = Shapes(60, seed=1)
+    found = detect_all(load("shapes-tiny"), scenes)
+    return widgets.average_precision_player(scenes, [found[i] for i in range(60)], scene=28)
+
+
+PLAYERS = [start_here, annotations, boxes, anchors, rpn, roi_align, mask_loss, average_precision]
 
 
 def moved(slider):

@@ -12,7 +12,16 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from mrcnn_edu import exercises
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.exercises import anchors, annotations, boxes, mask_loss, roi_align, rpn, start_here
+from mrcnn_edu.exercises import (
+    anchors,
+    annotations,
+    average_precision,
+    boxes,
+    mask_loss,
+    roi_align,
+    rpn,
+    start_here,
+)
 
 LESSONS = [
     importlib.import_module(f"mrcnn_edu.exercises.{lesson.name}")
@@ -321,6 +330,58 @@ def gives_them_in_order_of_index(objectness, sizes, n):
     return rpn.best_of_each_level(objectness, sizes, n).sort().values
 
 
+def matches_an_object_twice(iou, threshold):
+    best, at = iou.max(dim=1)
+    return torch.where(best >= threshold, at, -1)
+
+
+def takes_the_first(iou, threshold):
+    taken = []
+    for row in iou.tolist():
+        enough = [m for m, value in enumerate(row) if value >= threshold and m not in taken]
+        taken.append(enough[0] if enough else -1)
+    return torch.tensor(taken)
+
+
+def wants_more_than_the_threshold(iou, threshold):
+    return average_precision.match(iou, threshold + 1e-6)
+
+
+def gives_up_if_the_best_is_taken(iou, threshold):
+    taken = []
+    for row, m in zip(iou, iou.argmax(dim=1).tolist(), strict=True):
+        taken.append(m if row[m] >= threshold and m not in taken else -1)
+    return torch.tensor(taken)
+
+
+def divides_by_the_detections(correct, n_objects):
+    precision, _ = average_precision.precision_recall(correct, n_objects)
+    return torch.stack((precision, correct.cumsum(0) / len(correct)))
+
+
+def does_not_add_up(correct, n_objects):
+    return torch.stack((correct / torch.arange(1, len(correct) + 1), correct / n_objects))
+
+
+def divides_by_all(correct, n_objects):
+    n = correct.cumsum(0)
+    return torch.stack((n / len(correct), n / n_objects))
+
+
+def takes_the_mean_of_the_precisions(correct, n_objects):
+    return average_precision.precision_recall(correct, n_objects)[0].mean()
+
+
+def forgets_the_envelope(correct, n_objects):
+    precision, recall = average_precision.precision_recall(correct, n_objects)
+    at = [torch.where(recall >= r)[0] for r in torch.linspace(0, 1, 101)]
+    return sum(float(precision[i[0]]) if len(i) else 0.0 for i in at) / 101
+
+
+def forgets_what_is_missed(correct, n_objects):
+    return average_precision.average_precision(correct, max(1, int(correct.sum())))
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -391,6 +452,16 @@ MISTAKES = [
     (rpn.check_best_of_each_level, takes_the_best_of_all, 2),
     (rpn.check_best_of_each_level, starts_each_level_at_0, 2),
     (rpn.check_best_of_each_level, gives_them_in_order_of_index, 1),
+    (average_precision.check_match, matches_an_object_twice, 3),
+    (average_precision.check_match, takes_the_first, 3),
+    (average_precision.check_match, gives_up_if_the_best_is_taken, 4),
+    (average_precision.check_match, wants_more_than_the_threshold, 2),
+    (average_precision.check_precision_recall, divides_by_the_detections, 2),
+    (average_precision.check_precision_recall, does_not_add_up, 1),
+    (average_precision.check_precision_recall, divides_by_all, 1),
+    (average_precision.check_average_precision, takes_the_mean_of_the_precisions, 2),
+    (average_precision.check_average_precision, forgets_the_envelope, 4),
+    (average_precision.check_average_precision, forgets_what_is_missed, 2),
 ]
 
 

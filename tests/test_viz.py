@@ -219,3 +219,12 @@ def test_of_two_objects_of_a_class_only_the_instances_differ_in_colour():
     semantic, instances = (panel.images[0].get_array() for panel in axes[2:])
     assert (semantic[0, 0] == semantic[0, 7]).all() and axes[0].get_xlabel() == "square"
     assert (instances[0, 0] != instances[0, 7]).any()
+
+
+def test_counts_are_drawn_in_parts_even_when_there_are_none():
+    names = ["one kind", "another"]
+    nothing = pixels(viz.show_counts({"all": torch.zeros(2)}, names))
+    some = pixels(
+        viz.show_counts({"high": torch.tensor([3, 0]), "low": torch.tensor([1, 5])}, names)
+    )
+    assert some.std() > nothing.std()

@@ -1,0 +1,72 @@
+"""Lesson 11, average precision: matching in one image, precision and recall, and their mean."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from mrcnn_edu.evaluate import RECALLS
+from mrcnn_edu.exercises import check
+
+
+def match(iou: Tensor, threshold: float) -> Tensor:
+    """The object [D] that each detection of one image and class takes, -1 where it takes none.
+
+    iou: [D, M], best score first. Each takes the free object it overlaps most, if that is enough.
+    """
+    free, taken = iou.clone(), []
+    for d in range(len(iou)):
+        best = int(free[d].argmax())
+        taken.append(best if free[d, best] >= threshold else -1)
+        if taken[d] >= 0:
+            free[:, best] = -1
+    return torch.tensor(taken)
+
+
+def check_match(attempt: Callable) -> None:
+    """Checks a function like `match` on the threshold, on rivals for one object, on two objects."""
+    tables = [
+        [[0.9, 0.1]],
+        [[0.2, 0.5], [0.49, 0.1]],  # exactly enough, and not enough
+        [[0.6, 0.8], [0.1, 0.7]],  # the second comes too late
+        [[0.7, 0.9], [0.6, 0.8], [0.55, 0.3]],  # the second takes what is left
+        [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
+    ]
+    check(attempt, match, [(torch.tensor(table), 0.5) for table in tables])
+
+
+def precision_recall(correct: Tensor, n_objects: int) -> Tensor:
+    """Precision and recall [2, D] after each detection. correct: [D] bool, best score first."""
+    n_correct = correct.cumsum(dim=0)
+    n_so_far = torch.arange(1, len(correct) + 1)
+    return torch.stack((n_correct / n_so_far, n_correct / n_objects))
+
+
+RANKINGS = [  # of detections, best first, and the number of objects; no recall is a whole percent
+    ([True, True, True], 3),
+    ([True, True], 3),
+    ([True, False, True], 3),
+    ([False, True, True, False, True], 7),
+    ([True, False, False, True, True, False, True], 7),
+    ([False, False], 3),
+]
+
+
+def check_precision_recall(attempt: Callable) -> None:
+    """Checks a function like `precision_recall` on perfect, partial, mixed and useless rankings."""
+    check(attempt, precision_recall, [(torch.tensor(row), n) for row, n in RANKINGS])
+
+
+def average_precision(correct: Tensor, n_objects: int) -> float:
+    """COCO's AP of one ranking: the mean over 101 recalls of the best precision from there on.
+
+    correct: [D] bool, best score first, D > 0. A recall that is never reached has precision 0.
+    """
+    precision, recall = precision_recall(correct, n_objects)
+    best = [precision[recall >= r].max().item() if recall[-1] >= r else 0 for r in RECALLS]
+    return sum(best) / len(best)
+
+
+def check_average_precision(attempt: Callable) -> None:
+    """Checks a function like `average_precision` on perfect, partial, mixed, useless rankings."""
+    check(attempt, average_precision, [(torch.tensor(row), n) for row, n in RANKINGS])

@@ -1,0 +1,435 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 11 · Detections and average precision: one number for all that can go wrong
+#
+# A detector answers with a *ranked* list of guesses. How good is it?
+# After this lesson (60 minutes) you can
+#
+# - follow class scores to detections, and an m x m mask to the pixels of the image;
+# - match detections to objects, and build precision and recall up, one detection at a time;
+# - compute AP as COCO does, by hand, and get pycocotools' numbers;
+# - sort what went wrong into kinds, and say which of them AP minds.
+
+# %%
+from inspect import getsource
+
+import torch
+
+from mrcnn_edu import load, viz
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.evaluate import average_precision, detect_all, evaluate, match_detections, overlap
+
+viz.show_flow("detections")
+
+# %% [markdown]
+# ## The problem
+#
+# `shapes-tiny` looks at 60 scenes that it has never seen. In one of them it finds 9 objects; there
+# are 5 (below). Is that bad? It depends on the **scores**, how sure it says it is: four guesses
+# are wrong, and most of those come last.
+
+# %%
+scenes, model = Shapes(60, seed=1), load("shapes-tiny")
+found_in = detect_all(model, scenes)
+detections, targets = [found_in[i] for i in range(60)], [scenes[i][1] for i in range(60)]
+n_objects = sum(len(target["labels"]) for target in targets)
+viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
+
+# %% [markdown]
+# ## 1. From class scores to detections
+#
+# The box head gave every RoI (a proposed box) a score for each class, and a box for each class.
+# **Every class of every RoI** is a candidate. Three rules thin them out (section 3.1, inference):
+# the score must be over 0.05; non-maximum suppression drops a box that overlaps a better one *of
+# its class* by more than 0.5; the best 100 remain.
+#
+# **Predict:** can one RoI become two detections?
+
+# %%
+from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+from mrcnn_edu.heads import BOX_SCALE
+
+trace = model.trace([scenes[28][0]])
+scores = trace.class_logits.softmax(dim=1)  # [R, K + 1]
+roi, k = torch.where(scores[:, 1:] > 0.05)
+deltas, proposals = trace.box_deltas[roi, k + 1], trace.proposals[0].boxes[roi]
+boxes = clip_boxes(decode_boxes(deltas, proposals, BOX_SCALE), (96, 96))
+keep = batched_nms(boxes, scores[roi, k + 1], k, iou_threshold=0.5)[:100]
+
+# %%
+torch.testing.assert_close(boxes[keep], trace.selected[0].boxes)
+n = len(keep), len(roi[keep].unique())
+print(f"{scores[:, 1:].numel()} candidates, {len(roi)} over 0.05, {n[0]} left, of {n[1]} RoIs")
+assert n[1] < n[0] == len(detections[28])
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Yes, and here some do: fewer RoIs than detections are left. A RoI that may be a star or a cross is
+# listed as both, and classes never compete in the suppression. (The usual wrong answer: each RoI
+# takes its best class.) The package's version is `detections.select_detections`.
+# </details>
+#
+# ## 2. From an m x m mask to the image
+#
+# The mask head's answer is stretched over the box. Each pixel's centre asks where in the mask it
+# lies, reads the four nearest cells bilinearly (lesson 07), and is on if it reads 0.5 or more.
+#
+# **Predict:** in the toy below the middle cell says 0.4. Is every pixel over it off?
+
+
+# %%
+def paste_by_hand(mask, box, size):
+    (x1, y1, x2, y2), m = box.tolist(), len(mask)
+    cells = torch.nn.functional.pad(mask, (1, 1, 1, 1))  # zeros around it
+    pasted = torch.zeros(size, dtype=torch.bool)
+    for row in range(size[0]):
+        for column in range(size[1]):
+            u, v = (column + 0.5 - x1) / (x2 - x1), (row + 0.5 - y1) / (y2 - y1)  # shares of box
+            if 0 <= u <= 1 and 0 <= v <= 1:
+                x, y = u * m + 0.5, v * m + 0.5  # the cells' centres are at 1, 2, ..., m
+                left, top = int(x), int(y)
+                weights = torch.outer(*(torch.tensor([1 - s, s]) for s in (y - top, x - left)))
+                four = cells[top : top + 2, left : left + 2]
+                pasted[row, column] = (four * weights).sum() >= 0.5
+    return pasted
+
+
+# %%
+from mrcnn_edu.detections import paste_masks
+
+toy = torch.tensor([[0.95, 0.9, 0.85], [0.9, 0.4, 0.15], [0.8, 0.1, 0.0]])
+box = torch.tensor([1.5, 1, 10.3, 9.8])
+pasted = paste_by_hand(toy, box, (12, 12))
+assert (pasted == paste_masks(toy[None], box[None], (12, 12))[0]).all()
+picture = viz.show_maps([toy, pasted.float()], ["3 x 3", "in the image"], high=1)
+viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection")  # cell centres are whole here
+picture.caption("Red: the box. It need not lie on whole pixels.")
+
+# %%
+over_middle = pasted[4:7, 4:7]  # their centres, 4.5 to 6.5, lie in the middle cell
+assert 0 < over_middle.sum() < over_middle.numel()
+print(f"{over_middle.sum()} of {over_middle.numel()} pixels over the middle cell are on")
+print(getsource(paste_masks).split('"""')[2])
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# No: those nearer to the cells of 0.9 are on. So an outline is finer than the m x m cells, if the
+# probabilities are. (torchvision rounds the box to whole pixels first.)
+# </details>
+#
+# ## 3. Which detection is right?
+#
+# One image, one class. Overlap is measured by IoU, here of masks. **Best score first**, each
+# detection takes the *free* object that it overlaps most, if the IoU reaches a threshold. A
+# detection that takes an object is correct; each object can be taken once.
+#
+# **Predict:** four crosses found, two there (below). How many are correct at a threshold of 0.5?
+
+# %%
+crosses = detections[44][detections[44].labels == 6]
+there = targets[44]["labels"] == 6
+truth = {name: targets[44][name][there] for name in ("boxes", "labels", "masks")}
+viz.show_detections(scenes[44][0], crosses, scenes.classes, truth)
+
+# %%
+iou = overlap(crosses.masks, truth["masks"])  # [D, M]
+rows = [f"found, {score:.2f}" for score in crosses.scores]
+viz.show_table(iou, rows, ["object 0", "object 1"]).caption("IoU. The rows are in their order.")
+
+# %%
+free, takes = {0, 1}, []
+for row in iou.tolist():  # best score first
+    enough = [m for m in free if row[m] >= 0.5]
+    takes.append(max(enough, key=lambda m, row=row: row[m]) if enough else -1)
+    free -= {takes[-1]}
+assert (
+    takes
+    == match_detections(iou, crosses.scores, torch.tensor([0.5]))[0].tolist()
+    == [1, 0, -1, -1]
+)
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Two. The last one would be good enough, but its object is taken: a **duplicate**, and as wrong as
+# one that lies on nothing. (The usual wrong answer is three.) Were duplicates free, a detector
+# could list every object a hundred times.
+# </details>
+#
+# ## 4. Precision and recall, one detection at a time
+#
+# Now all scenes, still one class: rank its detections by score. After each, **precision** is the
+# share of correct ones *among the detections so far*, **recall** the share of the *objects* that
+# are found so far. We take the stars, and ask for an IoU of 0.85.
+#
+# **Predict:** there are 31 stars. The ranking starts right, wrong, right. Where do precision and
+# recall stand after three? Which of the two can go down?
+
+
+# %%
+def ranking(label, threshold):
+    """Which detections of a class are correct [D], best score first, and its number of objects."""
+    scores, correct, n = [], [], 0
+    for found, target in zip(detections, targets, strict=True):
+        own, there = found[found.labels == label], target["labels"] == label
+        iou = overlap(own.masks, target["masks"][there])
+        takes = match_detections(iou, own.scores, torch.tensor([threshold], dtype=torch.float64))
+        scores, correct, n = [*scores, own.scores], [*correct, takes[0] >= 0], n + int(there.sum())
+    order = torch.cat(scores).argsort(descending=True, stable=True)
+    return torch.cat(correct)[order], n
+
+
+# %%
+correct, n = ranking(label=4, threshold=0.85)
+precision, recall, right = [], [], 0
+for i, is_correct in enumerate(correct.tolist(), start=1):
+    right += is_correct
+    precision, recall = [*precision, right / i], [*recall, right / n]
+    if i <= 4 or i > len(correct) - 2:
+        print(f"{i:2} {'right' if is_correct else 'wrong'}  {precision[-1]:.3f}  {recall[-1]:.3f}")
+
+# %%
+precision, recall = torch.tensor([precision, recall], dtype=torch.float64)
+curve = viz.show_lines(recall, {"precision": precision}, "recall", "precision")
+curve.axes[0].plot(recall, precision, "k.")
+curve.axes[0].set(xlim=(0, 1), ylim=(0, 1.05))
+curve.caption("A dot for each detection. Right: a step right. Wrong: a step straight down.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Precision 2/3, recall 2/31. Recall never goes down; precision does with every wrong one, and
+# rises again. (The usual wrong answer divides recall by the detections.)
+# </details>
+#
+# ## 5. Average precision
+#
+# **AP** sums the curve up. A dip that is made up for later should not count, so COCO takes, at each
+# recall, the best precision *there or further right*: the **envelope**. It reads that at 101
+# recalls, 0, 0.01, ..., 1, and averages. A recall that is never reached gives 0.
+#
+# **Predict:** 20 of the 31 stars were found. How large could AP be, at the very best?
+
+# %%
+recalls = [i / 100 for i in range(101)]
+best = [max(precision[recall >= r].tolist(), default=0) for r in recalls]
+assert abs(sum(best) / 101 - average_precision(correct, n)) < 1e-9
+assert (right, n) == (20, 31) and sum(b > 0 for b in best) == 65
+print(f"AP {sum(best) / 101:.3f}, at best {65 / 101:.3f}; mean precision {precision.mean():.3f}")
+
+# %%
+curve.axes[0].plot(recalls, best, ".", color=viz.ROLES["detection"], markersize=4)
+curve.axes[0].fill_between(recalls, best, color=viz.ROLES["detection"], alpha=0.15)
+print(getsource(average_precision).split('"""')[2])
+curve.caption("Red: what COCO reads at 101 recalls. AP is their mean, about the shaded area.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# 0.644: 65 of the 101 recalls are reached. (The usual wrong answer is the mean of the
+# precisions: that forgets the stars that were missed. Here it comes out too high.) The wrong ones
+# after the last right one cost nothing at all.
+# </details>
+#
+# ## 6. COCO's numbers, for masks and boxes
+#
+# **AP50** and **AP75** are the mean over the classes at IoU 0.5 and 0.75. **AP** is the mean over
+# ten thresholds, 0.5, 0.55, ..., 0.95. By size: small is up to 32² pixels, medium up to 96².
+#
+# **Predict:** which falls faster as we ask for more IoU: the stars or the squares?
+
+# %%
+from mrcnn_edu.evaluate import IOU_THRESHOLDS as thresholds
+
+names = {name: scenes.classes.index(name) + 1 for name in ("square", "star")}
+by_iou = {
+    name: torch.tensor([average_precision(*ranking(label, t)) for t in thresholds.tolist()])
+    for name, label in names.items()
+}
+viz.show_lines(thresholds, by_iou, "IoU that is asked for", "AP at that IoU")
+
+# %%
+scores = {kind: evaluate(scenes, detections, kind) for kind in ("segm", "bbox")}
+print(f"masks\n{scores['segm']}")
+for name, values in by_iou.items():
+    assert abs(values.mean() - scores["segm"].per_class[name]) < 1e-5
+print(f"boxes\nAP         {scores['bbox'].ap:.3f}")
+
+# %% [markdown]
+# COCO's own program, pycocotools, reads files. We write the truth as one, and hand in the same
+# detections.
+
+# %%
+from contextlib import redirect_stdout
+from io import StringIO
+from tempfile import TemporaryDirectory
+
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+
+from mrcnn_edu.data import coco_results, write_coco
+
+shown = ("ap", "ap50", "ap75", "ap_small", "ap_medium")
+ours = {kind: [getattr(s, name) for name in shown] for kind, s in scores.items()}
+for kind in ("segm", "bbox"):
+    with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
+        write_coco(scenes, folder)
+        truth = COCO(f"{folder}/annotations.json")
+        judge = COCOeval(truth, truth.loadRes(coco_results(scenes, detections, kind)), kind)
+        judge.evaluate(), judge.accumulate(), judge.summarize()
+    difference = max(abs(a - b) for a, b in zip(ours[kind], judge.stats[:5], strict=True))
+    assert difference < 1e-9
+    print(f"{kind}: the same")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# The stars. A pixel more or less along an outline costs IoU, and a star has a long outline for
+# its area. That is why AP50 is nearly perfect here, and AP is not: what is left to gain is
+# exactness. (There is no large object in scenes of 96 x 96 pixels: `nan`.)
+# </details>
+#
+# ## 7. What went wrong?
+#
+# AP does not say. Each detection that takes no object at IoU 0.5 is of one kind; we ask in order.
+#
+# - **duplicate**: right class, IoU 0.5 or more with an object that a better detection took;
+# - **class** wrong, place right: IoU 0.5 or more with an object of another class;
+# - **place** wrong, class right: IoU 0.1 to 0.5 with an object of its class;
+# - **both** wrong: IoU 0.1 to 0.5 with an object of another class;
+# - **background**: IoU below 0.1 with every object.
+#
+# And an object that no detection takes is **missed**.
+#
+# **Predict:** which kind is the most frequent? And which among the detections that score over 0.5?
+
+# %%
+KINDS = ["correct", "duplicate", "class", "place", "both", "background"]
+
+
+def kinds(found, target):
+    """For each detection [D] its place in KINDS."""
+    iou, same = overlap(found.masks, target["masks"]), found.labels[:, None] == target["labels"]
+    own, other = ((iou * of).amax(dim=1) for of in (same, ~same))
+    correct = match_detections(iou * same, found.scores, torch.tensor([0.5]))[0] >= 0
+    reasons = torch.stack((correct, own >= 0.5, other >= 0.5, own >= 0.1, other >= 0.1))
+    last = torch.ones_like(reasons[:1])
+    return torch.cat((reasons, last)).int().argmax(dim=0)  # the first that holds
+
+
+# %%
+kind_of = [kinds(*pair) for pair in zip(detections, targets, strict=True)]
+sure = torch.cat([found.scores > 0.5 for found in detections])
+high, low = (torch.cat(kind_of)[s].bincount(minlength=6) for s in (sure, ~sure))
+missed, wrong = n_objects - int(high[0] + low[0]), (high + low)[1:]
+assert wrong.argmax() == high[1:].argmax() == KINDS.index("class") - 1
+
+# %%
+names = ("score over 0.5", "score up to 0.5", "no score")
+counts = torch.tensor([[*high[1:], 0], [*low[1:], 0], [0, 0, 0, 0, 0, missed]])
+parts = dict(zip(names, counts, strict=True))
+picture = viz.show_counts(parts, [*KINDS[1:], "missed"], "how many")
+picture.caption(f"Besides {high[0] + low[0]} correct ones. A missed object has no score.")
+
+# %%
+for i, name in enumerate(KINDS[1:], start=1):
+    without = [found[kind != i] for found, kind in zip(detections, kind_of, strict=True)]
+    gain = 100 * (evaluate(scenes, without).ap50 - scores["segm"].ap50)
+    print(f"without {name:10} AP50 {gain:+.1f}")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Wrong classes, in both: every class of every RoI is a candidate. But few of the wrong ones score
+# high, and only those that stand *before* a right one cost anything: without a whole kind of them
+# AP50 would hardly be higher. So count kinds to understand a detector, not to rank it.
+# </details>
+#
+# ## Where it breaks: tidying up
+#
+# Most detections that score below 0.5 are wrong. **Predict:** drop them all. Does AP rise, stay, or
+# fall? And if we halve every score, so that the detector is never sure of anything?
+
+# %%
+for score in (0.05, 0.2, 0.5, 0.9, 0.99):
+    kept = [found[found.scores > score] for found in detections]
+    n_wrong = sum(int((kinds(*pair) > 0).sum()) for pair in zip(kept, targets, strict=True))
+    s = evaluate(scenes, kept)
+    print(f"over {score:.2f}: {n_wrong:3} wrong  AP {100 * s.ap:.1f}  AP50 {100 * s.ap50:.1f}")
+
+# %%
+from dataclasses import replace
+
+halved = [replace(found, scores=found.scores / 2) for found in detections]
+assert evaluate(scenes, halved).ap == scores["segm"].ap
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# It falls, though most of what goes is wrong: the few right ones among them were recall, and the
+# wrong ones came last, where they cost little. Halving changes nothing: AP sees the order alone. So
+# report AP with the whole ranking, and choose a threshold for *use* by the precision you need. And
+# a high AP does not say that a score of 0.9 means "right nine times in ten".
+# </details>
+#
+# ## Play
+#
+# Raise the score that a detection needs, and the IoU. Where on the curve do you want to work?
+
+# %%
+from mrcnn_edu.widgets import average_precision_player
+
+average_precision_player(scenes, detections, scene=4)
+
+# %% [markdown]
+# ## Exercises
+#
+# Our solution, when you have tried: `print(getsource(exercises.match))`.
+#
+# **1.** `match(iou, threshold)`: the object `[D]` that each detection takes, -1 for none; `iou
+# [D, M]` of one image and class, best score first. About 6 lines.
+#
+# **2.** `precision_recall(correct, n_objects)`: both after each detection, as `[2, D]`, without a
+# loop; `correct [D]` of bool, best score first. 3 lines.
+#
+# **3.** `average_precision(correct, n_objects)`: COCO's AP of such a ranking. About 3 lines.
+
+# %%
+from mrcnn_edu.exercises import average_precision as exercises
+
+
+def match(iou, threshold): ...
+
+
+def precision_recall(correct, n_objects): ...
+
+
+def average_precision(correct, n_objects): ...
+
+
+exercises.check_match(match)
+exercises.check_precision_recall(precision_recall)
+exercises.check_average_precision(average_precision)
+
+# %% [markdown]
+# ## Remember
+#
+# - Best score first, each detection takes a free object that it overlaps enough; all else is wrong.
+# - Precision is of the detections, recall of the objects; AP is the envelope's mean over recalls.
+# - AP sees the ranking alone: not how sure a score is, and not the wrong ones after the last right.
+#
+# torchvision's detection models select in `postprocess_detections` and leave AP to pycocotools;
+# detectron2 calls it `COCOEvaluator`. Next: **12, ablations**.
