@@ -53,7 +53,22 @@ def average_precision():
     return widgets.average_precision_player(scenes, [found[i] for i in range(60)], scene=28)
 
 
-PLAYERS = [start_here, annotations, boxes, anchors, rpn, roi_align, mask_loss, average_precision]
+def history():
+    cost = {"image": 88e9, "crop": 7e9, "RPN": 32e9, "box head": 14e6, "mask head": 5e8}
+    return widgets.history_player(cost)
+
+
+PLAYERS = [
+    start_here,
+    annotations,
+    boxes,
+    history,
+    anchors,
+    rpn,
+    roi_align,
+    mask_loss,
+    average_precision,
+]
 
 
 def moved(slider):

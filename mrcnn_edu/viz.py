@@ -531,6 +531,27 @@ def show_counts(parts: dict[str, Tensor], names: list[str], xlabel: str = "") ->
     return picture
 
 
+def show_sharing(cells: dict[str, list[str]], columns: list[str]) -> Picture:
+    """A grid of stages: row -> a text for each column, coloured by its first word.
+
+    "once" for the image, "each" region anew, "outside" the network; "" is an empty place.
+    """
+    colours = {"once": "#9fd8c3", "each": "#f2cf87", "outside": "#d5d5d5", "": "white"}
+    picture = Picture(9.4, 0.5 + 0.5 * len(cells))
+    axes = picture.subplots()
+    for row, texts in enumerate(cells.values()):
+        for column, text in enumerate(texts):
+            colour = colours[text.split(":")[0]]
+            axes.add_patch(Rectangle((column - 0.47, row - 0.42), 0.94, 0.84, color=colour))
+            axes.text(column, row, text, ha="center", va="center", fontsize=9)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(cells) - 0.5, -0.5))
+    axes.set_xticks(range(len(columns)), columns, fontsize=9)
+    axes.set_yticks(range(len(cells)), list(cells), fontsize=9)
+    axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
+    axes.spines[:].set_visible(False)
+    return picture
+
+
 def sample_photograph() -> Tensor:
     """A photograph [3, H, W] in 0..1 that comes with Matplotlib: Grace Hopper, by the US Navy."""
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:

@@ -17,6 +17,7 @@ from mrcnn_edu.exercises import (
     annotations,
     average_precision,
     boxes,
+    history,
     mask_loss,
     roi_align,
     rpn,
@@ -382,6 +383,22 @@ def forgets_what_is_missed(correct, n_objects):
     return average_precision.average_precision(correct, max(1, int(correct.sum())))
 
 
+def forgets_the_input_channels(height, width, inputs, outputs, kernel, stride):
+    return history.convolution_cost(height, width, 1, outputs, kernel, stride)
+
+
+def counts_the_kernel_once(height, width, inputs, outputs, kernel, stride):
+    return history.convolution_cost(height, width, inputs, outputs, kernel, stride) // kernel
+
+
+def divides_the_places_by_the_stride(height, width, inputs, outputs, kernel, stride):
+    return height * width // stride * inputs * outputs * kernel * kernel
+
+
+def rounds_sides_down(height, width, inputs, outputs, kernel, stride):
+    return (height // stride) * (width // stride) * inputs * outputs * kernel * kernel
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -462,6 +479,16 @@ MISTAKES = [
     (average_precision.check_average_precision, takes_the_mean_of_the_precisions, 2),
     (average_precision.check_average_precision, forgets_the_envelope, 4),
     (average_precision.check_average_precision, forgets_what_is_missed, 2),
+    (history.check_convolution_cost, forgets_the_input_channels, 2),
+    (history.check_convolution_cost, counts_the_kernel_once, 3),
+    (history.check_convolution_cost, divides_the_places_by_the_stride, 4),
+    (history.check_convolution_cost, rounds_sides_down, 5),
+    (history.check_regions_cost, lambda n, i, crop, h: (n * crop + h, i + n * h), 2),
+    (history.check_regions_cost, lambda n, i, crop, h: (n * (crop + h), i + h), 2),
+    (history.check_regions_cost, lambda n, i, crop, h: (n * (i + h), i + n * h), 1),
+    (history.check_sharing_pays_from, lambda image, crop: -(-image // crop), 2),
+    (history.check_sharing_pays_from, lambda image, crop: image // crop, 1),
+    (history.check_sharing_pays_from, lambda image, crop: image / crop, 1),
 ]
 
 

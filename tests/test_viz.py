@@ -228,3 +228,11 @@ def test_counts_are_drawn_in_parts_even_when_there_are_none():
         viz.show_counts({"high": torch.tensor([3, 0]), "low": torch.tensor([1, 5])}, names)
     )
     assert some.std() > nothing.std()
+
+
+def test_a_stage_has_the_colour_of_how_often_it_runs():
+    cells = {"a": ["outside", "once: RPN"], "b": ["each: warp", ""]}
+    axes = viz.show_sharing(cells, ["x", "y"]).axes[0]
+    colours = [to_rgb(patch.get_facecolor()) for patch in axes.patches]
+    assert len(set(colours)) == 4 and to_rgb("white") == colours[3]
+    assert [text.get_text() for text in axes.texts] == cells["a"] + cells["b"]

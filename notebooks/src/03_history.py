@@ -1,0 +1,401 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 03 · From R-CNN to Mask R-CNN: compute once, use for every region
+#
+# Four networks, one thought: what several regions need, compute once.
+# After this lesson (50 minutes) you can
+#
+# - say what each generation shares, what it computes for every region, and what is not learned;
+# - count the multiply-adds of a layer, and of a detector, by hand;
+# - say from how many regions on sharing pays, and what the mask branch adds;
+# - read the papers' times: which of them can be compared.
+
+# %%
+from inspect import getsource
+
+import torch
+from torch.nn.functional import interpolate
+
+from mrcnn_edu import load, viz
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.roi_ops import feature_table
+
+viz.show_flow("image")
+
+# %% [markdown]
+# ## The problem
+#
+# A network that names *one* object is old; an image holds several, anywhere. So cut the problem in
+# two: **proposals**, boxes that may hold an object, and a network that looks at each. But boxes
+# overlap. Here are the 100 proposals that `shapes-tiny` makes for one scene, drawn on it made
+# pale. Must the pixels of an object be computed anew for every box that they lie in?
+
+# %%
+model, (image, target) = load("shapes-tiny").eval(), Shapes(10, seed=4)[1]
+trace = model.trace([image])
+proposals, pale = trace.proposals[0].boxes, 0.6 + 0.4 * image  # [100, 4], [3, 96, 96]
+panels = {"objects": (target["boxes"], "truth"), "100 proposals": (proposals, "proposal")}
+viz.show_panels(pale, panels).caption("Which pixels lie in many boxes?")
+
+# %% [markdown]
+# ## 1. R-CNN: every region through the whole network
+#
+# **R-CNN** takes about 2,000 proposals from a method that is not learned (selective search). It
+# cuts each out, **warps** it (scales it to one size, whatever its shape), and sends it through the
+# backbone, the many convolutions that turn pixels into features.
+
+
+# %%
+def warp(box, side=96):
+    return interpolate(viz.crop(image, box)[None], size=(side, side), mode="bilinear")[0]
+
+
+pictures = {f"proposal {i}": warp(proposals[i]) for i in (0, 5, 30, 60, 90)}
+viz.show_images(pictures).caption("What R-CNN's backbone sees: five of a hundred such images.")
+
+# %% [markdown]
+# What does that cost? Count **multiply-adds**: one multiplication and the addition that follows. A
+# convolution computes H x W numbers for each output channel, and each of them is a sum over C input
+# channels times k x k places:
+#
+# multiply-adds = (H x W x output channels) x (input channels x k x k)
+#
+# **Predict:** the first layer of `shapes-tiny` makes 32 channels of 48 x 48 from 3 channels of
+# 96 x 96, with a 3 x 3 kernel. Is that about 20 thousand, 2 million or 200 million multiply-adds?
+#
+# PyTorch counts for us, by watching what is computed. It counts a multiplication and an addition as
+# two, so we halve. Convolutions and fully connected layers count; sums, ReLU and pooling, which are
+# far less work, do not.
+
+# %%
+from torch.utils.flop_counter import FlopCounterMode
+
+
+def multiply_adds(run, *inputs):
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run(*inputs)
+    return counter.get_total_flops() // 2
+
+
+# %%
+pixels, first_layer = torch.zeros(1, 3, 96, 96), (48 * 48 * 32) * (3 * 3 * 3)
+assert multiply_adds(model.backbone.conv1, pixels) == first_layer
+whole = multiply_adds(torch.nn.Sequential(model.backbone, model.neck), pixels)  # neck: lesson 04
+print(f"first layer: {48 * 48 * 32:,} outputs of 27 each, {first_layer:,}")
+print(f"one pass: {whole / 1e9:.2f} billion; 100 regions: {100 * whole / 1e9:.1f} billion")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# About 2 million: 73,728 outputs of 27 multiply-adds each. (The usual wrong answer is 20 thousand:
+# H x W x 9, without the channels. Channels are where the work is, and both their numbers multiply.)
+# </details>
+#
+# ## 2. Fast R-CNN: one pass, then pool
+#
+# **Fast R-CNN** sends the image through the backbone *once*. Each region takes its piece of that
+# feature map: RoIPool (section 2.1) turns any box into 7 x 7 numbers a channel (lesson 07 has its
+# better successor, RoIAlign, which our model uses). Then come two fully connected layers, and two
+# outputs side by side: a class, and a better box. Here it is, step by step.
+
+# %%
+with torch.no_grad():
+    features = model.features(trace.batch)  # once
+    table = feature_table(features[:3])
+    pooled = model.pool(table, [proposals], output_size=7)  # [100, 64, 7, 7]
+    class_logits, box_deltas = model.box_head(pooled)
+
+# %%
+torch.testing.assert_close(class_logits, trace.class_logits)  # the package's
+torch.testing.assert_close(box_deltas, trace.box_deltas)
+print(getsource(type(model.box_head).forward))
+
+# %% [markdown]
+# **Predict:** for 100 regions of this model, how many times fewer multiply-adds does Fast R-CNN's
+# way need than R-CNN's: about 5, 75 or 750 times?
+
+# %%
+head = multiply_adds(model.box_head, torch.zeros(1, 64, 7, 7))  # for each region, both ways
+n = torch.arange(1, 101)
+ways = {"R-CNN's way": n * (whole + head) / 1e9, "Fast R-CNN's way": (whole + n * head) / 1e9}
+picture = viz.show_lines(n, ways, "regions", "multiply-adds, billions")
+picture.caption("One line climbs by a whole pass for each region. What does the other climb by?")
+
+# %%
+fewer = (ways["R-CNN's way"] / ways["Fast R-CNN's way"])[-1].item()
+print(f"a pass {whole / 1e6:.1f} million, a head {head / 1e6:.2f} million; {fewer:.0f} times fewer")
+assert 70 < fewer < 80 and 0.23 < 100 * head / (whole + 100 * head) < 0.27
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# About 75 times. (The usual wrong answer is 100 times: as if only the backbone cost anything. The
+# head still runs for every region, and at 100 regions it is a quarter of Fast R-CNN's work.)
+# </details>
+#
+# ## 3. It is not the same computation
+#
+# Is sharing only faster, or does it change the answer? A number of the feature map sees far more
+# pixels than lie in the box. To tell two effects apart, we read the features of one region three
+# ways: from the whole scene; from the scene with everything outside the box painted grey, so that
+# nothing but the surroundings is lost; and R-CNN's way, cut out and enlarged.
+#
+# **Predict:** the region is a true box. How far do its features move when only what is *outside*
+# the box turns grey: not at all, by about a tenth, or by more than half?
+
+
+# %%
+def region_features(picture, box):
+    with torch.no_grad():
+        table = feature_table(model.features(model.preprocess([picture]))[:3])
+        return model.pool(table, [box[None]], output_size=7)[0]  # [64, 7, 7]
+
+
+def alone(box):
+    x1, y1, x2, y2 = box.long().tolist()
+    picture = torch.full_like(image, 0.5)
+    picture[:, y1:y2, x1:x2] = image[:, y1:y2, x1:x2]
+    return picture
+
+
+# %%
+box, everything = target["boxes"][2], torch.tensor([0.0, 0, 96, 96])
+inputs = {"the scene": image, "surroundings grey": alone(box), "R-CNN's crop": warp(box)}
+viz.show_images(inputs).caption("The same region, the blue circle, three times.")
+
+# %%
+boxes = dict(zip(inputs, (box, box, everything), strict=True))
+read = {name: region_features(inputs[name], boxes[name]) for name in inputs}
+means = [values.abs().mean(dim=0) for values in read.values()]  # over the channels
+picture = viz.show_maps(means, list(inputs), high=torch.stack(means).max().item())
+picture.caption("The region's 7 x 7 features, mean size over the channels. How do they differ?")
+
+# %%
+shared = read["the scene"]
+moved = {name: (values - shared).norm() / shared.norm() for name, values in read.items()}
+label = target["labels"][2]
+for name in inputs:
+    logits, _ = model.look_at(inputs[name], boxes[name][None])
+    score = logits.softmax(dim=1)[0, label]
+    print(f"{name:18} features moved by {moved[name]:4.0%}, score of its class {score:.2f}")
+assert 0.5 < moved["surroundings grey"] < 0.8 < 1 < moved["R-CNN's crop"]
+assert round((box[2] - box[0]).item()) == 14 == round(96 / 7)
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# By more than half. The box is 14 pixels wide, and each number was computed from pixels further
+# away than that: Fast R-CNN's features have seen the surroundings, R-CNN's crop has lost them. The
+# crop also changes the scale, seven times here, so its features are those of another, larger
+# object, on a coarser map. (The usual wrong answer is "not at all", as if features were pixels.)
+# </details>
+#
+# To be fair to R-CNN: our network was trained Fast R-CNN's way and has never met such crops.
+# Trained on them it would know them. The point is only that the two are different computations.
+#
+# ## 4. Faster R-CNN: the proposals come from the same features
+#
+# Up to here proposals came from outside. **Faster R-CNN** (section 3) adds the **RPN** (lesson 06),
+# a small network that slides over the *same* feature maps and says where an object may be. Let us
+# count at the paper's size: ResNet-50 with a pyramid, 800 x 800 pixels, 1,000 proposals. On the
+# device `meta` tensors have shapes but no numbers, so nothing is really computed.
+
+# %%
+from mrcnn_edu import Config
+from mrcnn_edu.model import MaskRCNN
+
+with torch.device("meta"):
+    large, faster = MaskRCNN(Config()).eval(), MaskRCNN(Config(mask_head=None)).eval()
+    shared = torch.nn.Sequential(large.backbone, large.neck)
+    scene, crop = torch.zeros(1, 3, 800, 800), torch.zeros(1, 3, 224, 224)
+    region, mask_region = torch.zeros(1, 256, 7, 7), torch.zeros(1, 256, 14, 14)
+    stage_inputs = scene, crop, shared(scene), region, mask_region
+
+# %%
+stages = shared, shared, large.rpn_head, large.box_head, large.mask_head
+names = "image", "crop", "RPN", "box head", "mask head"
+runs = zip(names, stages, stage_inputs, strict=True)
+cost = {name: multiply_adds(stage, x) for name, stage, x in runs}
+print("billions:", {name: round(number / 1e9, 3) for name, number in cost.items()})
+
+# %% [markdown]
+# **Predict:** the RPN looks at every place of every map. Is its work less than half of the shared
+# pass, about as much, or several times as much? And does sharing pay for 10 regions?
+
+# %%
+four_layers = 256 * 7 * 7 * 1024 + 1024 * 1024 + 1024 * 91 + 1024 * 4 * 91
+assert cost["box head"] == four_layers  # fully connected: inputs times outputs
+print(f"RPN: {cost['RPN'] / cost['image']:.0%} of the pass over the image")
+print(f"one image is {cost['image'] / cost['crop']:.2f} crops")
+assert cost["RPN"] < cost["image"] / 2 and 12 < cost["image"] / cost["crop"] < 13
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Less than half. And at 10 regions, crops of 224 pixels are *cheaper* than a pass over 800 x 800:
+# sharing pays from 13 on. (Usual wrong answer: "sharing is always better".) With 1,000 regions the
+# question does not arise.
+# </details>
+#
+# ## 5. Mask R-CNN: one more branch, in parallel
+#
+# **Mask R-CNN** (section 3) leaves all that as it is and adds a branch beside class and box: a mask
+# for each region, from RoIAlign's features. When it detects, the branch runs on the 100 best
+# *detections* only, not on 1,000 proposals. `mask_head=None` takes it off: Faster R-CNN.
+#
+# **Predict:** how many multiply-adds does it add to an image with 100 detections: 4, 40 or 400 %?
+
+# %%
+assert faster.mask_head is None  # all other layers are the same
+without = cost["image"] + cost["RPN"] + 1000 * cost["box head"]
+for detections in (10, 100):
+    print(f"{detections:3} detections: + {detections * cost['mask head'] / without:.0%}")
+print(f"a mask costs {cost['mask head'] / cost['box head']:.0f} boxes,", end=" ")
+print(f"1,000 masks {1000 * cost['mask head'] / without:.1f} times the rest")
+assert 0.38 < 100 * cost["mask head"] / without < 0.42
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# 40 % at most, and 4 % for an image with ten objects. The paper reports about 20 % in *time*:
+# operations are not time. One mask costs 37 times one box, since its convolutions run over 14 x 14
+# places; run for all 1,000 proposals it would cost four times the rest of the network.
+# </details>
+#
+# ## 6. The family in one picture
+
+# %%
+columns = ["proposals", "backbone", "region's features", "class, box", "mask"]
+family = {
+    "R-CNN": ["outside", "each: region", "each: crop, warp", "each: region", ""],
+    "Fast R-CNN": ["outside", "once", "each: RoIPool", "each: region", ""],
+    "Faster R-CNN": ["once: RPN", "once", "each: RoIPool", "each: region", ""],
+    "Mask R-CNN": ["once: RPN", "once", "each: RoIAlign", "each: region", "each: detection"],
+}
+viz.show_sharing(family, columns).caption("From top to bottom: which places turn green?")
+
+# %% [markdown]
+# And the papers' times per image, in seconds. (Those of Fast R-CNN's first comparison we have from
+# notes on the paper.) Which may be compared? The parts tell.
+
+# %%
+rcnn, fast, fast_and_proposals, faster_rcnn, mask_rcnn = 47, 0.32, 1.830, 0.198, 0.195
+assert abs(fast - (0.146 + 0.174)) < 1e-9  # convolutions and heads: proposals are not in it
+assert abs(fast_and_proposals - (0.146 + 1.510 + 0.174)) < 1e-9  # selective search: 1.510
+assert abs(faster_rcnn - (0.141 + 0.010 + 0.047)) < 1e-9  # RPN: 0.010
+print(f"R-CNN {rcnn} s, Fast R-CNN {fast} s, both with VGG16: {rcnn / fast:.0f} times")
+print(f"with proposals: {fast_and_proposals} s, Faster R-CNN: {faster_rcnn} s")
+print(f"Mask R-CNN: {mask_rcnn} s, another backbone (ResNet-101-FPN) and another GPU (M40)")
+
+# %% [markdown]
+# 47 and 0.32 belong together, and so do 1.830 and 0.198; 0.32 against 0.198 would compare a time
+# without proposals with one that includes them. Mask R-CNN's 0.195 stands alone.
+#
+# ## Where it breaks: a region that nobody proposed
+#
+# Heads judge proposals, and move them a little. We remove those that overlap one object, in
+# steps: first those with an IoU of 0.7 or more, then 0.5, then 0.3.
+#
+# **Predict:** with the proposals of 0.3 and more gone, others still touch the object. Will the box
+# head move one of them onto it?
+
+# %%
+from mrcnn_edu.boxes import box_iou
+
+iou = box_iou(target["boxes"], proposals)  # [4, 100]
+
+
+def detect_without(lost, limit):
+    keep = iou[lost] < limit
+    kept = trace.proposals[0]._replace(boxes=proposals[keep])
+    found = model.select(class_logits[keep], box_deltas[keep], [kept], trace.batch)[0]
+    return found.boxes[found.scores > 0.5]
+
+
+# %%
+for lost, true_box in enumerate(target["boxes"]):
+    found = [detect_without(lost, limit) for limit in (2, 0.7, 0.5, 0.3)]
+    best = [box_iou(true_box[None], boxes).max().item() for boxes in found]
+    print(f"object {lost}: best IoU of a detection", [round(value, 2) for value in best])
+    assert best[0] > 0.7 and best[-1] < 0.3
+
+# %%
+print((iou[0] >= 0.3).sum().item(), "proposals of object 0 removed;", end=" ")
+print(((iou[0] > 0) & (iou[0] < 0.3)).sum().item(), "that touch it remain")
+before, after = detect_without(0, 2), detect_without(0, 0.3)
+panels = {"all proposals": (before, "detection"), "without object 0's": (after, "detection")}
+viz.show_panels(pale, panels).caption("Which object has no box on the right?")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# No. A head can mend a proposal (without those of 0.7 and more, each object is still found), but it
+# calls what lies beside an object background. Nothing that comes later can bring an object back.
+# That is why the RPN's recall matters (lesson 06). Sharing has its own weak spot, too: a region's
+# piece of a shared map must be read at the right place; RoIPool does not (lesson 07).
+# </details>
+#
+# ## Play
+#
+# Change the number of proposals, and of detections that get a mask. Where do the bars of R-CNN and
+# Fast R-CNN meet? When is the mask branch the largest part of Mask R-CNN?
+
+# %%
+from mrcnn_edu.widgets import history_player
+
+history_player(cost)
+
+# %% [markdown]
+# ## Exercises
+#
+# Our solution, when you have tried: `print(getsource(exercises.convolution_cost))`.
+#
+# **1.** `convolution_cost(height, width, inputs, outputs, kernel, stride)`: the multiply-adds of a
+# convolution on a map of height x width, each side of which it divides by the stride and rounds
+# up. 2 lines.
+#
+# **2.** `regions_cost(n, image, crop, head)`: the multiply-adds of n regions as a tuple, R-CNN's
+# and then Fast R-CNN's, from those of a pass over the image, over a crop, and of the head. 1 line.
+#
+# **3.** `sharing_pays_from(image, crop)`: the smallest number of regions, a whole number, for which
+# sharing needs fewer multiply-adds; all numbers are whole. 1 line.
+
+# %%
+from mrcnn_edu.exercises import history as exercises
+
+
+def convolution_cost(height, width, inputs, outputs, kernel, stride): ...
+
+
+def regions_cost(n, image, crop, head): ...
+
+
+def sharing_pays_from(image, crop): ...
+
+
+exercises.check_convolution_cost(convolution_cost)
+exercises.check_regions_cost(regions_cost)
+exercises.check_sharing_pays_from(sharing_pays_from)
+
+# %% [markdown]
+# ## Remember
+#
+# - R-CNN computes everything for each region; Fast R-CNN shares the backbone's pass, Faster R-CNN
+#   the proposals' too, and Mask R-CNN adds a mask branch on the same features.
+# - Multiply-adds of a convolution: outputs times what each is summed from.
+# - An object without a proposal is lost, whatever the heads can do.
+#
+# torchvision has `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`; in detectron2 they are one
+# `GeneralizedRCNN`, with `MASK_ON` or without. Next: **04, backbone and pyramid**, the pass that
+# everybody shares.
