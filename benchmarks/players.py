@@ -58,6 +58,10 @@ def history():
     return widgets.history_player(cost)
 
 
+def heads():
+    return widgets.heads_player()
+
+
 PLAYERS = [
     start_here,
     annotations,
@@ -66,6 +70,7 @@ PLAYERS = [
     anchors,
     rpn,
     roi_align,
+    heads,
     mask_loss,
     average_precision,
 ]

@@ -17,6 +17,7 @@ from mrcnn_edu.exercises import (
     annotations,
     average_precision,
     boxes,
+    heads,
     history,
     mask_loss,
     roi_align,
@@ -399,6 +400,48 @@ def rounds_sides_down(height, width, inputs, outputs, kernel, stride):
     return (height // stride) * (width // stride) * inputs * outputs * kernel * kernel
 
 
+def forgets_the_biases(in_channels, channels, n_convs, n_classes):
+    convs = 9 * in_channels * channels + (n_convs - 1) * 9 * channels**2
+    return convs + 4 * channels**2 + channels * (n_classes + 1)
+
+
+def forgets_the_background_channel(in_channels, channels, n_convs, n_classes):
+    return heads.fcn_parameters(in_channels, channels, n_convs, n_classes - 1)
+
+
+def takes_all_widths_to_be_equal(in_channels, channels, n_convs, n_classes):
+    return heads.fcn_parameters(channels, channels, n_convs, n_classes)
+
+
+def overwrites_where_stamps_overlap(values, kernel, stride):
+    k = len(kernel)
+    out = torch.zeros([(n - 1) * stride + k for n in values.shape])
+    for i, j in torch.cartesian_prod(*map(torch.arange, values.shape)).tolist():
+        out[i * stride : i * stride + k, j * stride : j * stride + k] = values[i, j] * kernel
+    return out
+
+
+def turns_the_kernel_round(values, kernel, stride):
+    return heads.deconvolve(values, kernel.flip(0, 1), stride)
+
+
+def lays_stamps_side_by_side(values, kernel, stride):
+    return torch.kron(values, kernel)
+
+
+def reads_one_pixel_of_each_block(mask, m):
+    side = len(mask) // m
+    back = mask[::side, ::side].repeat_interleave(side, 0).repeat_interleave(side, 1)
+    return ((mask & back).sum() / (mask | back).sum()).item()
+
+
+def wants_more_than_half(mask, m):
+    side = len(mask) // m
+    blocks = mask.float().view(m, side, m, side).mean(dim=(1, 3)) > 0.5
+    back = blocks.repeat_interleave(side, 0).repeat_interleave(side, 1)
+    return ((mask & back).sum() / (mask | back).sum()).item()
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -489,6 +532,14 @@ MISTAKES = [
     (history.check_sharing_pays_from, lambda image, crop: -(-image // crop), 2),
     (history.check_sharing_pays_from, lambda image, crop: image // crop, 1),
     (history.check_sharing_pays_from, lambda image, crop: image / crop, 1),
+    (heads.check_fcn_parameters, forgets_the_biases, 1),
+    (heads.check_fcn_parameters, forgets_the_background_channel, 1),
+    (heads.check_fcn_parameters, takes_all_widths_to_be_equal, 2),
+    (heads.check_deconvolve, overwrites_where_stamps_overlap, 2),
+    (heads.check_deconvolve, turns_the_kernel_round, 1),
+    (heads.check_deconvolve, lays_stamps_side_by_side, 2),
+    (heads.check_upper_bound, reads_one_pixel_of_each_block, 1),
+    (heads.check_upper_bound, wants_more_than_half, 1),
 ]
 
 
