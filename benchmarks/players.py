@@ -62,11 +62,16 @@ def heads():
     return widgets.heads_player()
 
 
+def backbone():
+    return widgets.backbone_player((4, 8, 16), 80)
+
+
 PLAYERS = [
     start_here,
     annotations,
     boxes,
     history,
+    backbone,
     anchors,
     rpn,
     roi_align,

@@ -16,6 +16,7 @@ from mrcnn_edu.exercises import (
     anchors,
     annotations,
     average_precision,
+    backbone,
     boxes,
     heads,
     history,
@@ -442,6 +443,28 @@ def wants_more_than_half(mask, m):
     return ((mask & back).sum() / (mask | back).sum()).item()
 
 
+def adds_kernels_without_strides(layers):
+    return 1 + sum(kernel - 1 for kernel, _ in layers)
+
+
+def steps_too_early(layers):
+    field = step = 1
+    for kernel, stride in layers:
+        step *= stride
+        field += (kernel - 1) * step
+    return field
+
+
+def rounds_the_level(box, canonical_size):
+    side = (box[2:] - box[:2]).prod().sqrt() / canonical_size
+    return (4 + side.log2()).round().clamp(2, 5).long().item()
+
+
+def takes_the_longer_side(box, canonical_size):
+    side = (box[2:] - box[:2]).max() / canonical_size
+    return (4 + side.log2()).floor().clamp(2, 5).long().item()
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -540,6 +563,13 @@ MISTAKES = [
     (heads.check_deconvolve, lays_stamps_side_by_side, 2),
     (heads.check_upper_bound, reads_one_pixel_of_each_block, 1),
     (heads.check_upper_bound, wants_more_than_half, 1),
+    (backbone.check_map_side, lambda side, kernel, stride, padding: side // stride, 2),
+    (backbone.check_map_side, lambda n, k, s, p: (n + p - k) // s + 1, 2),
+    (backbone.check_receptive_field, adds_kernels_without_strides, 3),
+    (backbone.check_receptive_field, steps_too_early, 3),
+    (backbone.check_level_of, lambda box, size: backbone.level_of(box, 224), 6),
+    (backbone.check_level_of, rounds_the_level, 2),
+    (backbone.check_level_of, takes_the_longer_side, 3),
 ]
 
 
