@@ -401,7 +401,7 @@ def rounds_sides_down(height, width, inputs, outputs, kernel, stride):
     return (height // stride) * (width // stride) * inputs * outputs * kernel * kernel
 
 
-def forgets_the_biases(in_channels, channels, n_convs, n_classes):
+def counts_no_bias(in_channels, channels, n_convs, n_classes):
     convs = 9 * in_channels * channels + (n_convs - 1) * 9 * channels**2
     return convs + 4 * channels**2 + channels * (n_classes + 1)
 
@@ -555,7 +555,7 @@ MISTAKES = [
     (history.check_sharing_pays_from, lambda image, crop: -(-image // crop), 2),
     (history.check_sharing_pays_from, lambda image, crop: image // crop, 1),
     (history.check_sharing_pays_from, lambda image, crop: image / crop, 1),
-    (heads.check_fcn_parameters, forgets_the_biases, 1),
+    (heads.check_fcn_parameters, counts_no_bias, 1),
     (heads.check_fcn_parameters, forgets_the_background_channel, 1),
     (heads.check_fcn_parameters, takes_all_widths_to_be_equal, 2),
     (heads.check_deconvolve, overwrites_where_stamps_overlap, 2),
