@@ -63,6 +63,14 @@ def test_every_notebook_has_a_source():
     assert built <= {source.stem for source in SOURCES}
 
 
+def test_the_indexes_link_every_lesson_with_its_minutes(source):
+    minutes = re.search(r"lesson \((\d+) minutes", source.read_text())[1]
+    readme = (NOTEBOOKS.parent / "README.md").read_text()
+    assert re.search(rf"\(notebooks/{source.stem}.ipynb\) \| .* \| {minutes} \|\n", readme)
+    if source != SOURCES[0]:
+        assert re.search(rf"\({source.stem}.ipynb\), {minutes}\s", SOURCES[0].read_text())
+
+
 def test_notebook_is_built_from_its_source(source, notebook):
     expected = build.read_source(source).cells
     rebuild = f"changed since it was built: python notebooks/build.py {source.stem}"

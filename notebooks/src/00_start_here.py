@@ -319,5 +319,29 @@ exercises.check_mask_iou(mask_iou)
 # - Thousands of anchors become hundreds of proposals, and those a handful of detections.
 #
 # torchvision calls the stages `transform`, `backbone`, `rpn` and `roi_heads`, detectron2
-# `preprocess_image`, `backbone`, `proposal_generator` and `roi_heads`. Next: **01, instance
-# segmentation and its data**.
+# `preprocess_image`, `backbone`, `proposal_generator` and `roi_heads`.
+#
+# ## The lessons
+#
+# - 01 [instance segmentation and its data](01_data.ipynb), 45 minutes: What must an answer say,
+#   and how is it written into a file?
+# - 02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
+#   one stays?
+# - 03 [from R-CNN to Mask R-CNN](03_history.ipynb), 50 minutes: What is computed once, and what
+#   for every region?
+# - 04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
+#   from?
+# - 05 [anchors](05_anchors.ipynb), 60 minutes: How can a network of fixed shape answer with some
+#   boxes?
+# - 06 [the region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
+#   worth a look?
+# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
+#   numbers cost a mask?
+# - 08 [heads and the m x m mask](08_heads.ipynb), 60 minutes: Why must a mask not become a vector,
+#   and how fine must it be?
+# - 09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
+#   pixel?
+# - 11 [average precision](11_average_precision.ipynb), 60 minutes: How can one number judge a
+#   ranked list of guesses?
+#
+# Next: **01, instance segmentation and its data**.
