@@ -130,7 +130,9 @@ def draw_map(
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
-    for (row, column), value in np.ndenumerate(values.numpy() if numbers else np.zeros((0, 0))):
+    if not numbers:
+        return
+    for (row, column), value in np.ndenumerate(values.numpy()):
         dark = abs(value) > 0.6 * high if signed else value < 0.6 * high
         style = {"ha": "center", "va": "center", "fontsize": 9, "color": "wk"[not dark]}
         axes.text(column, row, format(value, numbers), **style)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mrcnn_edu import viz
 from mrcnn_edu.anchors import pyramid_anchors, pyramid_grids
-from mrcnn_edu.boxes import batched_nms, box_iou
+from mrcnn_edu.boxes import batched_nms, box_area, box_iou
 from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.data.shapes import TEMPLATES, Shapes, between, draw, morph, template
 from mrcnn_edu.detections import Detections, paste_masks, predicted_masks, select_detections
@@ -94,7 +94,7 @@ def anchor_player(
     """
     height, width = image.shape[-2:]
     grids = pyramid_grids((height, width), strides)
-    sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
+    sides = box_area(boxes).sqrt()
 
     def draw(factor: float, ratio: float, shapes: int) -> Picture:
         ratios = {1: (1.0,), 2: (1 / ratio, ratio), 3: (1 / ratio, 1.0, ratio)}[shapes]

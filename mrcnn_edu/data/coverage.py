@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.anchors import pyramid_anchors, pyramid_grids
-from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.boxes import box_area, box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.images import scaled_size
 
@@ -45,6 +45,6 @@ def anchor_coverage(dataset, config: Config, strides: tuple[int, ...], n=None) -
         padded = tuple(-(-side // strides[-1]) * strides[-1] for side in size)
         grids = pyramid_grids(padded, strides)
         anchors = pyramid_anchors(grids, padded, config.anchor_sizes, config.anchor_ratios)
-        sides.append((boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt())
+        sides.append(box_area(boxes).sqrt())
         best.append(box_iou(boxes, torch.cat(anchors)).amax(dim=1))
     return Coverage(torch.cat(sides), torch.cat(best))
