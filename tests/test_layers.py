@@ -13,8 +13,8 @@ PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
-    "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make", "viz", "widgets",
-    "exercises", "cli", "__main__",
+    "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make", "viz",
+    "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
@@ -22,8 +22,9 @@ MODULES = {
 }
 MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items()}
 del MODULES["__init__"]  # the package itself: it shows what is inside
-LESSONS = [name for name in MODULES if name.startswith("exercises.")]  # none needs another
-ORDER[ORDER.index("cli") : ORDER.index("cli")] = LESSONS
+for shelf, before in (("widgets.", "widgets"), ("exercises.", "cli")):
+    lessons = [name for name in MODULES if name.startswith(shelf) and name not in ORDER]
+    ORDER[ORDER.index(before) : ORDER.index(before)] = lessons  # none needs another
 
 
 def _imports(source):

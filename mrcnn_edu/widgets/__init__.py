@@ -1,0 +1,29 @@
+"""Widgets: sliders over the pictures of `viz`, a file for each lesson."""
+
+from mrcnn_edu.widgets.anchors import anchor_player
+from mrcnn_edu.widgets.annotations import region_player
+from mrcnn_edu.widgets.average_precision import average_precision_player
+from mrcnn_edu.widgets.backbone import backbone_player
+from mrcnn_edu.widgets.boxes import nms_player
+from mrcnn_edu.widgets.heads import heads_player
+from mrcnn_edu.widgets.history import history_player
+from mrcnn_edu.widgets.mask_loss import mask_player
+from mrcnn_edu.widgets.player import Player
+from mrcnn_edu.widgets.roi_align import roi_player
+from mrcnn_edu.widgets.rpn import rpn_player
+from mrcnn_edu.widgets.start_here import scene_player
+
+__all__ = [
+    "Player",
+    "anchor_player",
+    "average_precision_player",
+    "backbone_player",
+    "heads_player",
+    "history_player",
+    "mask_player",
+    "nms_player",
+    "region_player",
+    "roi_player",
+    "rpn_player",
+    "scene_player",
+]
