@@ -54,6 +54,21 @@ def fit(
     the folder holds a run with other settings.
     """
     training = training or Training()
+    run = steps(model, dataset, training, folder)
+    losses = next(run)
+    bar = tqdm(run, "train", training.steps, initial=len(losses), disable=not progress)
+    for losses in bar:
+        bar.set_postfix_str(f"loss {sum(losses[-1].values()):.3f}")
+    return losses
+
+
+def steps(
+    model: MaskRCNN, dataset, training: Training, folder: str | Path | None = None
+) -> Iterator[list[dict[str, float]]]:
+    """The losses so far, before the first step and after each: `fit`, for who looks on.
+
+    Between two steps the model may be asked anything: `detect` leaves its mode as it was.
+    """
     if len(dataset) == 0:
         raise ValueError("the data set is empty: there is nothing to train on")
     model.classes = list(dataset.classes)
@@ -61,10 +76,9 @@ def fit(
     optimizer = make_optimizer(model, training)
     losses = resume(model, optimizer, training, dataset, folder)
     device = next(model.parameters()).device
+    yield losses
 
-    batches = loader(dataset, training, first_step=len(losses))
-    bar = tqdm(batches, "train", training.steps, initial=len(losses), disable=not progress)
-    for images, targets in bar:
+    for images, targets in loader(dataset, training, first_step=len(losses)):
         step = len(losses)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(step, training)
@@ -78,12 +92,11 @@ def fit(
         optimizer.step()
 
         losses.append({name: loss.item() for name, loss in parts.items()})
-        bar.set_postfix_str(f"loss {sum(losses[-1].values()):.3f}")
         last = len(losses) == training.steps
         if folder is not None and (last or len(losses) % training.checkpoint_every == 0):
             keep(model, optimizer, training, dataset, losses, folder)
+        yield losses
     model.eval()
-    return losses
 
 
 def learning_rate(step: int, training: Training) -> float:
