@@ -113,6 +113,13 @@ class GroupedBottleneck(Bottleneck):
     groups, group_width = 32, 8
 
 
+class TinyGroupedBottleneck(Bottleneck):
+    """ResNeXt's idea at the tiny model's size: 8 paths, twice as wide inside as outside."""
+
+    expansion = 1
+    groups, group_width = 8, 16
+
+
 def shortcut(in_channels: int, out_channels: int, stride: int, norm) -> nn.Module:
     """What a block adds to its output: the input, brought to the output's shape if need be."""
     if stride == 1 and in_channels == out_channels:
@@ -120,7 +127,35 @@ def shortcut(in_channels: int, out_channels: int, stride: int, norm) -> nn.Modul
     return Convolution(in_channels, out_channels, 1, norm, stride)
 
 
-class ResNet(nn.Module):
+class Stages(nn.Module):
+    """What every backbone here is: a stem, then stages layer1, layer2, ... that halve the map.
+
+    strides and channels: of the map that each stage gives.
+    """
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        x, maps = self.stem(images), []
+        for i in range(len(self.strides)):
+            x = getattr(self, f"layer{i + 1}")(x)
+            maps.append(x)
+        return maps
+
+    def take_last_stage(self) -> nn.Sequential:
+        """The last stage, no longer part of the backbone, and with stride 1.
+
+        Read by a head, region by region, it sees 7 x 7 cells: no more are to be lost (section 3.1).
+        """
+        name = f"layer{len(self.strides)}"
+        last = getattr(self, name)
+        delattr(self, name)
+        self.strides, self.channels = self.strides[:-1], self.channels[:-1]
+        for layer in last[0].modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.stride = (1, 1)
+        return last
+
+
+class ResNet(Stages):
     """Images [B, C, H, W] to the outputs of the four stages C2 to C5, strides 4, 8, 16, 32.
 
     Parameters are named as torchvision's (without its classifier `fc`).
@@ -141,34 +176,28 @@ class ResNet(nn.Module):
         self.channels = tuple(64 * 2**i * 4 for i in range(4))
         initialise(self)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
+    def stem(self, images: Tensor) -> Tensor:
         x = conv_norm(images, self.conv1, self.bn1).relu_()
-        x = max_pool2d(x, kernel_size=3, stride=2, padding=1)
-        c2 = self.layer1(x)
-        c3 = self.layer2(c2)
-        c4 = self.layer3(c3)
-        return [c2, c3, c4, self.layer4(c4)]
+        return max_pool2d(x, kernel_size=3, stride=2, padding=1)
 
 
-class TinyResNet(nn.Module):
+class TinyResNet(Stages):
     """Images [B, C, H, W] to three stages of strides 4, 8, 16: a ResNet for 96 x 96 scenes."""
 
     strides = (4, 8, 16)
     channels = (48, 96, 128)
 
-    def __init__(self, in_channels: int, norm):
+    def __init__(self, block, depths: tuple[int, ...], in_channels: int, norm):
         super().__init__()
         self.conv1 = nn.Conv2d(in_channels, 32, 3, stride=2, padding=1, bias=False)
         self.bn1 = norm(32)
-        self.layer1 = stage(BasicBlock, 2, 32, 48, 2, norm)
-        self.layer2 = stage(BasicBlock, 2, 48, 96, 2, norm)
-        self.layer3 = stage(BasicBlock, 1, 96, 128, 2, norm)
+        self.layer1 = stage(block, depths[0], 32, 48, 2, norm)
+        self.layer2 = stage(block, depths[1], 48, 96, 2, norm)
+        self.layer3 = stage(block, depths[2], 96, 128, 2, norm)
         initialise(self)
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        c2 = self.layer1(conv_norm(images, self.conv1, self.bn1).relu_())
-        c3 = self.layer2(c2)
-        return [c2, c3, self.layer3(c3)]
+    def stem(self, images: Tensor) -> Tensor:
+        return conv_norm(images, self.conv1, self.bn1).relu_()
 
 
 def stage(block, depth: int, in_channels: int, width: int, stride: int, norm) -> nn.Sequential:
@@ -188,7 +217,9 @@ def initialise(module: nn.Module) -> None:
 
 
 BACKBONES = {
-    "tiny": TinyResNet,
+    "tiny": partial(TinyResNet, BasicBlock, (2, 2, 1)),
+    "tiny-deep": partial(TinyResNet, BasicBlock, (3, 4, 3)),
+    "tiny-next": partial(TinyResNet, TinyGroupedBottleneck, (3, 4, 3)),
     "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
     "resnet101": partial(ResNet, Bottleneck, (3, 4, 23, 3)),
     "resnext101": partial(ResNet, GroupedBottleneck, (3, 4, 23, 3)),
@@ -222,3 +253,10 @@ class FPN(nn.Module):
             merged = lateral.add_(interpolate(merged, size=lateral.shape[-2:], mode="nearest"))
             pyramid.insert(0, self.layer_blocks[i](merged))
         return [*pyramid, max_pool2d(pyramid[-1], kernel_size=1, stride=2)]
+
+
+class LastMap(nn.Module):
+    """Maps to a list of the coarsest alone: what detectors read before there were pyramids."""
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        return maps[-1:]

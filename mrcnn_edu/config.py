@@ -20,14 +20,20 @@ class Config:
     pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)  # likewise
 
     # Backbone and feature pyramid
-    backbone: Literal["resnet50", "resnet101", "resnext101", "tiny"] = "resnet50"
+    backbone: Literal["resnet50", "resnet101", "resnext101", "tiny", "tiny-deep", "tiny-next"] = (
+        "resnet50"
+    )
     norm: Literal["frozen", "batch"] = "frozen"  # batch when training from random weights
+    # Where regions are read from. fpn: a pyramid. c5: the last stage's map. c4: the map before
+    # it; each region then passes the last stage by itself (figure 4, left).
+    neck: Literal["fpn", "c4", "c5"] = "fpn"
     fpn_channels: int = 256  # of every level of the pyramid
     head_norm: Literal["batch", "frozen"] | None = None  # in pyramid and heads; "batch" in v2
 
     # Region proposals
     rpn_convs: int = 1  # 3x3 convolutions of the RPN head; 2 in v2
-    anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))  # a level
+    # Of each level of the pyramid; c4 and c5, with one level, have them all on it.
+    anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))
     anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
     rpn_positive_iou: float = 0.7  # an anchor with this IoU or more answers for the object
     rpn_negative_iou: float = 0.3  # with less than this it is background
@@ -58,12 +64,21 @@ class Config:
     mask_hidden: int = 1024  # neurons in each layer of the MLP (table 2e)
     mask_layers: int = 2  # of them
     mask_loss: Literal["sigmoid", "softmax"] = "sigmoid"  # softmax: classes compete (table 2b)
+    # How a mask learned with softmax is read: its class's probability, that beside the strongest
+    # other channel (the class with the most is on), or that beside background alone.
+    mask_reading: Literal["probability", "strongest", "background"] = "probability"
     class_agnostic_mask: bool = False  # one mask for all classes
 
     # Detections
     score_threshold: float = 0.05  # a detection scores more than this
     nms_iou: float = 0.5  # the paper's appendix and torchvision; 0.3 in its main experiments
     max_detections: int = 100  # of an image
+
+    @classmethod
+    def c4(cls, **changes) -> "Config":
+        """The paper's ResNet-50-C4: one map, the last stage as the head, masks of 14 x 14."""
+        numbers = dict(neck="c4", roi_batch=64, test_proposals=300, mask_size=14, mask_convs=0)
+        return cls(**numbers | changes)
 
     @classmethod
     def tiny(cls, n_classes: int = 6, **changes) -> "Config":

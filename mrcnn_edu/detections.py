@@ -70,16 +70,27 @@ def select_detections(
     return SelectedBoxes(boxes[keep], labels[keep], scores[keep])
 
 
-def predicted_masks(mask_logits: Tensor, labels: Tensor, kind: str = "sigmoid") -> Tensor:
+def predicted_masks(
+    mask_logits: Tensor, labels: Tensor, kind: str = "sigmoid", reading: str = "probability"
+) -> Tensor:
     """Probabilities [D, m, m] of the predicted class's mask.
 
     mask_logits: [D, K + 1, m, m]. labels: [D]. kind: "sigmoid" or "softmax", as the masks were
-    learned (`losses.mask_loss`); with softmax, against all classes and background.
+    learned (`losses.mask_loss`). reading: of softmax, the class against all others and background
+    together ("probability"), against the one of them that is strongest at the pixel ("strongest":
+    the mask is where the class has the most), or against "background" alone.
     """
     rows = torch.arange(len(labels), device=labels.device)
-    if kind == "softmax":
-        return mask_logits.softmax(dim=1)[rows, labels]
-    return mask_logits[rows, labels].sigmoid()
+    of_class = mask_logits[rows, labels]
+    if kind == "sigmoid":
+        return of_class.sigmoid()
+    if reading == "background":
+        return (of_class - mask_logits[:, 0]).sigmoid()
+    if reading == "strongest":
+        others = mask_logits.clone()
+        others[rows, labels] = -torch.inf
+        return (of_class - others.amax(dim=1)).sigmoid()
+    return mask_logits.softmax(dim=1)[rows, labels]
 
 
 def paste_masks(

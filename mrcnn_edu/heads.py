@@ -37,6 +37,23 @@ class BoxHead(nn.Module):
         return self.cls_score(x), self.bbox_pred(x).unflatten(1, (-1, 4))
 
 
+class AveragedBoxHead(nn.Module):
+    """RoI features [R, C, P, P] to class logits [R, K + 1] and box deltas [R, K + 1, 4].
+
+    Two output layers over the average of the P x P cells: all that is left to do once the last
+    stage of a ResNet has read the region (figure 4, left).
+    """
+
+    def __init__(self, channels, n_classes):
+        super().__init__()
+        self.cls_score = nn.Linear(channels, n_classes + 1)
+        self.bbox_pred = nn.Linear(channels, 4 * (n_classes + 1))
+
+    def forward(self, roi_features: Tensor) -> tuple[Tensor, Tensor]:
+        x = roi_features.mean(dim=(2, 3))
+        return self.cls_score(x), self.bbox_pred(x).unflatten(1, (-1, 4))
+
+
 class MaskHeadFCN(nn.Module):
     """RoI features [R, C, P, P] to mask logits [R, K + 1, m, m], m = 2P: one mask for each class.
 

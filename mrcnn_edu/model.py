@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.anchors import pyramid_anchors
-from mrcnn_edu.backbone import BACKBONES, FPN, NORMS
+from mrcnn_edu.backbone import BACKBONES, FPN, NORMS, LastMap
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import (
     Detections,
@@ -24,7 +24,7 @@ from mrcnn_edu.detections import (
     select_detections,
     to_original,
 )
-from mrcnn_edu.heads import BoxHead, MaskHeadFCN, MaskHeadMLP
+from mrcnn_edu.heads import AveragedBoxHead, BoxHead, MaskHeadFCN, MaskHeadMLP
 from mrcnn_edu.images import Batch, check_images, check_targets, make_batch, scale_targets
 from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
@@ -37,12 +37,12 @@ class Trace:
     """Everything `detect` computes on the way, in order. Lists have one entry for each image."""
 
     batch: Batch
-    features: list[Tensor]  # P2, P3, ...: [B, C, H, W] each
+    features: list[Tensor]  # P2, P3, ..., or the one map of c4 or c5: [B, C, H, W] each
     anchors: list[Tensor]  # of each level [A_level, 4]
     objectness: Tensor  # [B, A] logits
     rpn_deltas: Tensor  # [B, A, 4]
     proposals: list[Proposals]  # before NMS (candidates) and after it (boxes)
-    roi_features: Tensor  # [R, C, 7, 7] of the proposals of all images
+    roi_features: Tensor  # [R, C, 7, 7] of the proposals of all images, as the heads read them
     class_logits: Tensor  # [R, K + 1]
     box_deltas: Tensor  # [R, K + 1, 4]
     selected: list[SelectedBoxes]  # over the threshold, NMS within each class, the best 100
@@ -67,22 +67,39 @@ class MaskRCNN(nn.Module):
             c.in_channels, _choose("norm", c.norm, NORMS)
         )
         head_norm = c.head_norm and _choose("head_norm", c.head_norm, NORMS)
-        self.neck = FPN(self.backbone.channels, c.fpn_channels, head_norm)
-        self.n_pooled = len(self.backbone.strides)  # the RPN's extra level is not pooled from
-        _check(c, n_levels=self.n_pooled + 1)
-        n_anchors = len(c.anchor_ratios) * len(c.anchor_sizes[0])
-        self.rpn_head = RPNHead(c.fpn_channels, n_anchors, c.rpn_convs)
-        self.box_head = BoxHead(
-            c.fpn_channels, c.box_pool, c.box_convs, c.box_layers, c.box_hidden, c.n_classes,
-            head_norm,
-        )  # fmt: skip
+        n_stages = len(self.backbone.strides)
+        _check(c, n_levels=n_stages + 1)
+        self.last_stage = nn.Identity()  # of the backbone, where each region passes it by itself
+        if _choose("neck", c.neck, {"fpn": True, "c4": False, "c5": False}):
+            self.neck = FPN(self.backbone.channels, c.fpn_channels, head_norm)
+            self.strides = self.backbone.strides  # of the maps that regions are read from
+            self.anchor_sizes = c.anchor_sizes
+            channels = roi_channels = c.fpn_channels
+        else:
+            roi_channels = self.backbone.channels[-1]
+            if c.neck == "c4":
+                self.last_stage = self.backbone.take_last_stage()
+            self.neck = LastMap()
+            self.strides = self.backbone.strides[-1:]
+            self.anchor_sizes = (tuple(size for level in c.anchor_sizes for size in level),)
+            channels = self.backbone.channels[-1]
+
+        n_anchors = len(c.anchor_ratios) * len(self.anchor_sizes[0])
+        self.rpn_head = RPNHead(channels, n_anchors, c.rpn_convs)
+        if c.neck == "c4":
+            self.box_head = AveragedBoxHead(roi_channels, c.n_classes)
+        else:
+            self.box_head = BoxHead(
+                roi_channels, c.box_pool, c.box_convs, c.box_layers, c.box_hidden, c.n_classes,
+                head_norm,
+            )  # fmt: skip
         n_masks = 1 if c.class_agnostic_mask else c.n_classes
         mask_heads = {
             "fcn": lambda: MaskHeadFCN(
-                c.fpn_channels, c.mask_channels, c.mask_convs, n_masks, head_norm
+                roi_channels, c.mask_channels, c.mask_convs, n_masks, head_norm
             ),
             "mlp": lambda: MaskHeadMLP(
-                c.fpn_channels, c.mask_size // 2, c.mask_hidden, c.mask_layers, n_masks
+                roi_channels, c.mask_size // 2, c.mask_hidden, c.mask_layers, n_masks
             ),
         }
         self.mask_head = None
@@ -120,7 +137,7 @@ class MaskRCNN(nn.Module):
         numbers = c.train_candidates, c.train_proposals
         proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
         rois = self.roi_targets(proposals, objects, generator)
-        table = feature_table(features[: self.n_pooled])
+        table = feature_table(features[: len(self.strides)])
         roi_features = self.pool(table, [r.boxes for r in rois], c.box_pool)
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
         loss_class, loss_box = box_loss(*self.box_head(roi_features), labels, deltas)
@@ -157,7 +174,7 @@ class MaskRCNN(nn.Module):
             proposals = self.propose(
                 objectness, rpn_deltas, anchors, batch, c.test_candidates, c.test_proposals
             )
-            table = feature_table(features[: self.n_pooled])
+            table = feature_table(features[: len(self.strides)])
             roi_features = self.pool(table, [p.boxes for p in proposals], c.box_pool)
             class_logits, box_deltas = self.box_head(roi_features)
             selected = self.select(class_logits, box_deltas, proposals, batch)
@@ -183,7 +200,7 @@ class MaskRCNN(nn.Module):
             batch = self.preprocess([image])
             (height, width), (original_height, original_width) = *batch.sizes, *batch.original_sizes
             zoom = boxes.new_tensor([width / original_width, height / original_height] * 2)
-            table = feature_table(self.features(batch)[: self.n_pooled])
+            table = feature_table(self.features(batch)[: len(self.strides)])
             class_logits, _ = self.box_head(self.pool(table, [boxes * zoom], c.box_pool))
             mask_logits = None
             if self.mask_head is not None:
@@ -210,7 +227,7 @@ class MaskRCNN(nn.Module):
         return scale_targets(targets, batch, with_masks)
 
     def features(self, batch: Batch) -> list[Tensor]:
-        """The pyramid P2, P3, ... [B, C, H, W]: a level for each stage, one more for the RPN."""
+        """The maps [B, C, H, W] of the neck. The pyramid's last is for the RPN alone."""
         images = batch.images
         if not torch.is_grad_enabled():
             # Pixel by pixel, all channels together, convolutions are a quarter faster; their
@@ -223,7 +240,8 @@ class MaskRCNN(nn.Module):
         grids = [tuple(level.shape[-2:]) for level in features]
         padded = tuple(batch.images.shape[-2:])
         c = self.config
-        return pyramid_anchors(grids, padded, c.anchor_sizes, c.anchor_ratios, batch.images.device)
+        device = batch.images.device
+        return pyramid_anchors(grids, padded, self.anchor_sizes, c.anchor_ratios, device)
 
     def rpn_targets(self, anchors, objects, generator=None) -> list[RPNTargets]:
         """The sampled anchors of each image, and the RPN's answers for them."""
@@ -250,13 +268,16 @@ class MaskRCNN(nn.Module):
         ]
 
     def pool(self, table: FeatureTable, boxes: list[Tensor], output_size: int) -> Tensor:
-        """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level."""
+        """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level.
+
+        With the neck c4 they have passed the backbone's last stage, too.
+        """
         c = self.config
-        strides = self.backbone.strides
-        return pool_pyramid(
-            table, boxes, strides, output_size, c.roi_op, c.sampling_ratio, c.canonical_size,
+        pooled = pool_pyramid(
+            table, boxes, self.strides, output_size, c.roi_op, c.sampling_ratio, c.canonical_size,
             c.roi_reduce,
         )  # fmt: skip
+        return self.last_stage(pooled)
 
     def select(self, class_logits, box_deltas, proposals, batch) -> list[SelectedBoxes]:
         """The best boxes of each image, still without masks."""
@@ -281,7 +302,8 @@ class MaskRCNN(nn.Module):
         probs = [None] * len(selected)
         if mask_logits is not None:
             channels = self.mask_channels(torch.cat([s.labels for s in selected]))
-            of_all = predicted_masks(mask_logits, channels, self.config.mask_loss)
+            c = self.config
+            of_all = predicted_masks(mask_logits, channels, c.mask_loss, c.mask_reading)
             probs = of_all.split([len(s.labels) for s in selected])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [to_original(s, p, size, original) for s, p, size, original in images]
@@ -306,6 +328,7 @@ def _check(c: Config, n_levels: int) -> None:
             "give one tuple for each, all of the same length"
         )
     _choose("mask_loss", c.mask_loss, {"sigmoid": 0, "softmax": 0})
+    _choose("mask_reading", c.mask_reading, {"probability": 0, "strongest": 0, "background": 0})
     if c.mask_size % 2:
         raise ValueError(f"mask_size is {c.mask_size}: give an even number, twice the features'")
 

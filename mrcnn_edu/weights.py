@@ -180,8 +180,11 @@ def load_torchvision(
         return load_torchvision(model, read(source), norm_eps)
     is_resnet = "conv1.weight" in source
     own, state, names = model.state_dict(), {}, {}
+    last_stage = f"backbone.layer{len(model.backbone.strides) + 1}."
     for name, value in source.items():
         ours = _our_name(f"backbone.body.{name}" if is_resnet else name)
+        if ours not in own:  # with the neck c4 the heads have the last stage
+            ours = ours.replace(last_stage, "last_stage.")
         if ours in state:  # given twice, by its older and its present name
             ours = name
         unused = ours.endswith("num_batches_tracked") or (is_resnet and name.startswith("fc."))
@@ -193,7 +196,8 @@ def load_torchvision(
         if isinstance(module, FrozenBatchNorm2d) and f"{name}.running_var" in state:
             state[f"{name}.running_var"] = state[f"{name}.running_var"] + norm_eps
     if is_resnet:
-        state |= {name: value for name, value in own.items() if not name.startswith("backbone.")}
+        of_resnet = "backbone.", "last_stage."
+        state |= {name: value for name, value in own.items() if not name.startswith(of_resnet)}
     return load_state(model, state, "this state_dict of torchvision", names)
 
 

@@ -12,6 +12,7 @@ from mrcnn_edu.detections import (
     Detections,
     SelectedBoxes,
     paste_masks,
+    predicted_masks,
     select_detections,
     to_original,
 )
@@ -120,6 +121,20 @@ def test_a_box_without_area_fills_nothing():
 def test_masks_may_have_another_precision_than_boxes(random_boxes, dtype):
     probs, boxes = (torch.rand(20, 28, 28) > 0.5).to(dtype), random_boxes(20)
     assert torch.equal(paste_masks(probs, boxes, SIZE), paste_masks(probs.float(), boxes, SIZE))
+
+
+def test_the_readings_of_a_softmax_mask():
+    """One pixel a column: background and two classes; the mask asked for is that of class 1."""
+    logits = torch.tensor([[0.0, 2, 0, 0], [1, 1, 1, 3], [-9, -9, 0.8, 4]]).view(1, 3, 1, 4)
+    on = {
+        reading: (predicted_masks(logits, torch.tensor([1]), "softmax", reading) >= 0.5).flatten()
+        for reading in ("probability", "strongest", "background")
+    }
+    assert on["probability"].tolist() == [True, False, False, False]  # 1 of 1, 0, 0.8 is below half
+    assert on["strongest"].tolist() == [True, False, True, False]  # but the most
+    assert on["background"].tolist() == [True, False, True, True]  # 2 passed by
+    sigmoid = predicted_masks(logits, torch.tensor([1]), "sigmoid", "background")
+    assert torch.equal(sigmoid, logits[:, 1].sigmoid())
 
 
 def test_no_masks():

@@ -4,12 +4,15 @@ from dataclasses import fields
 
 import pytest
 import torch
+import torchvision
 from torch.testing import assert_close
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import SelectedBoxes
 from mrcnn_edu.model import MaskRCNN, Trace
+from mrcnn_edu.roi_ops import on_image
+from mrcnn_edu.weights import load_torchvision
 
 LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
 
@@ -222,7 +225,12 @@ def test_crowds_are_left_out(tiny_model, random_targets):
                 {"rpn_convs": 2}, {"box_convs": 1}, {"box_layers": 1}, {"roi_op": "warp"},
                 {"roi_reduce": "max"}, {"mask_head": "mlp", "mask_hidden": 32, "mask_layers": 3},
                 {"mask_loss": "softmax"}, {"class_agnostic_mask": True},
-                {"class_agnostic_mask": True, "mask_loss": "softmax"}],
+                {"class_agnostic_mask": True, "mask_loss": "softmax"},
+                {"mask_loss": "softmax", "mask_reading": "strongest"},
+                {"mask_loss": "softmax", "mask_reading": "background"},
+                {"backbone": "tiny-deep"}, {"backbone": "tiny-next"}, {"neck": "c5"},
+                {"neck": "c4", "mask_size": 14, "mask_convs": 0},
+                {"neck": "c4", "roi_op": "pool", "mask_head": "mlp", "mask_hidden": 32}],
 )  # fmt: skip
 def test_other_settings(tiny_model, random_targets, changes):
     model = tiny_model(**changes)
@@ -271,6 +279,50 @@ def test_deeper_backbones_have_torchvisions_parameters(backbone):
     assert {n: v.shape for n, v in own.items()} == {n: v.shape for n, v in expected.items()}
 
 
+@pytest.mark.parametrize("neck", ["c4", "c5"])
+@pytest.mark.parametrize("n_objects", [(0, 0), (0, 3), (3, 2)])
+def test_one_level_learns_from_images_without_objects(tiny_model, random_targets, neck, n_objects):
+    images, targets = zip(*(random_targets(n) for n in n_objects), strict=True)
+    _learns(tiny_model(neck=neck), list(images), list(targets))
+
+
+@pytest.mark.parametrize("neck", ["c4", "c5"])
+def test_one_level_has_all_anchors_and_stride(tiny_model, neck):
+    model, stride = tiny_model(neck=neck), {"c4": 8, "c5": 16}[neck]
+    trace = model.trace([torch.rand(3, 96, 96)])
+    (features,), (anchors,) = trace.features, trace.anchors
+    side = trace.batch.images.shape[-1] // stride
+    assert features.shape == (1, {8: 96, 16: 128}[stride], side, side)
+    assert anchors.shape == (side**2 * 3 * 4, 4) and trace.objectness.shape == (1, len(anchors))
+    assert trace.roi_features.shape[1:] == (128, 7, 7)
+    assert model.look_at(torch.rand(3, 96, 96), torch.rand(0, 4))[1].shape == (0, 7, 28, 28)
+    sides = (anchors[:, 2:] - anchors[:, :2]).prod(dim=1).sqrt().view(-1, 12)  # a row a cell
+    assert_close(sides[0].sort().values, sides[-1].sort().values)
+    sizes = [size for (size,) in model.config.anchor_sizes for _ in range(3)]
+    assert_close(sides[0].sort().values, torch.tensor(sizes).float(), rtol=0.07, atol=0)
+
+
+def test_the_c4_head_is_resnets_last_stage_without_its_stride():
+    resnet = torchvision.models.resnet50(weights=None).eval().double()
+    for module in resnet.modules():  # numbers that do not hide a mistake
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_mean.normal_(0, 0.1), module.running_var.uniform_(0.5, 1.5)
+    model = MaskRCNN(Config.c4(n_classes=3, test_proposals=10, short_side=128))
+    load_torchvision(model.double(), resnet.state_dict())
+    trace = model.trace([torch.rand(3, 128, 160)])
+    with torch.no_grad():
+        layers = torch.nn.Sequential(*list(resnet.children())[:7])  # up to layer3
+        assert_close(trace.features[0], layers(trace.batch.images), rtol=1e-4, atol=1e-3)
+        assert model.strides == (16,) and trace.features[0].shape[1] == 1024
+        resnet.layer4[0].conv2.stride = resnet.layer4[0].downsample[0].stride = (1, 1)
+        boxes = on_image(trace.proposals[0].boxes)
+        expected = resnet.layer4(torchvision.ops.roi_align(trace.features[0], boxes, 7, 1 / 16, 2))
+        assert_close(trace.roi_features, expected, rtol=1e-3, atol=1e-3)
+        class_logits = model.box_head.cls_score(expected.mean(dim=(2, 3)))
+        assert_close(trace.class_logits, class_logits, rtol=1e-3, atol=1e-3)
+    assert trace.mask_logits.shape[1:] == (4, 14, 14)  # figure 4, left
+
+
 def test_masks_are_of_the_predicted_class_or_of_all_classes_alike(tiny_model, random_targets):
     image, _ = random_targets(1)
     labels = torch.tensor([1, 3, 6])
@@ -288,7 +340,7 @@ def test_masks_are_of_the_predicted_class_or_of_all_classes_alike(tiny_model, ra
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, resnet50"),
+        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, tiny-deep"),
         ({"norm": "group"}, "norm is 'group': choose one of frozen, batch"),
         ({"head_norm": "group"}, "head_norm is 'group': choose one of frozen, batch"),
         ({"mask_head": "x"}, "mask_head is 'x': choose one of fcn, mlp"),
@@ -400,8 +452,10 @@ def test_every_image_needs_a_target(tiny_model, random_targets):
         ({"anchor_sizes": ((8,), (16,))}, "has 4 levels"),
         ({"anchor_sizes": ((8,), (16,), (32, 48), (64,))}, "all of the same length"),
         ({"mask_size": 15}, "mask_size is 15"),
-        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, resnet50"),
+        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, tiny-deep"),
         ({"norm": "none"}, "norm is 'none': choose one of frozen, batch"),
+        ({"neck": "c3"}, "neck is 'c3': choose one of fpn, c4, c5"),
+        ({"mask_reading": "best"}, "mask_reading is 'best': choose one of probability"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(settings, message):

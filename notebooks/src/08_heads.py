@@ -153,7 +153,7 @@ from mrcnn_edu.roi_ops import feature_table
 def features_of(images, boxes):
     """Features [R, 64, 14, 14] of the boxes of images, by the model's backbone and RoIAlign."""
     levels = model.features(model.preprocess(images))
-    return model.pool(feature_table(levels[: model.n_pooled]), boxes, 14)
+    return model.pool(feature_table(levels[: len(model.strides)]), boxes, 14)
 
 
 @torch.no_grad()
