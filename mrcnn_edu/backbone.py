@@ -218,8 +218,8 @@ def initialise(module: nn.Module) -> None:
 
 BACKBONES = {
     "tiny": partial(TinyResNet, BasicBlock, (2, 2, 1)),
-    "tiny-deep": partial(TinyResNet, BasicBlock, (3, 4, 3)),
-    "tiny-next": partial(TinyResNet, TinyGroupedBottleneck, (3, 4, 3)),
+    "tiny-deep": partial(TinyResNet, BasicBlock, (3, 3, 2)),
+    "tiny-next": partial(TinyResNet, TinyGroupedBottleneck, (3, 3, 2)),
     "resnet50": partial(ResNet, Bottleneck, (3, 4, 6, 3)),
     "resnet101": partial(ResNet, Bottleneck, (3, 4, 23, 3)),
     "resnext101": partial(ResNet, GroupedBottleneck, (3, 4, 23, 3)),

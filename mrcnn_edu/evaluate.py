@@ -77,10 +77,10 @@ class Found(list):
         return replace(found, masks=paste_masks(found.mask_probs, found.boxes, size))
 
 
-def detect_all(model, dataset) -> Found:
+def detect_all(model, dataset, progress: bool = True) -> Found:
     """The model's detections in every image of a dataset, in its order, one `Detections` each."""
     found = Found()
-    for index in tqdm(range(len(dataset)), "detect"):
+    for index in tqdm(range(len(dataset)), "detect", disable=not progress):
         image, _ = dataset[index]
         start = perf_counter()
         found.append(*model.detect([image]))
@@ -88,7 +88,9 @@ def detect_all(model, dataset) -> Found:
     return found
 
 
-def evaluate(dataset, detections: list[Detections], kind: str = "segm") -> Scores:
+def evaluate(
+    dataset, detections: list[Detections], kind: str = "segm", progress: bool = True
+) -> Scores:
     """COCO's scores of the detections, one `Detections` for each item of the dataset in its order.
 
     kind: "segm" compares masks, "bbox" boxes, which need no masks. Detections with a label that the
@@ -99,7 +101,8 @@ def evaluate(dataset, detections: list[Detections], kind: str = "segm") -> Score
     if len(dataset) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
     judged = {(label, area): [] for label in range(1, len(dataset.classes) + 1) for area in AREAS}
-    for index in tqdm(range(len(dataset)), desc="evaluate", leave=False):
+    bar = tqdm(range(len(dataset)), desc="evaluate", leave=False, disable=not progress)
+    for index in bar:
         truth = _truth(dataset[index][1], kind)
         found = _found(detections[index], kind)
         if truth["region"].shape[1:] != found["region"].shape[1:]:

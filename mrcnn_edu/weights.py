@@ -24,6 +24,11 @@ PUBLISHED = {  # torchvision's names of its weights, and the model they are for
     "coco-resnet50-fpn": ("MaskRCNN_ResNet50_FPN_Weights.COCO_V1", Config()),
     "coco-resnet50-fpn-v2": ("MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1", V2),
 }
+IMAGENET = {  # what the paper's training starts from: backbones that have learned to classify
+    "resnet50": "ResNet50_Weights.IMAGENET1K_V1",
+    "resnet101": "ResNet101_Weights.IMAGENET1K_V1",
+    "resnext101": "ResNeXt101_32X8D_Weights.IMAGENET1K_V1",
+}
 
 # torchvision's names and ours, in the order of a forward pass; the first that fits counts.
 TORCHVISION_NAMES = {
@@ -123,7 +128,7 @@ def load(name: str | Path) -> MaskRCNN:
 
 def on_this_machine(name: str) -> bool:
     """Whether published weights lie in torch.hub's cache, so that `load` downloads nothing."""
-    return _published(name)[1].is_file()
+    return _published(PUBLISHED[name][0])[1].is_file()
 
 
 def load_published(name: str) -> MaskRCNN:
@@ -132,7 +137,7 @@ def load_published(name: str) -> MaskRCNN:
     Raises OSError that says what to put where if they cannot be downloaded, and ValueError that
     names the file if the one in the cache cannot be used.
     """
-    weights, file = _published(name)
+    weights, file = _published(PUBLISHED[name][0])
     if not file.is_file():
         _download(name, weights.url, file)
     try:
@@ -143,11 +148,19 @@ def load_published(name: str) -> MaskRCNN:
     return model.eval()
 
 
-def _published(name: str) -> tuple:
+def imagenet_file(backbone: str) -> Path:
+    """The file of the weights that torchvision's ResNet learned on ImageNet, downloaded once."""
+    weights, file = _published(IMAGENET[backbone])
+    if not file.is_file():
+        _download(backbone, weights.url, file)
+    return file
+
+
+def _published(torchvisions_name: str) -> tuple:
     """torchvision's description of published weights, and their file, downloaded or not."""
     import torchvision  # only here: models of our own do without it
 
-    weights = torchvision.models.get_weight(PUBLISHED[name][0])
+    weights = torchvision.models.get_weight(torchvisions_name)
     return weights, Path(torch.hub.get_dir(), "checkpoints", weights.url.rpartition("/")[2])
 
 

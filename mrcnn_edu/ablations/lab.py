@@ -1,0 +1,92 @@
+"""What all settings of a table share: the model they change, the training, the scenes.
+
+The tiny numbers were fixed before any two settings were compared. Against Config.tiny() heads are
+narrower, so that a run takes about a minute of one core; scenes are fuller and overlap more, so
+that every image teaches much. `held_out` was not looked at before the tables that are shipped.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from mrcnn_edu.ablations.tables import Setting, Table
+from mrcnn_edu.config import Config
+from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.train import Training
+
+FPN = Config.tiny(
+    fpn_channels=48, roi_batch=32, box_hidden=96, mask_channels=32, mask_hidden=128
+)  # fmt: skip
+C4 = replace(FPN, neck="c4", mask_size=14, mask_convs=0)  # as the paper's: figure 4, left
+BASES = {  # the model that a table's settings change, by its size and neck
+    "tiny": {"fpn": FPN, "c4": C4, "c5": replace(FPN, neck="c5")},
+    "r50": {"fpn": Config(), "c4": Config.c4(), "c5": Config(neck="c5")},
+}
+TRAINING = {
+    "tiny": Training(steps=400, batch_size=4),
+    "r50": Training(  # the paper's 16 images a step; its steps down became half a cosine
+        steps=160_000, batch_size=16, optimizer="sgd", learning_rate=0.02, warmup=0.003,
+        checkpoint_every=1_000, workers=8,
+    ),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A COCO folder, opened only where a job needs it."""
+
+    images: str
+    annotations: str
+
+    def open(self) -> CocoFolder:
+        return CocoFolder(self.images, self.annotations)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that a result depends on, but for the code."""
+
+    config: Config
+    training: Training
+    train_data: Shapes | Folder
+    held_out: Shapes | Folder
+
+
+TRAIN_SCENES = Shapes(2_000, seed=0, n_objects=(3, 6), overlap=0.5)
+HELD_OUT = replace(TRAIN_SCENES, n=200, seed=3)
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Where tables are measured: scenes of so many objects, or COCO folders.
+
+    size: "tiny", or "r50" for the paper's models. neck: instead of the table's own.
+    """
+
+    size: Literal["tiny", "r50"] = "tiny"
+    neck: Literal["fpn", "c4", "c5"] | None = None
+    train_data: Shapes | Folder = TRAIN_SCENES
+    held_out: Shapes | Folder = HELD_OUT
+
+    def job(self, table: Table, setting: Setting, seed: int, steps: int | None = None) -> Job:
+        """What is to be computed for one setting and seed.
+
+        A reading of the mask is not part of it: every result has all of them.
+        """
+        data = self.train_data, self.held_out
+        if isinstance(self.train_data, Shapes):
+            data = (replace(scenes, outlines=table.outlines) for scenes in data)
+        train_data, held_out = data
+        changes = dict(setting.changes)
+        if self.size != "tiny" and setting.at_full_size is not None:
+            changes = dict(setting.at_full_size)
+        changes.pop("mask_reading", None)
+        base = BASES[self.size][changes.get("neck", self.neck or table.neck)]
+        n_classes = len(opened(train_data).classes)
+        training = TRAINING[self.size]
+        training = replace(training, seed=seed, steps=training.steps if steps is None else steps)
+        return Job(replace(base, n_classes=n_classes, **changes), training, train_data, held_out)
+
+
+def opened(data: Shapes | Folder):
+    """The data set itself."""
+    return data.open() if isinstance(data, Folder) else data
