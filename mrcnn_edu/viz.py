@@ -369,6 +369,30 @@ def show_lines(x: Tensor, lines: dict[str, Tensor], xlabel: str, ylabel: str) ->
     return picture
 
 
+def show_seeds(values: dict[str, list[float]], paper: dict[str, float], xlabel: str) -> Picture:
+    """Scores of each name, a dot for each seed and a bar at their mean; beside them the paper's."""
+    panels = 2 if paper else 1
+    picture = Picture(4.6 * panels, 0.8 + 0.34 * len(values))
+    axes = picture.subplots(1, panels, sharey=True, squeeze=False)[0]
+    names = list(values)
+    for row, scores in enumerate(values.values()):
+        axes[0].plot(scores, [row] * len(scores), "o", color=ROLES["proposal"], alpha=0.6)
+        if scores:
+            mean = sum(scores) / len(scores)
+            axes[0].plot([mean] * 2, [row - 0.3, row + 0.3], color="#222222", linewidth=2)
+    axes[0].set(xlabel=f"{xlabel}, here", ylim=(len(names) - 0.5, -0.5))
+    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    if paper:
+        rows = [names.index(name) for name in paper]
+        axes[1].plot(list(paper.values()), rows, "D", color="#222222")
+        axes[1].set_xlabel(f"{xlabel}, the paper's on COCO")
+    for panel in axes:
+        panel.grid(axis="x", color="#dddddd", linewidth=0.8)
+        panel.set_axisbelow(True)
+        panel.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
 def show_spread(values: dict[str, Tensor], xlabel: str) -> Picture:
     """How values spread, a row of bars for each name -> [n], all on one scale."""
     picture = Picture(6, 0.5 + 0.9 * len(values))

@@ -16,7 +16,9 @@ from mrcnn_edu.train import Training
 FPN = Config.tiny(
     fpn_channels=48, roi_batch=32, box_hidden=96, mask_channels=32, mask_hidden=128
 )  # fmt: skip
-C4 = replace(FPN, neck="c4", mask_size=14, mask_convs=0)  # as the paper's: figure 4, left
+C4 = replace(  # its head is the paper's (figure 4, left); its numbers are half of FPN's
+    FPN, neck="c4", mask_size=14, mask_convs=0, roi_batch=24, test_proposals=50
+)
 BASES = {  # the model that a table's settings change, by its size and neck
     "tiny": {"fpn": FPN, "c4": C4, "c5": replace(FPN, neck="c5")},
     "r50": {"fpn": Config(), "c4": Config.c4(), "c5": Config(neck="c5")},

@@ -80,6 +80,18 @@ class Results:
         return statistics.median(values) if values else nan
 
     @property
+    def what(self) -> str:
+        """What the table's average precision is of."""
+        return {"segm": "mask", "bbox": "box"}[self.table.kind]
+
+    def by_seed(self, name: str = "ap") -> tuple[dict[str, list[float]], dict[str, float]]:
+        """For a picture: each setting's name -> its scores over the seeds, and -> the paper's."""
+        place = ("ap", "ap50", "ap75").index(name)
+        settings = self.table.settings
+        paper = {s.name: s.paper[place] for s in settings if s.paper[place] is not None}
+        return {s.name: list(self.scores(s, name).values()) for s in settings}, paper
+
+    @property
     def failed(self) -> dict[tuple[str, int], str]:
         """(setting's name, seed) -> why there is no result."""
         return {
@@ -87,8 +99,8 @@ class Results:
         }
 
     def __str__(self) -> str:
-        table, kind = self.table, {"segm": "mask", "bbox": "box"}[self.table.kind]
-        head = [f"{kind} AP", "AP50", "AP75", "box AP" if kind == "mask" else "mask AP"]
+        table = self.table
+        head = [f"{self.what} AP", "AP50", "AP75", "box AP" if self.what == "mask" else "mask AP"]
         head += ["AP differs by", "AP75 differs by", "paper's AP", "AP, AP75 differ by"]
         head += ["parameters", "seconds", "MB a step", "ms an image"]
         rows = [("setting", *head), *(self._row(setting) for setting in table.settings)]

@@ -5,39 +5,26 @@ Dask cluster's, or any other of `concurrent.futures`. Each is written by the pro
 and a training that was stopped is taken up from its checkpoint.
 """
 
-import ast
-import hashlib
 import json
 import os
-import platform
 import shutil
-import time
 from collections.abc import Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from dataclasses import asdict, replace
-from functools import cache
+from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
 
-import mrcnn_edu
-from mrcnn_edu.ablations.lab import Folder, Job, Lab, opened
+from mrcnn_edu.ablations.key import code_version, key, plain
+from mrcnn_edu.ablations.lab import Job, Lab
+from mrcnn_edu.ablations.measure import measure
 from mrcnn_edu.ablations.results import Results
-from mrcnn_edu.ablations.start import start_file, start_from
 from mrcnn_edu.ablations.tables import TABLES, Table
 from mrcnn_edu.data.coco import write_file
-from mrcnn_edu.evaluate import Found, detect_all, evaluate
-from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.train import fit
 
 KEPT = Path("runs/ablations")
-READINGS = "probability", "strongest", "background"  # of a mask learned with softmax
-CODE = (  # the modules that a result depends on
-    "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "model", "data/shapes", "evaluate", "train", "ablations/run",
-)  # fmt: skip
 
 
 def run(
@@ -120,114 +107,17 @@ def run_job(job: Job, folder: Path) -> dict:
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        record = measure(job, folder / key(job))
+        record = {"key": key(job), "code": code_version(), "job": plain(job)}
+        record |= measure(job, folder / key(job))
     finally:
         torch.set_num_threads(threads)
-    write_file(folder / f"{key(job)}.json", json.dumps(record, indent=1).encode())
+    text = json.dumps(record, indent=1)
+    write_file(folder / f"{key(job)}.json", text.encode())
     shutil.rmtree(folder / key(job), ignore_errors=True)  # the checkpoint
-    return record
-
-
-def measure(job: Job, checkpoints: Path) -> dict:
-    """Train and score: the record, which is plain JSON."""
-    began = time.time()
-    torch.manual_seed(job.training.seed)
-    model = start_from(MaskRCNN(job.config))
-    if torch.cuda.is_available():
-        model.cuda()
-    data, held_out = opened(job.train_data), opened(job.held_out)
-    losses = fit(model, data, job.training, checkpoints, progress=False)
-    seconds = time.time() - began
-    found = detect_all(model, held_out, progress=False)
-    scores = {"bbox": score(held_out, found, "bbox")}
-    if model.mask_head is not None:
-        scores["segm"] = score(held_out, found, "segm")
-    if job.config.mask_loss == "softmax":
-        for reading in READINGS[1:]:
-            model.config = replace(job.config, mask_reading=reading)
-            again = detect_all(model, held_out, progress=False)
-            scores[f"segm {reading}"] = score(held_out, again, "segm")
-    return {
-        "job": asdict(job),
-        "code": code_version(),
-        "scores": scores,
-        "last_losses": losses[-1],
-        "seconds": round(seconds, 1),
-        "milliseconds_per_image": round(1000 * sorted(found.seconds)[len(found.seconds) // 2], 1),
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "step_megabytes": round(step_bytes(model, data, job.training.batch_size) / 1e6, 1),
-        "machine": device_name(),
-        "torch": torch.__version__,
-    }
-
-
-def device_name() -> str:
-    """What it was computed on."""
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
-
-
-def score(dataset, found: Found, kind: str) -> dict[str, float]:
-    """Average precisions in percent; a size without objects has none."""
-    values = asdict(evaluate(dataset, found, kind, progress=False))
-    values.pop("per_class")
-    return {name: round(100 * value, 3) for name, value in values.items() if value == value}
-
-
-def step_bytes(model: MaskRCNN, dataset, batch_size: int) -> int:
-    """Bytes that a training step keeps for its backward pass, parameters not counted."""
-    device = next(model.parameters()).device
-    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
-    sizes = {}
-
-    def pack(tensor):
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in parameters:
-            sizes[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    model.train()
-    items = [dataset[i] for i in range(min(batch_size, len(dataset)))]
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        losses = model(*zip(*items, strict=True), torch.Generator(device).manual_seed(0))
-    total = sum(sizes.values())
-    del losses  # until here its storages live, so that no address is used twice
-    model.eval()
-    return total
+    return json.loads(text)  # what the next look gives
 
 
 def kept(job: Job, folder: Path) -> dict | None:
     """The record of a job that was done before."""
     file = folder / f"{key(job)}.json"
     return json.loads(file.read_text()) if file.is_file() else None
-
-
-def key(job: Job) -> str:
-    """The name of a job's result: other settings, data, start or code have another one."""
-    files = [start_file(job.config.backbone)]
-    files += [d.annotations for d in (job.train_data, job.held_out) if isinstance(d, Folder)]
-    parts = [repr(job), code_version()]
-    parts += [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-
-
-@cache
-def code_version() -> str:
-    """A hash of what the package's code does: of its syntax, without comments and docstrings."""
-    hashed = hashlib.sha256()
-    for module in CODE:
-        tree = ast.parse((Path(mrcnn_edu.__file__).parent / f"{module}.py").read_text())
-        for node in ast.walk(tree):
-            body = getattr(node, "body", None)
-            if isinstance(body, list) and body and is_text(body[0]):
-                body[:] = body[1:]
-        hashed.update(ast.dump(tree).encode())
-    return hashed.hexdigest()[:12]
-
-
-def is_text(node: ast.stmt) -> bool:
-    """Whether a statement is a text alone, as a docstring is."""
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )

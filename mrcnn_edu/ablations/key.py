@@ -1,0 +1,60 @@
+"""What a result depends on, in one short word: the name of its file."""
+
+import ast
+import hashlib
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
+from pathlib import Path
+
+import mrcnn_edu
+from mrcnn_edu.ablations.lab import Folder, Job
+from mrcnn_edu.ablations.start import start_file
+
+CODE = (  # the modules that a result depends on
+    "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
+    "images", "detections", "model", "data/shapes", "evaluate", "train", "ablations/measure",
+)  # fmt: skip
+
+
+def key(job: Job) -> str:
+    """The name of a job's result: other settings, data, start or code have another one."""
+    files = [start_file(job.config.backbone)]
+    files += [d.annotations for d in (job.train_data, job.held_out) if isinstance(d, Folder)]
+    parts = [json.dumps(plain(job)), code_version()]
+    parts += [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+def plain(settings) -> dict:
+    """A dataclass as JSON has it, without what is at its default: a new field changes no key."""
+    values = {}
+    for f in fields(settings):
+        value = getattr(settings, f.name)
+        if is_dataclass(value):
+            values[f.name] = plain(value)
+        elif f.default is MISSING or value != f.default:
+            values[f.name] = value
+    return values
+
+
+@cache
+def code_version() -> str:
+    """A hash of what the package's code does: of its syntax, without comments and docstrings."""
+    hashed = hashlib.sha256()
+    for module in CODE:
+        tree = ast.parse((Path(mrcnn_edu.__file__).parent / f"{module}.py").read_text())
+        for node in ast.walk(tree):
+            if isinstance(getattr(node, "body", None), list):  # a lambda's is an expression
+                node.body = [statement for statement in node.body if not is_text(statement)]
+        hashed.update(ast.dump(tree).encode())
+    return hashed.hexdigest()[:12]
+
+
+def is_text(node: ast.stmt) -> bool:
+    """Whether a statement is a text alone, as a docstring is."""
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )

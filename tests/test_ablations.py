@@ -1,0 +1,309 @@
+"""Ablations: the tables' numbers, one start for all, runs kept and taken up, statistics."""
+
+import json
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+import torch
+from scipy import stats
+
+from mrcnn_edu import Config, MaskRCNN
+from mrcnn_edu.ablations import TABLES, Lab, Results, Setting, Table, key, measure, run
+from mrcnn_edu.ablations import start as starts
+from mrcnn_edu.ablations.lab import BASES
+from mrcnn_edu.ablations.results import estimate
+from mrcnn_edu.data import Shapes
+
+SETTINGS = [(table, setting) for table in TABLES.values() for setting in table.settings]
+SMALL = Lab(
+    train_data=Shapes(4, n_objects=(1, 2)), held_out=Shapes(2, seed=1, n_objects=(1, 2))
+)  # fmt: skip
+PAIR = Table("pair", "?", "-", "c5", (Setting("align"), Setting("pool", {"roi_op": "pool"})))
+
+
+@pytest.fixture
+def here():
+    """An executor that computes in this process."""
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def in_the_tests(**changes):
+    """A run of two steps on four scenes."""
+    return run(PAIR, **{"seeds": 1, "steps": 2, "lab": SMALL, "progress": False} | changes)
+
+
+# The tables
+
+
+def test_the_papers_differences_are_those_that_it_prints():
+    """Table 2b: +5.5, +7.1, +6.4; 2d: +7.3, +5.3, +10.5 for masks, +5.8, +2.6, +9.5 for boxes."""
+    printed = {"2b": (5.5, 7.1, 6.4), "2d": (7.3, 5.3, 10.5), "2d-box": (5.8, 2.6, 9.5)}
+    for name, differences in printed.items():
+        best, other = (setting.paper for setting in TABLES[name].settings[:2])
+        assert [round(a - b, 1) for a, b in zip(best, other, strict=True)] == list(differences)
+
+
+@pytest.mark.parametrize("size", ["tiny", "r50"])
+def test_every_setting_makes_a_model_and_differs_from_the_others(size):
+    for table in TABLES.values():
+        configs = [Lab(size).job(table, setting, 0).config for setting in table.settings]
+        for config in configs:
+            with torch.device("meta"):
+                MaskRCNN(config)
+        trained_alike = sum("mask_reading" in s.changes for s in table.settings)
+        assert len(set(configs)) == len(configs) - trained_alike
+
+
+def test_the_full_size_models_are_the_papers():
+    deeper = Lab("r50").job(TABLES["2a"], TABLES["2a"].settings[1], 0).config
+    assert deeper == Config.c4(n_classes=6, backbone="resnet101")
+    assert Lab("r50").job(TABLES["2d"], TABLES["2d"].settings[0], 0).config.neck == "c5"
+    assert Lab("r50", "c4").job(TABLES["2e"], TABLES["2e"].settings[0], 0).config.neck == "c4"
+
+
+def test_an_unknown_name_lists_the_known_ones(tmp_path):
+    with pytest.raises(ValueError, match="no table '2z': choose one of 2a, 2b"):
+        run("2z", folder=tmp_path)
+    with pytest.raises(ValueError, match="no setting 'x': choose one of 'sigmoid', 'softmax'"):
+        run("2b", settings=["x"], folder=tmp_path)
+
+
+# The start
+
+
+def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
+    """Equal numbers wherever two settings have the same layer, before the first step."""
+    heads = "neck.", "rpn_head.", "box_head."
+    for table in TABLES.values():
+        base = first = None
+        for setting in table.settings:
+            torch.manual_seed(3)
+            config = Lab().job(table, setting, 3).config
+            state = starts.start_from(MaskRCNN(config)).state_dict()
+            base, first = base or config, first or state
+            alike = ("backbone.",) if config.backbone == base.backbone else ()
+            alike += heads if alike and config.neck == base.neck else ()
+            names = [name for name in state if name.startswith(alike) and name in first]
+            assert len(names) > (50 if alike else -1)
+            assert all(torch.equal(state[name], first[name]) for name in names)
+
+
+@pytest.mark.parametrize("name", starts.BACKBONES_OF_THE_LAB)
+def test_the_start_is_a_backbone_alone_that_tells_outlines_apart(name):
+    """The nearest of ten mean features, of other images, is right for nine images of ten."""
+    record = json.loads(starts.start_file(name).with_suffix(".json").read_text())
+    assert record["accuracy"] > 0.95 and starts.start_file(name).stat().st_size < 3_000_000
+    model = starts.start_from(MaskRCNN(replace(BASES["tiny"]["c5"], backbone=name))).eval()
+    data = starts.labelled(150, seed=2)  # made with seed 0, scored with 1
+    images, labels = zip(*(data[i] for i in range(len(data))), strict=True)
+    labels = torch.tensor(labels)
+    with torch.no_grad():
+        maps = model.backbone((torch.stack(images) - 0.5) / 0.25)[-1]
+    features = maps.mean(dim=(2, 3))
+    known, asked = features[::2], features[1::2]
+    means = torch.stack([known[labels[::2] == k].mean(dim=0) for k in range(10)])
+    nearest = torch.cdist(asked, means).argmin(dim=1)
+    assert (nearest == labels[1::2]).float().mean() > 0.9
+
+
+# Keys
+
+
+def test_a_key_depends_on_everything_that_a_result_does(monkeypatch):
+    table, setting = TABLES["2c"], TABLES["2c"].settings[0]
+    job = Lab().job(table, setting, 0)
+    others = [
+        Lab().job(table, table.settings[1], 0), Lab().job(table, setting, 1),
+        Lab().job(table, setting, 0, steps=7), replace(job, held_out=Shapes(3)),
+        replace(job, train_data=Shapes(3)),
+    ]  # fmt: skip
+    keys = {key.key(each) for each in [job, *others]}
+    assert len(keys) == 6 and key.key(Lab().job(table, setting, 0)) in keys
+    monkeypatch.setattr(key, "code_version", lambda: "other code")
+    assert key.key(job) not in keys
+
+
+def test_the_codes_version_is_of_what_it_does(tmp_path, monkeypatch):
+    (tmp_path / "a.py").write_text('"""Text."""\ndef f(x):\n    """Text."""\n    return x + 1\n')
+    monkeypatch.setattr(key, "CODE", ("a",))
+    monkeypatch.setattr(key.mrcnn_edu, "__file__", str(tmp_path / "__init__.py"))
+    version = key.code_version.__wrapped__
+    first = version()
+    (tmp_path / "a.py").write_text("def f(x):  # what f does\n    return (x + 1)\n")
+    assert version() == first
+    (tmp_path / "a.py").write_text("def f(x):\n    return x + 2\n")
+    assert version() != first
+
+
+# Runs
+
+
+def test_a_second_look_runs_nothing(here, tmp_path, monkeypatch):
+    first = in_the_tests(executor=here, folder=tmp_path, seeds=[0, 5])
+    assert set(first.records) == {(n, s) for n in ("align", "pool") for s in (0, 5)}
+    assert len(list(tmp_path.glob("*.json"))) == 4 and not first.failed
+    monkeypatch.setattr(run_module(), "measure", None)
+    again = in_the_tests(executor=here, folder=tmp_path, seeds=[0, 5])
+    assert again.records == first.records
+    assert "no time" not in str(again) and "align" in str(again)
+    more = in_the_tests(executor=here, folder=tmp_path, seeds=[0], settings=["pool"])
+    assert [s.name for s in more.table.settings] == ["pool"]
+
+
+def test_a_run_is_the_same_again_to_the_last_bit(here, tmp_path):
+    one, two = (
+        in_the_tests(executor=here, folder=tmp_path / name).records[("pool", 0)]
+        for name in ("a", "b")
+    )
+    assert one["scores"] == two["scores"] and one["last_losses"] == two["last_losses"]
+
+
+def test_a_failure_is_reported_and_tried_again(here, tmp_path, monkeypatch):
+    module, real = run_module(), run_module().measure
+
+    def measure_align_alone(job, folder):
+        if job.config.roi_op == "pool":
+            raise FloatingPointError("loss_mask is not finite")
+        return real(job, folder)
+
+    monkeypatch.setattr(module, "measure", measure_align_alone)
+    results = in_the_tests(executor=here, folder=tmp_path)
+    assert results.failed == {("pool", 0): "FloatingPointError: loss_mask is not finite"}
+    assert "failed: pool, seed 0: FloatingPointError" in str(results)
+    assert results.mean(PAIR.settings[1]).n == 0
+    monkeypatch.setattr(module, "measure", real)
+    assert not in_the_tests(executor=here, folder=tmp_path).failed
+
+
+def test_a_training_that_was_stopped_goes_on(here, tmp_path, monkeypatch):
+    """It ends like one that was not: the same losses, and no checkpoint is left."""
+    whole = in_the_tests(executor=here, folder=tmp_path / "whole", steps=4, settings=["align"])
+    monkeypatch.setitem(lab_module().TRAINING, "tiny", replace(
+        lab_module().TRAINING["tiny"], checkpoint_every=1
+    ))  # fmt: skip
+    real, seen = measure.detect_all, []
+
+    def stopped(*args, **more):
+        seen.append(1)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(measure, "detect_all", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        in_the_tests(executor=here, folder=tmp_path / "cut", steps=4, settings=["align"])
+    (checkpoint,) = (tmp_path / "cut").glob("*/checkpoint.pt")
+    monkeypatch.setattr(measure, "detect_all", real)
+    monkeypatch.setattr(measure, "fit", taken_up(measure.fit, at_least=4))
+    results = in_the_tests(executor=here, folder=tmp_path / "cut", steps=4, settings=["align"])
+    record, expected = results.records[("align", 0)], whole.records[("align", 0)]
+    assert seen == [1] and not checkpoint.parent.exists()
+    assert record["scores"] == expected["scores"]
+    assert record["last_losses"] == expected["last_losses"]
+
+
+def taken_up(fit, at_least):
+    """fit, which must find a checkpoint of so many steps."""
+
+    def fit_on(model, data, training, folder, **more):
+        assert len(torch.load(folder / "checkpoint.pt", weights_only=True)["losses"]) >= at_least
+        return fit(model, data, training, folder, **more)
+
+    return fit_on
+
+
+@pytest.mark.slow
+def test_processes_of_this_machine_one_killed(tmp_path):
+    """The killed one's run is reported; what was done before is kept, and the rest comes later."""
+    killer = ThreadPoolExecutor(1).submit(kill_a_worker, tmp_path)
+    results = in_the_tests(folder=tmp_path, seeds=2, steps=40)
+    assert killer.result() and results.failed
+    assert all("process" in why for why in results.failed.values())
+    again = in_the_tests(folder=tmp_path, seeds=2, steps=40)
+    assert not again.failed and again.mean(PAIR.settings[0]).n == 2
+
+
+def kill_a_worker(folder) -> bool:
+    """Kill a process that has begun a run, once there is one: its checkpoints' folder tells."""
+    import psutil
+
+    for _ in range(600):
+        children = psutil.Process().children(recursive=True)
+        busy = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+        if busy and sum(c.cpu_times().user for c in busy) > 6:
+            os.kill(busy[0].pid, signal.SIGKILL)
+            return True
+        time.sleep(0.1)
+    return False
+
+
+# Statistics
+
+
+def made_up(scores: dict) -> Results:
+    """Results of PAIR with the AP of each setting over seeds 0, 1, ...; None: no such run."""
+    records = {
+        (name, seed): {"scores": {"segm": {"ap": ap, "ap75": ap / 2}}, "parameters": 10}
+        for name, values in scores.items()
+        for seed, ap in enumerate(values)
+        if ap is not None
+    }
+    return Results(PAIR, records)
+
+
+def test_the_interval_is_students():
+    values = [30.0, 31.5, 29.0, 33.0, 30.5]
+    found = estimate(values)
+    interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx(tuple(interval))
+    assert found.mean == pytest.approx(30.8) and f"{found:.1f}" == "30.8 ± 1.9"
+
+
+def test_the_interval_holds_the_truth_in_19_cases_of_20():
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.randn(2000, 5, generator=generator) + 7
+    held = [e.low <= 7 <= e.high for e in map(estimate, draws.tolist())]
+    assert 0.935 < sum(held) / len(held) < 0.965
+
+
+def test_differences_are_seed_by_seed():
+    """What seeds have in common falls out: 10 points between seeds, a steady 2 between settings."""
+    results = made_up({"align": [30, 40, 50, None], "pool": [28, 38.1, 47.9, 99]})
+    align, pool = PAIR.settings
+    difference = results.difference(pool)
+    assert difference.n == 3 and difference.mean == pytest.approx(-2)
+    assert difference.high - difference.low < 1 < results.mean(align).high - results.mean(align).low
+    assert results.difference(align).mean == 0
+    assert results.difference(pool, "ap75").mean == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("values, text", [([], "-"), ([31.25], "31.2"), ([1, 1], "1.0 ± 0.0")])
+def test_few_seeds(values, text):
+    assert f"{estimate(values):.1f}" == text
+
+
+def test_the_table_says_what_a_setting_costs():
+    text = str(made_up({"align": [30, 31], "pool": [20, 22]}))
+    assert "-9.5 ± 6.4" in text and "0.00 M" in text and "2 seeds" in text
+
+
+def test_a_steps_memory_grows_with_its_images():
+    model, scenes = MaskRCNN(BASES["tiny"]["fpn"]), Shapes(4, n_objects=(3, 3))
+    one, four = (measure.step_bytes(model, scenes, n) for n in (1, 4))
+    assert one > 1e6 and 2.5 < four / one < 4.5
+
+
+def run_module():
+    """The module, which the function `run` hides."""
+    import sys
+
+    return sys.modules["mrcnn_edu.ablations.run"]
+
+
+def lab_module():
+    import sys
+
+    return sys.modules["mrcnn_edu.ablations.lab"]
