@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -224,6 +225,23 @@ def test_processes_of_this_machine_one_killed(tmp_path):
     assert all("process" in why for why in results.failed.values())
     again = in_the_tests(folder=tmp_path, seeds=2, steps=40)
     assert not again.failed and again.mean(PAIR.settings[0]).n == 2
+
+
+@pytest.mark.slow
+def test_a_dask_cluster_whose_worker_is_killed(tmp_path):
+    """Dask starts another worker, which takes up the run: nothing fails."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, when a worker goes
+        with (
+            distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            executor = client.get_executor(retries=2)
+            killer = ThreadPoolExecutor(1).submit(kill_a_worker, tmp_path)
+            results = in_the_tests(executor=executor, folder=tmp_path, seeds=2, steps=40)
+    assert killer.result()
+    assert not results.failed and results.difference(PAIR.settings[1]).n == 2
 
 
 def kill_a_worker(folder) -> bool:

@@ -3,8 +3,12 @@
 import json
 import pickle
 import runpy
+import shlex
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +81,7 @@ def broken_coco(coco, tmp_path_factory):
 
 def test_help_names_every_command_and_the_fields_of_the_dataclasses(capsys):
     for args, words in [
-        (["--help"], ["lab", "demo", "train", "evaluate", "predict", "check-data"]),
+        (["--help"], ["lab", "demo", "train", "evaluate", "predict", "check-data", "ablate"]),
         (["train", "--help"], ["--steps", "images a step", "--model.roi-op", "--scenes.noise"]),
         (["lab", "--help"], ["--no-browser"]),
     ]:
@@ -362,6 +366,67 @@ def bad_checkpoints(folder, checkpoint):
         "blobs.pt": "1 class (blob), but the data has 6 classes (triangle",
         "shapes-huge": "there is no file",
     }
+
+
+@pytest.fixture
+def small_lab(monkeypatch):
+    """Ablations on a few scenes."""
+    import mrcnn_edu.ablations.lab as lab
+
+    few = [Shapes(4, n_objects=(1, 2)), Shapes(2, seed=1, n_objects=(1, 2))]
+    monkeypatch.setattr(lab.Lab.__init__, "__defaults__", ("tiny", None, *few))
+    with ThreadPoolExecutor(1) as here:  # starting processes takes longer than these runs
+        monkeypatch.setattr(cli, "_cluster", lambda address: nullcontext(here))
+        yield
+
+
+def test_ablate_measures_prints_and_draws(run, small_lab):
+    args = "ablate", "2d", "--seeds", 1, "--steps", 1
+    code, out, _ = run(*args)
+    assert code == 0 and "Table 2d" in out and "RoIPool" in out and "-7.3, -10.5" in out
+    with Image.open("runs/ablations/2d.png") as picture:
+        assert picture.size[0] > 400
+    kept = {path: path.stat().st_mtime_ns for path in Path("runs/ablations").glob("*.json")}
+    assert len(kept) == 2
+    assert run(*args)[:2] == (0, out)  # at once: nothing is written again
+    assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_ablates_plan_is_a_command_for_each_run(run, small_lab):
+    code, out, _ = run("ablate", "2d", "--seeds", 2, "--steps", 1, "--plan")
+    lines = [shlex.split(line) for line in out.splitlines()]
+    assert code == 0 and len(lines) == 4 and not Path("runs").exists()
+    for line in lines:
+        code, out, _ = run(*line[1:])
+        assert code == 0 and line[line.index("--setting") + 1] in out
+    assert len(list(Path("runs/ablations").glob("*.json"))) == 4
+
+
+def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
+    """The full-size model is a small one here: what is tested is how it is put together."""
+    import mrcnn_edu.ablations.lab as lab
+
+    small = {neck: replace(base, n_classes=90) for neck, base in lab.BASES["tiny"].items()}
+    monkeypatch.setitem(lab.BASES, "r50", small)
+    monkeypatch.setitem(lab.TRAINING, "r50", mrcnn_edu.train.Training(batch_size=2))
+    args = "--data", coco, "--held-out", coco, "--config", "c4-r50", "--steps", 1, "--seeds", 1
+    assert run("ablate", "2d", *args)[0] == 0
+    (record, _) = [json.loads(path.read_text()) for path in Path("runs/ablations").glob("*.json")]
+    assert record["job"]["held_out"] == {
+        "images": f"{coco}/images",
+        "annotations": f"{coco}/annotations.json",
+    }
+    assert record["job"]["config"]["n_classes"] == 6 and record["job"]["config"]["neck"] == "c4"
+
+
+def test_ablate_says_what_is_missing(run, coco, monkeypatch):
+    code, _, err = run("ablate", "2c", "--data", coco)
+    assert code == 2 and "give --data and --held-out together" in err
+    code, _, err = run("ablate", "2q")
+    assert code == 2 and "no table '2q': choose one of 2a" in err
+    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    code, _, err = run("ablate", "2c", "--dask", "tcp://nowhere:1")
+    assert code == 2 and "pip install 'mrcnn_edu[dask]'" in err
 
 
 def test_bad_weights(run, checkpoint, tmp_path):
