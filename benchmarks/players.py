@@ -47,6 +47,15 @@ def rpn():
     return widgets.rpn_player(scenes, traces, shown=1)
 
 
+def training():
+    image, target = Shapes(1, seed=13)[0]
+    generator = torch.Generator().manual_seed(0)
+    corners = 60 * torch.rand(100, 2, generator=generator)
+    near = target["boxes"].repeat(8, 1) + 2 * torch.randn(40, 4, generator=generator)
+    proposals = torch.cat((near, torch.cat((corners, corners + 30), dim=1)))
+    return widgets.training_player(image, target, proposals)
+
+
 def average_precision():
     scenes = Shapes(60, seed=1)
     found = detect_all(load("shapes-tiny"), scenes)
@@ -77,6 +86,7 @@ PLAYERS = [
     roi_align,
     heads,
     mask_loss,
+    training,
     average_precision,
 ]
 

@@ -578,6 +578,42 @@ def show_sharing(cells: dict[str, list[str]], columns: list[str]) -> Picture:
     return picture
 
 
+# Lesson 10: how a training goes
+
+
+def show_training(losses: list[dict[str, float]], measured: dict[str, dict[int, float]]) -> Picture:
+    """The five losses, each the mean of 20 steps, beside what was measured: name -> {step: 0..1}.
+
+    losses: of every step so far, perhaps none.
+    """
+    picture = Picture(10, 3.3)
+    left, right = picture.subplots(1, 2)
+    colours = ("#222222", "#999999", "#4477AA", "#66CCEE", "#EE6677")
+    for name, shade in zip(losses[0] if losses else (), colours, strict=False):
+        values = np.array([parts[name] for parts in losses])
+        sums = np.cumsum(np.insert(values, 0, 0.0))
+        end = np.arange(1, len(values) + 1)
+        start = np.maximum(end - 20, 0)
+        means = (sums[end] - sums[start]) / (end - start)
+        left.plot(end, means, label=name, color=shade, linewidth=1.6)
+    for place, (name, values) in enumerate(measured.items()):
+        steps, heights = list(values), list(values.values())
+        right.plot(
+            steps,
+            heights,
+            "o-",
+            label=name,
+            color=("#222222", "#EE6677", "#999999", "#4477AA")[place % 4],
+        )
+    left.set(xlabel="step", ylabel="loss, mean of 20 steps", ylim=(0, None))
+    right.set(xlabel="step", ylabel="share, on scenes held out", ylim=(0, 1.03))
+    for axes in (left, right):
+        if axes.lines:
+            axes.legend(frameon=False, fontsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
 def sample_photograph() -> Tensor:
     """A photograph [3, H, W] in 0..1 that comes with Matplotlib: Grace Hopper, by the US Navy."""
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:

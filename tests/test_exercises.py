@@ -24,6 +24,7 @@ from mrcnn_edu.exercises import (
     roi_align,
     rpn,
     start_here,
+    training,
 )
 
 LESSONS = [
@@ -465,6 +466,46 @@ def takes_the_longer_side(box, canonical_size):
     return (4 + side.log2()).floor().clamp(2, 5).long().item()
 
 
+def never_rises(step, highest, rise, drops):
+    return highest / 10 ** sum(step >= drop for drop in drops)
+
+
+def starts_at_0(step, highest, rise, drops):
+    return highest * min(1, step / max(rise, 1)) / 10 ** sum(step >= drop for drop in drops)
+
+
+def drops_once(step, highest, rise, drops):
+    return training.rate_of_step(step, highest, rise, drops[:1])
+
+
+def drops_a_step_late(step, highest, rise, drops):
+    return training.rate_of_step(step, highest, rise, [drop + 1 for drop in drops])
+
+
+def keeps_the_steps(rate, steps, batch, new_batch):
+    return rate * new_batch / batch, steps
+
+
+def divides_the_rate(rate, steps, batch, new_batch):
+    return rate * batch / new_batch, steps * batch / new_batch
+
+
+def takes_the_first_good_enough(iou, threshold):
+    return torch.where((iou >= threshold).any(dim=0), (iou >= threshold).int().argmax(dim=0), -1)
+
+
+def looks_for_the_best_roi(iou, threshold):
+    return torch.where(iou.amax(dim=1) >= threshold, iou.argmax(dim=1), -1)
+
+
+def knows_no_background(iou, threshold):
+    return iou.argmax(dim=0)
+
+
+def must_be_over_the_threshold(iou, threshold):
+    return training.mask_of_roi(iou, threshold + 1e-3)
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -570,6 +611,16 @@ MISTAKES = [
     (backbone.check_level_of, lambda box, size: backbone.level_of(box, 224), 6),
     (backbone.check_level_of, rounds_the_level, 2),
     (backbone.check_level_of, takes_the_longer_side, 3),
+    (training.check_rate_of_step, never_rises, 1),
+    (training.check_rate_of_step, starts_at_0, 1),
+    (training.check_rate_of_step, drops_once, 7),
+    (training.check_rate_of_step, drops_a_step_late, 6),
+    (training.check_scaled, keeps_the_steps, 2),
+    (training.check_scaled, divides_the_rate, 2),
+    (training.check_mask_of_roi, takes_the_first_good_enough, 3),
+    (training.check_mask_of_roi, looks_for_the_best_roi, 1),
+    (training.check_mask_of_roi, knows_no_background, 1),
+    (training.check_mask_of_roi, must_be_over_the_threshold, 2),
 ]
 
 

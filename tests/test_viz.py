@@ -232,6 +232,16 @@ def test_counts_are_drawn_in_parts_even_when_there_are_none():
     assert some.std() > nothing.std()
 
 
+def test_a_training_is_drawn_from_before_its_first_step_on():
+    losses = [{"loss_mask": 4.0}] * 20 + [{"loss_mask": 2.0}] * 20
+    begun = viz.show_training([], {"recall": {0: 0.1}})
+    done = viz.show_training(losses, {"recall": {0: 0.1, 40: 0.9}})
+    assert [len(axes.lines) for axes in begun.axes] == [0, 1]
+    means = done.axes[0].lines[0].get_ydata()
+    assert means[[0, 19, 29, 39]].tolist() == [4, 4, 3, 2]
+    assert list(done.axes[1].lines[0].get_ydata()) == [0.1, 0.9]
+
+
 def test_a_stage_has_the_colour_of_how_often_it_runs():
     cells = {"a": ["outside", "once: RPN"], "b": ["each: warp", ""]}
     axes = viz.show_sharing(cells, ["x", "y"]).axes[0]

@@ -12,6 +12,7 @@ from mrcnn_edu.widgets.player import Player
 from mrcnn_edu.widgets.roi_align import roi_player
 from mrcnn_edu.widgets.rpn import rpn_player
 from mrcnn_edu.widgets.start_here import scene_player
+from mrcnn_edu.widgets.training import training_player
 
 __all__ = [
     "Player",
@@ -26,4 +27,5 @@ __all__ = [
     "roi_player",
     "rpn_player",
     "scene_player",
+    "training_player",
 ]

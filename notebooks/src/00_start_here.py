@@ -341,6 +341,8 @@ exercises.check_mask_iou(mask_iou)
 #   and how fine must it be?
 # - 09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
 #   pixel?
+# - 10 [training](10_training.ipynb), 75 minutes: Which boxes does a network learn from, and how do
+#   you see that it learns?
 # - 11 [average precision](11_average_precision.ipynb), 60 minutes: How can one number judge a
 #   ranked list of guesses?
 #
