@@ -17,6 +17,7 @@ weights     saving and loading, our own and torchvision's
 data        synthetic scenes, COCO folders, what is wrong with yours, how anchors cover them
 evaluate    COCO's average precision
 train       the loop, and its checkpoints
+ablations   the paper's tables as data, and as runs
 pretrained  the weights that come with the package, and how they were made
 viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
 cli         the command mrcnn-edu

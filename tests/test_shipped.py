@@ -1,0 +1,50 @@
+"""The results that come with the package: of these settings, from these scenes, and in order."""
+
+import json
+
+import pytest
+
+from mrcnn_edu.ablations import TABLES, shipped
+from mrcnn_edu.ablations.lab import HELD_OUT, TRAIN_SCENES
+from mrcnn_edu.ablations.shipped import FILE
+
+RECORDS = json.loads(FILE.read_text())
+
+
+def test_a_record_says_what_it_is_of_and_what_it_was_made_on():
+    for record in RECORDS:
+        assert {"key", "code", "machine", "torch", "seconds", "parameters"} <= set(record)
+        assert record["seconds"] > 10 and 0 < record["scores"]["bbox"]["ap"] < 100
+    assert len({record["key"] for record in RECORDS}) == len(RECORDS)
+
+
+def test_no_held_out_scene_is_trained_on():
+    assert HELD_OUT.seed != TRAIN_SCENES.seed
+    assert all(r["job"]["held_out"]["seed"] == HELD_OUT.seed for r in RECORDS)
+
+
+@pytest.mark.parametrize("name", ["2b", "2c", "agnostic", "points"])
+def test_every_setting_of_a_table_has_seeds(name):
+    results = shipped(name)
+    assert all(results.difference(setting).n >= 3 for setting in TABLES[name].settings)
+
+
+@pytest.mark.parametrize(
+    ("table", "other"), [("2b", "softmax"), ("2c", "RoIPool"), ("2c", "RoIWarp, mean")]
+)
+def test_what_the_paper_found_is_found_beyond_doubt(table, other):
+    """The 95 % interval of the difference lies below 0."""
+    results = shipped(table)
+    assert results.difference(results.table.setting(other)).high < 0
+    assert results.difference(results.table.setting(other), "ap75").high < 0
+
+
+def test_rounding_costs_more_where_more_is_asked():
+    results = shipped("2c")
+    pool = results.table.setting("RoIPool")
+    align = results.table.settings[0]
+    ap, ap75 = (results.difference(pool, name).mean for name in ("ap", "ap75"))
+    assert ap75 < ap  # more points are lost under the stricter measure ...
+    assert (
+        ap75 / results.mean(align, "ap75").mean < 1.3 * ap / results.mean(align).mean
+    )  # and share
