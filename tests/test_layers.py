@@ -13,7 +13,9 @@ PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
-    "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make", "viz",
+    "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
+    "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
+    "ablations.results", "ablations.run", "ablations.shipped", "ablations", "viz",
     "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
