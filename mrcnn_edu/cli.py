@@ -365,12 +365,13 @@ def ablate(
     wanted = [chosen.setting(name) for name in setting] if setting else chosen.settings
     numbers = range(seeds) if seed is None else [seed]
     if plan:
-        given = [f"--{k} {v}" for k, v in {"steps": steps, "held-out": held_out}.items() if v]
-        given += [f"--data {shlex.quote(data)} --config {config} --out {shlex.quote(str(out))}"]
+        given = ["--data", data, "--config", config, "--out", str(out)]
+        given += [] if steps is None else ["--steps", str(steps)]
+        given += [] if held_out is None else ["--held-out", held_out]
         for number in numbers:
             for one in wanted:
-                name = shlex.quote(one.name)
-                print("mrcnn-edu ablate", table, "--seed", number, "--setting", name, *given)
+                which = ["ablate", table, "--seed", str(number), "--setting", one.name]
+                print(shlex.join(["mrcnn-edu", *which, *given]))
         return 0
 
     lab = Lab()

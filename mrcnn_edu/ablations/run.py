@@ -87,9 +87,8 @@ def run_jobs(
     except KeyboardInterrupt:
         for future in futures:
             future.cancel()
-        raise KeyboardInterrupt(
-            f"{len(records)} of {len(jobs)} runs are kept in {folder}"
-        ) from None
+        done = sum("failed" not in record for record in records.values())
+        raise KeyboardInterrupt(f"{done} of {len(jobs)} runs are kept in {folder}") from None
     finally:
         bar.close()
         if own is not None:
