@@ -11,10 +11,13 @@ machine give the same bytes, and a change in its diff is a change in what a read
 - Widgets are stored as their still picture only. The widget's view would name a model (by a random
   id) that lives in a kernel long gone: GitHub and a fresh JupyterLab would pass it over and show
   the picture, but a trusted JupyterLab would show "model not found" in the picture's place.
+- The picture of the cell tagged "cover" is kept, small, in pictures/: the lists of lessons show it.
 - The version of Matplotlib is noted: conftest.py compares pictures strictly where it is the same.
 """
 
+import base64
 import importlib.metadata
+import io
 import os
 import re
 import sys
@@ -25,9 +28,11 @@ import jupytext
 import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from PIL import Image
 
 NOTEBOOKS = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; the longest lesson trains for five minutes
+COVER_SIZE = 480, 240  # pixels at most; shown at half of it, sharp on fine screens too
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -81,17 +86,37 @@ def keep_still_picture(cell: NotebookNode, name: str) -> None:
     """Drop the views of widgets from a cell's outputs; complain of a widget without a picture."""
     for output in cell.get("outputs", []):
         data = output.get("data", {})
-        if data.pop(WIDGET_VIEW, None) and not any(key.startswith("image/") for key in data):
+        if data.pop(WIDGET_VIEW, None) and not pictures_of(output):
             raise BuildError(
                 f"{name}, {cell.id}: shows a widget, and nothing where no kernel runs. Show an "
                 "object whose _repr_mimebundle_ adds an image/png to the widget's own bundle."
             )
 
 
-def write(notebook: NotebookNode, path: Path) -> None:
+def cover(notebook: NotebookNode, name: str) -> bytes | None:
+    """The picture of the cell tagged "cover", as a PNG that fits into a list of lessons."""
+    for cell in notebook.cells:
+        if "cover" in cell.metadata.get("tags", []):
+            pictures = [picture for output in cell.outputs for picture in pictures_of(output)]
+            if len(pictures) == 1:
+                small, file = Image.open(io.BytesIO(base64.b64decode(pictures[0]))), io.BytesIO()
+                small.thumbnail(COVER_SIZE, Image.Resampling.LANCZOS)
+                small.convert("RGB").quantize(64).save(file, "png", optimize=True)
+                return file.getvalue()
+            raise BuildError(f"{name}, {cell.id}: a cover needs one picture, not {len(pictures)}")
+    return None
+
+
+def pictures_of(output: dict) -> list[str]:
+    """The pictures in an output, in base 64."""
+    return [text for kind, text in output.get("data", {}).items() if kind.startswith("image/")]
+
+
+def write(content: bytes, path: Path) -> None:
     """Write all of the file or nothing of it."""
+    path.parent.mkdir(exist_ok=True)
     unfinished = path.with_suffix(".unfinished")
-    unfinished.write_text(nbformat.writes(notebook) + "\n", encoding="utf-8", newline="\n")
+    unfinished.write_bytes(content)
     os.replace(unfinished, path)
 
 
@@ -99,8 +124,10 @@ def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
     """Build one notebook from its source and return its path."""
     notebook = read_source(source)
     execute(notebook, source.stem, folder=notebooks)
-    path = notebooks / f"{source.stem}.ipynb"
-    write(notebook, path)
+    path, picture = notebooks / f"{source.stem}.ipynb", cover(notebook, source.stem)
+    write(f"{nbformat.writes(notebook)}\n".encode(), path)
+    if picture is not None:
+        write(picture, notebooks / "pictures" / f"{source.stem}.png")
     return path
 
 

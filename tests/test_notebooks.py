@@ -63,12 +63,16 @@ def test_every_notebook_has_a_source():
     assert built <= {source.stem for source in SOURCES}
 
 
-def test_the_indexes_link_every_lesson_with_its_minutes(source):
+def test_the_indexes_link_every_lesson_with_its_minutes_and_its_picture(source):
     minutes = re.search(r"lesson \((\d+) minutes", source.read_text())[1]
+    picture = f"pictures/{source.stem}.png"
+    assert (NOTEBOOKS / picture).is_file()
     readme = (NOTEBOOKS.parent / "README.md").read_text()
-    assert re.search(rf"\(notebooks/{source.stem}.ipynb\) \| .* \| {minutes} \|\n", readme)
+    row = rf"\(notebooks/{source.stem}.ipynb\) \| .* \| {minutes} \| <img .*{picture}"
+    assert re.search(row, readme)
     if source != SOURCES[0]:
-        assert re.search(rf"\({source.stem}.ipynb\), {minutes}\s", SOURCES[0].read_text())
+        item = rf"<img .*{picture}.*\n# .*\({source.stem}.ipynb\), {minutes}\s"
+        assert re.search(item, SOURCES[0].read_text())
 
 
 def test_notebook_is_built_from_its_source(source, notebook):
@@ -213,10 +217,20 @@ def test_progress_bars_are_not_stored(tmp_path):
     assert [output.data["text/plain"] for output in cell.outputs] == ["'done'"]
 
 
+def test_the_picture_of_the_cell_tagged_cover_is_kept_small(tmp_path):
+    code = "from PIL import Image\n\nred = Image.new('RGB', (960, 300), 'red')._repr_png_()"
+    shown = '{"image/png": red}, raw=True'
+    text = f'# %% tags=["cover"]\n{code}\nfrom IPython.display import display\ndisplay({shown})'
+    build.build(write_source(tmp_path, text), tmp_path)
+    cover = Image.open(tmp_path / "pictures" / "90_example.png")
+    assert cover.size == (480, 150) and cover.convert("RGB").getpixel((9, 9)) == (255, 0, 0)
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
         ("# %%\nx = 1\n\n# %%\nx / 0", "ZeroDivisionError"),
+        ('# %%\n\n# %% tags=["cover"]\nx = 1', "a cover needs one picture, not 0"),
         ("# %%\nimport ipywidgets\n\n# %%\nipywidgets.IntSlider()", "shows a widget"),
     ],
 )

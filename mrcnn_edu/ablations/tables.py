@@ -29,6 +29,7 @@ class Table:
     settings: tuple[Setting, ...]
     kind: str = "segm"  # the average precision that the paper's numbers are: of masks, or of boxes
     outlines: str = "templates"  # of the scenes: `data.Shapes`
+    steps: int = 400  # of the tiny model's training; full-size models have the paper's
 
     def setting(self, name: str) -> Setting:
         """The setting of that name. Raises ValueError that lists the names."""
@@ -63,6 +64,7 @@ TABLES = dict([
             Setting("FPN, deeper, grouped", {"neck": "fpn", "backbone": "tiny-next"},
                     (36.7, 59.5, 38.9), {"neck": "fpn", "backbone": "resnext101"}),
         ),
+        steps=800,
     ),
     _table(
         "2b", "Should the classes compete for a pixel?", "ResNet-50-C4", "c4",
@@ -91,6 +93,7 @@ TABLES = dict([
             Setting("RoIAlign", paper=(30.9, 51.8, 32.1)),
             Setting("RoIPool", {"roi_op": "pool"}, (23.6, 46.5, 21.6)),
         ),
+        steps=800,
     ),
     _table(
         "2d-box", "And at a large one, for boxes?", "ResNet-50-C5", "c5",
@@ -98,7 +101,7 @@ TABLES = dict([
             Setting("RoIAlign", paper=(34.0, 55.3, 36.4)),
             Setting("RoIPool", {"roi_op": "pool"}, (28.2, 52.7, 26.9)),
         ),
-        kind="bbox",
+        kind="bbox", steps=800,
     ),
     _table(
         "2e", "Must a mask keep its layout? Outlines of which no two are alike",
@@ -106,7 +109,7 @@ TABLES = dict([
     ),
     _table(
         "2e-templates", "Must a mask keep its layout? Six outlines, again and again",
-        "ResNet-50-FPN", "fpn", FCN_AND_MLP,
+        "ResNet-50-FPN", "fpn", FCN_AND_MLP, steps=800,
     ),
     _table(
         "agnostic", "Does each class need a mask of its own?", "ResNet-50-C4", "c4",
@@ -131,6 +134,7 @@ TABLES = dict([
             Setting("14 x 14", {"mask_size": 14}),
             Setting("56 x 56", {"mask_size": 56}),
         ),
+        steps=800,
     ),
     _table(
         "3", "Does learning masks help the boxes?", "ResNet-101-FPN (test-dev)", "fpn",
@@ -138,6 +142,6 @@ TABLES = dict([
             Setting("with the mask branch", paper=(38.2, 60.3, 41.7)),
             Setting("boxes alone", {"mask_head": None}, (37.3, 59.6, 40.3)),
         ),
-        kind="bbox",
+        kind="bbox", steps=800,
     ),
 ])  # fmt: skip

@@ -63,7 +63,7 @@ viz.show_truth(image, target, scenes.classes)
 # `shapes-tiny` is a small Mask R-CNN that comes with this package, trained on such scenes with
 # other seeds. `detect` takes a list of images and gives, for each, boxes, labels, scores and masks.
 
-# %%
+# %% tags=["cover"]
 model = mrcnn_edu.load("shapes-tiny")
 found = model.detect([image])[0]
 sure = found[found.scores > 0.5]
@@ -323,27 +323,38 @@ exercises.check_mask_iou(mask_iou)
 #
 # ## The lessons
 #
-# - 01 [instance segmentation and its data](01_data.ipynb), 45 minutes: What must an answer say,
+# - <img src='pictures/01_data.png' height='90'><br>
+#   01 [instance segmentation and its data](01_data.ipynb), 45 minutes: What must an answer say,
 #   and how is it written into a file?
-# - 02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
+# - <img src='pictures/02_boxes.png' height='90'><br>
+#   02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
 #   one stays?
-# - 03 [from R-CNN to Mask R-CNN](03_history.ipynb), 50 minutes: What is computed once, and what
+# - <img src='pictures/03_history.png' height='90'><br>
+#   03 [from R-CNN to Mask R-CNN](03_history.ipynb), 50 minutes: What is computed once, and what
 #   for every region?
-# - 04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
+# - <img src='pictures/04_backbone.png' height='90'><br>
+#   04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
 #   from?
-# - 05 [anchors](05_anchors.ipynb), 60 minutes: How can a network of fixed shape answer with some
+# - <img src='pictures/05_anchors.png' height='90'><br>
+#   05 [anchors](05_anchors.ipynb), 60 minutes: How can a network of fixed shape answer with some
 #   boxes?
-# - 06 [the region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
+# - <img src='pictures/06_rpn.png' height='90'><br>
+#   06 [the region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
 #   worth a look?
-# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
+# - <img src='pictures/07_roi_align.png' height='90'><br>
+#   07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
 #   numbers cost a mask?
-# - 08 [heads and the m x m mask](08_heads.ipynb), 60 minutes: Why must a mask not become a vector,
+# - <img src='pictures/08_heads.png' height='90'><br>
+#   08 [heads and the m x m mask](08_heads.ipynb), 60 minutes: Why must a mask not become a vector,
 #   and how fine must it be?
-# - 09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
+# - <img src='pictures/09_mask_loss.png' height='90'><br>
+#   09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
 #   pixel?
-# - 10 [training](10_training.ipynb), 75 minutes: Which boxes does a network learn from, and how do
+# - <img src='pictures/10_training.png' height='90'><br>
+#   10 [training](10_training.ipynb), 75 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
-# - 11 [average precision](11_average_precision.ipynb), 60 minutes: How can one number judge a
+# - <img src='pictures/11_average_precision.png' height='90'><br>
+#   11 [average precision](11_average_precision.ipynb), 60 minutes: How can one number judge a
 #   ranked list of guesses?
 #
 # Next: **01, instance segmentation and its data**.

@@ -40,7 +40,7 @@ viz.show_flow("image")
 # - **semantic segmentation**: which *class* does each pixel belong to?
 # - **instance segmentation**: which *object* does each pixel belong to, and what is that?
 
-# %%
+# %% tags=["cover"]
 scenes = Shapes(1000, seed=1)
 image, target = scenes[901]
 masks, labels, boxes = target["masks"], target["labels"], target["boxes"]

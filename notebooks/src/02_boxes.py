@@ -72,7 +72,7 @@ def cells(box, side=8):
     return grid
 
 
-# %%
+# %% tags=["cover"]
 start, right, diagonal = (1, 1, 5, 5), (3, 1, 7, 5), (3, 3, 7, 7)
 covered = [cells(start) + cells(moved) for moved in (right, diagonal)]
 grids = viz.show_maps(covered, ["moved right", "moved right and down"], numbers=".0f")

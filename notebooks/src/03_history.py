@@ -275,7 +275,7 @@ assert 0.38 < 100 * cost["mask head"] / without < 0.42
 #
 # ## 6. The family in one picture
 
-# %%
+# %% tags=["cover"]
 columns = ["proposals", "backbone", "region's features", "class, box", "mask"]
 family = {
     "R-CNN": ["outside", "each: region", "each: crop, warp", "each: region", ""],

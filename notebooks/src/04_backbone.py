@@ -45,7 +45,7 @@ image, target = Shapes(100, seed=1)[1]
 painted = torch.where(target["masks"].any(dim=0), image.mean(dim=(1, 2), keepdim=True), image)
 maps, without = (model.backbone(model.preprocess([i]).images) for i in (image, painted))
 
-# %%
+# %% tags=["cover"]
 changes = [(a - b)[0].norm(dim=0) for a, b in zip(maps, without, strict=True)]
 picture = viz.show_maps(changes, ["C2, stride 4", "C3, stride 8", "C4, stride 16"], image)
 picture.caption("Light: changes much. On which of the maps can you still find the star?")

@@ -96,7 +96,7 @@ def everywhere(stride, size, ratios=(0.5, 1, 2), side=96):
 coarse = everywhere(stride=16, size=48)
 print("stride 16:", len(coarse), "anchors;  stride 4:", len(everywhere(4, 12)))
 
-# %%
+# %% tags=["cover"]
 few = coarse[[0, 1, 2, 63, 64, 65]]
 panels = {"all of stride 16": (coarse, "anchor"), "of two places": (few, "anchor")}
 viz.show_panels(image, panels).caption("Do anchors stick out of the image?")

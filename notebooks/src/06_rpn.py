@@ -265,7 +265,7 @@ def propose_by_hand(objectness, moved, levels, n_candidates, n_proposals, nms_io
     return torch.cat(proposals)[order]
 
 
-# %%
+# %% tags=["cover"]
 from mrcnn_edu.rpn import propose
 
 numbers = {"n_candidates": 100, "n_proposals": 100, "nms_iou": 0.7}

@@ -76,7 +76,7 @@ def bins_by_hand(start, end, stride, n_bins):
     return [(first + a, first + b - 1) for a, b in ends]
 
 
-# %%
+# %% tags=["cover"]
 x1, y1, x2, y2 = roi.tolist()
 print("7 bins along x:", bins_by_hand(x1, x2, 16, n_bins=7))
 look = "Grey dots: the map's numbers. Orange: the RoI. Coloured: bins, and the points they read."

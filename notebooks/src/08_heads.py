@@ -245,7 +245,7 @@ assert 0 < scores["MLP"][0] - scores["FCN"][0] < 0.05
 assert scores["FCN"][0] - scores["FCN"][1] < 0.03 and scores["MLP"][0] - scores["MLP"][1] > 0.08
 lines.caption("Held-out objects. On the left, boxes that fit exactly, as in training.")
 
-# %% tags=["nbval-ignore-output"]
+# %% tags=["cover", "nbval-ignore-output"]
 shifted = [before_and_after(head, cells=3)[1].sigmoid() for head in heads.values()]
 picture = viz.show_maps(shifted, list(heads), scene, high=1)
 picture.caption("The star's features, three cells further right, and each head's mask of them.")

@@ -147,7 +147,7 @@ between, target = morph("star", "cross", 0.3)
 seen = {kind: m.look_at(between, target["boxes"])[1] for kind, m in models.items()}
 p = {"sigmoid": seen["sigmoid"].sigmoid()[0], "softmax": seen["softmax"].softmax(dim=1)[0]}
 
-# %%
+# %% tags=["cover"]
 maps = {f"{kind}\n{name}": p[kind][k] for kind in kinds for name, k in (("star", 4), ("cross", 6))}
 picture = viz.show_maps(list(maps.values()), list(maps), between, high=1)
 picture.caption("Compare the two on the left with the two on the right.")

@@ -351,7 +351,7 @@ def measure(model):
     return [torch.cat(rows).float().mean().item() for rows in (found, drawn, filled, named)]
 
 
-# %%
+# %% tags=["cover"]
 # NBVAL_IGNORE_OUTPUT
 from mrcnn_edu.ablations.start import start_from
 

@@ -230,7 +230,7 @@ assert abs(sum(best) / 101 - average_precision(correct, n)) < 1e-9
 assert (right, n) == (20, 31) and sum(b > 0 for b in best) == 65
 print(f"AP {sum(best) / 101:.3f}, at best {65 / 101:.3f}; mean precision {precision.mean():.3f}")
 
-# %%
+# %% tags=["cover"]
 curve.axes[0].plot(recalls, best, ".", color=viz.ROLES["detection"], markersize=4)
 curve.axes[0].fill_between(recalls, best, color=viz.ROLES["detection"], alpha=0.15)
 print(getsource(average_precision).split('"""')[2])
