@@ -614,6 +614,36 @@ def show_training(losses: list[dict[str, float]], measured: dict[str, dict[int, 
     return picture
 
 
+# Lesson 12: two settings beside each other
+
+
+def show_side_by_side(
+    curves: dict[str, dict[int, float]],
+    ylabel: str,
+    image: Tensor,
+    target: dict,
+    found: dict,
+    classes: list[str],
+) -> Picture:
+    """Two settings' scores by step, and what each finds in an image [3, H, W], beside the truth.
+
+    curves: setting -> {step: score}. found: setting -> `Detections`.
+    """
+    picture = Picture(10.4, 2.9)
+    panels = picture.subplots(1, 2 + len(found), width_ratios=[1.25] + [1] * (1 + len(found)))
+    for place, (name, scores) in enumerate(curves.items()):
+        shade = OTHERS[place % len(OTHERS)]
+        panels[0].plot(list(scores), list(scores.values()), "o-", label=name, color=shade)
+    panels[0].set(xlabel="step", ylabel=ylabel, ylim=(0, None))
+    panels[0].legend(frameon=False, fontsize=8)
+    panels[0].spines[["top", "right"]].set_visible(False)
+    objects = target["boxes"], target["labels"], target.get("masks")
+    draw_instances(panels[1], image, *objects, classes, title="truth")
+    for axes, (name, d) in zip(panels[2:], found.items(), strict=True):
+        draw_instances(axes, image, d.boxes, d.labels, d.masks, classes, d.scores, name)
+    return picture
+
+
 def sample_photograph() -> Tensor:
     """A photograph [3, H, W] in 0..1 that comes with Matplotlib: Grace Hopper, by the US Navy."""
     with matplotlib.cbook.get_sample_data("grace_hopper.jpg") as file:

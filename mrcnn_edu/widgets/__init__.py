@@ -1,5 +1,6 @@
 """Widgets: sliders over the pictures of `viz`, a file for each lesson."""
 
+from mrcnn_edu.widgets.ablations import ablation_player
 from mrcnn_edu.widgets.anchors import anchor_player
 from mrcnn_edu.widgets.annotations import region_player
 from mrcnn_edu.widgets.average_precision import average_precision_player
@@ -16,6 +17,7 @@ from mrcnn_edu.widgets.training import training_player
 
 __all__ = [
     "Player",
+    "ablation_player",
     "anchor_player",
     "average_precision_player",
     "backbone_player",

@@ -71,7 +71,10 @@ viz.show_detections(image, sure, model.classes, target)
 
 # %% [markdown]
 # How did it get there? `trace` does the same as `detect` and keeps everything it computes on the
-# way. Here is all of it, in order: the letters are B images, C channels, R regions, D detections.
+# way. Here are the shapes, in order: features `[B, C, H, W]` of each map, objectness `[B, A]`,
+# region features `[R, C, 7, 7]`, class logits `[R, K + 1]`, mask logits `[D, K + 1, m, m]`. The
+# letters: B images, C **channels** (the numbers in one cell of a map), A anchors, R regions,
+# K classes, D detections. A **logit** is a score before it is turned into a probability.
 
 # %%
 trace = model.trace([image])
@@ -85,10 +88,10 @@ for stage in ("features", "objectness", "roi_features", "class_logits", "mask_lo
 #
 # A **backbone** of convolutions turns the image into maps in which every cell describes what is
 # around it. A map of **stride** s has one cell for every s x s pixels. The **feature pyramid**
-# (FPN) gives several strides, fine ones for small objects and coarse ones for large objects.
+# (FPN) gives several strides, its **levels**: fine ones for small objects, coarse ones for large.
 #
-# **Predict:** how many cells wide is the map of stride 4? Below, brightness is the length of a
-# cell's vector.
+# **Predict:** how many cells wide is the map of stride 4? (Then find it in the list above.) Below,
+# brightness is the length of a cell's vector of C numbers; bright does not mean "object".
 
 # %%
 strides = [image.shape[-1] // level.shape[-1] for level in trace.features]
@@ -104,14 +107,15 @@ width, strides, [level.shape[-1] for level in trace.features]
 # <details><summary><b>Answer</b></summary>
 #
 # The width divided by the stride, as the cell above checks for all four maps. A map four times
-# coarser has a sixteenth of the cells: resolution is what small objects pay for.
+# coarser has a sixteenth of the cells: on it a small object is soon less than one cell.
 # </details>
 #
 # ## 2. Anchors and objectness: where might something be?
 #
 # In every cell of every map stand a few **anchors**, boxes of fixed size and shape (k = 3 shapes
 # here). The **region proposal network** (RPN) answers one question for each: is there an object
-# about here? (Faster R-CNN, section 3.1.)
+# about here? (Section 3.1 of the paper on Faster R-CNN. Where a lesson names no paper, sections,
+# figures and tables are those of the paper on Mask R-CNN, He et al. 2017.)
 
 # %%
 viz.show_anchors_at_centre(image, trace.anchors, trace.batch.sizes[0])
@@ -135,14 +139,17 @@ viz.show_objectness(image, maps, strides)
 # <details><summary><b>Answer</b></summary>
 #
 # Thousands, for a handful of objects: nearly every anchor is background. That is why training
-# samples them, and why almost all of each map is dark. Look at *which* map lights up for a small
+# uses only a sample of them, and why almost all of each map is dark. (Brightness is the
+# probability, 0 to 1, of the best of a cell's k anchors.) Look at *which* map lights up for a small
 # object and which for a large one.
 # </details>
 #
 # ## 3. Proposals: the best boxes, without near-duplicates
 #
-# Each anchor also says how to move and stretch itself onto its object. The best are taken, and of
-# boxes that overlap too much only the best is kept: **non-maximum suppression** (NMS).
+# Each anchor also says how to move and stretch itself onto its object. The best of these boxes are
+# the **candidates**, and of those that overlap too much only the best is kept: **non-maximum
+# suppression** (NMS). Overlap is measured by **IoU**, intersection over union: the area that two
+# boxes share, divided by the area that either covers; 1 for equal boxes, 0 for boxes apart.
 #
 # **Predict:** an object with a good anchor on it has many more good anchors next to it. Of the
 # candidates that the RPN is sure of, what share will NMS throw away?
@@ -174,8 +181,9 @@ print(f"sure candidates: {sure_before} before NMS, {sure_after} after, for {len(
 # ## 4. Region features: every box the same size
 #
 # The next layers need inputs of one size, and boxes have all sizes. **RoIAlign** reads 7 x 7 cells
-# from under each box, by interpolation and without rounding anything (Mask R-CNN, section 3;
-# lesson 07 shows why that matters). Above the piece of the image, below its features' strength.
+# from under each box (a **RoI**, region of interest), by interpolation and without rounding
+# anything (section 3; lesson 07 shows why that matters). Above the piece of the image, below its
+# features' strength.
 
 # %%
 regions = proposals.boxes[:6]
@@ -185,9 +193,10 @@ viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
 # %% [markdown]
 # ## 5. Class and box
 #
-# For every region the **box head** gives K + 1 scores that compete (a softmax; one is background)
-# and a refined box. **Predict:** the proposals above are ordered by objectness. Will the first
-# ones also be the most certain of their class?
+# A **head** is a small network at the end that answers one question. For every region the **box
+# head** gives K + 1 scores, for K classes and background, and a refined box. The scores compete: a
+# **softmax** makes them positive, with a sum of 1. **Predict:** the proposals above are ordered by
+# objectness. Will the first ones also be the most certain of their class?
 
 # %%
 scores = trace.class_logits.softmax(dim=1)
@@ -291,8 +300,11 @@ picture
 # %% [markdown]
 # ## Exercises
 #
+# Write your lines in the place of `...` and run the cell: it prints "ok", or "not yet" and why.
+#
 # **1.** `count_by_name(labels, classes)`: how many of each, as `{"circle": 2, "star": 1}`, only
-# names that occur. Mind what label 0 is, and so which name label 1 has. About 2 lines. (Our
+# names that occur; labels is a tensor `[D]`, perhaps empty, and classes the list of K names. Mind
+# what label 0 is, and so which name label 1 has. About 2 lines. (Our
 # solution, when you have tried: `print(getsource(exercises.count_by_name))`.)
 #
 # **2.** `mask_iou(a, b)`: of two masks `[H, W]` of bool, the number of pixels in both divided by

@@ -115,8 +115,8 @@ viz.show_images({"its box": piece, "its own pixels": torch.where(mask, piece, 1)
 # ## 3. A region as runs
 #
 # A mask as it is, one bit a pixel, is a **bitmap**. Most neighbours are equal, so we may note how
-# long they stay equal: **run-length encoding** (RLE). The format of COCO, a data set (section 6),
-# reads *down the columns*, and its first run is of *zeros*.
+# long they stay equal: **run-length encoding** (RLE). The format of COCO, a large set of outlined
+# photographs (section 6), reads *down the columns*, and its first run is of *zeros*.
 #
 # **Predict:** the runs of this mask. (The right picture numbers the pixels as they are read.)
 
@@ -394,8 +394,9 @@ region_player("star")
 # **1.** `mask_of_runs(runs, height, width)`: the mask `[height, width]` of bool that a list of runs
 # describes, as in section 3. About 2 lines.
 #
-# **2.** `box_around(mask)`: the smallest box `[4]`, (x1, y1, x2, y2), around a mask `[H, W]`; right
-# and bottom are *exclusive*, so a single pixel has a box of width 1. About 3 lines.
+# **2.** `box_around(mask)`: the smallest box `[4]`, (x1, y1, x2, y2), around a mask `[H, W]` of
+# bool, never empty; right and bottom are *exclusive*, so a single pixel has a box of width 1.
+# About 3 lines.
 #
 # **3.** `semantic_map(masks, labels)`: each pixel's class `[H, W]`, 0 for background, from masks
 # `[M, H, W]` that do not overlap, and labels `[M]`; M may be 0. 1 line.

@@ -163,9 +163,10 @@ torch.testing.assert_close(back, truth[nearest], atol=1e-3, rtol=0)
 #
 # ## 3. Why (10, 10, 5, 5)?
 #
-# The box head learns the deltas of the proposals that have an IoU of 0.5 or more with an object.
-# Before it does, they are multiplied by `BOX_SCALE` = (10, 10, 5, 5). We collect the deltas of such
-# proposals from 40 scenes.
+# To train is to make a **loss** small: one number that says how far a network's answers are from
+# the right ones. The box head learns the deltas of the proposals that have an IoU of 0.5 or more
+# with an object. Before the loss compares them they are multiplied by `BOX_SCALE` = (10, 10, 5, 5).
+# We collect the deltas of such proposals from 40 scenes.
 #
 # **Predict:** how large is the standard deviation of `dx` before it is scaled: 1, 0.1 or 0.01?
 
@@ -414,8 +415,9 @@ nms_player(model, *Shapes(300, seed=1)[259])
 # **2.** `encode_box(box, anchor)`: the deltas `[4]` from an anchor `[4]` to a box `[4]`, with scale
 # 1. About 3 lines.
 #
-# **3.** `nms(boxes, scores, labels, threshold)`: the indices of the boxes kept, best first; only
-# boxes of the same label compete. They do not come sorted. About 6 lines.
+# **3.** `nms(boxes, scores, labels, threshold)`: the indices of the boxes kept, best first, of
+# boxes `[N, 4]`; only those of the same label compete, and an IoU *above* the threshold drops one.
+# They do not come sorted, and N may be 0. About 6 lines.
 
 # %%
 from mrcnn_edu.exercises import boxes as exercises

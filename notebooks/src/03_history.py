@@ -51,7 +51,8 @@ viz.show_panels(pale, panels).caption("Which pixels lie in many boxes?")
 # %% [markdown]
 # ## 1. R-CNN: every region through the whole network
 #
-# **R-CNN** takes about 2,000 proposals from a method that is not learned (selective search). It
+# **R-CNN** (regions with features of a CNN, a convolutional network) takes about 2,000 proposals
+# from a method that is not learned (selective search, which merges pieces of similar colour). It
 # cuts each out, **warps** it (scales it to one size, whatever its shape), and sends it through the
 # backbone, the many convolutions that turn pixels into features.
 
@@ -67,7 +68,7 @@ viz.show_images(pictures).caption("What R-CNN's backbone sees: five of a hundred
 # %% [markdown]
 # What does that cost? Count **multiply-adds**: one multiplication and the addition that follows. A
 # convolution computes H x W numbers for each output channel, and each of them is a sum over C input
-# channels times k x k places:
+# channels times the k x k places of its **kernel**, the square of weights that slides:
 #
 # multiply-adds = (H x W x output channels) x (input channels x k x k)
 #
@@ -75,8 +76,9 @@ viz.show_images(pictures).caption("What R-CNN's backbone sees: five of a hundred
 # 96 x 96, with a 3 x 3 kernel. Is that about 20 thousand, 2 million or 200 million multiply-adds?
 #
 # PyTorch counts for us, by watching what is computed. It counts a multiplication and an addition as
-# two, so we halve. Convolutions and fully connected layers count; sums, ReLU and pooling, which are
-# far less work, do not.
+# two, so we halve. Convolutions count, and **fully connected** layers, in which each output is a
+# weighted sum of *all* inputs. Sums, **ReLU** (negative numbers become 0) and **pooling** (a few
+# neighbours become one number), which are far less work, do not.
 
 # %%
 from torch.utils.flop_counter import FlopCounterMode
@@ -99,7 +101,8 @@ print(f"one pass: {whole / 1e9:.2f} billion; 100 regions: {100 * whole / 1e9:.1f
 # <details><summary><b>Answer</b></summary>
 #
 # About 2 million: 73,728 outputs of 27 multiply-adds each. (The usual wrong answer is 20 thousand:
-# H x W x 9, without the channels. Channels are where the work is, and both their numbers multiply.)
+# H x W x 9, without the channels. The number of input channels and that of output channels are both
+# factors: there is the work.)
 # </details>
 #
 # ## 2. Fast R-CNN: one pass, then pool
@@ -112,7 +115,7 @@ print(f"one pass: {whole / 1e9:.2f} billion; 100 regions: {100 * whole / 1e9:.1f
 # %%
 with torch.no_grad():
     features = model.features(trace.batch)  # once
-    table = feature_table(features[:3])
+    table = feature_table(features[:3])  # a row for each place of three maps (lesson 07)
     pooled = model.pool(table, [proposals], output_size=7)  # [100, 64, 7, 7]
     class_logits, box_deltas = model.box_head(pooled)
 
@@ -227,15 +230,15 @@ stages = shared, shared, large.rpn_head, large.box_head, large.mask_head
 names = "image", "crop", "RPN", "box head", "mask head"
 runs = zip(names, stages, stage_inputs, strict=True)
 cost = {name: multiply_adds(stage, x) for name, stage, x in runs}
-print("billions:", {name: round(number / 1e9, 3) for name, number in cost.items()})
+four_layers = 256 * 7 * 7 * 1024 + 1024 * 1024 + 1024 * 91 + 1024 * 4 * 91
 
 # %% [markdown]
 # **Predict:** the RPN looks at every place of every map. Is its work less than half of the shared
 # pass, about as much, or several times as much? And does sharing pay for 10 regions?
 
 # %%
-four_layers = 256 * 7 * 7 * 1024 + 1024 * 1024 + 1024 * 91 + 1024 * 4 * 91
 assert cost["box head"] == four_layers  # fully connected: inputs times outputs
+print("billions:", {name: round(number / 1e9, 3) for name, number in cost.items()})
 print(f"RPN: {cost['RPN'] / cost['image']:.0%} of the pass over the image")
 print(f"one image is {cost['image'] / cost['crop']:.2f} crops")
 assert cost["RPN"] < cost["image"] / 2 and 12 < cost["image"] / cost["crop"] < 13
@@ -254,7 +257,8 @@ assert cost["RPN"] < cost["image"] / 2 and 12 < cost["image"] / cost["crop"] < 1
 # for each region, from RoIAlign's features. When it detects, the branch runs on the 100 best
 # *detections* only, not on 1,000 proposals. `mask_head=None` takes it off: Faster R-CNN.
 #
-# **Predict:** how many multiply-adds does it add to an image with 100 detections: 4, 40 or 400 %?
+# **Predict:** for an image with 100 detections, by how much does the branch raise the multiply-adds
+# of all the rest: by 4, 40 or 400 %?
 
 # %%
 assert faster.mask_head is None  # all other layers are the same
@@ -287,7 +291,7 @@ viz.show_sharing(family, columns).caption("From top to bottom: which places turn
 
 # %% [markdown]
 # And the papers' times per image, in seconds. (Those of Fast R-CNN's first comparison we have from
-# notes on the paper.) Which may be compared? The parts tell.
+# notes on the paper. VGG16 and ResNet-101 are backbones.) Which may be compared? The parts tell.
 
 # %%
 rcnn, fast, fast_and_proposals, faster_rcnn, mask_rcnn = 47, 0.32, 1.830, 0.198, 0.195
@@ -325,7 +329,7 @@ def detect_without(lost, limit):
 
 # %%
 for lost, true_box in enumerate(target["boxes"]):
-    found = [detect_without(lost, limit) for limit in (2, 0.7, 0.5, 0.3)]
+    found = [detect_without(lost, limit) for limit in (2, 0.7, 0.5, 0.3)]  # 2: all are kept
     best = [box_iou(true_box[None], boxes).max().item() for boxes in found]
     print(f"object {lost}: best IoU of a detection", [round(value, 2) for value in best])
     assert best[0] > 0.7 and best[-1] < 0.3
@@ -342,8 +346,9 @@ viz.show_panels(pale, panels).caption("Which object has no box on the right?")
 #
 # No. A head can mend a proposal (without those of 0.7 and more, each object is still found), but it
 # calls what lies beside an object background. Nothing that comes later can bring an object back.
-# That is why the RPN's recall matters (lesson 06). Sharing has its own weak spot, too: a region's
-# piece of a shared map must be read at the right place; RoIPool does not (lesson 07).
+# That is why the RPN's **recall** matters, the share of the objects that get a proposal (lesson
+# 06). Sharing has its own weak spot, too: a region's piece of a shared map must be read at the
+# right place, and RoIPool does not do that (lesson 07).
 # </details>
 #
 # ## Play
@@ -363,7 +368,7 @@ history_player(cost)
 #
 # **1.** `convolution_cost(height, width, inputs, outputs, kernel, stride)`: the multiply-adds of a
 # convolution on a map of height x width, each side of which it divides by the stride and rounds
-# up. 2 lines.
+# up. Inputs and outputs are numbers of channels, kernel is the k of k x k. 2 lines.
 #
 # **2.** `regions_cost(n, image, crop, head)`: the multiply-adds of n regions as a tuple, R-CNN's
 # and then Fast R-CNN's, from those of a pass over the image, over a crop, and of the head. 1 line.

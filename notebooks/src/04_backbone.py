@@ -34,8 +34,9 @@ viz.show_flow("features")
 # %% [markdown]
 # ## The problem
 #
-# The **backbone** is the part of the network that all others share: here a small ResNet, a stack
-# of 3 x 3 convolutions. It gives three maps, C2, C3 and C4 (the 4 says: stride 2^4 = 16). Each
+# The **backbone** is the part of the network that all others share: here a small **ResNet**, a
+# stack of 3 x 3 convolutions in which every pair adds what it computes to what it was given. It
+# gives three maps, C2, C3 and C4 (the 4 says: stride 2^4 = 16). Each
 # place of a map has many numbers, its *channels*. We paint the objects over with the image's mean
 # colour, and draw how much the numbers of each place change.
 
@@ -51,10 +52,13 @@ picture = viz.show_maps(changes, ["C2, stride 4", "C3, stride 8", "C4, stride 16
 picture.caption("Light: changes much. On which of the maps can you still find the star?")
 
 # %% [markdown]
+# On C2 alone: on C4 what changes most is not even where an object is, since its numbers see far
+# (section 2).
+#
 # ## 1. A convolution of stride 2 halves a map
 #
 # A 3 x 3 convolution looks at a square of 3 x 3 numbers. With **stride** 2 it moves on by two; with
-# **padding** 1 there is a border of one zero around the map. So n numbers in a row become
+# **padding** 1 there is a border of zeros, one wide, around the map. So n numbers in a row become
 # `(n + 2 padding - kernel) // stride + 1`.
 #
 # **Predict:** the paper's ResNet-50 on an image of 800 x 1088 pixels. How large is its last map, of
@@ -75,6 +79,7 @@ assert sides[1:] == [level.shape[-1] for level in maps]
 # %%
 from mrcnn_edu.backbone import BACKBONES, FrozenBatchNorm2d
 
+# FrozenBatchNorm2d: each channel times a fixed number, plus another.
 with torch.device("meta"):  # shapes only: no number is computed
     for level in BACKBONES["resnet50"](3, FrozenBatchNorm2d)(torch.rand(1, 3, 800, 1088)):
         print(tuple(level.shape[1:]))
@@ -88,8 +93,9 @@ with torch.device("meta"):  # shapes only: no number is computed
 #
 # ## 2. The receptive field: what one number can see
 #
-# The **receptive field** of a number is the square of pixels that can change it. Each layer adds
-# `(kernel - 1)` times the product of the strides *before* it: so far apart its neighbours lie.
+# The **receptive field** of a number is the square of pixels that can change it. It starts at 1,
+# and each layer adds `(kernel - 1)` times the product of the strides *before* it: so many pixels
+# apart are the numbers that the layer reads.
 #
 # **Predict:** a number of C4 stands for 16 x 16 pixels. How wide is what it can see: 16, 48 or more
 # than the whole image of 96?
@@ -109,7 +115,9 @@ fields = [receptive_field(convolutions[:n]) for n in (5, 9, 11)]
 print(fields)
 
 # %% [markdown]
-# Now by experiment. A pixel that has a gradient can change the number; all others cannot.
+# Now by experiment. The **gradient** of a number says of each pixel (or weight, or box) how fast
+# the number changes when that one changes a little; `torch.autograd.grad` computes it. Where it is
+# not 0 a pixel can change the number; all others cannot.
 
 # %%
 noise = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0)).requires_grad_()
@@ -170,8 +178,9 @@ picture.caption("Cells that an object covers. Where is it less than one?")
 #
 # ## 4. A feature pyramid, by hand
 #
-# The **FPN** (feature pyramid network, figure 3) gives the fine maps what the coarse ones know.
-# From the coarsest down: a 1 x 1 convolution (*lateral*) gives each map the same channels; the
+# The **FPN** (feature pyramid network, figure 3 of its paper; in the code the model's `neck`) gives
+# the fine maps what the coarse ones know. From the coarsest down: a 1 x 1 convolution (*lateral*),
+# which mixes the channels of each place by itself, gives all maps the same number of channels; the
 # coarser result is doubled, each number becoming 2 x 2, and added; a 3 x 3 convolution ends it.
 #
 # **Predict:** how far can a number of P2, the finest result, see: 31 pixels, like C2, or further?
@@ -247,7 +256,8 @@ picture.caption("Where does each line step up? (One is raised a little, to be se
 # ## Where it breaks: every box from one level
 #
 # A large `canonical_size` sends every box to the finest level, a small one to the coarsest. **AP**
-# is 100 if every object is found with a perfect mask (lesson 11); *small* is below 32 x 32 pixels.
+# is 100 if every object is found with a perfect mask (lesson 11); *small* is below 32 x 32 pixels,
+# *medium* from there on.
 #
 # **Predict:** which costs more: everything from P2, or everything from P4?
 
@@ -270,9 +280,9 @@ assert ap["all from P4"].ap < 0.01 and ap["all from P2"].ap > ap["as trained"].a
 # <details><summary><b>Answer</b></summary>
 #
 # All from P4 finds nothing; all from P2 costs nothing here. Only boxes over 40 pixels change their
-# level, and P2 sees far enough for them. To be fair: the heads hardly ever met P4 in training, so
-# part of this loss is habit, not blindness. This measures what a *wrong level* costs, not what
-# training on one level would give.
+# level, and P2 sees far enough for them. They even gain: such boxes are rare, so the heads seldom
+# met P3 in training. They hardly ever met P4, so part of that loss is habit, too, not blindness.
+# This measures what a *wrong level* costs, not what training on one level would give.
 # </details>
 #
 # ## Play
@@ -293,7 +303,7 @@ backbone_player(model.backbone.strides, model.config.canonical_size)
 # **1.** `map_side(side, kernel, stride, padding)`: the side of a map after a convolution. 1 line.
 #
 # **2.** `receptive_field(layers)`: how many pixels, along one axis, a number sees after `layers`, a
-# list of (kernel, stride) from first to last. About 5 lines.
+# list of (kernel, stride) from first to last; 1 if it is empty. About 5 lines.
 #
 # **3.** `level_of(box, canonical_size)`: the whole number k, from 2 to 5, of the level that
 # `box [4]` is read from. 3 lines.

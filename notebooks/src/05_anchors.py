@@ -39,7 +39,7 @@ viz.show_flow("proposals")
 scenes = Shapes(100, seed=1)
 image, target = scenes[1]
 picture = viz.show_boxes(image, target["boxes"], "truth", f"{len(target['boxes'])} objects")
-picture.caption("Truth is green in every picture of the course.")
+picture.caption("Truth is green in every picture that does not show the classes by colours.")
 
 # %% [markdown]
 # ## 1. One anchor: a size and a ratio
@@ -301,11 +301,12 @@ anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
 #
 # **1.** `anchor_at(x, y, size, ratio)`: the anchor `[4]` with its centre at (x, y). 2 lines.
 #
-# **2.** `best_iou(boxes, anchors)`: of each object the IoU `[M]` with the anchor that fits it best.
-# 1 line, with `box_iou`.
+# **2.** `best_iou(boxes, anchors)`: of each object the IoU `[M]` with the anchor that fits it best;
+# M may be 0. 1 line, with `box_iou`.
 #
-# **3.** `label_anchors(iou, high, low)`: 1, 0 or -1 for each anchor `[A]`, from the IoUs `[M, A]`,
-# as in section 4; of several equally good best anchors of an object, all are positive. 5 lines.
+# **3.** `label_anchors(iou, high, low)`: 1, 0 or -1 for each anchor `[A]`, from the IoUs `[M, A]`
+# with M > 0, as in section 4; of several equally good best anchors of an object, all are positive.
+# 5 lines.
 
 # %%
 from mrcnn_edu.exercises import anchors as exercises

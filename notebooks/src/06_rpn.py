@@ -109,7 +109,7 @@ print(getsource(type(head).forward))
 per_level = trace.objectness[0].sigmoid().split([len(level) for level in levels])
 maps = [p.view(n, n, k).amax(dim=2) for p, n in zip(per_level, (24, 12, 6, 3), strict=True)]
 viz.show_objectness(image, maps, [4, 8, 16, 32]).caption(
-    "Dark is 0, bright 1. On which map is each?"
+    "Dark is 0, bright 1. On which map is each object?"
 )
 
 # %%
@@ -169,9 +169,9 @@ viz.show_panels(image, {"objects": (boxes, "truth")} | panels)
 # </details>
 #
 # The loss (Faster R-CNN, equation 1) has two parts. **Binary cross-entropy**, -log of the
-# probability given to the right answer, over all sampled anchors; and **smooth L1**, for the deltas
-# of the positives only: x² / 2β for differences |x| below β = 1/9 (torchvision's), and |x| - β/2
-# beyond. Both are divided by the number sampled.
+# probability given to the right answer (0 if that is 1, large if it is near 0), over all sampled
+# anchors; and **smooth L1**, for the deltas of the positives only: x² / (2β) for differences |x|
+# below β = 1/9 (torchvision's), and |x| - β/2 beyond. Both are divided by the number sampled.
 
 # %%
 from mrcnn_edu.losses import rpn_loss
@@ -382,9 +382,9 @@ rpn_player(scenes, traces, shown=9)
 # **2.** `recall(proposals, boxes, iou_threshold)`: the share of the objects `boxes [M, 4]` that
 # have an IoU of at least the threshold with a proposal `[R, 4]`; 0 if R is 0. 1 line.
 #
-# **3.** `best_of_each_level(objectness, sizes, n)`: the indices of the n highest logits `[A]` of
-# each level, level by level, best first. `sizes` lists how many anchors each level has; of a level
-# with fewer than n take all. 5 lines.
+# **3.** `best_of_each_level(objectness, sizes, n)`: of logits `[A]` the indices, 0 to A - 1, of the
+# n highest of each level, level by level, best first. `sizes` lists how many anchors each level
+# has, in order; of a level with fewer than n take all. 5 lines.
 
 # %%
 from mrcnn_edu.exercises import rpn as exercises

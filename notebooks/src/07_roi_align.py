@@ -59,8 +59,8 @@ print(f"{roi.tolist()} pixels, {(roi / 16).tolist()} on the map")
 # ## 1. RoIPool rounds twice
 #
 # **RoIPool** (Fast R-CNN, section 2.1) takes `[x / 16]`, the nearest whole number: the first
-# rounding. It cuts that range into bins, whose borders are rounded outward to whole numbers: the
-# second. Each bin gives the largest number in it.
+# rounding. It cuts that range, both ends included, into bins, whose borders are rounded outward to
+# whole numbers: the second. Each bin gives the largest number in it.
 #
 # **Predict:** by how many image pixels can the first rounding alone move a border?
 
@@ -174,8 +174,9 @@ for op, values in read.items():
 # <details><summary><b>Answer</b></summary>
 #
 # As often, and at the same moments: what jumps is the rounded RoI, whenever its left or its right
-# border passes the middle between two numbers, and so twice in 16 pixels. Between two jumps the
-# object moves on, and neither operation notices. RoIAlign changes with every step.
+# border passes the middle between two numbers. Ours is just five cells wide, so both pass at once:
+# one jump in 16 pixels (with nearly all other widths, two). Between two jumps the RoI moves on, and
+# neither operation notices. RoIAlign changes with every step.
 # </details>
 #
 # ## 4. The misalignment, in image pixels
@@ -396,13 +397,14 @@ roi_player(features, roi, stride=16)
 # Our solution, when you have tried: `print(getsource(exercises.sample_points))`.
 #
 # **1.** `moved_by_rounding(box, stride)`: by how many image pixels `[4]` RoIPool's first rounding
-# moves each border of `box [4]`. 1 line.
+# moves each border of `box [4]`, in pixels of the image; right and down are positive. 1 line.
 #
-# **2.** `sample_points(start, end, n_bins, n_points)`: where RoIAlign reads along one axis, as
-# `[n_bins * n_points]`, each point in the middle of its share. 2 lines.
+# **2.** `sample_points(start, end, n_bins, n_points)`: where RoIAlign reads along one axis of a RoI
+# from start to end, as `[n_bins * n_points]`, in order, with n_points in each bin and each point in
+# the middle of its share. 2 lines.
 #
 # **3.** `align_1d(values, start, end, n_bins)`: RoIAlign along one axis `[n_bins]`, two points in a
-# bin; `values [n]` has number i at coordinate i. About 5 lines.
+# bin; `values [n]` has number i at coordinate i, and the RoI lies between 0 and n - 1. 5 lines.
 
 # %%
 from mrcnn_edu.exercises import roi_align as exercises

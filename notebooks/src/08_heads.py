@@ -37,7 +37,8 @@ viz.show_flow("class, box, mask")
 # A mask is a picture. A class is a name. The usual way to a name is to write all numbers of a map
 # in one row, a **vector**, and to multiply it by a matrix: a **fully connected** layer. It has a
 # weight for each pair of an input and an output, and so it does not ask which inputs were
-# neighbours. For a name that may do. For a picture?
+# neighbours. For a name that may do. For a picture? Here is a star's mask, cut to 14 x 14 cells,
+# and the same numbers in another order.
 
 # %%
 from mrcnn_edu.data.shapes import morph
@@ -101,8 +102,8 @@ assert size(model.box_head) == (64 * 49 + 1) * 128 + 129 * 128 + 129 * 7 * 5
 # **FCN**, a fully convolutional network.
 #
 # **Predict:** the paper's sizes: features 256 x 14 x 14, four convolutions of 256 channels, m = 28,
-# or 1024-1024 for the MLP; our `Config()` has K = 90. How many times as large is the MLP: 2, 10
-# or 50?
+# or 1024-1024 for the MLP; our `Config()` has K = 90, since COCO's 80 classes have ids up to 90.
+# How many times as large is the MLP: 2, 10 or 50?
 
 # %%
 c = Config()
@@ -141,7 +142,7 @@ print({name: f"{size(head):,}" for name, head in heads.items()})
 #
 # Neither head has learned anything yet: their weights are random. We move all features of a RoI one
 # cell to the right; then the mask should move two of its cells, since its grid is twice as fine. We
-# compare away from the border, which the convolutions see as zeros.
+# compare away from the border, since beyond it the convolutions see zeros.
 #
 # **Predict:** does a *random* FCN move its mask along? A random MLP?
 
@@ -183,7 +184,9 @@ for name, head in heads.items():
 # A hundred and fifty scenes give RoIs to learn from, 40 others to be measured on. Every RoI is an
 # object's true box; the backbone is `shapes-tiny`'s and stays as it is, so the features are
 # computed once. Both heads learn for 150 steps of 32 RoIs, with the loss of the next lesson: in
-# each cell, how far is the probability of "object" from the truth?
+# each cell, how far is the probability of "object" from the truth? A step computes the loss, then
+# its gradient for every weight (`backward`), and moves each weight a little the way that lowers the
+# loss (`optimiser.step`; lesson 10).
 #
 # **Predict:** whose masks of new objects are better? And if every box is one cell of fourteen, or
 # two, too far down and right, as a proposal may well be?
@@ -424,7 +427,8 @@ heads_player()
 # Our solution, when you have tried: `print(getsource(exercises.upper_bound))`.
 #
 # **1.** `fcn_parameters(in_channels, channels, n_convs, n_classes)`: how many numbers a
-# `MaskHeadFCN` learns, for one 3 x 3 convolution or more, without building one. About 4 lines.
+# `MaskHeadFCN` learns, biases included, for one 3 x 3 convolution or more, without building one.
+# Its last layer gives n_classes + 1 masks. About 4 lines.
 #
 # **2.** `deconvolve(values, kernel, stride)`: a map `[h, w]` and a kernel `[k, k]` to a map with
 # the sides `(h - 1) stride + k` and `(w - 1) stride + k`. Where stamps overlap, they *add*. About 5

@@ -116,7 +116,9 @@ for kind in kinds:
 maps = [*gradient["sigmoid"], *gradient["softmax"]]
 titles = [f"{kind}\n{channel}" for kind in kinds for channel in channels]
 picture = viz.show_maps(maps, titles, signed=True, numbers=".2f", high=0.25)
-picture.caption("Gradients: red logits are pushed up, blue ones down, white ones learn nothing.")
+picture.caption(
+    "Gradients. A step goes against them: red (negative) logits go up, blue ones down, white stay."
+)
 
 # %%
 p, s = logits.sigmoid()[0, 2], logits.softmax(dim=1)[0]  # [m, m], [K + 1, m, m]
@@ -128,10 +130,11 @@ print("logits that learn:", {kind: (g != 0).sum().item() for kind, g in gradient
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 4 of 16: the mask of class 2, each pixel by p - truth, and nothing else. (The usual wrong answer
-# is 12 or 16.) With the softmax it *is* 16: an object of class 2 pushes the masks of *all other*
-# classes down, on the object and beside it. So the masks must learn to tell classes apart, which
-# the box head does already.
+# 4 of 16: the mask of class 2, and nothing else. (The usual wrong answer is 12 or 16.) Each pixel's
+# gradient is p - truth, over 4 for the mean: if you differentiate -log p through the sigmoid, p - 1
+# is left, and p if the truth is 0. A softmax gives the same for each of its channels, and so with
+# it 16 logits learn: an object of class 2 pushes the masks of *all other* classes down, on the
+# object and beside it. So the masks must learn to tell classes apart, which the box head does.
 # </details>
 #
 # ## 3. What competition does
@@ -265,8 +268,9 @@ assert 0 < ap["sigmoid"] - ap["agnostic"] < 0.04
 #
 # ## 6. L = Lcls + Lbox + Lmask: who trains what
 #
-# The losses are added (section 3; with the RPN's two, five). A part learns from a loss if the
-# loss's gradient reaches it. **Predict:** does the mask loss train the RPN's head? The box head?
+# The losses of class, box and mask are added (section 3; with the RPN's two, five; `reg` in a name
+# is regression, the guessing of numbers such as deltas). A part learns from a loss if the loss's
+# gradient reaches it. **Predict:** does the mask loss train the RPN's head? The box head?
 
 # %%
 images, targets = zip(*(held_out[i] for i in range(4)), strict=True)
@@ -343,11 +347,13 @@ mask_player(models)
 # **1.** `mask_loss(logits, labels, targets)`: the loss of section 2 for R RoIs: logits
 # `[R, K + 1, m, m]`, labels `[R]` from 1 to K, targets `[R, m, m]`. 2 lines.
 #
-# **2.** `read_masks(logits, labels)`: the masks `[D, m, m]` of bool, where the predicted class's
-# probability is over 0.5. 1 line.
+# **2.** `read_masks(logits, labels)`: from logits `[D, K + 1, m, m]` of a sigmoid head, and labels
+# `[D]` that were predicted, the masks `[D, m, m]` of bool: where the probability of the predicted
+# class is over 0.5. D may be 0. 1 line.
 #
-# **3.** `softmax_gradient(logits, label)`: for one pixel the gradient `[K + 1]` of the softmax loss
-# with respect to its logits, without autograd. About 3 lines.
+# **3.** `softmax_gradient(logits, label)`: of one pixel, with logits `[K + 1]` and the right label,
+# a whole number from 0 to K: the gradient `[K + 1]`, with respect to the logits, of -log of that
+# label's probability, without autograd. About 3 lines.
 
 # %%
 from mrcnn_edu.exercises import mask_loss as exercises

@@ -70,8 +70,10 @@ viz.show_panels(image, panels).caption("Which of the boxes on the right answer f
 # otherwise" (section 3.1). A **positive** answers for the object that it overlaps most, a
 # **negative** is background, label 0.
 #
-# **Predict:** two objects of 10 x 10 pixels, six RoIs. How many are positive? The IoU is the area
-# in both boxes divided by the area in either.
+# **Predict:** two objects of 10 x 10 pixels, 10 apart, and six RoIs: the upper half of object 0;
+# its box 2 pixels too low, and 4; a box that holds half of each and the gap; one that holds object
+# 1 and as much again below it; and one elsewhere. How many are positive? The IoU is the area in
+# both boxes divided by the area in either.
 
 # %%
 from mrcnn_edu.matching import match
@@ -163,8 +165,8 @@ print(f"{len(anchors):,} anchors: {n_one} with label 1 and deltas, {64 - n_one} 
 # </details>
 #
 # The last cell shows the right answers as what they are, rows of a table: for each RoI a label and,
-# if it is positive, deltas. The anchors have the
-# same, with label 1 for any object; our model draws 64 of them, at most half of them positive.
+# if it is positive, deltas. The anchors have the same, with label 1 for any object; our model draws
+# 64 of them, at most half of them positive.
 #
 # ## 3. The mask that a RoI must learn
 #
@@ -272,14 +274,15 @@ assert all(abs(small[name] - value) < 0.02 for name, value in expected.items())
 # hundred times smaller, and all three agree. (We start the mask layer as torchvision does, by
 # Kaiming's rule, which gives large weights to a layer with few outputs. The first steps make it
 # good, so we leave it. But the check has found something, and that is what it is for.) The two box
-# losses have no such number: they depend on how far the boxes are off. They are small, for few rows
-# have deltas, and all rows count.
+# losses (`box_reg` and `rpn_box_reg`) have no such number: they depend on how far boxes are off.
+# They are small, for few rows have deltas, and the sum is divided by the number of *all* rows.
 # </details>
 #
 # ## 6. First of all: one scene, again and again
 #
 # Before you train for hours, train on a single scene. A network that cannot learn *one* by heart
 # will not learn ten thousand. If it fails here, look for a mistake in the code, not for more data.
+# (`steps` trains: it hands on the list of losses so far, empty before the first step.)
 #
 # **Predict:** we take 60 steps on our scene. Will each of the five losses be lower than at the
 # start?
@@ -308,8 +311,9 @@ picture.caption("Left the truth, right what was learned by heart. Are all five t
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# No: the loss of the box head goes up, and that is right. Before the first step the proposals are
-# worth nothing, and the positives are hardly more than the objects' own boxes, which need not move.
+# No: the box head's loss for boxes, `loss_box_reg`, goes up, and that is right. Before the first
+# step the proposals are worth nothing, and the positives are hardly more than the objects' own
+# boxes, which need not move.
 # Later more proposals are positive, and each has deltas to learn. And the mask loss cannot reach 0:
 # a cell on an outline has a target such as 0.4, and even the answer 0.4 costs something (the last
 # line of the output: how much). So judge a training by what it finds, not by its losses alone.
@@ -320,8 +324,9 @@ picture.caption("Left the truth, right what was learned by heart. Are all five t
 # `train.steps` gives the losses so far, before the first step and after each. In between we ask the
 # model about 16 scenes that it never trains on: **recall**, the share of objects that a proposal
 # covers at an IoU of 0.5, and **mask IoU**, the IoU of what the mask head draws in each object's
-# *true* box with the true mask. Who fills the whole box has an IoU already: the **filled box** is
-# what a mask must beat. And **names**: the share of the true boxes that the box head names rightly.
+# *true* box with the true mask. To fill the whole box takes no skill and has an IoU, too: that of
+# the **filled box** is what a mask must beat. And **names**: the share of the true boxes that the
+# box head names rightly.
 # In the end we ask for everything at once, found, named and outlined: **AP**, 100 at best (lesson
 # 11). Detectors seldom start at random: Faster R-CNN's backbone had learned to classify ImageNet's
 # photographs. Ours has learned to classify single outlines, which is the same idea
@@ -406,8 +411,8 @@ assert long["steps"] * long["batch_size"] == 40 * training.steps * training.batc
 #
 # Three faults, each on purpose. First, labels that count from 0, as in many other programs. Here 0
 # is background: the first class would be learned as nothing. **The check: the package looks at
-# every target**, and names image and object. (It can tell only once a triangle, then label 0, comes
-# along.)
+# every target**, and names image and object. (It can tell only by a triangle, whose label 1 has
+# become 0: all other labels are still valid, but of another class.)
 #
 # Second, a learning rate 100 times too high: with plain SGD, and with AdamW as the package uses it,
 # which also shortens long gradients (`clip_norm`). **Predict:** which of them ends with an error?
@@ -504,15 +509,16 @@ training_player(image, target, proposals)
 # Our solution, when you have tried: `print(getsource(exercises.rate_of_step))`.
 #
 # **1.** `rate_of_step(step, highest, rise, drops)`: a learning rate with warm-up and the paper's
-# steps. Steps count from 0; the first `rise` steps climb evenly, from `highest / rise` to
-# `highest`; from each of the steps in the list `drops` on the rate is a tenth. 3 lines.
+# steps. Steps count from 0; the first `rise` steps, if any, climb evenly, from `highest / rise` to
+# `highest`; from each of the steps in the list `drops` on the rate is a tenth of what it was
+# before, so after two drops a hundredth. 3 lines.
 #
 # **2.** `scaled(rate, steps, batch, new_batch)`: rate and steps `[2]` when a step takes `new_batch`
 # images: the rate grows with the batch, and as many images are seen in all. (For ResNeXt the paper
 # has one image on each of the 8 GPUs, half as many, and halves the rate too, to 0.01.) 1 line.
 #
-# **3.** `mask_of_roi(iou, threshold)`: the object `[R]` whose mask each RoI learns, -1 for none.
-# `iou [M, R]`; M may be 0. About 4 lines.
+# **3.** `mask_of_roi(iou, threshold)`: the object `[R]` whose mask each RoI learns, -1 for none, as
+# in section 1: the threshold itself is enough. `iou [M, R]`; M may be 0. About 4 lines.
 
 # %%
 from mrcnn_edu.exercises import training as exercises

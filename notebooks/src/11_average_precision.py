@@ -44,6 +44,8 @@ scenes, model = Shapes(60, seed=1), load("shapes-tiny")
 found_in = detect_all(model, scenes)
 detections, targets = [found_in[i] for i in range(60)], [scenes[i][1] for i in range(60)]
 n_objects = sum(len(target["labels"]) for target in targets)
+ranked = zip(detections[4].labels.tolist(), detections[4].scores.tolist(), strict=True)
+print("best first:", *(f"{scenes.classes[k - 1]} {score:.2f}" for k, score in ranked))
 viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
 
 # %% [markdown]
@@ -239,15 +241,17 @@ curve.caption("Red: what COCO reads at 101 recalls. AP is their mean, about the 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 0.644: 65 of the 101 recalls are reached. (The usual wrong answer is the mean of the
-# precisions: that forgets the stars that were missed. Here it comes out too high.) The wrong ones
-# after the last right one cost nothing at all.
+# 0.644: recall ends at 20 / 31 = 0.645, so 65 of the 101 recalls, 0 to 0.64, are reached, with a
+# precision of 1 at best. (The usual wrong answer is the mean of the precisions: that forgets the
+# stars that were missed. Here it comes out too high.) The wrong ones after the last right one cost
+# nothing at all.
 # </details>
 #
 # ## 6. COCO's numbers, for masks and boxes
 #
-# **AP50** and **AP75** are the mean over the classes at IoU 0.5 and 0.75. **AP** is the mean over
-# ten thresholds, 0.5, 0.55, ..., 0.95. By size: small is up to 32² pixels, medium up to 96².
+# So far AP was of one class, at one IoU. **AP50** and **AP75** are its mean over the classes, at
+# IoU 0.5 and 0.75. Plain **AP** is the mean over the classes and over ten thresholds, 0.5, 0.55,
+# ..., 0.95. By size: small objects have up to 32² pixels, medium ones up to 96².
 #
 # **Predict:** which falls faster as we ask for more IoU: the stars or the squares?
 

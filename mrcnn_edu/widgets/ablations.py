@@ -1,0 +1,74 @@
+"""Lesson 12, ablations: its widget."""
+
+from dataclasses import replace
+
+from ipywidgets import Button, Dropdown, IntSlider
+
+from mrcnn_edu import viz
+from mrcnn_edu.ablations import TABLES, Lab, shipped, side_by_side
+from mrcnn_edu.evaluate import detect_all, evaluate
+from mrcnn_edu.viz import Picture
+from mrcnn_edu.widgets.player import Player
+
+LOOKS = 6  # at both models while they train
+SCENES = 24  # that they are scored on at each look
+
+
+class AblationPlayer(Player):
+    """A table's first setting and another one, trained side by side when the button is pressed.
+
+    Before that it shows what comes with the package. `train()` presses the button from code;
+    `models` are the two models trained last, by the names of their settings.
+    """
+
+    def __init__(self, steps: int = 120):
+        self.seen, self.models = {}, {}
+        self.switches = {
+            f"{table.name}: {setting.name}": (table, setting)
+            for table in TABLES.values()
+            for setting in table.settings[1:]
+            if setting.changes.get("mask_reading") is None  # a reading needs no training
+        }
+        super().__init__(
+            self.show,
+            switch=Dropdown(options=list(self.switches)),
+            steps=IntSlider(steps, 20, 800, 20),
+        )
+        button = Button(description="train both")
+        button.on_click(lambda _button: self.train())
+        *sliders, image = self.box.children
+        self.box.children = *sliders, button, image
+
+    def show(self, switch: str, steps: int) -> Picture:
+        """What was seen of the training, if there was one; else the results of the package."""
+        table, setting = self.switches[switch]
+        what = "mask" if table.kind == "segm" else "box"
+        if (switch, steps) in self.seen:
+            curves, found, (image, target), classes = self.seen[switch, steps]
+            return viz.show_side_by_side(curves, f"{what} AP", image, target, found, classes)
+        results = shipped(replace(table, settings=(table.settings[0], setting)))
+        return viz.show_seeds(*results.by_seed(), f"{what} AP")
+
+    def train(self) -> None:
+        """Train both settings from the same start, and draw them at every look."""
+        switch, n = self.values["switch"], self.values["steps"]
+        table, setting = self.switches[switch]
+        jobs = {s.name: Lab().job(table, s, 0, n) for s in (table.settings[0], setting)}
+        held_out = replace(jobs[setting.name].held_out, n=SCENES)
+        curves = {name: {} for name in jobs}
+        for step, self.models in side_by_side(jobs):
+            if step % max(1, n // LOOKS) and step < n:
+                continue
+            shown = {}
+            for name, model in self.models.items():
+                found = detect_all(model, held_out, progress=False)
+                scores = evaluate(held_out, found, table.kind, progress=False)
+                curves[name][step] = 100 * scores.ap
+                shown[name] = found[0][: len(held_out[0][1]["labels"])]  # the best as many
+            self.seen[switch, n] = curves, shown, held_out[0], held_out.classes
+            self.update()
+
+
+def ablation_player(steps: int = 120) -> AblationPlayer:
+    """The paper's switches, each trained beside the setting it is compared with."""
+    return AblationPlayer(steps)
