@@ -75,6 +75,10 @@ def backbone():
     return widgets.backbone_player((4, 8, 16), 80)
 
 
+def ablations():
+    return widgets.ablation_player()
+
+
 PLAYERS = [
     start_here,
     annotations,
@@ -88,14 +92,25 @@ PLAYERS = [
     mask_loss,
     training,
     average_precision,
+    ablations,
 ]
 
 
 def moved(slider):
     """Another value that the slider can take."""
+    if hasattr(slider, "options"):
+        return slider.options[(slider.index + 4) % len(slider.options)]
     step = getattr(slider, "step", 1)
     at_the_end = slider.value + 4 * step > slider.max
     return slider.value - 4 * step if at_the_end else slider.value + 4 * step
+
+
+def ends(slider) -> tuple:
+    """The first and the last value that the slider can take."""
+    if hasattr(slider, "options"):
+        return slider.options[0], slider.options[-1]
+    low, high = slider.min, slider.max
+    return (2.0**low, 2.0**high) if hasattr(slider, "base") else (low, high)
 
 
 def milliseconds(player, moves: int = 20) -> list[float]:
@@ -103,7 +118,7 @@ def milliseconds(player, moves: int = 20) -> list[float]:
     taken, sliders = [], list(player.sliders.values())
     for i in range(moves):
         slider = sliders[i % len(sliders)]
-        value = min(moved(slider), slider.max)
+        value = moved(slider)
         start = time.perf_counter()
         slider.value = value
         taken.append(1000 * (time.perf_counter() - start))

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import pkgutil
+from math import ceil
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from mrcnn_edu import exercises
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.exercises import (
+    ablations,
     anchors,
     annotations,
     average_precision,
@@ -50,7 +52,7 @@ def said(capsys):
 
     def said(check, attempt) -> str:
         check(attempt)
-        return capsys.readouterr().out
+        return capsys.readouterr().out.partition(": ")[2]  # without the name
 
     return said
 
@@ -506,7 +508,39 @@ def must_be_over_the_threshold(iou, threshold):
     return training.mask_of_roi(iou, threshold + 1e-3)
 
 
+def compares_the_means(base, other, t):
+    half = t * (base.var() + other.var()).sqrt() / len(base) ** 0.5  # as if seeds were not shared
+    return torch.stack((other.mean() - base.mean(), half))
+
+
+def forgets_the_root_of_n(base, other, t):
+    return torch.stack(((other - base).mean(), t * (other - base).std()))
+
+
+def divides_the_variance_by_n(base, other, t):
+    difference = other - base
+    half = t * difference.std(correction=0) / len(difference) ** 0.5
+    return torch.stack((difference.mean(), half))
+
+
+def rounds_seeds_down(spread, gap):
+    return max(2, int((2 * spread / gap) ** 2))
+
+
+def takes_one_seed(spread, gap):
+    return ceil((2 * spread / gap) ** 2)
+
+
 MISTAKES = [
+    (ablations.check_paired, compares_the_means, 1),
+    (ablations.check_paired, forgets_the_root_of_n, 1),
+    (ablations.check_paired, divides_the_variance_by_n, 1),
+    (ablations.check_relative_gain, lambda old, new: 100 * (new - old) / new, 1),
+    (ablations.check_relative_gain, lambda old, new: new - old, 1),
+    (ablations.check_relative_gain, lambda old, new: 100 * abs(new - old) / old, 3),
+    (ablations.check_seeds_needed, rounds_seeds_down, 3),
+    (ablations.check_seeds_needed, takes_one_seed, 4),
+    (ablations.check_seeds_needed, lambda spread, gap: ceil(2 * spread / gap), 1),
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
     (start_here.check_mask_iou, lambda a, b: (a & b).sum() / a.sum(), 2),  # of the first mask

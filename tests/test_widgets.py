@@ -4,7 +4,9 @@ import base64
 import time
 
 import pytest
-from players import PLAYERS, moved, start_here
+from players import PLAYERS, ends, moved, start_here
+
+from mrcnn_edu.widgets import ablations as ablations_widget
 
 
 @pytest.fixture(params=PLAYERS, ids=lambda make: make.__name__, scope="module")
@@ -14,7 +16,7 @@ def player(request):
 
 def test_every_slider_redraws_the_picture(player):
     for name, slider in player.sliders.items():
-        before, slider.value = player.image.value, min(moved(slider), slider.max)
+        before, slider.value = player.image.value, moved(slider)
         assert player.image.value != before, name
 
 
@@ -28,15 +30,15 @@ def test_where_nothing_runs_there_is_a_still_picture(player):
 
 def test_the_ends_of_every_slider_can_be_drawn(player):
     for slider in player.sliders.values():
-        for value in (slider.min, slider.max):
-            slider.value = 2.0**value if hasattr(slider, "base") else value
+        for value in ends(slider):
+            slider.value = value
 
 
 def test_an_update_is_quick(player):
     """benchmarks/players.py measures it; here only what no busy machine explains is a failure."""
     slider, seconds = next(iter(player.sliders.values())), []
     for _ in range(5):
-        value = min(moved(slider), slider.max)
+        value = moved(slider)
         start = time.perf_counter()
         slider.value = value
         seconds.append(time.perf_counter() - start)
@@ -48,3 +50,19 @@ def test_values_and_text_of_a_player():
     assert repr(player) == "Player(seed=4, number=4, size=30)"
     player.sliders["number"].value = 0
     assert player.values == {"seed": 4, "number": 0, "size": 30}
+
+
+def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch):
+    monkeypatch.setattr(ablations_widget, "SCENES", 2)
+    monkeypatch.setattr(ablations_widget, "LOOKS", 1)
+    player = ablations_widget.ablation_player()
+    player.sliders["switch"].value, player.sliders["steps"].value = "3: boxes alone", 20
+    before = player.image.value
+    player.box.children[-2].click()  # the button
+    assert list(player.models) == ["with the mask branch", "boxes alone"]
+    assert player.models["boxes alone"].mask_head is None and player.image.value != before
+    curves, *_ = player.seen["3: boxes alone", 20]
+    assert [list(curve) for curve in curves.values()] == [[0, 20], [0, 20]]
+    player.sliders["steps"].value = 40  # not trained: what comes with the package
+    player.sliders["steps"].value = 20  # and back
+    assert player.image.value != before

@@ -4,31 +4,37 @@ Each lesson has a file here. Its functions are the solutions, and each `check_NA
 reader's function and the solution NAME on the same cases.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor
 
 
-def check(attempt: Callable, solution: Callable, cases: Iterable[tuple]) -> None:
-    """Prints "ok", or "not yet" with the first case in which the attempt's answer is not right.
+def check(
+    attempt: Callable, solution: Callable, cases: Iterable[tuple], about: Sequence[str] = ()
+) -> None:
+    """Prints "NAME: ok", or "NAME: not yet" with the first case whose answer is not right.
 
-    cases: arguments, a tuple for each call. An attempt that raises is "not yet" too.
+    cases: arguments, a tuple for each call. about: what each case is there for, told with it. An
+    attempt that raises is "not yet" too.
     """
+    name = solution.__name__
     for number, arguments in enumerate(cases, start=1):
         try:
             answer = attempt(*arguments)
         except Exception as error:
-            print(f"not yet: case {number} ends in {type(error).__name__}: {error}")
+            print(f"{name}: not yet: case {number} ends in {type(error).__name__}: {error}")
             return
         if answer is None:
-            print("not yet: nothing is returned")
+            print(f"{name}: not yet: nothing is returned")
             return
         if wrong := difference(answer, solution(*arguments)):
-            print(f"not yet: in case {number} {wrong}; check by hand:")
+            print(f"{name}: not yet: in case {number} {wrong}; check by hand:")
             print("\n".join(f"  argument {i}: {show(a)}" for i, a in enumerate(arguments, 1)))
+            if number <= len(about):
+                print(f"  this case: {about[number - 1]}")
             return
-    print("ok")
+    print(f"{name}: ok")
 
 
 def difference(answer, expected) -> str:

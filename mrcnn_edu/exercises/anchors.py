@@ -50,11 +50,12 @@ def label_anchors(iou: Tensor, high: float, low: float) -> Tensor:
 
 def check_label_anchors(attempt: Callable) -> None:
     """Checks a function like `label_anchors`: the bands, their ends, the best anchor, ties."""
-    tables = [
-        [[0.8, 0.5, 0.1]],
-        [[0.7, 0.3, 0.29], [0.0, 0.9, 0.1]],
-        [[0.9, 0.1, 0.2], [0.0, 0.4, 0.1]],  # the second object has no good anchor
-        [[0.2, 0.2, 0.1]],
-        [[0.75, 0.1, 0.5, 0.2], [0.72, 0.6, 0.1, 0.0]],  # an anchor that is good for both
-    ]
-    check(attempt, label_anchors, [(torch.tensor(table), 0.7, 0.3) for table in tables])
+    tables = {
+        "an anchor in each band": [[0.8, 0.5, 0.1]],
+        "exactly high, exactly low": [[0.7, 0.3, 0.29], [0.0, 0.9, 0.1]],
+        "the second object has no good anchor": [[0.9, 0.1, 0.2], [0.0, 0.4, 0.1]],
+        "two best anchors": [[0.2, 0.2, 0.1]],
+        "an anchor that is good for both": [[0.75, 0.1, 0.5, 0.2], [0.72, 0.6, 0.1, 0.0]],
+    }
+    cases = [(torch.tensor(table), 0.7, 0.3) for table in tables.values()]
+    check(attempt, label_anchors, cases, about=list(tables))

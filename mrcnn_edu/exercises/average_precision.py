@@ -25,14 +25,15 @@ def match(iou: Tensor, threshold: float) -> Tensor:
 
 def check_match(attempt: Callable) -> None:
     """Checks a function like `match` on the threshold, on rivals for one object, on two objects."""
-    tables = [
-        [[0.9, 0.1]],
-        [[0.2, 0.5], [0.49, 0.1]],  # exactly enough, and not enough
-        [[0.6, 0.8], [0.1, 0.7]],  # the second comes too late
-        [[0.7, 0.9], [0.6, 0.8], [0.55, 0.3]],  # the second takes what is left
-        [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
-    ]
-    check(attempt, match, [(torch.tensor(table), 0.5) for table in tables])
+    tables = {
+        "one object, one detection": [[0.9, 0.1]],
+        "exactly the threshold, and below it": [[0.2, 0.5], [0.49, 0.1]],
+        "two want the same object": [[0.6, 0.8], [0.1, 0.7]],
+        "the best object is taken, another one is free": [[0.7, 0.9], [0.6, 0.8], [0.55, 0.3]],
+        "all together": [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
+    }
+    cases = [(torch.tensor(table), 0.5) for table in tables.values()]
+    check(attempt, match, cases, about=list(tables))
 
 
 def precision_recall(correct: Tensor, n_objects: int) -> Tensor:

@@ -19,15 +19,16 @@ def iou(a: Tensor, b: Tensor) -> Tensor:
 
 def check_iou(attempt: Callable) -> None:
     """Checks a function like `iou` on boxes that overlap, are equal, touch, and lie apart."""
-    pairs = [
-        [[0, 0, 4, 4], [2, 0, 6, 4]],
-        [[1, 2, 5, 8], [1, 2, 5, 8]],
-        [[0, 0, 8, 8], [2, 2, 4, 6]],  # one inside the other
-        [[0, 0, 4, 4], [4, 0, 8, 4]],
-        [[0, 0, 4, 4], [6, 1, 9, 3]],  # apart along x
-        [[0, 0, 4, 4], [6, 7, 9, 9]],  # apart along both: two negative sides
-    ]
-    check(attempt, iou, [tuple(torch.tensor(pair, dtype=torch.float)) for pair in pairs])
+    pairs = {
+        "they overlap": [[0, 0, 4, 4], [2, 0, 6, 4]],
+        "they are equal": [[1, 2, 5, 8], [1, 2, 5, 8]],
+        "one inside the other": [[0, 0, 8, 8], [2, 2, 4, 6]],
+        "they touch": [[0, 0, 4, 4], [4, 0, 8, 4]],
+        "apart along x": [[0, 0, 4, 4], [6, 1, 9, 3]],
+        "apart along x and y: two negative sides": [[0, 0, 4, 4], [6, 7, 9, 9]],
+    }
+    cases = [tuple(torch.tensor(pair, dtype=torch.float)) for pair in pairs.values()]
+    check(attempt, iou, cases, about=list(pairs))
 
 
 def encode_box(box: Tensor, anchor: Tensor) -> Tensor:
@@ -74,4 +75,6 @@ def check_nms(attempt: Callable) -> None:
         (row, best_first, two, 0.3),
         (row[:0], best_first[:0], one[:0], 0.5),
     ]
-    check(attempt, nms, cases)
+    about = ["two objects, two boxes each", "a chain: who was dropped suppresses nobody"]
+    about += ["they do not come sorted", "only boxes of a label compete", "no box at all"]
+    check(attempt, nms, cases, about)

@@ -47,7 +47,8 @@ class AblationPlayer(Player):
             curves, found, (image, target), classes = self.seen[switch, steps]
             return viz.show_side_by_side(curves, f"{what} AP", image, target, found, classes)
         results = shipped(replace(table, settings=(table.settings[0], setting)))
-        return viz.show_seeds(*results.by_seed(), f"{what} AP")
+        picture = viz.show_seeds(*results.by_seed(), f"{what} AP")
+        return picture.caption(f"Results of the package. The button trains both for {steps} steps.")
 
     def train(self) -> None:
         """Train both settings from the same start, and draw them at every look."""

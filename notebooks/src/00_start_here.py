@@ -14,7 +14,7 @@
 # # 00 · Start here: a Mask R-CNN takes a scene apart
 #
 # A trained network looks at a picture it has never seen, and we look over its shoulder at every
-# stage. After this lesson (30 minutes) you can name the stages of Mask R-CNN, say what each hands
+# stage. After this lesson (45 minutes) you can name the stages of Mask R-CNN, say what each hands
 # to the next and in which shape, and try your own scenes on it.
 
 # %%
@@ -90,8 +90,9 @@ for stage in ("features", "objectness", "roi_features", "class_logits", "mask_lo
 # around it. A map of **stride** s has one cell for every s x s pixels. The **feature pyramid**
 # (FPN) gives several strides, its **levels**: fine ones for small objects, coarse ones for large.
 #
-# **Predict:** how many cells wide is the map of stride 4? (Then find it in the list above.) Below,
-# brightness is the length of a cell's vector of C numbers; bright does not mean "object".
+# **Predict:** how many times as many cells has the map of stride 4 as the map of stride 32: 8, 16
+# or 64? Below, brightness is the length of a cell's vector of C numbers; bright does not mean
+# "object".
 
 # %%
 strides = [image.shape[-1] // level.shape[-1] for level in trace.features]
@@ -101,13 +102,15 @@ viz.show_maps(strengths, [f"stride {s}" for s in strides], image)
 # %%
 height, width = image.shape[-2:]
 assert [level.shape[-1] for level in trace.features] == [width // s for s in strides]
+assert trace.features[0][0, 0].numel() == 64 * trace.features[3][0, 0].numel()
 width, strides, [level.shape[-1] for level in trace.features]
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The width divided by the stride, as the cell above checks for all four maps. A map four times
-# coarser has a sixteenth of the cells: on it a small object is soon less than one cell.
+# 64. The stride divides the width, as the cell above checks for all four maps, and the height as
+# well. (The usual wrong answer is 8.) Coarse maps are cheap, and on them a small object is soon
+# less than one cell.
 # </details>
 #
 # ## 2. Anchors and objectness: where might something be?
@@ -121,13 +124,14 @@ width, strides, [level.shape[-1] for level in trace.features]
 viz.show_anchors_at_centre(image, trace.anchors, trace.batch.sizes[0])
 
 # %% [markdown]
-# **Predict:** how many anchors are there in all: a hundred, a thousand, or more? Count the cells of
-# the four maps and multiply by k.
+# **Predict:** the list above has 2,295 numbers of objectness, one for each anchor. What share of
+# them stands on the finest of the four maps: a quarter, a half, or three quarters?
 
 # %%
 cells = [level.shape[-2] * level.shape[-1] for level in trace.features]
-assert sum(cells) * 3 == trace.objectness.shape[1]
+assert sum(cells) * 3 == trace.objectness.shape[1] == 2295
 print(" + ".join(str(n) for n in cells), "cells, times 3 =", sum(cells) * 3, "anchors")
+print(f"on the finest map: {cells[0] / sum(cells):.0%}")
 
 # %%
 per_level = trace.objectness[0].sigmoid().split([len(a) for a in trace.anchors])
@@ -138,10 +142,11 @@ viz.show_objectness(image, maps, strides)
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Thousands, for a handful of objects: nearly every anchor is background. That is why training
-# uses only a sample of them, and why almost all of each map is dark. (Brightness is the
-# probability, 0 to 1, of the best of a cell's k anchors.) Look at *which* map lights up for a small
-# object and which for a large one.
+# Three quarters: each map has four times the cells of the next one. (The usual wrong answer is a
+# quarter.) Thousands in all, for a handful of objects: nearly every anchor is background. That is
+# why training uses only a sample of them, and why almost all of each map is dark. (Brightness is
+# the probability, 0 to 1, of the best of a cell's k anchors.) Look at *which* map lights up for a
+# small object and which for a large one.
 # </details>
 #
 # ## 3. Proposals: the best boxes, without near-duplicates
@@ -336,13 +341,13 @@ exercises.check_mask_iou(mask_iou)
 # ## The lessons
 #
 # - <img src='pictures/01_data.png' height='90'><br>
-#   01 [instance segmentation and its data](01_data.ipynb), 45 minutes: What must an answer say,
+#   01 [instance segmentation and its data](01_data.ipynb), 60 minutes: What must an answer say,
 #   and how is it written into a file?
 # - <img src='pictures/02_boxes.png' height='90'><br>
 #   02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
 #   one stays?
 # - <img src='pictures/03_history.png' height='90'><br>
-#   03 [from R-CNN to Mask R-CNN](03_history.ipynb), 50 minutes: What is computed once, and what
+#   03 [from R-CNN to Mask R-CNN](03_history.ipynb), 60 minutes: What is computed once, and what
 #   for every region?
 # - <img src='pictures/04_backbone.png' height='90'><br>
 #   04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
@@ -357,16 +362,16 @@ exercises.check_mask_iou(mask_iou)
 #   07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
 #   numbers cost a mask?
 # - <img src='pictures/08_heads.png' height='90'><br>
-#   08 [heads and the m x m mask](08_heads.ipynb), 60 minutes: Why must a mask not become a vector,
+#   08 [heads and the m x m mask](08_heads.ipynb), 75 minutes: Why must a mask not become a vector,
 #   and how fine must it be?
 # - <img src='pictures/09_mask_loss.png' height='90'><br>
 #   09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
 #   pixel?
 # - <img src='pictures/10_training.png' height='90'><br>
-#   10 [training](10_training.ipynb), 75 minutes: Which boxes does a network learn from, and how do
+#   10 [training](10_training.ipynb), 90 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
 # - <img src='pictures/11_average_precision.png' height='90'><br>
-#   11 [average precision](11_average_precision.ipynb), 60 minutes: How can one number judge a
+#   11 [average precision](11_average_precision.ipynb), 75 minutes: How can one number judge a
 #   ranked list of guesses?
 #
 # Next: **01, instance segmentation and its data**.

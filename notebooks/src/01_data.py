@@ -14,7 +14,7 @@
 # # 01 · Instance segmentation and its data: what to answer, and how to write it down
 #
 # Before a network can learn to outline objects, somebody must have outlined some, and written that
-# into a file. After this lesson (45 minutes) you can
+# into a file. After this lesson (60 minutes) you can
 #
 # - tell instance segmentation from classification, detection and semantic segmentation;
 # - write a region as bitmap, runs or polygon, and say what each costs and what it loses;
@@ -38,7 +38,10 @@ viz.show_flow("image")
 # - **classification**: what is there?
 # - **detection**: what is there, and in which box?
 # - **semantic segmentation**: which *class* does each pixel belong to?
-# - **instance segmentation**: which *object* does each pixel belong to, and what is that?
+# - **instance segmentation**: which objects are there, and which pixels belong to *each*?
+#
+# The last two differ in more than counting: each object is outlined by itself, so a pixel may
+# belong to none, and the masks that a network answers with may even overlap.
 
 # %% tags=["cover"]
 scenes = Shapes(1000, seed=1)
@@ -51,9 +54,9 @@ picture.caption("Third panel: a colour for each class. Fourth: a colour for each
 # ## 1. Semantic segmentation does not count
 #
 # Its answer is one picture `[H, W]`, a **semantic map**, with a label in each pixel and 0 for
-# background. A **region** is a set of pixels of one class that hang together.
+# background. A **connected region** is a set of pixels of one class that hang together.
 #
-# **Predict:** our scene has five objects. How many regions does its semantic map have?
+# **Predict:** our scene has five objects. How many connected regions does its semantic map have?
 
 # %%
 from torch.nn.functional import max_pool2d

@@ -191,7 +191,7 @@ spread = viz.show_spread(shown, "value")
 spread.caption(f"Deltas of {len(deltas)} proposals, before the scale (two above) and after it.")
 
 # %%
-from mrcnn_edu.losses import smooth_l1  # the box loss (lesson 10)
+from mrcnn_edu.losses import smooth_l1  # the box loss (lesson 06)
 
 lazy = [smooth_l1(torch.zeros_like(d), d).item() / len(d) for d in (deltas, scaled)]
 print(f"loss of never moving a box: {lazy[0]:.1f} before, {lazy[1]:.1f} after")
@@ -238,7 +238,9 @@ viz.show_panels(white, both)
 # <details><summary><b>Answer</b></summary>
 #
 # The first, third and fifth. (The usual wrong answer is the first alone: each of the others has a
-# better neighbour. But a box that has been dropped suppresses nobody.)
+# better neighbour. But a box that has been dropped suppresses nobody.) NMS only picks. It moves no
+# box and averages none, and it trusts the scores: what stays is the surest box, which need not be
+# the one that fits best.
 # </details>
 #
 # ## 5. The same in one sentence
@@ -418,6 +420,9 @@ nms_player(model, *Shapes(300, seed=1)[259])
 # **3.** `nms(boxes, scores, labels, threshold)`: the indices of the boxes kept, best first, of
 # boxes `[N, 4]`; only those of the same label compete, and an IoU *above* the threshold drops one.
 # They do not come sorted, and N may be 0. About 6 lines.
+#
+# **To discuss.** In a crowd the boxes of neighbours have an IoU of 0.6. Which threshold do you
+# take, and what does it cost? Would comparing masks instead of boxes help?
 
 # %%
 from mrcnn_edu.exercises import boxes as exercises

@@ -14,7 +14,7 @@
 # # 03 · From R-CNN to Mask R-CNN: compute once, use for every region
 #
 # Four networks, one thought: what several regions need, compute once.
-# After this lesson (50 minutes) you can
+# After this lesson (60 minutes) you can
 #
 # - say what each generation shares, what it computes for every region, and what is not learned;
 # - count the multiply-adds of a layer, and of a detector, by hand;
@@ -31,7 +31,7 @@ from mrcnn_edu import load, viz
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.roi_ops import feature_table
 
-viz.show_flow("image")
+viz.show_flow("features")
 
 # %% [markdown]
 # ## The problem
@@ -52,9 +52,10 @@ viz.show_panels(pale, panels).caption("Which pixels lie in many boxes?")
 # ## 1. R-CNN: every region through the whole network
 #
 # **R-CNN** (regions with features of a CNN, a convolutional network) takes about 2,000 proposals
-# from a method that is not learned (selective search, which merges pieces of similar colour). It
-# cuts each out, **warps** it (scales it to one size, whatever its shape), and sends it through the
-# backbone, the many convolutions that turn pixels into features.
+# from a method that is not learned (selective search, which merges pieces of similar colour). Such
+# a box is called a **region** or **RoI**, region of interest; it is not a set of pixels, as in
+# lesson 01. R-CNN cuts each out, **warps** it (scales it to one size, whatever its shape), and
+# sends it through the backbone, the many convolutions that turn pixels into features.
 
 
 # %%
@@ -115,7 +116,7 @@ print(f"one pass: {whole / 1e9:.2f} billion; 100 regions: {100 * whole / 1e9:.1f
 # %%
 with torch.no_grad():
     features = model.features(trace.batch)  # once
-    table = feature_table(features[:3])  # a row for each place of three maps (lesson 07)
+    table = feature_table(features[:3])  # for lookups (lesson 07); the fourth is the RPN's alone
     pooled = model.pool(table, [proposals], output_size=7)  # [100, 64, 7, 7]
     class_logits, box_deltas = model.box_head(pooled)
 
@@ -126,7 +127,7 @@ print(getsource(type(model.box_head).forward))
 
 # %% [markdown]
 # **Predict:** for 100 regions of this model, how many times fewer multiply-adds does Fast R-CNN's
-# way need than R-CNN's: about 5, 75 or 750 times?
+# way need than R-CNN's: about 10, 75 or 100 times?
 
 # %%
 head = multiply_adds(model.box_head, torch.zeros(1, 64, 7, 7))  # for each region, both ways
@@ -189,7 +190,7 @@ shared = read["the scene"]
 moved = {name: (values - shared).norm() / shared.norm() for name, values in read.items()}
 label = target["labels"][2]
 for name in inputs:
-    logits, _ = model.look_at(inputs[name], boxes[name][None])
+    logits, _ = model.look_at(inputs[name], boxes[name][None])  # the heads, on a given box
     score = logits.softmax(dim=1)[0, label]
     print(f"{name:18} features moved by {moved[name]:4.0%}, score of its class {score:.2f}")
 assert 0.5 < moved["surroundings grey"] < 0.8 < 1 < moved["R-CNN's crop"]

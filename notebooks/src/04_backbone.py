@@ -61,8 +61,11 @@ picture.caption("Light: changes much. On which of the maps can you still find th
 # **padding** 1 there is a border of zeros, one wide, around the map. So n numbers in a row become
 # `(n + 2 padding - kernel) // stride + 1`.
 #
-# **Predict:** the paper's ResNet-50 on an image of 800 x 1088 pixels. How large is its last map, of
-# stride 32?
+# The stride of a *map* is the product of all strides up to it: how many pixels lie between two of
+# its numbers.
+#
+# **Predict:** the paper's ResNet-50, which halves five times, on an image of 800 x 1090 pixels. How
+# wide is its last map: 34 numbers, or 35?
 
 
 # %%
@@ -81,14 +84,15 @@ from mrcnn_edu.backbone import BACKBONES, FrozenBatchNorm2d
 
 # FrozenBatchNorm2d: each channel times a fixed number, plus another.
 with torch.device("meta"):  # shapes only: no number is computed
-    for level in BACKBONES["resnet50"](3, FrozenBatchNorm2d)(torch.rand(1, 3, 800, 1088)):
+    for level in BACKBONES["resnet50"](3, FrozenBatchNorm2d)(torch.rand(1, 3, 800, 1090)):
         print(tuple(level.shape[1:]))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 25 x 34. Five halvings, and so 1/32 of each side. While places get fewer, channels get more: from
-# 256 to 2048. (The usual wrong answer, 50 x 68, stops at stride 16.)
+# 35: each halving rounds *up*, 1090, 545, 273, 137, 69, 35. (The usual wrong answer is 34, which is
+# 1090 / 32 rounded down.) Twice 35 is not 69, and section 4 doubles maps: so images are padded to
+# multiples of 32. While places get fewer, channels get more: from 256 to 2048.
 # </details>
 #
 # ## 2. The receptive field: what one number can see
@@ -179,7 +183,8 @@ picture.caption("Cells that an object covers. Where is it less than one?")
 # ## 4. A feature pyramid, by hand
 #
 # The **FPN** (feature pyramid network, figure 3 of its paper; in the code the model's `neck`) gives
-# the fine maps what the coarse ones know. From the coarsest down: a 1 x 1 convolution (*lateral*),
+# the fine maps what the coarse ones know. Its maps are the **levels**. (It is not a pyramid of
+# images: the network sees the image once.) From the coarsest down: a 1 x 1 convolution (*lateral*),
 # which mixes the channels of each place by itself, gives all maps the same number of channels; the
 # coarser result is doubled, each number becoming 2 x 2, and added; a 3 x 3 convolution ends it.
 #
@@ -275,14 +280,17 @@ model.config = trained
 boxes = torch.cat([scenes[i][1]["boxes"] for i in range(40)])
 assert 40 < (boxes[:, 2:] - boxes[:, :2]).max() <= 48
 assert ap["all from P4"].ap < 0.01 and ap["all from P2"].ap > ap["as trained"].ap - 0.01
+assert ap["all from P2"].ap_medium > ap["as trained"].ap_medium
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# All from P4 finds nothing; all from P2 costs nothing here. Only boxes over 40 pixels change their
-# level, and P2 sees far enough for them. They even gain: such boxes are rare, so the heads seldom
-# met P3 in training. They hardly ever met P4, so part of that loss is habit, too, not blindness.
-# This measures what a *wrong level* costs, not what training on one level would give.
+# All from P4 finds nothing. All from P2 is even *better* here. Only the few boxes over 40 pixels
+# change their level; P2 sees far enough for them and has finer cells, and the heads met it most in
+# training. (The usual wrong answer is P2, as if it were C2.) Why then the rule? A box of 500
+# pixels in a photograph covers 125 x 125 cells of P2, and 7 x 7 numbers would have to stand for
+# them. To be fair: the heads hardly ever met P4 in training, so part of this loss is habit, not
+# blindness. This measures what a *wrong level* costs, not what training on one level would give.
 # </details>
 #
 # ## Play

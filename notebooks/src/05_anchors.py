@@ -109,6 +109,10 @@ viz.show_panels(image, panels).caption("Do anchors stick out of the image?")
 # some anchors stick out; torchvision keeps those too.
 # </details>
 #
+# No anchor is learned, and none depends on what the picture shows: all images of a size have the
+# same ones. What is learned is the answer at each (lesson 06). Nor is an anchor what its place
+# sees: that is the receptive field (lesson 04), which is far larger here.
+#
 # A **pyramid** (lesson 04) has a map for each scale of object: fine maps carry small anchors,
 # coarse maps large ones. The pyramid of `shapes-tiny` has four maps, one size each.
 
@@ -281,7 +285,9 @@ assert (both["ours: (12, 24, 48, 72)"][1] < 0.3).sum() == 0 and (best < 0.3).flo
 # A third: all the small ones. Each of them is learned from one bad example, its best anchor, while
 # everything around it is trained to say "background". Nothing fails: training runs, the loss falls,
 # the large objects, which are covered as well as before, are found, and the small ones are
-# not. Coverage tells before you train.
+# not. Coverage tells before you train. (Look at the lower line, not at the upper one: with our own
+# sizes, too, only a fifth of the objects have an anchor of 0.7 or more. The others are learned from
+# their best anchor, which has an IoU of 0.3 at least.)
 # </details>
 #
 # ## Play
@@ -307,6 +313,9 @@ anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
 # **3.** `label_anchors(iou, high, low)`: 1, 0 or -1 for each anchor `[A]`, from the IoUs `[M, A]`
 # with M > 0, as in section 4; of several equally good best anchors of an object, all are positive.
 # 5 lines.
+#
+# **To discuss.** Your objects are lines of text, ten times as wide as high. What IoU has the best
+# of the paper's anchors with one? Which ratios would you take, and what do more anchors cost?
 
 # %%
 from mrcnn_edu.exercises import anchors as exercises

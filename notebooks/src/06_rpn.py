@@ -28,7 +28,7 @@ import torch
 from torch.nn.functional import pad
 
 from mrcnn_edu import load, viz
-from mrcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes
+from mrcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes, nms
 from mrcnn_edu.data import Shapes
 
 viz.show_flow("proposals")
@@ -74,7 +74,9 @@ print(f"{by_hand:,} parameters, for {len(anchors):,} x 5 answers")
 # </details>
 #
 # So one place can be computed alone. It sees 3 x 3 cells of the map, C numbers each, and a
-# convolution at one place is a matrix product. We take the place of stride 8 that is surest.
+# convolution at one place is a matrix product. Note that nobody looks *into* an anchor: all k of a
+# place are judged from the same numbers, by different weights in the last layers. We take the place
+# of stride 8 that is surest.
 
 # %%
 first = len(levels[0])  # where the anchors of the second map, of stride 8, start
@@ -99,8 +101,8 @@ print(getsource(type(head).forward))
 # %% [markdown]
 # ## 2. Which map lights up?
 #
-# A **sigmoid**, 1 / (1 + exp(-x)), makes a probability of each number. Below is the best of the k
-# anchors at each place.
+# The numbers are **logits**: a **sigmoid**, 1 / (1 + exp(-x)), makes a probability of each. Below
+# is the best of the k anchors at each place.
 #
 # **Predict:** the objects' sides are 45, 22, 16, 10 and 7 pixels (the root of a box's area), the
 # anchors' of the four maps 12, 24, 48 and 72. Which map will stay dark?
@@ -132,7 +134,7 @@ print("(side, stride):", sorted(zip(sides, of_stride[surest].tolist(), strict=Tr
 # but draws at most 256 an image (our model: 64), half of them positive if there are enough.
 #
 # **Predict:** suppose that all counted, and the head said "background" everywhere. What share of
-# its answers would be right: 90 %, 99 % or more?
+# its answers would be right: 90 %, 99 % or more? And if only the samples of 64 counted?
 
 # %%
 from mrcnn_edu.targets import rpn_targets
@@ -191,8 +193,9 @@ print(f"objectness {objectness_loss:.3f}, boxes {box_loss:.3f}")
 # %% [markdown]
 # ## 4. Deltas: anchors move onto their objects
 #
-# A delta (dx, dy, dw, dh) moves the centre by a share of the anchor's size, and multiplies width
-# and height by exp(dw) and exp(dh) (R-CNN, appendix C).
+# Lesson 02 wrote a box as deltas from another; here is the way back. A delta (dx, dy, dw, dh) moves
+# the centre by a share of the anchor's size, and multiplies width and height by exp(dw) and
+# exp(dh).
 #
 # **Predict:** take all anchors with an objectness over one half. Their mean IoU with the object
 # that fits best is a bit below one half. And after they have moved?
@@ -241,15 +244,6 @@ assert of_box > 0.7 and of_object > 0.88
 
 
 # %%
-def nms_by_hand(boxes, scores, threshold):
-    iou, keep = box_iou(boxes, boxes), []
-    for i in scores.argsort(descending=True, stable=True).tolist():
-        if not (iou[i, keep] > threshold).any():
-            keep.append(i)
-    return keep
-
-
-# %%
 def propose_by_hand(objectness, moved, levels, n_candidates, n_proposals, nms_iou):
     proposals, scores, first = [], [], 0
     for level in levels:
@@ -257,7 +251,7 @@ def propose_by_hand(objectness, moved, levels, n_candidates, n_proposals, nms_io
         best = objectness[rows].topk(min(n_candidates, len(level))).indices
         candidates = clip_boxes(moved[rows][best], (96, 96))
         score = objectness[rows][best].sigmoid()
-        keep = nms_by_hand(candidates, score, nms_iou)
+        keep = nms(candidates, score, nms_iou)
         proposals.append(candidates[keep])
         scores.append(score[keep])
         first += len(level)

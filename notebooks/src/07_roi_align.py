@@ -229,7 +229,9 @@ for op, operation in roi_ops.OPERATIONS.items():
     print(f"{op:6}", "none" if slope is None else (1000 * slope).round().tolist())
 
 # %% [markdown]
-# (In thousandths of brightness per pixel of x1, y1, x2, y2.)
+# (In thousandths of brightness per pixel of x1, y1, x2, y2. Mask R-CNN does not use this gradient:
+# it hands proposals on as plain numbers, as lesson 09 shows. Networks that learn *where to look*
+# do.)
 #
 # ## 6. How many points, and where? It hardly matters
 #
@@ -370,15 +372,17 @@ viz.show_differences(mask[0], found).caption("Stride 16. Green is missing, red i
 small = roi_ops.on_image(torch.tensor([297.0, 281, 309, 293]))
 reads = {op: f(features[None], small, 7, 1 / 16)[0, 0] for op, f in roi_ops.OPERATIONS.items()}
 different = {op: len(values.unique()) for op, values in reads.items()}
-assert different["pool"] == 1 < different["align"]
+assert different["pool"] == 1 and different["align"] == 49
 viz.show_maps(list(reads.values()), [f"{op}: {n} different" for op, n in different.items()])
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # One: all 49 bins are the same number of the map. Nothing that comes after can tell left from
-# right, so no mask head can draw on that. Small objects lose most: one reason to read them from the
-# finer maps of a pyramid (lesson 04).
+# right, so no mask head can draw on that. RoIAlign's 49 are all different, but do not take it for
+# super-resolution: they are mixtures of the same few numbers of the map. It keeps places, and makes
+# no detail. Small objects lose most: one reason to read them from the finer maps of a pyramid
+# (lesson 04).
 # </details>
 #
 # ## Play
@@ -428,7 +432,7 @@ exercises.check_align_1d(align_1d)
 #
 # - RoIPool rounds the RoI and then its bins: a bin can be a whole stride off, and each differently.
 # - RoIAlign rounds nothing. How many points it reads, and where, hardly matters.
-# - It is a weighted lookup that follows the box, and so it can tell the box where to go.
+# - It is a weighted lookup that follows the box, and so it could tell the box where to go.
 #
 # torchvision calls them `ops.roi_pool` and `ops.roi_align` (`aligned=False` in its models),
 # detectron2 `ROIPool`, `ROIAlign` and, aligned, `ROIAlignV2`; RoIWarp is in neither. Next: **08,

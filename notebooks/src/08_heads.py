@@ -14,7 +14,7 @@
 # # 08 · Heads and the m x m mask: why a mask must not become a vector
 #
 # RoIAlign has read every box at one size. The **heads** turn that into answers: a class and a box
-# from one, a mask from the other. After this lesson (60 minutes) you can
+# from one, a mask from the other. After this lesson (75 minutes) you can
 #
 # - count the numbers that each head learns, and its multiplications, with a pencil;
 # - say what a fully connected layer forgets and a convolution keeps, and measure it;
@@ -46,7 +46,7 @@ from mrcnn_edu.targets import mask_targets
 
 scene, target = morph("star", "cross", 0)
 box, one = target["boxes"], [torch.tensor([0])]
-star = mask_targets([target["masks"]], [box], one, mask_size=14)[0]  # [14, 14]
+star = mask_targets([target["masks"]], [box], one, mask_size=14)[0]  # in its box (lesson 10)
 shuffle = torch.randperm(196, generator=torch.Generator().manual_seed(0))
 shuffled = star.flatten()[shuffle]
 layer = torch.nn.Linear(196, 10)
@@ -103,7 +103,7 @@ assert size(model.box_head) == (64 * 49 + 1) * 128 + 129 * 128 + 129 * 7 * 5
 #
 # **Predict:** the paper's sizes: features 256 x 14 x 14, four convolutions of 256 channels, m = 28,
 # or 1024-1024 for the MLP; our `Config()` has K = 90, since COCO's 80 classes have ids up to 90.
-# How many times as large is the MLP: 2, 10 or 50?
+# How many times as large is the MLP: 5, 50 or 500?
 
 # %%
 c = Config()
@@ -267,7 +267,8 @@ picture.caption("The star's features, three cells further right, and each head's
 #
 # A **deconvolution** (transposed convolution) turns convolution round: each *input* number stamps
 # its kernel, times the number, onto the output. With a 2 x 2 kernel and stride 2 the stamps lie
-# side by side: 14 x 14 becomes 28 x 28, and no stamp touches another.
+# side by side: 14 x 14 becomes 28 x 28, and no stamp touches another. (The name promises too much:
+# it does not undo a convolution.)
 #
 # **Predict:** input [[1, 2]], kernel [[1, 0], [0, -1]]: what is the 2 x 4 output?
 
@@ -406,15 +407,16 @@ picture.caption("Dark is right, green is missing, red is too much.")
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Nothing from 7, crumbs from 14: where a cell is 14 or 7 pixels wide, 4 pixels of ring fill less
-# than half of it, and a mask is what is over one half. It is lost before any network has seen it,
-# without a word: the loss may be perfect, and the mask empty. For cables, letters or masts raise
-# `mask_size`.
+# Nothing from 7, crumbs from 14, nearly all from 28: where a cell is 14 or 7 pixels wide, 4 pixels
+# of ring fill less than half of it, and a mask is what is over one half. It is lost before any
+# network has seen it, without a word: the loss may be perfect, and the mask empty. For cables,
+# letters or masts raise `mask_size`.
 # </details>
 #
 # ## Play
 #
-# A star-shaped frame: how many cells does it need, and does its size matter?
+# A star-shaped frame. With a thickness of 20 %, which m first reaches an IoU of 0.9? Halve the
+# thickness: which m now? Go back, and change the size from 50 to 300 pixels: does m have to follow?
 
 # %%
 from mrcnn_edu.widgets import heads_player

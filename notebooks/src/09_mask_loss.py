@@ -43,13 +43,13 @@ picture.caption("Where does the star end and the cross begin?")
 # %% [markdown]
 # ## 1. K masks of m x m
 #
-# A **RoI** is a box in question. For each, the mask head gives K m² numbers, "K binary masks of
+# For each RoI (lesson 07) the mask head gives K m² numbers, "K binary masks of
 # resolution m x m, one for each of the K classes" (section 3); here K = 6 and m = 28. (A channel 0,
-# background, comes first, so that channels and labels agree.) A **logit** is such a number before
-# the **sigmoid**, 1 / (1 + exp(-x)), makes a probability of it.
+# background, comes first, so that channels and labels agree.) As in the RPN (lesson 06), they are
+# logits, and a **sigmoid** makes a probability of each.
 #
 # **Predict:** we show the head the star. What will the masks of the five *other* classes look like:
-# empty, noise, or stars?
+# empty, noise, or something of the star?
 
 # %%
 model = load("shapes-tiny")
@@ -66,15 +66,16 @@ masks.caption("The masks of all six classes, with their class scores. Only the b
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Neither. Most show pieces of a star, and the cross's is nearly a whole one. Nobody ever told them
-# to be empty here; they were never asked about stars at all. The next section shows why.
+# Something of the star: most show pieces of it, and the cross's is nearly a whole one. (The usual
+# wrong answer is empty, as if the masks competed.) Nobody ever told them to be empty here; they
+# were never asked about stars at all. The next section shows why.
 # </details>
 #
 # ## 2. The loss: the k-th mask alone
 #
 # The **mask loss** (section 3) of a RoI whose true class is k: take the k-th mask, compare each of
-# its m² pixels with the true mask by binary cross-entropy, and average. The other masks take no
-# part.
+# its m² pixels with the true mask by binary cross-entropy (lesson 06), and average. The other masks
+# take no part.
 #
 # **Predict:** a toy, K = 3 and m = 2, with one RoI of class 2. Of its 4 x 4 logits (background
 # counted), how many get a gradient?
@@ -249,7 +250,7 @@ print(f"{lost:.0f} points of AP lost, {won_back:.0f} won back by another reading
 # If the classes do not compete, does a mask need a class at all? A **class-agnostic** head has one
 # mask, m² numbers, whatever the class. `shapes-tiny-agnostic` is one, trained like the others.
 #
-# **Predict:** how many points of AP will it lose?
+# **Predict:** how many points of AP will it lose: about 2, about 6 as the softmax, or 20?
 
 # %%
 agnostic = load("shapes-tiny-agnostic")
@@ -262,8 +263,8 @@ assert 0 < ap["sigmoid"] - ap["agnostic"] < 0.04
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# A few (the paper, on COCO: 29.7 against 30.3). The division of labour does the work: the box head
-# decides what, the mask head draws whatever stands in the middle of the RoI.
+# About 2 (the paper, on COCO: 29.7 against 30.3). The division of labour does the work: the box
+# head decides what, the mask head draws whatever stands in the middle of the RoI.
 # </details>
 #
 # ## 6. L = Lcls + Lbox + Lmask: who trains what
@@ -332,7 +333,8 @@ assert share["sigmoid"][0] < 0.8 and min(*share["softmax"], share["sigmoid"][1])
 #
 # ## Play
 #
-# From star to cross. Which masks stay whole, and which give way to each other?
+# From star to cross. Find the share at which the softmax's star mask gives way. What do its class
+# scores say there? And do the sigmoid's masks notice where *its* class scores change sides?
 
 # %%
 from mrcnn_edu.widgets import mask_player

@@ -14,7 +14,7 @@
 # # 10 · Training: which boxes does a network learn from, and how do you see that it learns?
 #
 # A loss that falls is not enough: it falls for wrong data too.
-# After this lesson (75 minutes) you can
+# After this lesson (90 minutes) you can
 #
 # - lay out the right answers for anchors and RoIs as tables, before there is any network;
 # - say what each of the five losses is at the start, and why, and find a fault in that way;
@@ -104,10 +104,11 @@ table.caption("The IoU of each RoI with each object. Is there 0.5 or more in its
 #
 # ## 2. One positive to three negatives
 #
-# A step does not use all RoIs. It **samples**, that is, it draws at random, at most N an image,
-# "with a ratio of 1:3 of positive to negatives" (section 3.1). Our N is 48. The objects' own boxes
-# join the proposals, for a network that knows nothing proposes nothing good. A positive also needs
-# **deltas** (lesson 02): how its box must move to become its object's.
+# As with the anchors (lesson 06), a step does not use all RoIs. It **samples**, that is, it draws
+# at random, at most N an image, but here "with a ratio of 1:3 of positive to negatives" (section
+# 3.1); for anchors it was 1:1. Our N is 48. The objects' own boxes join the proposals, for a
+# network that knows nothing proposes nothing good. A positive also needs **deltas** (lesson 02):
+# how its box must move to become its object's.
 #
 # **Predict:** suppose that only five RoIs are positive. How many negatives are drawn: 15, 36 or 43?
 
@@ -487,7 +488,8 @@ picture.caption("The right answers, drawn: do the boxes lie around the objects?"
 #
 # No error, and the losses fall as those of right boxes do. Their sum is about the same, and the
 # mask's part of it even lower: in a wrong box the object's mask is mostly empty, and empty is easy
-# to learn. **The check: mask IoU** on held-out scenes: it is 0, or next to it. That takes steps.
+# to learn. Recall does not settle it: a hundred boxes spread everywhere meet many objects by
+# chance. **The check: mask IoU** on held-out scenes: it is 0, or next to it. That takes steps.
 # Quicker, before any training: **draw the targets**, and let `mrcnn_edu.data.check` (on the command
 # line `mrcnn-edu check-data`) look at all of them. (The usual wrong answer: far higher. But a loss
 # only compares with what you gave it.)

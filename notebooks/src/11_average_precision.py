@@ -14,7 +14,7 @@
 # # 11 · Detections and average precision: one number for all that can go wrong
 #
 # A detector answers with a *ranked* list of guesses. How good is it?
-# After this lesson (60 minutes) you can
+# After this lesson (75 minutes) you can
 #
 # - follow class scores to detections, and an m x m mask to the pixels of the image;
 # - match detections to objects, and build precision and recall up, one detection at a time;
@@ -51,10 +51,10 @@ viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
 # %% [markdown]
 # ## 1. From class scores to detections
 #
-# The box head gave every RoI (a proposed box) a score for each class, and a box for each class.
+# The box head gave every RoI a score for each class, and a box for each class (lesson 08).
 # **Every class of every RoI** is a candidate. Three rules thin them out (section 3.1, inference):
-# the score must be over 0.05; non-maximum suppression drops a box that overlaps a better one *of
-# its class* by more than 0.5; the best 100 remain.
+# the score must be over 0.05; NMS (lesson 02) drops a box that overlaps a better one *of its class*
+# by more than 0.5; the best 100 remain.
 #
 # **Predict:** can one RoI become two detections?
 
@@ -136,7 +136,9 @@ print(getsource(paste_masks).split('"""')[2])
 #
 # One image, one class. Overlap is measured by IoU, here of masks. **Best score first**, each
 # detection takes the *free* object that it overlaps most, if the IoU reaches a threshold. A
-# detection that takes an object is correct; each object can be taken once.
+# detection that takes an object is correct; each object can be taken once. (Do not mix this up with
+# the thresholds inside the model: 0.7 and 0.3 say what an anchor learns, 0.5 what a RoI learns, and
+# 0.7 and 0.5 what NMS drops, in the RPN and at the end. This one belongs to the judge.)
 #
 # **Predict:** four crosses found, two there (below). How many are correct at a threshold of 0.5?
 
@@ -175,7 +177,8 @@ assert (
 #
 # Now all scenes, still one class: rank its detections by score. After each, **precision** is the
 # share of correct ones *among the detections so far*, **recall** the share of the *objects* that
-# are found so far. We take the stars, and ask for an IoU of 0.85.
+# are found so far. (Lesson 06's recall asked less: no class, no order, and one proposal could cover
+# two objects.) We take the stars, and ask for an IoU of 0.85.
 #
 # **Predict:** there are 31 stars. The ranking starts right, wrong, right. Where do precision and
 # recall stand after three? Which of the two can go down?
@@ -229,7 +232,7 @@ curve.caption("A dot for each detection. Right: a step right. Wrong: a step stra
 recalls = [i / 100 for i in range(101)]
 best = [max(precision[recall >= r].tolist(), default=0) for r in recalls]
 assert abs(sum(best) / 101 - average_precision(correct, n)) < 1e-9
-assert (right, n) == (20, 31) and sum(b > 0 for b in best) == 65
+assert (right, n, len(correct)) == (20, 31, 53) and sum(b > 0 for b in best) == 65
 print(f"AP {sum(best) / 101:.3f}, at best {65 / 101:.3f}; mean precision {precision.mean():.3f}")
 
 # %% tags=["cover"]
@@ -245,6 +248,10 @@ curve.caption("Red: what COCO reads at 101 recalls. AP is their mean, about the 
 # precision of 1 at best. (The usual wrong answer is the mean of the precisions: that forgets the
 # stars that were missed. Here it comes out too high.) The wrong ones after the last right one cost
 # nothing at all.
+#
+# AP is not an accuracy, and not a share of anything: here 20 of 53 detections are right, 20 of 31
+# stars are found, and AP is 0.569. An accuracy would also have to count what was rightly *not*
+# reported, and nobody can count the boxes of which that is true.
 # </details>
 #
 # ## 6. COCO's numbers, for masks and boxes
@@ -391,7 +398,8 @@ assert evaluate(scenes, halved).ap == scores["segm"].ap
 #
 # ## Play
 #
-# Raise the score that a detection needs, and the IoU. Where on the curve do you want to work?
+# At an IoU of 0.5, which is the lowest score that gives a precision of 0.95, and what recall is
+# left? Then ask for an IoU of 0.9. Why does raising the score hardly help any more?
 
 # %%
 from mrcnn_edu.widgets import average_precision_player
@@ -410,6 +418,9 @@ average_precision_player(scenes, detections, scene=4)
 # loop; `correct [D]` of bool, best score first. 3 lines.
 #
 # **3.** `average_precision(correct, n_objects)`: COCO's AP of such a ranking. About 3 lines.
+#
+# **To discuss.** Two detectors have the same AP. One is to count apples, the other to warn a
+# driver. Which numbers of this lesson do you ask for in each case?
 
 # %%
 from mrcnn_edu.exercises import average_precision as exercises
