@@ -174,16 +174,24 @@ def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0
 
 
 def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None, title="") -> None:
-    """An image with its objects: box and name of each, and its mask and score if there are any."""
+    """An image with its objects: box and name of each, and its mask and score if there are any.
+
+    A name stands at its box's upper left corner, or at the lower left one if another name is there.
+    """
     draw_image(axes, image if masks is None else paint_masks(image, masks, labels), title)
     draw_boxes(axes, boxes, [class_colour(label) for label in labels.tolist()])
-    for i, (label, (x1, y1, _, _)) in enumerate(
+    height, width = image.shape[1:]
+    taken = []  # corners that have a name
+    for i, (label, (x1, y1, _, y2)) in enumerate(
         zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
     ):
         text = classes[label - 1] + (f" {scores[i]:.2f}" if scores is not None else "")
-        above = y1 > 0.06 * image.shape[1]  # or the name would be cut off
+        hidden = any(abs(x1 - x) < width / 4 and abs(y1 - y) < height / 16 for x, y in taken)
+        y = y2 if hidden else y1
+        above = y > 0.94 * height if hidden else y > 0.06 * height  # or it would be cut off
+        taken.append((x1, y))
         axes.text(
-            x1, y1, text, fontsize=8, color="white", va="bottom" if above else "top", clip_on=True,
+            x1, y, text, fontsize=8, color="white", va="bottom" if above else "top", clip_on=True,
             bbox={"facecolor": class_colour(label), "edgecolor": "none", "pad": 1},
         )  # fmt: skip
 
