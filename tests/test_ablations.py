@@ -1,6 +1,7 @@
 """Ablations: the tables' numbers, one start for all, runs kept and taken up, statistics."""
 
 import json
+import math
 import os
 import signal
 import time
@@ -13,11 +14,24 @@ import torch
 from scipy import stats
 
 from mrcnn_edu import Config, MaskRCNN
-from mrcnn_edu.ablations import TABLES, Lab, Results, Setting, Table, key, measure, run
+from mrcnn_edu.ablations import (
+    TABLES,
+    Lab,
+    Results,
+    Setting,
+    Table,
+    key,
+    measure,
+    run,
+    side_by_side,
+    where,
+)
 from mrcnn_edu.ablations import start as starts
 from mrcnn_edu.ablations.lab import BASES
 from mrcnn_edu.ablations.results import estimate
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.targets import mask_targets
+from mrcnn_edu.train import fit
 
 SETTINGS = [(table, setting) for table in TABLES.values() for setting in table.settings]
 SMALL = Lab(
@@ -325,3 +339,97 @@ def lab_module():
     import sys
 
     return sys.modules["mrcnn_edu.ablations.lab"]
+
+
+# Looking on, and looking where
+
+
+def test_settings_trained_in_turns_learn_as_they_do_alone():
+    jobs = {s.name: SMALL.job(PAIR, s, 1, steps=2) for s in PAIR.settings}
+    *_, (step, models) = side_by_side(jobs)
+    assert step == 2
+    for name, job in jobs.items():
+        torch.manual_seed(1)
+        alone = starts.start_from(MaskRCNN(job.config))
+        fit(alone, job.train_data, job.training, progress=False)
+        together = models[name].state_dict()
+        assert all(value.equal(together[key]) for key, value in alone.state_dict().items())
+
+
+class Draws:
+    """A model of six classes whose mask head gives made-up logits [M, 7, 28, 28]."""
+
+    def __init__(self, logits, mask_loss="sigmoid"):
+        self.logits, self.config = logits, Config.tiny(mask_loss=mask_loss)
+
+    def look_at(self, image, boxes):
+        return None, self.logits[: len(boxes)]
+
+    def mask_channels(self, labels):
+        return labels
+
+
+SCENES = Shapes(1, seed=1, n_objects=(2, 2), object_size=(0.4, 0.5), overlap=0)
+
+
+def of_the_truth() -> torch.Tensor:
+    """The logits of a mask head that knows."""
+    _, target = SCENES[0]
+    logits = torch.full((2, 7, 28, 28), -9.0)
+    soft = mask_targets([target["masks"]], [target["boxes"]], [torch.arange(2)], 28)
+    logits[torch.arange(2), target["labels"]] = soft.logit(1e-4)
+    return logits
+
+
+def test_a_mask_head_that_knows_has_an_iou_of_nearly_1_and_the_sides_are_the_masks():
+    ious, sides = where.ious_and_sides(Draws(of_the_truth()), SCENES)
+    assert ious.min() > 0.97
+    assert sides.square().tolist() == pytest.approx(SCENES[0][1]["masks"].sum(dim=(1, 2)).tolist())
+    upside_down = Draws(of_the_truth().flip(2))
+    assert where.ious_and_sides(upside_down, SCENES)[0].mean() < ious.mean()
+
+
+def test_scenes_without_objects_have_nothing_to_measure():
+    empty = Shapes(2, n_objects=(0, 0))
+    nothing = Draws(torch.zeros(0, 7, 28, 28), "softmax")
+    assert [len(part) for part in where.ious_and_sides(nothing, empty)] == [0, 0]
+    assert set(where.who_wins(nothing, empty).values()) == {0}
+    assert where.undecided(nothing, empty) == 0
+
+
+def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
+    labels = SCENES[0][1]["labels"]
+    p = torch.full((2, 7, 28, 28), 0.01)
+    p[0, labels[0]], p[0, 0] = 0.8, 0.15  # object 0: its own class, surely
+    p[1, labels[1]], p[1, 0] = 0.4, 0.39  # object 1, left: its own, with less than a half;
+    other = 1 + labels[1] % 6
+    p[1, other, :, 14:] = 0.6  # right: another class
+    shares = where.who_wins(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
+    assert sum(shares.values()) == pytest.approx(1) and shares["background"] == 0
+    assert min(shares[k] for k in ("own, over half", "own, strongest", "another class")) > 0.1
+    p[:, 0] = 5
+    shares = where.who_wins(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
+    assert shares["background"] == 1
+
+
+def test_cells_between_two_and_eight_tenths_are_undecided():
+    logits = torch.full((2, 7, 28, 28), -9.0)
+    logits[:, 1:, :7] = 0.0  # a quarter of each mask
+    assert where.undecided(Draws(logits), SCENES) == 0.25
+    assert where.undecided(Draws(of_the_truth()), SCENES) < 0.2
+
+
+def test_differences_are_printed_beside_the_papers():
+    papers = {"a": (30.0, 50, 40), "b": (24.0, 48, 32), "c": (None, None, None)}
+    table = Table("x", "?", "-", "c4", tuple(Setting(n, paper=p) for n, p in papers.items()))
+    scores = {"a": (40, 42), "b": (30, 31), "c": (41, 42)}
+    records = {
+        (name, seed): {"scores": {"segm": {"ap": float(ap)}}}
+        for name, both in scores.items()
+        for seed, ap in enumerate(both)
+    }
+    results = Results(table, records)
+    assert results.gaps.splitlines()[0].endswith("the paper's -6.0")
+    assert results.gaps.splitlines()[1].startswith("c +0.5")
+    assert results.relative(table.settings[1]) == pytest.approx((41 / 30.5 - 1, 0.25))
+    assert math.isnan(results.relative(table.settings[2])[1])

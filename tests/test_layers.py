@@ -15,8 +15,8 @@ ORDER = [
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
-    "ablations.results", "ablations.live", "ablations.run", "ablations.shipped", "ablations", "viz",
-    "widgets.player", "widgets", "exercises", "cli", "__main__",
+    "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
+    "ablations", "viz", "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

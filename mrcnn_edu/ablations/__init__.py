@@ -7,6 +7,7 @@ results  means, differences and their intervals
 measure  one run: trained and scored
 key      what a result depends on
 live     settings trained in turns, to look on
+where    where they differ: masks drawn in the true boxes
 run      many runs, in parallel, nothing twice
 shipped  the results that come with the package
 """

@@ -71,6 +71,27 @@ class Results:
         own = self.scores(setting, name, kind)
         return estimate([own[seed] - base[seed] for seed in own if seed in base])
 
+    def relative(self, setting: Setting, name: str = "ap") -> tuple[float, float]:
+        """How much better the table's first setting is, as a share of this one's score.
+
+        Here, over the seeds' means, and in the paper; nan where the paper has no number.
+        """
+        first, place = self.table.settings[0], ("ap", "ap50", "ap75").index(name)
+        best, paper = first.paper[place], setting.paper[place]
+        here = self.mean(first, name).mean / self.mean(setting, name).mean - 1
+        return here, nan if None in (best, paper) else best / paper - 1
+
+    @property
+    def gaps(self) -> str:
+        """A line for each setting: how it differs from the first, here and in the paper."""
+        first, *others = self.table.settings
+        wide, lines = max(len(setting.name) for setting in others), []
+        for s in others:
+            unknown = None in (first.paper[0], s.paper[0])
+            paper = "" if unknown else f"  the paper's {s.paper[0] - first.paper[0]:+.1f}"
+            lines.append(f"{s.name:{wide}} {self.difference(s):+.1f}{paper}")
+        return "\n".join(lines)
+
     def cost(self, setting: Setting, name: str) -> float:
         """The median over seeds of "parameters", "seconds", "step_megabytes", ..."""
         records = self.records.items()
