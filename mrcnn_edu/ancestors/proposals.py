@@ -34,6 +34,29 @@ def recall_at(
     return torch.stack([(found < n).float().mean() for n in numbers])
 
 
+def given_proposals(targets: list[dict]) -> list[Tensor]:
+    """The "proposals" of each target. Raises ValueError that names a target without."""
+    for i, target in enumerate(targets):
+        if "proposals" not in target:
+            raise ValueError(
+                f"target {i} has no proposals: wrap the data set in "
+                "ancestors.proposals.WithProposals, which finds them"
+            )
+    return [target["proposals"] for target in targets]
+
+
+def given_or_found(images, proposals: list[Tensor] | None, n: int, like: Tensor) -> list[Tensor]:
+    """Boxes [R, 4] of each image on `like`'s device: those given, or the n best of a search."""
+    if proposals is None:
+        proposals = [selective_search(image, n) for image in images]
+    if len(proposals) != len(images):
+        raise ValueError(f"{len(proposals)} lists of proposals for {len(images)} images")
+    for i, boxes in enumerate(proposals):
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"proposals of image {i} have shape {list(boxes.shape)}: give [R, 4]")
+    return [boxes.to(like) for boxes in proposals]
+
+
 class WithProposals:
     """The dataset with "proposals" [N, 4] in each target, by selective search, found once an image.
 
