@@ -15,7 +15,10 @@ ORDER = [
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
-    "ablations.results", "ablations.run", "ablations.shipped", "ablations", "viz",
+    "ablations.results", "ablations.run", "ablations.shipped", "ablations",
+    "ancestors.regions", "ancestors.selective_search", "ancestors.proposals", "ancestors.rcnn",
+    "ancestors.fit_rcnn", "ancestors.fast_rcnn", "ancestors.cost", "ancestors.shipped",
+    "ancestors.make", "ancestors", "viz",
     "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {

@@ -41,7 +41,7 @@ class Cost:
 
 
 def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[Detections], Cost]:
-    """The detections in the images, and what they cost. given: what else `detect` is to be given."""
+    """The detections in the images, and what they cost. given: further arguments of `detect`."""
     seconds, seen = Counter(), Counter()
 
     def count(_, inputs: tuple) -> None:

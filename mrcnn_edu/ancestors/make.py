@@ -44,6 +44,7 @@ SYSTEMS = {  # of each its class and settings
 GIVEN = RCNN, FastRCNN  # their proposals are given, not learned
 TRAINING = Training(steps=1_500, batch_size=8, checkpoint_every=100, workers=1)
 TRAIN_SCENES = Shapes(2_000, seed=0)  # each is seen six times: selective search runs once for each
+SVM_IMAGES = 400  # of them, whose windows R-CNN's SVMs and regressions see
 HELD_OUT = Shapes(300, seed=1)
 RUNS = Path("runs/family")
 
@@ -58,7 +59,10 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
         scenes = WithProposals(TRAIN_SCENES, config.train_proposals, RUNS / "proposals")
     # Its own seconds: what else the machine does, and the worker that draws scenes, are left out.
     start = time.process_time()
-    (fit_rcnn if kind is RCNN else fit)(model, scenes, training, runs)
+    if kind is RCNN:
+        fit_rcnn(model, scenes, training, runs, SVM_IMAGES)
+    else:
+        fit(model, scenes, training, runs)
     seconds = time.process_time() - start
 
     file = folder / f"{name}.pt"
