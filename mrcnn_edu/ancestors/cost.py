@@ -61,6 +61,12 @@ def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[
     return found, Cost(**of_stages, heads=heads, passes=seen["passes"], pixels=seen["pixels"])
 
 
+def n_parameters(model: nn.Module) -> int:
+    """How many numbers were learned: parameters, and R-CNN's SVMs and regressions."""
+    statistics = "running_mean", "running_var", "num_batches_tracked"
+    return sum(v.numel() for n, v in model.state_dict().items() if not n.endswith(statistics))
+
+
 def _now() -> float:
     if torch.cuda.is_available():
         torch.cuda.synchronize()  # a GPU's work is done when it is done, not when it was ordered

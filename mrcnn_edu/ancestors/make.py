@@ -4,7 +4,7 @@ Trains each system named (all, if none is) from the backbone that can classify, 
 and for as many images; takes up an interrupted run from runs/family/NAME; and writes NAME.pt, with
 its numbers halved to 16 bits, and NAME.json: settings, scores on held-out scenes, seconds.
 
-    --steps 20      a short trial of everything: its files go to runs/family/20-steps
+    --steps 20      a trial of everything, scored on 20 scenes: its files go to runs/family/20-steps
 """
 
 import argparse
@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 
 from mrcnn_edu.ablations.start import start_from
+from mrcnn_edu.ancestors.cost import n_parameters
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
 from mrcnn_edu.ancestors.fit_rcnn import fit_rcnn
 from mrcnn_edu.ancestors.proposals import WithProposals
@@ -51,6 +52,7 @@ RUNS = Path("runs/family")
 
 def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> None:
     """Train one system, and write its weights and its record."""
+    held_out = HELD_OUT if training == TRAINING else replace(HELD_OUT, n=20)
     kind, config = SYSTEMS[name]
     torch.manual_seed(training.seed)
     model = start_from(kind(config))
@@ -70,7 +72,7 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     contents = {"system": kind.__name__, "config": asdict(config), "classes": model.classes}
     torch.save(contents | {"model": model.half().state_dict()}, weights)
     write_file(file, weights.getvalue())
-    found = detect_all(load(file), HELD_OUT)
+    found = detect_all(load(file), held_out)
     kinds = ("bbox",) if config.mask_head is None else ("segm", "bbox")
     record = {
         "command": f"python -m mrcnn_edu.ancestors.make {name}",
@@ -78,9 +80,9 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
         "config": asdict(config),
         "training": asdict(training),
         "train_scenes": asdict(TRAIN_SCENES),
-        "held_out_scenes": asdict(HELD_OUT),
-        "scores": {kind: scores(found, kind) for kind in kinds},
-        "parameters": sum(p.numel() for p in model.state_dict().values()),
+        "held_out_scenes": asdict(held_out),
+        "scores": {kind: scores(held_out, found, kind) for kind in kinds},
+        "parameters": n_parameters(model),
         "bytes": file.stat().st_size,
         "seconds": round(seconds),
         "threads": torch.get_num_threads(),
@@ -91,9 +93,9 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     print(json.dumps(record["scores"], indent=2))
 
 
-def scores(found, kind: str) -> dict:
-    """The scores on the held-out scenes, null where there is no object of that size."""
-    values = asdict(evaluate(HELD_OUT, found, kind))
+def scores(scenes: Shapes, found, kind: str) -> dict:
+    """The scores on held-out scenes, null where there is no object of that size."""
+    values = asdict(evaluate(scenes, found, kind))
     return json.loads(json.dumps(values), parse_constant=lambda nan: None)
 
 

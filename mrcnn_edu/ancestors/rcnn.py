@@ -140,8 +140,10 @@ class RCNN(nn.Module):
 
     def features(self, windows: Tensor) -> Tensor:
         """Features [R, F] of the windows [R, C, S, S]: a pass through the backbone for each."""
+        if not torch.is_grad_enabled():  # as in `MaskRCNN.features`
+            windows = windows.contiguous(memory_format=torch.channels_last)
         none = windows.new_zeros(0, self.cls_score.in_features)
-        chunks = windows.split(CHUNK) if len(windows) else []
+        chunks = windows.split(CHUNK) if len(windows) else []  # batch norm takes no empty batch
         maps = (self.backbone(chunk)[-1] for chunk in chunks)
         return torch.cat([none, *(adaptive_avg_pool2d(m, CELLS).flatten(1) for m in maps)])
 
