@@ -39,7 +39,7 @@ def fit_rcnn(
     dataset,
     training: Training | None = None,
     folder: str | Path | None = None,
-    n_images: int = 400,
+    n_images: int = 600,
     windows_per_image: int = 100,
     progress: bool = True,
 ) -> list[dict[str, float]]:
@@ -58,7 +58,7 @@ def fit_svms_and_boxes(model: RCNN, dataset, n_images, windows_per_image, progre
     """Write the SVMs and the regressions that fit the model's features into the model."""
     windows = collect(model, dataset, n_images, windows_per_image, progress)
     scale = MEAN_NORM / windows.features.norm(dim=1).mean().clamp(min=1e-6)
-    features = windows.features * scale
+    features = windows.features.mul_(scale)  # in place: there are many
     for k in tqdm(range(model.config.n_classes), "SVMs and boxes", disable=not progress):
         positive, iou = windows.truth == k + 1, windows.ious[:, k]
         negative = (iou < SVM_NEGATIVE_IOU) & ~positive
@@ -112,7 +112,7 @@ def fit_svm(
 
     if not positive.any() or not negative.any():
         return torch.zeros(features.shape[1]), torch.tensor(1.0 if positive.any() else -1.0)
-    x = features.double().numpy()
+    x = features.numpy()
     positives, negatives = (np.flatnonzero(rows.numpy()) for rows in (positive, negative))
     order = np.random.default_rng(0).permutation(len(negatives))
     used = np.zeros(len(negatives), dtype=bool)
@@ -123,12 +123,13 @@ def fit_svm(
         svm = LinearSVC(C=penalty, loss="hinge", intercept_scaling=10, max_iter=20_000)
         svm.random_state = 0
         svm.fit(x[rows], labels)
-        hard = svm.decision_function(x[negatives]) > -1
+        weight = torch.from_numpy(svm.coef_[0]).to(features)
+        bias = torch.tensor(svm.intercept_[0], dtype=features.dtype)
+        hard = (features @ weight + bias > -1).numpy()[negatives]
         if (used | ~hard).all():
             break
         used |= hard
-    weight = torch.from_numpy(svm.coef_[0]).to(features)
-    return weight, torch.tensor(svm.intercept_[0], dtype=features.dtype)
+    return weight, bias
 
 
 def fit_boxes(features: Tensor, deltas: Tensor, penalty: float = 1000.0) -> tuple[Tensor, Tensor]:

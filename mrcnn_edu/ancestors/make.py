@@ -45,7 +45,7 @@ SYSTEMS = {  # of each its class and settings
 GIVEN = RCNN, FastRCNN  # their proposals are given, not learned
 TRAINING = Training(steps=1_500, batch_size=8, checkpoint_every=100, workers=1)
 TRAIN_SCENES = Shapes(2_000, seed=0)  # each is seen six times: selective search runs once for each
-SVM_IMAGES = 400  # of them, whose windows R-CNN's SVMs and regressions see
+SVM_IMAGES = 600  # of them, whose windows R-CNN's SVMs and regressions see
 HELD_OUT = Shapes(300, seed=1)
 RUNS = Path("runs/family")
 
