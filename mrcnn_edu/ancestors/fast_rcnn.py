@@ -50,8 +50,11 @@ class FastRCNN(MaskRCNN):
 
     @staticmethod
     def paper(config: Config) -> Config:
-        """The config with Fast R-CNN's settings: one map, RoIPool, 64 RoIs an image (section 2)."""
-        return replace(config, mask_head=None, neck="c4", roi_op="pool", roi_batch=64)
+        """The config with Fast R-CNN's settings (section 2).
+
+        One map, the last and coarsest; RoIPool; two fully connected layers; 64 RoIs an image.
+        """
+        return replace(config, mask_head=None, neck="c5", roi_op="pool", roi_batch=64)
 
     def __init__(self, config: Config):
         if config.mask_head is not None:
