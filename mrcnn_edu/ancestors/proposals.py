@@ -18,11 +18,11 @@ from mrcnn_edu.data.coco import write_file
 def recall_at(
     proposals: list[Tensor], targets: list[dict], numbers: list[int], iou: float = 0.5
 ) -> Tensor:
-    """The recall [len(numbers)] of the first 1, 2, ... of each image's proposals, best first.
+    """The recall [len(numbers)] if of each image only so many proposals are kept, the first ones.
 
-    Recall is the share of all objects that at least one of the proposals covers with that IoU or
-    more. proposals: [N, 4] of each image. targets: of each image, of which the boxes [M, 4] are
-    read. nan if there is no object.
+    Recall is the share of all objects that at least one of the kept proposals covers with that IoU
+    or more. proposals: [N, 4] of each image, best first. targets: of each image, of which the boxes
+    [M, 4] are read. nan if there is no object.
     """
     found = []  # of each object the place of the first proposal that covers it
     for boxes, target in zip(proposals, targets, strict=True):
