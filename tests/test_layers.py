@@ -16,7 +16,10 @@ ORDER = [
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
-    "ablations", "viz", "widgets.player", "widgets", "exercises", "cli", "__main__",
+    "ablations", "ancestors.regions", "ancestors.selective_search", "ancestors.proposals",
+    "ancestors.rcnn", "ancestors.fit_rcnn", "ancestors.fast_rcnn", "ancestors.cost",
+    "ancestors.shipped", "ancestors.make", "ancestors", "viz", "widgets.player", "widgets",
+    "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -1,0 +1,162 @@
+"""R-CNN to Mask R-CNN, side by side: python benchmarks/family.py
+
+Every system whose weights are there (`python -m mrcnn_edu.ancestors.make`) detects the same 300
+scenes, and then one scene with more and more proposals. Prints average precision, where the time
+goes and how often the backbone runs, beside the papers' numbers, and writes them to the README.
+"""
+
+import argparse
+import json
+import statistics
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+from versus_torchvision import machine
+
+from mrcnn_edu.ancestors.cost import measure_cost, n_parameters
+from mrcnn_edu.ancestors.make import GIVEN, HELD_OUT, SYSTEMS
+from mrcnn_edu.ancestors.shipped import FOLDER, load
+from mrcnn_edu.evaluate import Found, evaluate
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results" / "family.json"
+NAMES = {  # of the systems, in the order in which they were published
+    "rcnn": "R-CNN",
+    "fast-rcnn": "Fast R-CNN",
+    "faster-rcnn": "Faster R-CNN",
+    "fcis": "FCIS",
+    "mask-rcnn-c4": "Mask R-CNN, C4",
+    "mask-rcnn": "Mask R-CNN, FPN",
+}
+STAGES = "proposals", "features", "heads"
+NUMBERS = 10, 20, 50, 100, 200, 500, 1000  # of proposals
+PAPERS = [  # what was measured, on which GPU, seconds an image, and the quality
+    ("R-CNN, VGG16", "K40", "47, and selective search", "VOC07 66.0 AP50"),
+    ("Fast R-CNN, VGG16", "K40", "0.32, and selective search", "VOC07 66.9 AP50"),
+    ("the same, by its successor", "K40", "1.83 = 1.51 + 0.146 + 0.174", "VOC07 66.9 AP50"),
+    ("Faster R-CNN, VGG16", "K40", "0.198 = 0.010 + 0.141 + 0.047", "VOC07 69.9 AP50"),
+    ("FCIS with OHEM, R101", "K40", "0.24", "COCO mask 29.2 AP"),
+    ("Mask R-CNN, R101-C4", "M40", "about 0.4", "COCO mask 33.1 AP"),
+    ("Mask R-CNN, R101-FPN", "M40", "0.195, and 0.015 to scale", "COCO mask 35.7 AP, box 38.2"),
+]
+MARK = "<!-- family -->"
+
+
+def trained(folder: Path) -> list[str]:
+    """The systems whose weights are there."""
+    return [name for name in NAMES if (folder / f"{name}.pt").is_file()]
+
+
+def quality_and_cost(model, scenes) -> dict:
+    """Scores in %, and the medians of what an image costs."""
+    found, costs = Found(), []
+    model.detect([scenes[0][0]])  # to warm up
+    for index in tqdm(range(len(scenes)), "detect", leave=False):
+        detections, cost = measure_cost(model, [scenes[index][0]])
+        found.append(*detections)
+        costs.append(cost)
+    kinds = ["bbox"] if found[0].masks is None else ["bbox", "segm"]
+    of_kinds = {kind: asdict(evaluate(scenes, found, kind, progress=False)) for kind in kinds}
+    return {
+        "scores": {
+            kind: {n: round(100 * scores[n], 2) for n in ("ap", "ap50", "ap75")}
+            for kind, scores in of_kinds.items()
+        },
+        "seconds": {s: statistics.median(getattr(c, s) for c in costs) for s in STAGES},
+        "passes": statistics.mean(c.passes for c in costs),
+        "megapixels": statistics.mean(c.pixels for c in costs) / 1e6,
+        "parameters": n_parameters(model),
+    }
+
+
+def cost_of_many(model, name: str, image, rounds: int) -> list[dict]:
+    """What one image costs with each number of proposals: the median of some rounds."""
+    rows, config = [], model.config
+    corners = torch.rand(max(NUMBERS), 2, 2, generator=torch.Generator().manual_seed(0))
+    boxes = corners.sort(dim=1).values.flatten(1) * torch.tensor(image.shape[:0:-1]).repeat(2)
+    for n in NUMBERS:
+        given = {}
+        if SYSTEMS[name][0] in GIVEN:
+            given["proposals"] = [boxes[:n]]
+        else:  # so that NMS leaves as many as asked for
+            model.config = replace(config, test_candidates=n, test_proposals=n, rpn_nms_iou=1.0)
+        costs = [measure_cost(model, [image], **given)[1] for _ in range(rounds + 1)][1:]
+        seconds = {s: statistics.median(getattr(c, s) for c in costs) for s in STAGES}
+        rows.append({"proposals": n, "seconds": seconds, "passes": costs[0].passes})
+    model.config = config
+    return rows
+
+
+def table(results: dict) -> str:
+    """The results as Markdown: what we measured, and what the papers have."""
+    lines = [
+        "| system | mask AP | box AP | proposals | features | heads | all, ms | backbone passes | "
+        "parameters |",
+        "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
+    ]
+    for name, r in results["systems"].items():
+        ap = [f"{r['scores'][k]['ap']:.1f}" if k in r["scores"] else "" for k in ("segm", "bbox")]
+        milliseconds = [1000 * r["seconds"][stage] for stage in STAGES]
+        times = [f"{t:.1f}" for t in (*milliseconds, sum(milliseconds))]
+        cells = [NAMES[name], *ap, *times, f"{r['passes']:.0f}", f"{r['parameters'] / 1e6:.2f} M"]
+        lines.append(f"| {' | '.join(cells)} |")
+    lines += [
+        "",
+        f"{results['scenes']} scenes of 96 x 96, none of them trained on; milliseconds are medians "
+        f"of an image; {results['machine']['device']}, torch {results['machine']['torch']}.",
+        "",
+        "| milliseconds with so many proposals | " + " | ".join(map(str, NUMBERS)) + " |",
+        "|---|" + "---:|" * len(NUMBERS),
+    ]
+    for name, r in results["systems"].items():
+        rows = [1000 * sum(row["seconds"].values()) for row in r["many"]]
+        lines.append(f"| {NAMES[name]} | " + " | ".join(f"{t:.0f}" for t in rows) + " |")
+    lines += [
+        "",
+        "| in the papers | on | s an image (= proposals + features + heads) | quality |",
+        "|---|---|---:|---|",
+        *(f"| {' | '.join(row)} |" for row in PAPERS),
+    ]
+    return "\n".join(lines)
+
+
+def insert(results: dict, document: str) -> str:
+    """A document with the tables between its marks replaced by those of `results`."""
+    if document.count(MARK) != 2:
+        return document
+    before, _, after = document.split(MARK)
+    return f"{before}{MARK}\n{table(results)}\n{MARK}{after}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the weights (the shipped)")
+    parser.add_argument("--scenes", type=int, default=len(HELD_OUT), help="fewer for a trial (300)")
+    parser.add_argument("--rounds", type=int, default=5, help="of each number of proposals (5)")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
+    parser.add_argument("--print", action="store_true", help="only print, write nothing")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    results = measure(options.folder, options.scenes, options.rounds)
+    print(table(results))
+    if not options.print:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        document = HERE / "README.md"
+        document.write_text(insert(results, document.read_text()))
+        print(f"written to {RESULTS} and {document}")
+
+
+def measure(folder: Path, n_scenes: int, rounds: int) -> dict:
+    """Everything, for every system whose weights are there."""
+    scenes, systems = replace(HELD_OUT, n=n_scenes), {}
+    for name in tqdm(trained(folder), "systems"):
+        model = load(folder / f"{name}.pt")
+        systems[name] = quality_and_cost(model, scenes)
+        systems[name]["many"] = cost_of_many(model, name, scenes[0][0], rounds)
+    return {"machine": machine("cpu"), "scenes": n_scenes, "systems": systems}
+
+
+if __name__ == "__main__":
+    main()

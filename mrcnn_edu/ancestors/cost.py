@@ -1,0 +1,101 @@
+"""Cost: where the time of `detect` goes, and how often the backbone looks at pixels.
+
+It works for every detector here, because their stages have the same names.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from contextlib import contextmanager
+from dataclasses import dataclass
+from time import perf_counter
+
+import torch
+from torch import Tensor, nn
+
+from mrcnn_edu.detections import Detections
+
+STAGES = {  # methods and layers by what they do; all others are the heads', and what follows them
+    "propose": "proposals",
+    "rpn_head": "proposals",
+    "anchors": "proposals",
+    "preprocess": "features",
+    "warp": "features",
+    "features": "features",
+}
+
+
+@dataclass
+class Cost:
+    """What one call of `detect` took."""
+
+    proposals: float  # seconds, by selective search or by an RPN
+    features: float  # seconds, of the backbone and what leads to it
+    heads: float  # seconds, all the rest
+    passes: int  # images or windows that the backbone has seen
+    pixels: int  # in all of them
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole."""
+        return self.proposals + self.features + self.heads
+
+
+def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[Detections], Cost]:
+    """The detections in the images, and what they cost. given: further arguments of `detect`."""
+    seconds, seen = Counter(), Counter()
+
+    def count(_, inputs: tuple) -> None:
+        batch = inputs[0]
+        seen.update(passes=len(batch), pixels=len(batch) * batch.shape[-2] * batch.shape[-1])
+
+    counting = model.backbone.register_forward_pre_hook(count)
+    try:
+        with _timed(model, seconds):
+            start = _now()
+            found = model.detect(images, **given)
+            total = _now() - start
+    finally:
+        counting.remove()
+    of_stages = {stage: seconds[stage] for stage in ("proposals", "features")}
+    heads = total - sum(of_stages.values())
+    return found, Cost(**of_stages, heads=heads, passes=seen["passes"], pixels=seen["pixels"])
+
+
+def n_parameters(model: nn.Module) -> int:
+    """How many numbers were learned: parameters, and R-CNN's SVMs and regressions."""
+    statistics = "running_mean", "running_var", "num_batches_tracked"
+    return sum(v.numel() for n, v in model.state_dict().items() if not n.endswith(statistics))
+
+
+def _now() -> float:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # a GPU's work is done when it is done, not when it was ordered
+    return perf_counter()
+
+
+@contextmanager
+def _timed(model: nn.Module, seconds: Counter):
+    """Inside, the seconds of each stage are added up. No stage calls another."""
+
+    def with_clock(run: Callable, stage: str) -> Callable:
+        def timed(*args, **more):
+            start = _now()
+            result = run(*args, **more)
+            seconds[stage] += _now() - start
+            return result
+
+        return timed
+
+    changed = []
+    try:
+        for name, stage in STAGES.items():
+            part = getattr(model, name, None)
+            if part is None:
+                continue
+            owner, attribute = (part, "forward") if isinstance(part, nn.Module) else (model, name)
+            vars(owner)[attribute] = with_clock(getattr(owner, attribute), stage)
+            changed.append((owner, attribute))
+        yield
+    finally:
+        for owner, attribute in changed:
+            del vars(owner)[attribute]

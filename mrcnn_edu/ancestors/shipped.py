@@ -1,0 +1,44 @@
+"""The trained systems that come along: all learned from the same scenes, equally long."""
+
+from dataclasses import fields
+from pathlib import Path
+
+from torch import nn
+
+from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
+from mrcnn_edu.ancestors.rcnn import RCNN
+from mrcnn_edu.config import Config
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.weights import load_state, read
+
+FOLDER = Path(__file__).parent / "pretrained"
+KINDS = {kind.__name__: kind for kind in (RCNN, FastRCNN, MaskRCNN)}
+
+
+def load(name: str | Path) -> nn.Module:
+    """A trained system, ready to `detect`; its `classes` are the names of labels 1..K.
+
+    name: of weights that come with the package, such as "rcnn" or "fast-rcnn", or the path of a
+    file that `make` has written. Raises FileNotFoundError that lists the names, or ValueError.
+    """
+    file = FOLDER / f"{name}.pt"
+    if not file.is_file():
+        file = Path(name)
+    if not file.is_file():
+        known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.pt"))) or "none so far"
+        raise FileNotFoundError(f"there are no weights {name!r}: those that come along are {known}")
+    contents = read(file)
+    missing = {"system", "config", "classes", "model"} - set(contents)
+    if missing:
+        raise ValueError(
+            f"{file} has no {', '.join(sorted(missing))}: it is not a file of ancestors.make"
+        )
+    if contents["system"] not in KINDS:
+        raise ValueError(f"{file} is of a {contents['system']}: known are {', '.join(KINDS)}")
+    unknown = set(contents["config"]) - {field.name for field in fields(Config)}
+    if unknown:
+        raise ValueError(f"{file} has unknown settings: {', '.join(sorted(unknown))}")
+    model = KINDS[contents["system"]](Config(**contents["config"]))
+    load_state(model, contents["model"], str(file))
+    model.classes = contents["classes"]
+    return model.eval()

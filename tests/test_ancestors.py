@@ -1,0 +1,492 @@
+"""R-CNN and Fast R-CNN, and selective search: one minute of one core for the whole file."""
+
+import json
+from dataclasses import asdict, replace
+
+import numpy as np
+import pytest
+import torch
+
+from mrcnn_edu import Config, weights
+from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search, shipped
+from mrcnn_edu.ancestors.cost import measure_cost
+from mrcnn_edu.ancestors.fit_rcnn import collect, fit_boxes, fit_rcnn, fit_svm, nearest
+from mrcnn_edu.ancestors.proposals import WithProposals, recall_at
+from mrcnn_edu.ancestors.rcnn import warp_windows
+from mrcnn_edu.ancestors.regions import LIKENESSES, first_regions, likeness
+from mrcnn_edu.ancestors.selective_search import group
+from mrcnn_edu.boxes import box_iou, clip_boxes, encode_boxes
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.evaluate import detect_all, evaluate
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.roi_ops import roi_pool
+from mrcnn_edu.train import Training, fit
+
+SCENES = Shapes(8, seed=3)
+CONFIGS = {"rcnn": make.SYSTEMS["rcnn"][1], "fast-rcnn": make.SYSTEMS["fast-rcnn"][1]}
+KINDS = {"rcnn": RCNN, "fast-rcnn": FastRCNN}
+UNIT = torch.tensor([0.0, 0.0, 1.0, 1.0])
+ODD = {  # lists of proposals that a model must survive, in an image of 96 x 96
+    "none": torch.zeros(0, 4),
+    "one pixel": torch.tensor([[5.0, 6.0, 6.0, 7.0]]),
+    "less than a pixel": torch.tensor([[5.2, 6.1, 5.3, 6.2]]),
+    "no area": torch.tensor([[5.0, 6.0, 5.0, 6.0]]),
+    "outside": torch.tensor([[-90.0, -80.0, -40.0, -20.0], [200.0, 10.0, 260.0, 70.0]]),
+    "half outside": torch.tensor([[-30.0, -30.0, 40.0, 50.0], [60.0, 60.0, 300.0, 130.0]]),
+}
+
+
+@pytest.fixture(params=KINDS)
+def untrained(request):
+    """R-CNN or Fast R-CNN with random weights and a low threshold, so that it detects something."""
+    config = replace(CONFIGS[request.param], score_threshold=0.01)
+    model = KINDS[request.param](config)
+    if request.param == "rcnn":
+        for values in (model.svm_weight, model.box_weight):
+            values.normal_(std=0.01)
+    return model
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    return WithProposals(SCENES)
+
+
+# Selective search
+
+
+def test_selective_search_covers_the_objects_of_scenes(dataset):
+    items = [dataset[i] for i in range(len(dataset))]
+    proposals, targets = [t["proposals"] for _, t in items], [t for _, t in items]
+    n = [len(boxes) for boxes in proposals]
+    assert min(n) >= 30 and max(n) <= 500 and sum(n) / len(n) >= 150
+    few, many = recall_at(proposals, targets, [10, 300]).tolist()
+    assert 0.2 < few < 0.9 and many >= 0.95
+    assert recall_at(proposals, targets, [300], iou=0.7).item() >= 0.9
+    # Better than as many boxes at random: it looks at the image.
+    corners = torch.rand(8, 300, 2, 2).sort(dim=2).values.flatten(2) * 96
+    assert recall_at(list(corners), targets, [300], iou=0.7).item() < 0.5
+
+
+def test_boxes_lie_in_the_image_and_none_comes_twice():
+    image = SCENES[0][0][:, :80]
+    boxes = selective_search(image)
+    assert torch.equal(boxes, clip_boxes(boxes, (80, 96)))
+    assert len(boxes.unique(dim=0)) == len(boxes) and boxes.dtype == torch.float32
+    assert (boxes[:, 2:] - boxes[:, :2]).min() >= 80 / 24
+    assert (boxes == torch.tensor([0.0, 0.0, 96.0, 80.0])).all(dim=1).any()  # the last region
+    wide = selective_search(image, smallest_side=20)
+    assert (wide[:, 2:] - wide[:, :2]).min() >= 20 and len(wide) < len(boxes)
+
+
+def test_the_same_seed_gives_the_same_order_and_another_seed_the_same_boxes():
+    image = SCENES[1][0]
+    boxes, other = selective_search(image), selective_search(image, seed=1)
+    assert torch.equal(boxes, selective_search(image))
+    assert torch.equal(boxes[:10], selective_search(image, 10))
+    assert not torch.equal(boxes, other)
+    assert torch.equal(boxes.unique(dim=0), other.unique(dim=0))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 50), (40, 60)])
+def test_an_image_of_one_colour_is_one_region(size):
+    boxes = selective_search(torch.full((3, *size), 0.3))
+    assert boxes.tolist() == [[0, 0, size[1], size[0]]]
+
+
+def test_two_halves_are_two_regions_and_a_whole():
+    image = torch.zeros(3, 40, 60)
+    image[0, :, 30:] = 1
+    settings = dict(colours=("rgb",), scales=(100,), smallest_region=300)
+    boxes = selective_search(image, **settings).unique(dim=0)
+    expected = [[0, 0, 30, 40], [0, 0, 60, 40], [30, 0, 60, 40]]
+    assert len(boxes) == 3 and (boxes - torch.tensor(expected)).abs().max() <= 2  # it is smoothed
+
+
+def test_what_is_no_image_is_refused():
+    with pytest.raises(ValueError, match=r"\[2, 5, 5\]"):
+        selective_search(torch.rand(2, 5, 5))
+    with pytest.raises(TypeError, match="uint8"):
+        selective_search(torch.zeros(3, 5, 5, dtype=torch.uint8))
+    with pytest.raises(ValueError, match="shade"):
+        selective_search(SCENES[0][0], likenesses=[("shade",)])
+
+
+def test_the_likeness_of_regions_by_hand():
+    # A row of three regions, of 2, 1 and 1 pixels, the last two of one colour.
+    segments = np.array([[0, 0, 1, 2]])
+    pixels = np.zeros((1, 4, 3))
+    pixels[:, 2:] = 1
+    regions, pairs = first_regions(pixels, segments)
+    assert pairs.tolist() == [[0, 1], [1, 2]]
+    assert regions.boxes[:3].tolist() == [[0, 0, 2, 1], [2, 0, 3, 1], [3, 0, 4, 1]]
+    a, b = pairs.T
+    assert likeness(regions, a, b, ["colour"]).tolist() == [0, 1]
+    assert likeness(regions, a, b, ["size"]).tolist() == [1 - 3 / 4, 1 - 2 / 4]
+    assert likeness(regions, a, b, ["fill"]).tolist() == [1, 1]
+    assert likeness(regions, [0], [2], ["fill"]).tolist() == [1 - 1 / 4]  # region 1 is between
+    together = group(regions, pairs)
+    assert together.boxes[3:].tolist() == [[2, 0, 4, 1], [0, 0, 4, 1]]
+    assert together.sizes.tolist() == [2, 1, 1, 2, 4]
+
+
+def test_regions_merge_as_if_their_pixels_were_read_again():
+    random = np.random.default_rng(0)
+    pixels, segments = random.random((6, 8, 3)), random.permutation(np.arange(48) % 5)
+    regions, pairs = first_regions(pixels, segments.reshape(6, 8))
+    assert len(pairs) == 10  # everything touches everything
+    merged = group(regions, pairs)
+    whole, _ = first_regions(pixels, np.zeros((6, 8), dtype=int))
+    np.testing.assert_allclose(merged.colour[-1], whole.colour[0])
+    np.testing.assert_allclose(merged.texture[-1], whole.texture[0])
+    assert merged.boxes[-1].tolist() == [0, 0, 8, 6] and merged.sizes[-1] == 48
+
+
+def test_greedy_grouping_equals_a_search_among_all_pairs_in_every_step():
+    random = np.random.default_rng(1)
+    pixels = random.random((26, 30, 3))
+    sides = (
+        np.arange(4),
+        (5, 6, 7, 8),
+        (6, 7, 8, 9),
+    )  # uneven: no two pairs are equally alike
+    rows, columns = (np.repeat(sides[0], lengths) for lengths in sides[1:])
+    segments = rows[:, None] * 4 + columns
+    regions, pairs = first_regions(pixels, segments)
+    found = group(regions, pairs)
+    alive, near = set(range(16)), {frozenset(pair) for pair in pairs.tolist()}
+    for new in range(16, 31):
+        values = {pair: likeness(found, *pair, LIKENESSES).item() for pair in near}
+        a, b = max(values, key=values.get)
+        of_both = found.boxes[[a, b]]
+        assert found.boxes[new].tolist() == [*of_both[:, :2].min(0), *of_both[:, 2:].max(0)]
+        assert found.sizes[new] == found.sizes[a] + found.sizes[b]
+        alive = alive - {a, b} | {new}
+        near = {frozenset(new if i in (a, b) else i for i in pair) for pair in near}
+        near = {pair for pair in near if len(pair) == 2}
+    assert alive == {30}
+
+
+def test_recall_by_hand():
+    objects = torch.tensor([[0.0, 0.0, 10.0, 10.0], [20.0, 20.0, 30.0, 30.0]])
+    first = torch.tensor(
+        [[50.0, 50.0, 60.0, 60.0], [0.0, 0.0, 10.0, 5.0], [20.0, 20.0, 30.0, 30.0]]
+    )
+    targets = [{"boxes": objects}, {"boxes": objects[:0]}, {"boxes": objects[:1]}]
+    proposals = [first, first, first[:0]]
+    assert recall_at(proposals, targets, [0, 1, 2, 3, 99]).tolist() == pytest.approx(
+        [0, 0, 1 / 3, 2 / 3, 2 / 3]
+    )
+    assert recall_at(proposals, targets, [3], iou=0.51).tolist() == pytest.approx([1 / 3])
+    assert recall_at([first], [{"boxes": objects[:0]}], [1]).isnan().all()
+
+
+def test_proposals_are_found_once_and_kept(tmp_path, monkeypatch):
+    data = WithProposals(SCENES, 50, tmp_path)
+    first = data[2][1]["proposals"]
+    assert len(first) == 50 and torch.equal(first, selective_search(SCENES[2][0], 50))
+    assert len(list(tmp_path.iterdir())) == 1
+
+    def never(*_, **__):
+        raise AssertionError("searched again")
+
+    monkeypatch.setattr("mrcnn_edu.ancestors.proposals.selective_search", never)
+    assert torch.equal(data[2][1]["proposals"], first)
+    assert torch.equal(WithProposals(SCENES, 50, tmp_path)[2][1]["proposals"], first)
+    with pytest.raises(AssertionError, match="searched again"):
+        WithProposals(SCENES, 50, tmp_path, scales=(30,))[2]
+    with pytest.raises(AssertionError, match="searched again"):
+        WithProposals(SCENES, 50, tmp_path)[3]
+
+
+# R-CNN's parts
+
+
+def test_a_window_by_hand():
+    image = torch.arange(1.0, 17).view(1, 4, 4)
+    window = warp_windows(image, torch.tensor([[0.0, 0.0, 2.0, 2.0]]), side=4, context=1)
+    # The box fills the 2 x 2 cells in the middle; beyond the image's border all is 0, the mean.
+    assert window[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]]
+    whole = warp_windows(image, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), side=4, context=0)
+    torch.testing.assert_close(whole[0], image)
+    twice = torch.tensor([[0.0, 0.0, 4.0, 2.0]])  # its shape is ignored: rows are stretched
+    rows = warp_windows(image, twice, side=4, context=0)[0, 0, :, 0]
+    torch.testing.assert_close(
+        rows, torch.tensor([0.75, 2.0, 4.0, 6.0])
+    )  # 1, 5, 9 at 0.5, 1.5, 2.5
+
+
+def test_windows_of_many_boxes_are_those_of_each():
+    image, boxes = torch.rand(3, 40, 50), torch.cat(list(ODD.values()))
+    windows = warp_windows(image, boxes, 24, 2)
+    for box, window in zip(boxes, windows, strict=True):
+        torch.testing.assert_close(warp_windows(image, box[None], 24, 2)[0], window)
+    assert windows.isfinite().all() and (windows[3:5] == 0).all()
+    assert warp_windows(image, boxes[:0], 24, 2).shape == (0, 3, 24, 24)
+
+
+def test_box_regression_equals_numpys_least_squares():
+    x, y = torch.randn(60, 7) + 1, torch.randn(60, 4)
+    weight, bias = fit_boxes(x, y, penalty=5.0)
+    # Ridge regression is least squares with one more row for each weight; the bias has none.
+    rows = np.vstack(
+        (np.hstack((x, np.ones((60, 1)))), np.hstack((5**0.5 * np.eye(7), np.zeros((7, 1)))))
+    )
+    solution = np.linalg.lstsq(rows, np.vstack((y, np.zeros((7, 4)))), rcond=None)[0]
+    np.testing.assert_allclose(weight, solution[:7], atol=1e-5)
+    np.testing.assert_allclose(bias, solution[7], atol=1e-5)
+    nothing = fit_boxes(x[:0], y[:0])
+    assert all((values == 0).all() for values in nothing)
+
+
+def test_svms_tell_apart_what_can_be_told_apart():
+    features = torch.randn(300, 5) * 4
+    positive = features[:, 0] + features[:, 1] > 4
+    weight, bias = fit_svm(features, positive, ~positive, penalty=1.0)
+    assert ((features @ weight + bias > 0) == positive).float().mean() > 0.97
+    assert weight[:2].min() > 3 * weight[2:].abs().max()
+    nothing = torch.zeros(300, dtype=torch.bool)
+    assert (
+        fit_svm(features, nothing, ~nothing)[1] == -1
+        and fit_svm(features, ~nothing, nothing)[1] == 1
+    )
+
+
+def test_hard_negatives_are_mined():
+    # Positives at 3; so many easy negatives at -3 that a draw hardly ever meets the few at 2.
+    features = torch.cat(
+        (torch.full((10, 1), 3.0), torch.full((2000, 1), -3.0), torch.full((10, 1), 2.0))
+    )
+    positive = torch.arange(len(features)) < 10
+    weight, bias = fit_svm(features, positive, ~positive, penalty=100.0)
+    margin = features @ weight + bias
+    assert (margin[:10] > 0).all() and (margin[10:] < 0).all()
+
+
+def test_the_nearest_object_of_each_class():
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 20.0], [50.0, 0.0, 60.0, 10.0]])
+    seen = torch.tensor([[0.0, 0.0, 10.0, 18.0]])
+    ious, deltas = nearest(seen, boxes, torch.tensor([2, 2, 1]), 3)
+    torch.testing.assert_close(ious, torch.tensor([[0.0, 0.9, 0.0]]))
+    expected = torch.tensor([0, 1 / 18, 0, np.log(20 / 18)], dtype=torch.float32)
+    torch.testing.assert_close(deltas[0, 1], expected)
+    assert nearest(seen, boxes[:0], torch.zeros(0, dtype=torch.long), 3)[0].tolist() == [[0, 0, 0]]
+
+
+def test_windows_are_the_objects_and_the_best_proposals(dataset):
+    model = RCNN(CONFIGS["rcnn"])
+    windows = collect(model, dataset, 2, 10, progress=False)
+    n_objects = [len(dataset[i][1]["labels"]) for i in range(2)]
+    assert len(windows.features) == sum(n_objects) + 20
+    labels = torch.cat([dataset[i][1]["labels"] for i in range(2)])
+    assert torch.equal(windows.truth[windows.truth > 0], labels)
+    own = windows.ious[windows.truth > 0, labels - 1]
+    torch.testing.assert_close(own, torch.ones(len(labels)))
+
+
+# The systems
+
+
+@pytest.mark.slow
+def test_rcnn_learns_eight_scenes_by_heart(dataset):
+    model = RCNN(replace(CONFIGS["rcnn"], roi_batch=12))
+    losses = fit_rcnn(model, dataset, Training(steps=30, batch_size=4), progress=False)
+    assert _mean(losses[-5:]) < 0.5 * _mean(losses[:5])
+    found = {"svm": detect_all(model, SCENES, progress=False)}
+    model.scores_from = "softmax"
+    found["softmax"] = detect_all(model, SCENES, progress=False)
+    for of_kind in found.values():
+        assert evaluate(SCENES, of_kind, "bbox", progress=False).ap50 > 0.6
+    # Each class's regression brings the proposals that it has learned from nearer to the objects.
+    windows = collect(model, dataset, 8, 100, progress=False)
+    near, k = torch.where((windows.ious > 0.6) & (windows.truth == 0)[:, None])
+    zero = torch.zeros(len(windows.features), 4)
+    moved = encode_boxes(model.refine(windows.features, zero + UNIT), zero[:, None] + UNIT)
+    before, target = windows.deltas[near, k], windows.deltas[near, k]
+    assert (moved[near, k] - target).square().sum() < 0.8 * before.square().sum()
+
+
+@pytest.mark.slow
+def test_fast_rcnn_learns_eight_scenes_by_heart(dataset):
+    model = FastRCNN(replace(FastRCNN.paper(Config.tiny(test_proposals=300)), roi_batch=32))
+    losses = fit(model, dataset, Training(steps=100, batch_size=4), progress=False)
+    assert _mean(losses[-5:]) < 0.4 * _mean(losses[:5])
+    found = detect_all(model, SCENES, progress=False)
+    assert evaluate(SCENES, found, "bbox", progress=False).ap50 > 0.7
+
+
+def _mean(losses: list[dict]) -> float:
+    return sum(sum(step.values()) for step in losses) / len(losses)
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_proposals_are_ordinary(untrained, name):
+    image, target = SCENES[0]
+    (alone,) = untrained.detect([image], [ODD[name]])
+    assert alone.masks is None and alone.boxes.isfinite().all() and alone.scores.isfinite().all()
+    assert torch.equal(alone.boxes, clip_boxes(alone.boxes, (96, 96)))
+    if name in ("none", "outside"):
+        assert len(alone) == 0 or name == "outside"
+    other = selective_search(SCENES[1][0], 20)
+    both = untrained.detect([image, SCENES[1][0]], [ODD[name], other])
+    assert [len(found) > 0 for found in both][1]
+    losses = untrained([image], [target | {"proposals": ODD[name]}])
+    sum(losses.values()).backward()
+    assert all(loss.isfinite() for loss in losses.values())
+    assert all(v.isfinite().all() for v in untrained.state_dict().values())
+
+
+def test_an_image_without_objects_is_all_background(untrained):
+    image, target = SCENES[0]
+    empty = {name: target[name][:0] for name in ("boxes", "labels", "masks")}
+    for proposals in (selective_search(image, 20), torch.zeros(0, 4)):
+        losses = untrained([image], [empty | {"proposals": proposals}])
+        sum(losses.values()).backward()
+        assert losses["loss_classifier"].isfinite() and losses.get("loss_box_reg", 0) == 0
+        assert (losses["loss_classifier"] > 0) == (len(proposals) > 0)
+        assert all(v.isfinite().all() for v in untrained.state_dict().values())
+
+
+def test_proposals_none_means_selective_search(untrained):
+    image = SCENES[0][0]
+    (searched,) = untrained.detect([image])
+    boxes = selective_search(image, untrained.config.test_proposals)
+    (given,) = untrained.detect([image], [boxes])
+    assert len(given) > 0
+    assert torch.equal(searched.boxes, given.boxes) and torch.equal(searched.scores, given.scores)
+
+
+def test_a_model_is_as_it_was_after_it_has_detected(untrained):
+    untrained.train()
+    before = {name: value.clone() for name, value in untrained.state_dict().items()}
+    untrained.detect([SCENES[0][0]], [torch.tensor([[10.0, 10.0, 40.0, 40.0]])])
+    assert untrained.training and untrained.backbone.training
+    assert all(torch.equal(value, before[name]) for name, value in untrained.state_dict().items())
+
+
+def test_what_cannot_be_used_is_named(untrained):
+    image, target = SCENES[0]
+    with pytest.raises(ValueError, match="target 0 has no proposals"):
+        untrained([image], [target])
+    with pytest.raises(ValueError, match="2 lists of proposals for 1 images"):
+        untrained.detect([image], [torch.zeros(0, 4)] * 2)
+    with pytest.raises(ValueError, match=r"proposals of image 0 have shape \[4\]"):
+        untrained.detect([image], [torch.zeros(4)])
+    with pytest.raises(ValueError, match="mask_head"):
+        type(untrained)(Config.tiny())
+    with pytest.raises(ValueError, match="give floats"):
+        untrained.detect([image * 255], [torch.zeros(0, 4)])
+
+
+def test_crowds_and_sizes_of_images(untrained):
+    image, target = torch.rand(3, 70, 130), SCENES[0][1]
+    crowd = torch.ones(len(target["labels"]))
+    target = target | {"iscrowd": crowd, "proposals": torch.tensor([[0.0, 0.0, 30.0, 40.0]])}
+    labels = []
+    original = untrained.cls_score if isinstance(untrained, RCNN) else untrained.box_head
+    original.register_forward_hook(lambda _, inputs, out: labels.append(len(inputs[0])))
+    losses = untrained([image], [{n: v for n, v in target.items() if n != "masks"}])
+    assert losses["loss_classifier"].isfinite() and labels == [1]  # a crowd is no object
+
+
+def test_the_cost_of_many_proposals():
+    """R-CNN's backbone sees every proposal, Fast R-CNN's only the image."""
+    image, boxes = SCENES[0][0], selective_search(SCENES[0][0])
+    passes, pixels = {}, {}
+    for name, kind in KINDS.items():
+        model = kind(CONFIGS[name])
+        costs = [measure_cost(model, [image], proposals=[boxes[:n]])[1] for n in (5, 50)]
+        passes[name], pixels[name] = ([getattr(c, a) for c in costs] for a in ("passes", "pixels"))
+        assert all(c.features > 0 and c.heads > 0 and c.proposals >= 0 for c in costs)
+    assert passes == {"rcnn": [5, 50], "fast-rcnn": [1, 1]}
+    assert pixels == {"rcnn": [5 * 48**2, 50 * 48**2], "fast-rcnn": [192**2, 192**2]}
+
+
+def test_cost_is_measured_on_any_model_and_leaves_no_trace():
+    model = MaskRCNN(Config.tiny()).eval()
+    before = {name: set(vars(part)) for name, part in model.named_modules()}
+    (found,), cost = measure_cost(model, [SCENES[0][0]])
+    assert {name: set(vars(part)) for name, part in model.named_modules()} == before
+    assert not model.backbone._forward_pre_hooks
+    assert torch.equal(found.boxes, model.detect([SCENES[0][0]])[0].boxes)
+    assert cost.passes == 1 and min(cost.proposals, cost.features, cost.heads) > 0
+    assert cost.total == cost.proposals + cost.features + cost.heads
+    with pytest.raises(TypeError):
+        measure_cost(model, ["no image"])
+    assert not model.backbone._forward_pre_hooks and "propose" not in vars(model)
+
+
+def test_fast_rcnn_reads_one_map_with_roi_pool():
+    model = FastRCNN(FastRCNN.paper(Config.tiny())).eval()
+    boxes = torch.tensor([[0.0, 0.0, 96.0, 96.0], [3.0, 20.0, 50.0, 33.0]])
+    trace = model.trace([SCENES[0][0]], [boxes])
+    assert len(trace.features) == 1 and model.strides == (16,)
+    rois = torch.cat((torch.zeros(2, 1), boxes), dim=1)
+    pooled = roi_pool(trace.features[0], rois, 7, 1 / 16)
+    torch.testing.assert_close(trace.roi_features, pooled)
+    class_logits, box_deltas = model.box_head(pooled)
+    torch.testing.assert_close(trace.class_logits, class_logits)
+    torch.testing.assert_close(trace.box_deltas, box_deltas)
+
+
+def test_fast_rcnn_learns_from_near_misses(dataset):
+    model = FastRCNN(replace(CONFIGS["fast-rcnn"], roi_batch=1000))
+    image, target = dataset[0]
+    batch = model.preprocess([image])
+    objects = model.scale_targets([target], batch)
+    (rois,) = model.roi_targets(model.propose([image], batch, [target["proposals"]]), objects)
+    best = box_iou(rois.boxes, objects[0]["boxes"]).amax(dim=1)
+    assert ((best >= 0.5) == (rois.labels > 0)).all() and best.min() >= 0.1
+    assert (box_iou(target["proposals"], target["boxes"]).amax(dim=1) < 0.1).any()  # left out
+
+
+def test_proposals_follow_the_image_as_it_is_scaled():
+    config = replace(CONFIGS["fast-rcnn"], short_side=48)
+    boxes = torch.tensor([[10.0, 20.0, 50.0, 80.0]])
+    trace = FastRCNN(config).trace([SCENES[0][0]], [boxes])
+    assert trace.proposals[0].boxes.tolist() == (boxes / 2).tolist()
+
+
+# Saving, loading and making
+
+
+@pytest.mark.parametrize("name", make.SYSTEMS)
+def test_shipped_weights_are_small_and_made_by_this_code(name):
+    file = shipped.FOLDER / f"{name}.pt"
+    if not file.is_file():
+        pytest.skip(f"{name} is not trained yet: python -m mrcnn_edu.ancestors.make {name}")
+    record = json.loads(file.with_suffix(".json").read_text())
+    kind, config = make.SYSTEMS[name]
+    assert file.stat().st_size == record["bytes"] <= 3_000_000
+    assert record["training"] == json.loads(json.dumps(asdict(make.TRAINING)))
+    assert record["config"] == json.loads(json.dumps(asdict(config)))
+    model = load(name)
+    assert type(model) is kind and model.config == config
+    assert record["scores"]["bbox"]["ap"] > 0.3
+
+
+def test_make_trains_saves_and_scores(tmp_path, monkeypatch):
+    for name, value in {"TRAIN_SCENES": SCENES, "HELD_OUT": Shapes(2, seed=1)}.items():
+        monkeypatch.setattr(make, name, value)
+    monkeypatch.setattr(make, "RUNS", tmp_path)
+    monkeypatch.setattr(make, "SVM_IMAGES", 2)
+    monkeypatch.setattr(make, "TRAINING", replace(make.TRAINING, batch_size=2, workers=0))
+    make.main(["rcnn", "fast-rcnn", "--steps", "1"])
+    for name, kind in KINDS.items():
+        model = load(tmp_path / "1-steps" / f"{name}.pt")
+        assert type(model) is kind and not model.training and model.classes == SCENES.classes
+        assert (tmp_path / "1-steps" / f"{name}.json").is_file()
+    assert model.detect([SCENES[0][0]], [torch.zeros(0, 4)])[0].boxes.shape == (0, 4)
+    with pytest.raises(SystemExit):
+        make.main(["yolo"])
+
+
+def test_weights_that_are_not_there_or_something_else_are_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="yolo"):
+        load("yolo")
+    weights.save(tmp_path / "other.pt", MaskRCNN(Config.tiny()), ["a"])
+    with pytest.raises(ValueError, match="has no system"):
+        load(tmp_path / "other.pt")
+    weights.save(tmp_path / "new.pt", MaskRCNN(Config.tiny()), ["a"], system="YOLO")
+    with pytest.raises(ValueError, match="is of a YOLO"):
+        load(tmp_path / "new.pt")

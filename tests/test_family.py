@@ -1,0 +1,56 @@
+"""The family's benchmark runs on whichever weights exist, and its document shows its results."""
+
+import json
+
+import family
+import pytest
+
+from mrcnn_edu import weights
+from mrcnn_edu.ancestors import load
+from mrcnn_edu.ancestors.make import SYSTEMS
+
+
+def test_the_document_shows_the_results():
+    document = (family.HERE / "README.md").read_text()
+    assert document.count(family.MARK) == 2
+    if family.RESULTS.is_file():
+        results = json.loads(family.RESULTS.read_text())
+        assert family.insert(results, document) == document
+
+
+def test_every_system_has_a_name():
+    assert set(SYSTEMS) <= set(family.NAMES)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Weights of two of the systems, as they are before training."""
+    for name in ("rcnn", "faster-rcnn"):
+        kind, config = SYSTEMS[name]
+        model = kind(config)
+        weights.save(tmp_path / f"{name}.pt", model, list("abcdef"), system=kind.__name__)
+    return tmp_path
+
+
+def test_it_measures_what_is_there(folder, monkeypatch):
+    monkeypatch.setattr(family, "NUMBERS", (5, 20))
+    results = family.measure(folder, n_scenes=2, rounds=1)
+    assert list(results["systems"]) == ["rcnn", "faster-rcnn"]
+    rcnn, faster = results["systems"].values()
+    assert rcnn["passes"] > 20 and faster["passes"] == 1
+    assert [row["passes"] for row in rcnn["many"]] == [5, 20]
+    assert [row["passes"] for row in faster["many"]] == [1, 1]
+    assert all(min(r["seconds"].values()) > 0 for r in (rcnn, faster))
+    assert json.loads(json.dumps(results)) == results
+    text = family.table(results)
+    assert "| R-CNN |" in text and "Mask R-CNN, FPN |" not in text
+    assert family.insert(results, "a\n<!-- family -->\nb\n<!-- family -->\nc").count("R-CNN") > 4
+
+
+def test_as_many_proposals_as_asked_for(folder, monkeypatch):
+    model, seen = load(folder / "faster-rcnn.pt"), []
+    config = model.config
+    model.box_head.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    monkeypatch.setattr(family, "NUMBERS", (10, 300))
+    family.cost_of_many(model, "faster-rcnn", family.HELD_OUT[0][0], rounds=1)
+    assert seen == [10, 10, 300, 300] and model.config == config
