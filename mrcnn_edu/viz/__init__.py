@@ -1,0 +1,92 @@
+"""Pictures: tensors in, a figure out. One idea a picture, the same colour for the same role.
+
+picture  a picture, and the colours
+draw     what goes onto given axes
+scenes   images with what is in them
+maps     what the network computes
+charts   numbers
+flow     the stages of a detector
+anchors  where they stand, and which objects they reach
+bins     what RoIPool, RoIWarp and RoIAlign read
+"""
+
+from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_centre, show_coverage
+from mrcnn_edu.viz.bins import bins_read, show_bins
+from mrcnn_edu.viz.charts import (
+    show_counts,
+    show_lines,
+    show_scores,
+    show_seeds,
+    show_side_by_side,
+    show_spread,
+    show_table,
+    show_training,
+)
+from mrcnn_edu.viz.draw import (
+    crop,
+    draw_boxes,
+    draw_image,
+    draw_instances,
+    draw_map,
+    draw_row,
+    paint_masks,
+)
+from mrcnn_edu.viz.flow import STAGES, show_flow, show_sharing
+from mrcnn_edu.viz.maps import show_maps, show_objectness, show_regions
+from mrcnn_edu.viz.picture import CLASSES, OPS, OTHERS, ROLES, Picture, class_colour, colour, row
+from mrcnn_edu.viz.scenes import (
+    sample_photograph,
+    show_boxes,
+    show_detections,
+    show_differences,
+    show_images,
+    show_panels,
+    show_tasks,
+    show_truth,
+)
+
+__all__ = [
+    "CLASSES",
+    "OPS",
+    "OTHERS",
+    "ROLES",
+    "STAGES",
+    "Picture",
+    "anchors_at",
+    "bins_read",
+    "class_colour",
+    "colour",
+    "crop",
+    "draw_boxes",
+    "draw_coverage",
+    "draw_image",
+    "draw_instances",
+    "draw_map",
+    "draw_row",
+    "paint_masks",
+    "row",
+    "sample_photograph",
+    "show_anchors_at_centre",
+    "show_bins",
+    "show_boxes",
+    "show_counts",
+    "show_coverage",
+    "show_detections",
+    "show_differences",
+    "show_flow",
+    "show_images",
+    "show_lines",
+    "show_maps",
+    "show_objectness",
+    "show_panels",
+    "show_regions",
+    "show_scores",
+    "show_seeds",
+    "show_sharing",
+    "show_side_by_side",
+    "show_spread",
+    "show_table",
+    "show_tasks",
+    "show_training",
+    "show_truth",
+]
