@@ -44,7 +44,8 @@ def label_anchors(iou: Tensor, high: float, low: float) -> Tensor:
     labels = torch.full_like(best_of_anchor, -1)
     labels[best_of_anchor < low] = 0
     labels[best_of_anchor >= high] = 1
-    labels[(iou == iou.amax(dim=1, keepdim=True)).any(dim=0)] = 1
+    best = (iou == iou.amax(dim=1, keepdim=True)) & (iou > 0)  # who touches nothing has no best
+    labels[best.any(dim=0)] = 1
     return labels
 
 

@@ -16,10 +16,10 @@ def match(iou: Tensor, threshold: float) -> Tensor:
     """
     free, taken = iou.clone(), []
     for d in range(len(iou)):
-        best = int(free[d].argmax())
-        taken.append(best if free[d, best] >= threshold else -1)
-        if taken[d] >= 0:
-            free[:, best] = -1
+        enough = (free[d] >= threshold).any()  # never, where there is no object
+        taken.append(int(free[d].argmax()) if enough else -1)
+        if enough:
+            free[:, taken[d]] = -1
     return torch.tensor(taken)
 
 
@@ -31,6 +31,7 @@ def check_match(attempt: Callable) -> None:
         "two want the same object": [[0.6, 0.8], [0.1, 0.7]],
         "the best object is taken, another one is free": [[0.7, 0.9], [0.6, 0.8], [0.55, 0.3]],
         "all together": [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
+        "no object of the class": [[], []],
     }
     cases = [(torch.tensor(table), 0.5) for table in tables.values()]
     check(attempt, match, cases, about=list(tables))
@@ -43,7 +44,7 @@ def precision_recall(correct: Tensor, n_objects: int) -> Tensor:
     return torch.stack((n_correct / n_so_far, n_correct / n_objects))
 
 
-RANKINGS = [  # of detections, best first, and the number of objects; no recall is a whole percent
+RANKINGS = [  # of detections, best first, and of objects; no recall but 0 and 1 is a whole percent
     ([True, True, True], 3),
     ([True, True], 3),
     ([True, False, True], 3),

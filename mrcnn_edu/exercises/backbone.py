@@ -15,7 +15,7 @@ def map_side(side: int, kernel: int, stride: int, padding: int) -> int:
 
 
 def check_map_side(attempt: Callable) -> None:
-    """Checks a function like `map_side` on even and odd sides, strides 1 to 4, no padding."""
+    """Checks a function like `map_side` on even and odd sides, strides 1 to 16, some padding."""
     cases = [(96, 3, 2, 1), (97, 3, 2, 1), (800, 7, 2, 3), (20, 3, 1, 0), (50, 3, 2, 1)]
     check(attempt, map_side, [*cases, (17, 1, 2, 0), (224, 16, 16, 0), (23, 5, 4, 2)])
 

@@ -10,7 +10,7 @@ from mrcnn_edu.exercises import check
 
 def moved_by_rounding(box: Tensor, stride: int) -> Tensor:
     """By how many image pixels [4] RoIPool's first rounding moves each border of a RoI [4]."""
-    return (box / stride).round() * stride - box
+    return (box / stride + 0.5).floor() * stride - box  # halves up, as RoIPool; .round() to even
 
 
 def check_moved_by_rounding(attempt: Callable) -> None:

@@ -179,8 +179,8 @@ print(f"sure candidates: {sure_before} before NMS, {sure_after} after, for {len(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# More than half of them. Boxes that overlap *less* than the threshold (an IoU of 0.7) stay, so an
-# object still has several proposals, and some lie across two objects: the box head decides.
+# More than half of them. Boxes that overlap *less* than the threshold (an IoU of 0.7) stay, so most
+# objects still have several proposals, and some lie across two objects: the box head decides.
 # </details>
 #
 # ## 4. Region features: every box the same size
@@ -208,6 +208,7 @@ scores = trace.class_logits.softmax(dim=1)
 rejected = (scores.argmax(dim=1) == 0).nonzero()[0].item()  # the first that is background, 0
 overlap = box_iou(proposals.boxes[[rejected]], target["boxes"])[0]
 assert rejected > 4 and (overlap > 0.2).sum() == 2 and overlap.max() < 0.5
+assert scores[:5].amax(dim=1).min() > 0.9 and proposals.scores[rejected] > 0.95
 print(f"proposal {rejected}: objectness {proposals.scores[rejected]:.2f}, IoU with the objects:")
 print([round(iou, 2) for iou in overlap.tolist()])
 
@@ -217,9 +218,9 @@ viz.show_scores(scores[shown], names, [f"proposal {i}" for i in shown])
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The first ones are, the last one shown is not, though the RPN was as sure of it: it lies across
-# two objects and covers neither. The RPN knew only that something is there; the box head, which
-# sees the whole region, calls it background.
+# The first ones are, the last one shown is not, though the RPN was nearly as sure of it: it lies
+# across two objects and covers neither. The RPN knew only that something is there; the box head,
+# which sees the whole region, calls it background.
 # </details>
 #
 # ## 6. Masks, and back into the image
@@ -257,13 +258,17 @@ blobs, truth = strange[0]
 found = model.detect([blobs])[0]
 found = found[found.scores > 0.5]
 assert len(found) >= len(truth["labels"])
+either = (found.masks[:, None] | truth["masks"]).sum(dim=(2, 3))
+mask_iou = (found.masks[:, None] & truth["masks"]).sum(dim=(2, 3)) / either  # [D, M]
+assert min(t.amax(0).min() for t in (mask_iou, box_iou(found.boxes, truth["boxes"]))) > 0.7
 viz.show_detections(blobs, found, model.classes, truth, strange.classes)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# It finds them and gives them names they do not have: the classes compete, and one must win. Its
-# boxes and even its masks are good all the same: "where" was learned more generally than "what".
+# It finds them and gives them names they do not have: it might have said "background", but that
+# meant places without an outline, and then one of the classes must win. Its boxes and even its
+# masks are good all the same: "where" was learned more generally than "what".
 # </details>
 #
 # ## Play: a scene of your own
@@ -333,7 +338,7 @@ exercises.check_mask_iou(mask_iou)
 #
 # - Image, features, proposals, region features, then class, box and mask of every region.
 # - The first half asks "where might something be?", the second "what is it, and which pixels?".
-# - Thousands of anchors become hundreds of proposals, and those a handful of detections.
+# - Thousands of anchors become a hundred proposals, and those a handful of detections.
 #
 # torchvision calls the stages `transform`, `backbone`, `rpn` and `roi_heads`, detectron2
 # `preprocess_image`, `backbone`, `proposal_generator` and `roi_heads`.

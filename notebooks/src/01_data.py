@@ -152,7 +152,7 @@ print("and if the first pixel is a one:", runs_by_hand(~tiny))
 # nobody could tell which runs are the ones.
 # </details>
 #
-# `pycocotools`, COCO's own program, squeezes the runs further into a string of letters. The package
+# `pycocotools`, COCO's own program, squeezes the runs into a string of characters. The package
 # reads both; all must agree.
 
 # %%
@@ -213,7 +213,7 @@ viz.show_differences(truth["ring"], ring).caption("Dark is right, red is too muc
 #
 # ## 5. What each costs
 #
-# A bitmap of n pixels takes n / 8 bytes; runs and polygons we write as text and count letters.
+# A bitmap of n pixels takes n / 8 bytes; runs and polygons we write as text and count characters.
 #
 # **Predict:** the same star, twice as wide and twice as high. By what factor do the three grow?
 

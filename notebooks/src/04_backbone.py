@@ -91,8 +91,9 @@ with torch.device("meta"):  # shapes only: no number is computed
 # <details><summary><b>Answer</b></summary>
 #
 # 35: each halving rounds *up*, 1090, 545, 273, 137, 69, 35. (The usual wrong answer is 34, which is
-# 1090 / 32 rounded down.) Twice 35 is not 69, and section 4 doubles maps: so images are padded to
-# multiples of 32. While places get fewer, channels get more: from 256 to 2048.
+# 1090 / 32 rounded down.) Twice 35 is not 69, and section 4 doubles maps; they could be stretched,
+# but then places would not lie over each other. So images are padded to multiples of 32. While
+# places get fewer, channels get more: from 256 to 2048.
 # </details>
 #
 # ## 2. The receptive field: what one number can see

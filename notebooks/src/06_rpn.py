@@ -110,6 +110,7 @@ print(getsource(type(head).forward))
 # %%
 per_level = trace.objectness[0].sigmoid().split([len(level) for level in levels])
 maps = [p.view(n, n, k).amax(dim=2) for p, n in zip(per_level, (24, 12, 6, 3), strict=True)]
+assert maps[3].max() < 0.1 and min(level.max() for level in maps[:3]) > 0.9
 viz.show_objectness(image, maps, [4, 8, 16, 32]).caption(
     "Dark is 0, bright 1. On which map is each object?"
 )
@@ -140,6 +141,7 @@ print("(side, stride):", sorted(zip(sides, of_stride[surest].tolist(), strict=Tr
 from mrcnn_edu.targets import rpn_targets
 
 targets = [scenes[i][1]["boxes"] for i in range(60)]
+assert round(sum(map(len, targets)) / 60) == 3 and max(map(len, targets)) == 6
 
 
 def saying_background(count):
@@ -173,7 +175,8 @@ viz.show_panels(image, {"objects": (boxes, "truth")} | panels)
 # The loss (Faster R-CNN, equation 1) has two parts. **Binary cross-entropy**, -log of the
 # probability given to the right answer (0 if that is 1, large if it is near 0), over all sampled
 # anchors; and **smooth L1**, for the deltas of the positives only: x² / (2β) for differences |x|
-# below β = 1/9 (torchvision's), and |x| - β/2 beyond. Both are divided by the number sampled.
+# below β = 1/9, and |x| - β/2 beyond. Both are divided by the number sampled. (β and that division
+# are torchvision's; equation 1 divides the second by the number of places, and takes it 10 times.)
 
 # %%
 from mrcnn_edu.losses import rpn_loss
@@ -332,6 +335,8 @@ panels, other = {}, scenes[1]
 for name in ("no NMS", "NMS 0.7"):
     found = (box_iou(other[1]["boxes"], lists[name][1][:5]) >= 0.7).any(dim=1).sum()
     panels[f"{name}: the first 5 find {found} objects"] = (lists[name][1][:5], "proposal")
+on_each = (box_iou(other[1]["boxes"], lists["no NMS"][1][:5]) >= 0.7).sum(dim=1)
+assert on_each.max() == 4 and other[1]["labels"][on_each.argmax()] == 1  # a triangle
 viz.show_panels(other[0], panels)
 
 

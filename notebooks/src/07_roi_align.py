@@ -70,7 +70,7 @@ from math import ceil, floor
 
 def bins_by_hand(start, end, stride, n_bins):
     """The first and the last number that each bin reads, along one axis."""
-    first, last = round(start / stride), round(end / stride)  # the RoI is rounded
+    first, last = floor(start / stride + 0.5), floor(end / stride + 0.5)  # the RoI is rounded
     size = (last - first + 1) / n_bins
     ends = [(floor(p * size), ceil((p + 1) * size)) for p in range(n_bins)]  # and so are its bins
     return [(first + a, first + b - 1) for a, b in ends]
@@ -90,8 +90,9 @@ viz.show_bins(roi, 16, output_size=3).caption(look)
 # differ in size, and neighbours may read the same number, as most of the 7 above do.
 # </details>
 #
-# The figure, which is to scale, shows two cures. **RoIWarp** (Dai et al. 2016) rounds the RoI, but
-# not its bins. **RoIAlign** (Mask R-CNN, section 3) rounds nothing: its points lie between numbers.
+# The figure, which is to scale, shows two cures. **RoIWarp** (Dai et al. 2016, as section 3 of Mask
+# R-CNN describes it) rounds the RoI, but not its bins. **RoIAlign** (section 3) rounds nothing: its
+# points lie between numbers.
 #
 # ## 2. RoIAlign: read between the numbers
 #
@@ -231,7 +232,8 @@ for op, operation in roi_ops.OPERATIONS.items():
 # %% [markdown]
 # (In thousandths of brightness per pixel of x1, y1, x2, y2. Mask R-CNN does not use this gradient:
 # it hands proposals on as plain numbers, as lesson 09 shows. Networks that learn *where to look*
-# do.)
+# do: Dai et al. built RoIWarp for this gradient, and their layer has one. What is rounded, as in
+# section 1, has none.)
 #
 # ## 6. How many points, and where? It hardly matters
 #
@@ -242,7 +244,7 @@ for op, operation in roi_ops.OPERATIONS.items():
 # **AP** is 100 if it finds every object with a perfect mask (lesson 11); AP75 counts masks whose
 # IoU with the true one is 0.75 or more.
 #
-# **Predict:** which is nearer to the 100 points: four at *random* places of the RoI, or RoIWarp's
+# **Predict:** which is nearer to the 100 points: four at *random* places of each bin, or RoIWarp's
 # four in the best places of a RoI that was rounded?
 
 
@@ -371,6 +373,11 @@ viz.show_differences(mask[0], found).caption("Stride 16. Green is missing, red i
 # %%
 small = roi_ops.on_image(torch.tensor([297.0, 281, 309, 293]))
 reads = {op: f(features[None], small, 7, 1 / 16)[0, 0] for op, f in roi_ops.OPERATIONS.items()}
+corner = 280 + torch.cartesian_prod(torch.arange(16.0), torch.arange(16.0))  # every whole pixel
+moved = roi_ops.on_image(torch.cat((corner, corner + 12), dim=1))
+numbers = torch.arange(24 * 24.0).view(1, 1, 24, 24)  # each another one
+met = [len(values.unique()) for values in roi_ops.roi_pool(numbers, moved, 7, 1 / 16)[:, 0]]
+assert set(met) == {1, 2, 4} and sum(n > 1 for n in met) > len(met) / 2
 different = {op: len(values.unique()) for op, values in reads.items()}
 assert different["pool"] == 1 and different["align"] == 49
 viz.show_maps(list(reads.values()), [f"{op}: {n} different" for op, n in different.items()])
@@ -378,7 +385,8 @@ viz.show_maps(list(reads.values()), [f"{op}: {n} different" for op, n in differe
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# One: all 49 bins are the same number of the map. Nothing that comes after can tell left from
+# One: all 49 bins are the same number of the map. (At most other places two or four: a RoI of less
+# than a step never meets more.) Where it is one, nothing that comes after can tell left from
 # right, so no mask head can draw on that. RoIAlign's 49 are all different, but do not take it for
 # super-resolution: they are mixtures of the same few numbers of the map. It keeps places, and makes
 # no detail. Small objects lose most: one reason to read them from the finer maps of a pyramid

@@ -326,6 +326,7 @@ c4 = 7 * 7 * weights, 7 * 7 * 2048 * 256 * 4 + 14 * 14 * 256 * 80  # box, mask
 fpn = 256 * 49 * 1024 + 1024**2, 14 * 14 * 256**2 * (4 * 9 + 4) + 28 * 28 * 256 * 80
 work = torch.tensor([c4, fpn]) / 1e6
 assert work.round().tolist() == [[732, 107], [14, 530]] and round(c4[0] / fpn[0]) == 53
+assert round(sum(c4) / 1e6) == 839
 viz.show_table(work, ["C4", "FPN"], ["box", "mask"], ".0f").caption("Multiply-adds, in millions.")
 
 # %% [markdown]
@@ -333,8 +334,9 @@ viz.show_table(work, ["C4", "FPN"], ["box", "mask"], ".0f").caption("Multiply-ad
 #
 # 53: 732 million against 14. Boxes are read for every proposal, 300 with C4 and 1000 with FPN;
 # masks only for the 100 best detections. So FPN moves the work from all proposals to the few that
-# count, and its features already hold what res5 would compute, once for the whole image. (The
-# paper's times, with ResNet-101: about 400 ms an image with C4, 195 with FPN.)
+# count, and its features already hold what res5 would compute, once for the whole image. (With C4 a
+# mask needs res5 again, 839 in all, because its box has been refined. The paper's times, with
+# ResNet-101: about 400 ms an image with C4, 195 with FPN.)
 # </details>
 #
 # ## 7. What can 14, 28, 56 cells show?
@@ -401,16 +403,20 @@ ring, around = (distance <= 50) & (distance > 46), torch.tensor([[14.0, 14, 114,
 back = {m: through(ring[None], around, m)[0] for m in grids}
 left = {m: iou(mask, ring).item() for m, mask in back.items()}
 assert left[7] == 0 and left[14] < 0.2 and left[28] < 0.95 < left[56]
+first = torch.tensor([0])
+full = {m: mask_targets([ring[None]], [around], [first], m) for m in (7, 14)}  # of each cell
+assert full[7].max() < 1 / 3 and 0.5 < full[14].max() < 0.6
+assert (full[14] > 0.5).float().mean() < 0.2
 picture = viz.show_differences(ring, {f"m = {m}: IoU {left[m]:.2f}": back[m] for m in grids})
 picture.caption("Dark is right, green is missing, red is too much.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Nothing from 7, crumbs from 14, nearly all from 28: where a cell is 14 or 7 pixels wide, 4 pixels
-# of ring fill less than half of it, and a mask is what is over one half. It is lost before any
-# network has seen it, without a word: the loss may be perfect, and the mask empty. For cables,
-# letters or masts raise `mask_size`.
+# Nothing from 7, crumbs from 14, nearly all from 28: a mask is what is over one half. Of a cell 14
+# pixels wide 4 pixels of ring fill less than a third; of one 7 wide hardly more than half, and in
+# few places so much. The ring is lost before any network has seen it, without a word: the loss may
+# be perfect, and the mask empty. For cables, letters or masts raise `mask_size`.
 # </details>
 #
 # ## Play

@@ -301,6 +301,7 @@ for name, value in losses[-1].items():
     print(f"{name:17} {losses[0][name]:.3f} -> {value:.3f}")
 print(f"positive proposals {n_positive[0]} -> {n_positive[1]}")
 assert sum(losses[-1].values()) < 0.4 * sum(losses[0].values()) and n_positive[0] < n_positive[1]
+assert [name for name in losses[0] if losses[-1][name] >= losses[0][name]] == ["loss_box_reg"]
 
 p = soft.double().clamp(0, 1)  # as if each probability were its target
 floor = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean().item()
@@ -467,14 +468,15 @@ torch.manual_seed(0)
 confused = start_from(MaskRCNN(Config.tiny()))
 *_, wrong = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
 right_seen, wrong_seen = (recall[75], mask_iou[75]), measure(confused)[:2]
-total = {}
+total, of_mask = {}, {}
 for name, rows, seen in (("right", losses, right_seen), ("swapped", wrong, wrong_seen)):
     last = rows[55:75]
     total[name] = sum(sum(parts.values()) for parts in last) / 20
-    of_mask = sum(parts["loss_mask"] for parts in last) / 20
-    print(f"{name:8} loss {total[name]:.2f}, of it the mask's {of_mask:.2f}", end="; ")
+    of_mask[name] = sum(parts["loss_mask"] for parts in last) / 20
+    print(f"{name:8} loss {total[name]:.2f}, of it the mask's {of_mask[name]:.2f}", end="; ")
     print("recall {:.2f}, mask IoU {:.2f}".format(*seen))
 assert total["swapped"] < 1.2 * total["right"] and wrong_seen[1] < 0.1 < right_seen[1]
+assert of_mask["swapped"] < of_mask["right"] and 0.5 < wrong_seen[0] < right_seen[0]
 
 # %%
 problems = check(Swapped(10, seed=13))
@@ -488,8 +490,8 @@ picture.caption("The right answers, drawn: do the boxes lie around the objects?"
 #
 # No error, and the losses fall as those of right boxes do. Their sum is about the same, and the
 # mask's part of it even lower: in a wrong box the object's mask is mostly empty, and empty is easy
-# to learn. Recall does not settle it: a hundred boxes spread everywhere meet many objects by
-# chance. **The check: mask IoU** on held-out scenes: it is 0, or next to it. That takes steps.
+# to learn. Recall does not settle it: it is lower, but among a hundred boxes most objects still
+# find one. **The check: mask IoU** on held-out scenes: it is 0, or next to it. That takes steps.
 # Quicker, before any training: **draw the targets**, and let `mrcnn_edu.data.check` (on the command
 # line `mrcnn-edu check-data`) look at all of them. (The usual wrong answer: far higher. But a loss
 # only compares with what you gave it.)
@@ -517,7 +519,8 @@ training_player(image, target, proposals)
 #
 # **2.** `scaled(rate, steps, batch, new_batch)`: rate and steps `[2]` when a step takes `new_batch`
 # images: the rate grows with the batch, and as many images are seen in all. (For ResNeXt the paper
-# has one image on each of the 8 GPUs, half as many, and halves the rate too, to 0.01.) 1 line.
+# has one image on each of the 8 GPUs, half as many, and halves the rate too, to 0.01; but it takes
+# no more steps.) 1 line.
 #
 # **3.** `mask_of_roi(iou, threshold)`: the object `[R]` whose mask each RoI learns, -1 for none, as
 # in section 1: the threshold itself is enough. `iou [M, R]`; M may be 0. About 4 lines.

@@ -44,6 +44,7 @@ scenes, model = Shapes(60, seed=1), load("shapes-tiny")
 found_in = detect_all(model, scenes)
 detections, targets = [found_in[i] for i in range(60)], [scenes[i][1] for i in range(60)]
 n_objects = sum(len(target["labels"]) for target in targets)
+assert (len(detections[4]), len(targets[4]["labels"])) == (9, 5)
 ranked = zip(detections[4].labels.tolist(), detections[4].scores.tolist(), strict=True)
 print("best first:", *(f"{scenes.classes[k - 1]} {score:.2f}" for k, score in ranked))
 viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
@@ -52,9 +53,9 @@ viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
 # ## 1. From class scores to detections
 #
 # The box head gave every RoI a score for each class, and a box for each class (lesson 08).
-# **Every class of every RoI** is a candidate. Three rules thin them out (section 3.1, inference):
-# the score must be over 0.05; NMS (lesson 02) drops a box that overlaps a better one *of its class*
-# by more than 0.5; the best 100 remain.
+# **Every class of every RoI** is a candidate. Three rules thin them out (the last two are in
+# section 3.1, inference; 0.05 and 0.5 are torchvision's): the score must be over 0.05; NMS (lesson
+# 02) drops a box that overlaps a better one *of its class* by more than 0.5; the best 100 remain.
 #
 # **Predict:** can one RoI become two detections?
 
@@ -154,6 +155,7 @@ rows = [f"found, {score:.2f}" for score in crosses.scores]
 viz.show_table(iou, rows, ["object 0", "object 1"]).caption("IoU. The rows are in their order.")
 
 # %%
+assert iou[3].max() >= 0.5 > iou[2].max()  # the last one would be good enough
 free, takes = {0, 1}, []
 for row in iou.tolist():  # best score first
     enough = [m for m in free if row[m] >= 0.5]
@@ -270,6 +272,8 @@ by_iou = {
     name: torch.tensor([average_precision(*ranking(label, t)) for t in thresholds.tolist()])
     for name, label in names.items()
 }
+fall = {name: (values[0] - values[-1]).item() for name, values in by_iou.items()}
+assert fall["star"] > 1.5 * fall["square"]
 viz.show_lines(thresholds, by_iou, "IoU that is asked for", "AP at that IoU")
 
 # %%
@@ -347,6 +351,8 @@ sure = torch.cat([found.scores > 0.5 for found in detections])
 high, low = (torch.cat(kind_of)[s].bincount(minlength=6) for s in (sure, ~sure))
 missed, wrong = n_objects - int(high[0] + low[0]), (high + low)[1:]
 assert wrong.argmax() == high[1:].argmax() == KINDS.index("class") - 1
+assert (kind_of[4] > 0).int().tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]  # the four wrong ones
+assert high[1:].sum() < 0.1 * wrong.sum() and low[0] < 0.1 * low.sum()
 
 # %%
 names = ("score over 0.5", "score up to 0.5", "no score")
@@ -412,7 +418,7 @@ average_precision_player(scenes, detections, scene=4)
 # Our solution, when you have tried: `print(getsource(exercises.match))`.
 #
 # **1.** `match(iou, threshold)`: the object `[D]` that each detection takes, -1 for none; `iou
-# [D, M]` of one image and class, best score first. About 6 lines.
+# [D, M]` of one image and class, best score first; M may be 0. About 6 lines.
 #
 # **2.** `precision_recall(correct, n_objects)`: both after each detection, as `[2, D]`, without a
 # loop; `correct [D]` of bool, best score first. 3 lines.
