@@ -6,6 +6,9 @@ BIN := .venv/bin
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg \
 	--nbval-cell-timeout 300
 
+# A file of tests, or a notebook, at a time on each core, with a thread each.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+
 SHELL := /bin/bash
 .PHONY: help lab demo test notebooks weights lint format clean
 
@@ -19,8 +22,8 @@ demo: .venv/installed  ## set up, then score the model that comes with it, and d
 	$(BIN)/mrcnn-edu demo
 
 test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
-	$(BIN)/python -m pytest -p no:nbval tests/
-	$(BIN)/python -m pytest $(NBVAL) notebooks/
+	$(PYTEST) -p no:nbval tests/
+	$(PYTEST) $(NBVAL) notebooks/
 
 notebooks: .venv/installed  ## build all notebooks from notebooks/src
 	$(BIN)/python notebooks/build.py

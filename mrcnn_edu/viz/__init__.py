@@ -29,6 +29,7 @@ from mrcnn_edu.viz.draw import (
     draw_instances,
     draw_map,
     draw_row,
+    paint_differences,
     paint_masks,
 )
 from mrcnn_edu.viz.flow import STAGES, show_flow, show_sharing
@@ -63,6 +64,7 @@ __all__ = [
     "draw_instances",
     "draw_map",
     "draw_row",
+    "paint_differences",
     "paint_masks",
     "row",
     "sample_photograph",

@@ -85,6 +85,19 @@ def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0
     return painted
 
 
+def paint_differences(truth: Tensor, found: Tensor) -> Tensor:
+    """Pixels [3, H, W] that compare two masks [H, W]: dark is right.
+
+    Green is missing (truth only), red is too much (found only).
+    """
+    pixels = torch.ones(3, *truth.shape)
+    missing, extra = truth & ~found, found & ~truth
+    paints = {"#444444": truth & found, ROLES["truth"]: missing, ROLES["detection"]: extra}
+    for paint, where in paints.items():
+        pixels[:, where] = torch.tensor(to_rgb(paint))[:, None]
+    return pixels
+
+
 def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None, title="") -> None:
     """An image with its objects: box and name of each, and its mask and score if there are any.
 

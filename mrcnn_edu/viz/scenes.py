@@ -3,12 +3,18 @@
 import matplotlib.cbook
 import numpy as np
 import torch
-from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import Tensor
 
-from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image, draw_instances, paint_masks
-from mrcnn_edu.viz.picture import ROLES, Picture, class_colour, row
+from mrcnn_edu.viz.draw import (
+    crop,
+    draw_boxes,
+    draw_image,
+    draw_instances,
+    paint_differences,
+    paint_masks,
+)
+from mrcnn_edu.viz.picture import Picture, class_colour, row
 
 
 def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
@@ -85,7 +91,7 @@ def show_tasks(image: Tensor, target: dict, classes: list[str]) -> Picture:
 def show_differences(truth: Tensor, found: dict[str, Tensor]) -> Picture:
     """Where masks differ from the true one [H, W]: title -> mask [H, W], around the object.
 
-    Dark is right, green is missing (truth only), red is too much (detection only).
+    The colours are those of `paint_differences`.
     """
     y, x = torch.where(truth)
     border = 2 + int(x.max() - x.min()) // 8
@@ -95,12 +101,7 @@ def show_differences(truth: Tensor, found: dict[str, Tensor]) -> Picture:
     picture, panels = row(len(found), 2.6, inside.shape[0] / inside.shape[1])
     for axes, (title, mask) in zip(panels, found.items(), strict=True):
         mask = crop(mask[None], window)[0]
-        pixels = torch.ones(3, *inside.shape)
-        missing, extra = inside & ~mask, mask & ~inside
-        paints = {"#444444": inside & mask, ROLES["truth"]: missing, ROLES["detection"]: extra}
-        for paint, where in paints.items():
-            pixels[:, where] = torch.tensor(to_rgb(paint))[:, None]
-        draw_image(axes, pixels, title)
+        draw_image(axes, paint_differences(inside, mask), title)
     return picture
 
 

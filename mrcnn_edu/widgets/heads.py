@@ -29,14 +29,7 @@ def heads_player(name: str = "star") -> Player:
         picture = Picture(8.6, 3.1)
         left, right = picture.subplots(1, 2, width_ratios=(1, 1))
         viz.draw_map(left, cells[0], f"{m} x {m} cells", 1)
-        pixels = torch.ones(3, *mask.shape)
-        paints = {
-            "#444444": mask & back,
-            viz.ROLES["truth"]: mask & ~back,
-            viz.ROLES["detection"]: back & ~mask,
-        }
-        for paint, where in paints.items():
-            pixels[:, where] = torch.tensor(viz.to_rgb(paint))[:, None]
+        pixels = viz.paint_differences(mask, back)
         viz.draw_image(right, pixels, f"pasted back: IoU {iou:.2f} (green missing, red too much)")
         return picture
 
