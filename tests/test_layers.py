@@ -15,7 +15,9 @@ ORDER = [
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
-    "ablations.results", "ablations.run", "ablations.shipped", "ablations", "viz",
+    "ablations.results", "ablations.run", "ablations.shipped", "ablations",
+    "ancestors.position_sensitive", "ancestors.fcis", "ancestors.overlaps", "ancestors.make_fcis",
+    "ancestors", "viz",
     "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {

@@ -1,0 +1,9 @@
+"""The systems that Mask R-CNN grew out of, from the same parts.
+
+position_sensitive  maps for the parts of an object: R-FCN's pooling, and FCIS's assembling
+fcis                FCIS: instance segmentation in which a RoI costs next to nothing
+"""
+
+from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
+
+__all__ = ["FCIS", "FCISConfig"]
