@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from mrcnn_edu import load, widgets
+from mrcnn_edu import ancestors, load, widgets
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import detect_all
 
@@ -75,6 +75,10 @@ def backbone():
     return widgets.backbone_player((4, 8, 16), 80)
 
 
+def fcis():
+    return widgets.fcis_player({"FCIS": ancestors.load("fcis"), "Mask R-CNN": load("shapes-tiny")})
+
+
 PLAYERS = [
     start_here,
     annotations,
@@ -88,6 +92,7 @@ PLAYERS = [
     mask_loss,
     training,
     average_precision,
+    fcis,
 ]
 
 

@@ -18,6 +18,7 @@ from mrcnn_edu.exercises import (
     average_precision,
     backbone,
     boxes,
+    fcis,
     heads,
     history,
     mask_loss,
@@ -506,6 +507,20 @@ def must_be_over_the_threshold(iou, threshold):
     return training.mask_of_roi(iou, threshold + 1e-3)
 
 
+def swaps_row_and_column(x, y, box, k):
+    return fcis.cell_of(x, y, box, k)[::-1]
+
+
+def forgets_where_the_box_starts(x, y, box, k):
+    width, height = (box[2:] - box[:2]).tolist()
+    return int(y / height * k), int(x / width * k)
+
+
+def takes_the_cells_for_squares(x, y, box, k):
+    x1, y1, x2, y2 = box.tolist()
+    return int((y - y1) / (x2 - x1) * k), int((x - x1) / (x2 - x1) * k)
+
+
 MISTAKES = [
     (start_here.check_count_by_name, forgets_that_0_is_background, 1),
     (start_here.check_count_by_name, names_all_classes, 1),
@@ -621,6 +636,15 @@ MISTAKES = [
     (training.check_mask_of_roi, looks_for_the_best_roi, 1),
     (training.check_mask_of_roi, knows_no_background, 1),
     (training.check_mask_of_roi, must_be_over_the_threshold, 2),
+    (fcis.check_cell_of, swaps_row_and_column, 1),
+    (fcis.check_cell_of, forgets_where_the_box_starts, 3),
+    (fcis.check_cell_of, takes_the_cells_for_squares, 2),
+    (fcis.check_class_logit, lambda inside, outside: inside.mean(), 1),
+    (fcis.check_class_logit, lambda a, b: max(a.mean(), b.mean()), 1),
+    (fcis.check_class_logit, lambda a, b: torch.maximum(a, b), 1),
+    (fcis.check_merge, lambda probs, scores: probs.mean(dim=0), 3),
+    (fcis.check_merge, lambda probs, scores: torch.einsum("n,nij->ij", scores, probs), 1),
+    (fcis.check_merge, lambda probs, scores: probs[scores.argmax()], 2),
 ]
 
 

@@ -7,8 +7,8 @@ import torch
 from torchvision.ops import ps_roi_pool as torchvisions
 
 from mrcnn_edu.ancestors import FCIS, FCISConfig, fcis
-from mrcnn_edu.ancestors.fcis import Maps, merge_masks
-from mrcnn_edu.ancestors.overlaps import by_overlap, covered_share
+from mrcnn_edu.ancestors.fcis import merge_masks
+from mrcnn_edu.ancestors.overlaps import by_overlap, covered_share, two_objects
 from mrcnn_edu.ancestors.position_sensitive import assemble, cells, maps_of_cells, ps_roi_pool
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
@@ -155,8 +155,10 @@ def test_cells_of_a_box():
 def test_class_and_mask_of_inside_and_outside_by_hand(tiny_fcis):
     model = tiny_fcis(n_classes=1, mask_size=2, n_cells=1)
     scores = torch.tensor([0.0, 3, 1, -1])  # inside: background, object; outside: the same
-    maps = Maps(scores.view(1, 4, 1, 1).expand(1, 4, 8, 8), torch.zeros(1, 4, 8, 8))
+    scores_and_deltas = torch.cat((scores, torch.arange(4.0)))
+    maps = scores_and_deltas.view(1, 8, 1, 1).expand(1, 8, 8, 8)
     look = model.read(maps, [torch.tensor([[4.0, 4, 12, 12]])])
+    assert look.deltas.tolist() == [[0, 1, 2, 3]]
     assert look.class_logits.tolist() == [[1, 3]]
     assert look.mask_logits[0, :, 0, 0].tolist() == [-1, 4]
     two = torch.tensor([3.0, -1]).softmax(dim=0)[0]  # inside against outside
@@ -199,7 +201,7 @@ def test_detections_of_any_size_have_masks_inside_of_their_boxes(tiny_fcis):
     model = tiny_fcis(score_threshold=0.0, max_detections=7)
     (found,) = model.detect([torch.rand(3, 70, 90)])
     assert len(found) == 7 and found.masks.shape == (7, 70, 90)
-    assert found.mask_probs.shape == (7, 28, 28) and found.mask_probs.min() >= 0
+    assert found.mask_probs.shape == (7, 14, 14) and found.mask_probs.min() >= 0
     for mask, (x1, y1, x2, y2) in zip(found.masks, found.boxes, strict=True):
         rows, columns = torch.where(mask)
         assert ((rows + 0.5 >= y1) & (rows + 0.5 <= y2)).all()
@@ -210,9 +212,9 @@ def test_nothing_found_and_nothing_proposed(tiny_fcis):
     image = torch.rand(3, 48, 64)
     (found,) = tiny_fcis(score_threshold=1.0).detect([image])
     assert len(found) == 0 and found.masks.shape == (0, 48, 64)
-    for merge_iou in (0.5, None):
+    for merge_iou in (0.5, 1):
         (found,) = tiny_fcis(test_proposals=0, merge_iou=merge_iou).detect([image])
-        assert len(found) == 0 and found.mask_probs.shape == (0, 28, 28)
+        assert len(found) == 0 and found.mask_probs.shape == (0, 14, 14)
 
 
 def test_boxes_of_a_pixel_and_beyond_the_image_can_be_read(tiny_fcis):
@@ -227,7 +229,7 @@ def test_boxes_of_a_pixel_and_beyond_the_image_can_be_read(tiny_fcis):
 def test_what_cannot_be_built_or_learned_is_named(tiny_fcis, random_targets):
     with pytest.raises(ValueError, match="neck is 'c4'"):
         tiny_fcis(neck="c4")
-    with pytest.raises(ValueError, match="mask_size is 28: give a multiple of n_cells = 3"):
+    with pytest.raises(ValueError, match="mask_size is 14: give a multiple of n_cells = 3"):
         tiny_fcis(n_cells=3)
     image, target = random_targets(1)
     target.pop("masks")
@@ -244,7 +246,7 @@ def test_a_checkpoint_comes_back(tiny_fcis, tmp_path):
     torch.testing.assert_close(loaded.detect([image])[0].boxes, model.detect([image])[0].boxes)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
     torch.save(contents | {"config": {"cells": 7}}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="are not one of FCIS: cells"):
+    with pytest.raises(ValueError, match="that FCIS has not: cells"):
         fcis.load(tmp_path / "other.pt")
 
 
@@ -288,7 +290,7 @@ def test_alone_a_mask_stays_as_it_is():
 def test_merging_can_be_left_out_and_changes_masks_alone(tiny_fcis):
     model, image = tiny_fcis(score_threshold=0.0), torch.rand(3, 48, 64)
     with_votes = model.trace([image])
-    model.config = replace(model.config, merge_iou=None)
+    model.config = replace(model.config, merge_iou=1)
     without = model.trace([image])
     torch.testing.assert_close(with_votes.detections[0].boxes, without.detections[0].boxes)
     assert not torch.equal(with_votes.mask_probs[0], without.mask_probs[0])
@@ -305,6 +307,16 @@ def test_covered_share_by_hand():
     boxes = torch.tensor([[0.0, 0, 10, 10], [5.0, 0, 15, 10], [6.0, 1, 8, 3], [50.0, 50, 60, 60]])
     assert covered_share(boxes).tolist() == [0.5, 0.5, 1, 0]
     assert covered_share(boxes[:1]).tolist() == [0] and covered_share(boxes[:0]).shape == (0,)
+
+
+def test_two_objects_hide_more_of_each_other_the_nearer_they_are():
+    (_, far), (_, near) = (two_objects("circle", "square", distance) for distance in (60, 20))
+    assert far["labels"].tolist() == near["labels"].tolist() == [3, 2]
+    assert covered_share(far["boxes"]).max() == 0 < covered_share(near["boxes"]).min()
+    assert near["masks"][0].sum() < far["masks"][0].sum()  # the first lies behind
+    assert near["masks"][1].sum() == far["masks"][1].sum()
+    with pytest.raises(ValueError, match="distance is 0: "):
+        two_objects("circle", "circle", 0)
 
 
 def scene(boxes, found):
@@ -340,7 +352,8 @@ def test_average_precision_by_overlap_by_hand():
     assert together.scores.ap50 == pytest.approx(1)
     assert together.scores.ap75 == pytest.approx(51 / 101)
     (everything,) = by_overlap(Scenes([target]), [found], (0, 1))
-    assert everything.scores == evaluate(Scenes([target]), [found], progress=False)
+    overall = evaluate(Scenes([target]), [found], progress=False)
+    assert everything.scores.per_class == overall.per_class and overall.ap < 1
 
 
 def test_a_detection_of_nothing_is_wrong_in_every_bin():

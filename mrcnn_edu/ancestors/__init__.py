@@ -2,8 +2,10 @@
 
 position_sensitive  maps for the parts of an object: R-FCN's pooling, and FCIS's assembling
 fcis                FCIS: instance segmentation in which a RoI costs next to nothing
+overlaps            how well objects are found that share their box with others
+make_fcis           how the weights are made
 """
 
-from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
+from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig, load
 
-__all__ = ["FCIS", "FCISConfig"]
+__all__ = ["FCIS", "FCISConfig", "load"]

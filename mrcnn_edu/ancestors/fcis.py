@@ -1,7 +1,7 @@
 """FCIS: instance segmentation without a head (Li, Qi, Dai, Ji and Wei 2017, arXiv 1611.07709).
 
     images -> preprocess -> backbone -> FPN -> RPN head + anchors -> propose      as in Mask R-CNN
-    features -> score maps, box maps                                              once an image
+    features -> maps                                                              once an image
     read(maps, boxes) -> class logits, mask logits, box deltas                    for each RoI
 
 All layers with weights run once over the image. A RoI only looks numbers up: `read` has no weight.
@@ -27,12 +27,11 @@ from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.images import Batch, check_targets, scale_targets
 from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
 from mrcnn_edu.model import MaskRCNN, _evaluating
-from mrcnn_edu.roi_ops import align
 from mrcnn_edu.rpn import Proposals
 from mrcnn_edu.targets import mask_targets
 from mrcnn_edu.weights import load_state, read
 
-SHIPPED = Path(__file__).parent / "pretrained" / "fcis.pt"
+FOLDER = Path(__file__).parent / "pretrained"
 
 
 @dataclass(frozen=True)
@@ -42,22 +41,18 @@ class FCISConfig(Config):
     neck: str = "c5"  # one map (the paper dilates the last stage, to stride 16); of fpn the finest
     n_cells: int = 7  # k, the paper's best
     score_channels: int = 1024  # of the convolution before the maps (section 3.3)
+    score_kernel: int = 1  # its side
     nms_iou: float = 0.3  # section 3.3
     test_proposals: int = 300  # likewise
-    merge_iou: float | None = 0.5  # RoIs that overlap a detection more vote on its mask; None: none
+    merge_iou: float = 0.5  # RoIs that overlap a detection more vote on its mask; 1: only its own
 
     @classmethod
     def tiny(cls, n_classes: int = 6, **changes) -> "FCISConfig":
         """A model for 96 x 96 scenes; it reads the pyramid's map of stride 4."""
-        # With one map of stride 16 a scene would have 6 x 6 numbers, fewer than a RoI has cells.
-        return super().tiny(n_classes, **dict(neck="fpn", score_channels=128) | changes)
-
-
-class Maps(NamedTuple):
-    """What FCIS knows of a batch before any box is asked about."""
-
-    scores: Tensor  # [B, 2 * (K + 1) * k * k, H, W]: inside, then outside; class by class
-    boxes: Tensor  # [B, 4 * k * k, H, W]
+        # With one map of stride 16 a scene would have 6 x 6 numbers, fewer than a RoI has cells. Of
+        # stride 4 an object of 48 pixels has 12 x 12: more than 14 points would read them twice.
+        numbers = dict(neck="fpn", score_channels=128, score_kernel=3, mask_size=14)
+        return super().tiny(n_classes, **numbers | changes)
 
 
 class Look(NamedTuple):
@@ -89,7 +84,7 @@ class FCISTrace:
     features: list[Tensor]
     anchors: list[Tensor]
     proposals: list[Proposals]
-    maps: Maps
+    maps: Tensor  # [B, (2 * (K + 1) + 4) * k * k, H, W]
     rois: list[Tensor]  # [R, 4]: the proposals, then the same after their own box deltas
     look: Look  # of the RoIs of all images
     selected: list[SelectedBoxes]
@@ -101,7 +96,7 @@ class FCIS(MaskRCNN):
     """FCIS: `forward` gives losses, `detect` detections, in any mode, as `MaskRCNN` does.
 
     Images, targets and every stage up to the proposals are Mask R-CNN's. The layers are `backbone`,
-    `neck`, `rpn_head`, and `hidden_layer`, `score_layer`, `box_layer`, which give the maps.
+    `neck`, `rpn_head`, and `hidden_layer` and `map_layer`, which give the maps.
     """
 
     def __init__(self, config: FCISConfig):
@@ -115,12 +110,12 @@ class FCIS(MaskRCNN):
         del self.box_head, self.mask_head  # what FCIS does without
         c = config
         channels = c.fpn_channels if c.neck == "fpn" else self.backbone.channels[-1]
-        self.hidden_layer = Convolution(channels, c.score_channels, 1, relu=True)
-        self.score_layer = nn.Conv2d(c.score_channels, 2 * (c.n_classes + 1) * c.n_cells**2, 1)
-        self.box_layer = nn.Conv2d(c.score_channels, 4 * c.n_cells**2, 1)
-        for layer in (self.score_layer, self.box_layer):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        self.hidden_layer = Convolution(channels, c.score_channels, c.score_kernel, relu=True)
+        # Inside and outside of every class, background too, then the four deltas; each k x k times.
+        n_scores = 2 * (c.n_classes + 1) + 4
+        self.map_layer = nn.Conv2d(c.score_channels, n_scores * c.n_cells**2, 1)
+        nn.init.normal_(self.map_layer.weight, std=0.01)
+        nn.init.zeros_(self.map_layer.bias)
 
     def forward(
         self,
@@ -204,20 +199,22 @@ class FCIS(MaskRCNN):
         check_targets(targets, batch.original_sizes, self.config.n_classes)
         return scale_targets(targets, batch)
 
-    def maps(self, features: list[Tensor]) -> Maps:
-        """The position-sensitive maps of the batch, from the finest map of the neck."""
-        hidden = self.hidden_layer(features[0])
-        return Maps(self.score_layer(hidden), self.box_layer(hidden))
+    def maps(self, features: list[Tensor]) -> Tensor:
+        """The position-sensitive maps [B, (2 * (K + 1) + 4) * k * k, H, W] of the batch.
 
-    def read(self, maps: Maps, boxes: list[Tensor]) -> Look:
+        They come from the finest map of the neck, and know of no box.
+        """
+        return self.map_layer(self.hidden_layer(features[0]))
+
+    def read(self, maps: Tensor, boxes: list[Tensor]) -> Look:
         """What the maps say of the boxes [R_i, 4] of all images, in pixels of the batch."""
-        c, stride = self.config, self.strides[0]
-        scores = assemble(maps.scores, boxes, c.n_cells, c.mask_size, stride)
-        deltas = assemble(maps.boxes, boxes, c.n_cells, c.mask_size, stride).mean(dim=(2, 3))
+        c = self.config
+        numbers = assemble(maps, boxes, c.n_cells, c.mask_size, self.strides[0])
+        scores, deltas = numbers[:, :-4], numbers[:, -4:].mean(dim=(2, 3))
         inside, outside = scores.unflatten(1, (2, -1)).unbind(1)  # each [R, K + 1, m, m]
         return Look(inside, outside, deltas)
 
-    def with_refined(self, maps: Maps, boxes: list[Tensor], batch: Batch) -> list[Tensor]:
+    def with_refined(self, maps: Tensor, boxes: list[Tensor], batch: Batch) -> list[Tensor]:
         """The boxes [R, 4] of each image and, after them, as many: each moved by its own deltas."""
         deltas = self.read(maps, boxes).deltas.split([len(b) for b in boxes])
         images = zip(boxes, deltas, batch.sizes, strict=True)
@@ -236,16 +233,11 @@ class FCIS(MaskRCNN):
         ]
 
     def masks(self, look: Look, rois: list[Tensor], selected: list[SelectedBoxes]) -> list[Tensor]:
-        """Mask probabilities [D, m, m] of the selected boxes of each image, merged if so set."""
+        """Mask probabilities [D, m, m] of the selected boxes of each image."""
         n = [len(r) for r in rois]
         scores, probs = look.class_logits.softmax(dim=1).split(n), look.mask_logits.sigmoid()
         images = zip(selected, rois, scores, probs.split(n), strict=True)
         merge_iou = self.config.merge_iou
-        if merge_iou is None:  # a detection's own RoI is the one that it overlaps most
-            own = (box_iou(s.boxes, boxes).argmax(dim=1) for s, boxes, *_ in images)
-            return [
-                p[row, s.labels] for p, row, s in zip(probs.split(n), own, selected, strict=True)
-            ]
         return [merge_masks(s.boxes, s.labels, *of_rois, merge_iou) for s, *of_rois in images]
 
 
@@ -257,32 +249,46 @@ def merge_masks(
     boxes: [D, 4], which are among the rois [R, 4]. labels: [D]. scores: [R, K + 1]. probs:
     [R, K + 1, m, m]. RoIs that overlap a detection by more than `least_iou` vote on its mask with
     theirs of its class, pixel by pixel, weighted by their score for the class; beyond its own box
-    a RoI votes 0. A detection that no RoI overlaps so has no mask.
+    a RoI votes 0. With 1 each is alone with itself.
     """
-    d, r = torch.where(box_iou(boxes, rois) > least_iou)  # of each vote
-    m, side = probs.shape[-1], rois[r, 2:] - rois[r, :2]
-    corners = (boxes[d].unflatten(1, (2, 2)) - rois[r, None, :2]) / side[:, None]  # shares of RoI r
-    ballots = probs[r, labels[d]]  # [votes, m, m]
-    rows = ballots.reshape(-1, 1)  # maps of one channel, which RoIAlign reads where the box lies
-    first = torch.arange(len(r), device=r.device) * m * m
-    place = first, torch.full_like(r, m), torch.full_like(r, m)
-    votes = align(rows, place, corners.flatten(1) * m - 0.5, m, 1, smallest=0.0)[:, 0]
+    itself = 1 - 1e-4  # its IoU with itself, within rounding
+    d, r = torch.where(box_iou(boxes, rois) > min(least_iou, itself))  # of each vote
+    columns = _reading(boxes[d, 0], boxes[d, 2], rois[r, 0], rois[r, 2], probs.shape[-1])
+    rows = _reading(boxes[d, 1], boxes[d, 3], rois[r, 1], rois[r, 3], probs.shape[-1])
     weight = scores[r, labels[d]]
-    total = torch.zeros(len(boxes), device=r.device, dtype=weight.dtype).index_add(0, d, weight)
-    merged = probs.new_zeros(len(boxes), m, m).index_add(0, d, votes * weight[:, None, None])
-    return merged / total.clamp(min=1e-12)[:, None, None]
+    votes = weight[:, None, None] * (rows @ probs[r, labels[d]] @ columns.mT)  # [votes, m, m]
+    total = weight.new_zeros(len(boxes)).index_add(0, d, weight)
+    return (
+        probs.new_zeros(len(boxes), *probs.shape[2:]).index_add(0, d, votes) / total[:, None, None]
+    )
 
 
-def load(path: str | Path = SHIPPED) -> FCIS:
-    """An FCIS with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
+def _reading(start, end, roi_start, roi_end, m: int) -> Tensor:
+    """Weights [votes, m, m] of a RoI's m cells at the centres of a detection's m cells.
 
-    path: of a checkpoint, written by `weights.save` or by training; the shipped one if not given.
+    start, end, roi_start, roi_end: [votes], along one axis. As `paste_masks` reads a mask.
     """
-    contents = read(path)
-    unknown = set(contents["config"]) - {field.name for field in fields(FCISConfig)}
+    cell = torch.arange(m, device=start.device)
+    centre = start[:, None] + (cell + 0.5) / m * (end - start)[:, None]
+    share = (centre - roi_start[:, None]) / (roi_end - roi_start)[:, None]  # 0..1 inside the RoI
+    weight = 1 - (share[..., None] * m - 0.5 - cell).abs()
+    return weight.clamp(min=0) * ((share >= 0) & (share <= 1))[..., None]
+
+
+def load(name: str | Path = "fcis") -> MaskRCNN:
+    """A trained system, ready to `detect`; its `classes` are the names of labels 1..K.
+
+    name: "fcis", or "mask-rcnn", which learned from the same scenes equally long; or the path of
+    a checkpoint. Raises FileNotFoundError, or ValueError if the file is not of such a system.
+    """
+    shipped = FOLDER / f"{name}.pt"
+    contents = read(shipped if shipped.is_file() else name)
+    system = contents.get("system", "FCIS")  # checkpoints of `train` do not say
+    kind, settings = {"FCIS": (FCIS, FCISConfig), "MaskRCNN": (MaskRCNN, Config)}[system]
+    unknown = set(contents["config"]) - {field.name for field in fields(settings)}
     if unknown:
-        raise ValueError(f"{path} has settings that are not one of FCIS: {', '.join(unknown)}")
-    model = FCIS(FCISConfig(**contents["config"]))
-    load_state(model, contents["model"], str(path))
+        raise ValueError(f"{name} has settings that {system} has not: {', '.join(sorted(unknown))}")
+    model = kind(settings(**contents["config"]))
+    load_state(model, contents["model"], str(name))
     model.classes = contents["classes"]
     return model.eval()

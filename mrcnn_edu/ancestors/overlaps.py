@@ -1,4 +1,4 @@
-"""Average precision by overlap: how well are objects found that share their box with others?
+"""Overlap: how well are objects found that share their box with others?
 
 Letters: M objects, D detections.
 """
@@ -6,10 +6,19 @@ Letters: M objects, D detections.
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mrcnn_edu.boxes import box_area, box_intersection, box_iou
+from mrcnn_edu.data.shapes import (
+    TEMPLATES,
+    as_tensors,
+    background,
+    distinct_colour,
+    draw,
+    outline,
+)
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import Scores, evaluate
 
@@ -38,6 +47,30 @@ class Part:
 
     def __getitem__(self, index: int) -> tuple[None, dict]:
         return None, self.targets[index]
+
+
+def two_objects(
+    first: str, second: str, distance: float, size: int = 96, radius: float = 0.2, seed: int = 0
+) -> tuple[Tensor, dict]:
+    """A scene with two templates side by side, the second in front: an item like those of Shapes.
+
+    distance: of their centres in pixels. radius: as a share of the side. seed: of the colours, the
+    background and the rotations. Raises ValueError if nothing is left to see of the first.
+    """
+    rng = np.random.default_rng(seed)
+    image, colours = background(size, rng)
+    labels = [TEMPLATES.index(name) + 1 for name in (first, second)]
+    masks = []
+    for label, side in zip(labels, (-0.5, 0.5), strict=True):
+        centre = np.array([size / 2 + side * distance, size / 2])
+        rings = outline("templates", label, rng)
+        coverage = draw([centre + radius * size * ring for ring in rings], size)
+        colours.append(distinct_colour(colours, rng))
+        image += coverage[..., None] * (colours[-1] - image)
+        masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
+    if not masks[0].any():
+        raise ValueError(f"distance is {distance}: the second object hides all of the first")
+    return as_tensors(image, masks, labels, image_id=0)
 
 
 def covered_share(boxes: Tensor) -> Tensor:

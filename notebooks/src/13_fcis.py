@@ -1,0 +1,359 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 13 · FCIS against Mask R-CNN: a mask without a head, and what it costs
+#
+# FCIS (Li et al. 2017) won COCO's segmentation challenge in the year before Mask R-CNN. Its RoIs
+# pass no layer at all. After this lesson (60 minutes) you can
+#
+# - say why one map cannot tell two overlapping objects apart, and how k x k maps can;
+# - assemble a RoI from position-sensitive maps by hand, and read class and mask from the same maps;
+# - merge the masks of many boxes into one;
+# - measure what overlap does to FCIS, and what it does to Mask R-CNN.
+
+# %%
+from inspect import getsource
+
+import torch
+
+from mrcnn_edu import ancestors, viz
+from mrcnn_edu.ancestors.overlaps import by_overlap, two_objects
+
+viz.show_flow("RoI features")
+
+# %% [markdown]
+# ## The problem
+#
+# In Mask R-CNN each RoI (a proposed box) passes a box head and a mask head of its own. All layers
+# before are shared. Could *all* layers be shared, so that a RoI costs nothing?
+#
+# A **fully convolutional** network gives each pixel its numbers once. But the marked pixel lies in
+# both boxes: to the one it is object, to the other background.
+
+# %%
+image, target = two_objects("square", "square", distance=24, seed=3)
+boxes, pixel = target["boxes"], (44.5, 48.5)  # x, y
+on = target["masks"][:, int(pixel[1]), int(pixel[0])].tolist()
+picture = viz.show_boxes(image, boxes, "truth", "one pixel, two boxes")
+picture.axes[0].plot(*pixel, "o", color="white", markeredgecolor="black")
+picture.caption(f"On the object behind: {on[0]}. On the object in front: {on[1]}.")
+
+# %% [markdown]
+# ## 1. A map for every part
+#
+# **Position-sensitive maps** (section 3.1): cut each box into k x k **cells**, and let the network
+# give k x k maps instead of one. The map of the cell in the upper left answers: "if this pixel were
+# in the upper left of an object, would it be on it?" A RoI asks each of its pixels on the map of
+# the cell in which the pixel lies *in this RoI*.
+#
+# **Predict:** k = 3. On which of the 9 maps (row and column, from 0) does each of the two boxes
+# look its pixel up?
+
+
+# %%
+def cell_by_hand(x, y, box, k):
+    x1, y1, x2, y2 = box.tolist()
+    return int((y - y1) / (y2 - y1) * k), int((x - x1) / (x2 - x1) * k)  # row, column
+
+
+# %%
+asked = [cell_by_hand(*pixel, box, k=3) for box in boxes]
+assert asked[0] != asked[1]
+print("behind:", asked[0], " in front:", asked[1])
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# In the box of the object behind the pixel is to the right, in that of the object in front to the
+# left. So the two ask different maps, and may get different answers. With k = 1 both would ask the
+# same map: one answer for both.
+# </details>
+#
+# ## 2. Assembling a RoI
+#
+# To see who is asked, take 9 maps of which each says its own number everywhere. A RoI is then read
+# pixel by pixel, m x m of them, each from its cell's map.
+#
+# **Predict:** what does the assembled 6 x 6 map look like? And can its reading have a weight that
+# is learned?
+
+
+# %%
+def assemble_by_hand(maps, box, stride, k, m):
+    """maps [k, k, H, W] of one score; the nearest number is read."""
+    x1, y1, x2, y2 = box.tolist()
+    assembled = torch.zeros(m, m)
+    for i in range(m):
+        for j in range(m):
+            y, x = y1 + (i + 0.5) / m * (y2 - y1), x1 + (j + 0.5) / m * (x2 - x1)
+            row, column = cell_by_hand(x, y, box, k)
+            assembled[i, j] = maps[row, column, round(y / stride), round(x / stride)]
+    return assembled
+
+
+# %%
+from mrcnn_edu.ancestors.position_sensitive import assemble
+
+numbers = torch.arange(9.0).view(3, 3, 1, 1).expand(3, 3, 24, 24)
+by_hand = assemble_by_hand(numbers, boxes[0], stride=4, k=3, m=6)
+package = assemble(numbers.reshape(1, 9, 24, 24), [boxes[:1]], n_cells=3, size=6, stride=4)
+torch.testing.assert_close(by_hand, package[0, 0])
+viz.show_maps([by_hand], ["from which map?"], image, numbers=".0f")
+
+# %%
+print(getsource(assemble).split('"""')[2])
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# A mosaic of 3 x 3 cells, each with the number of its map. Reading has no weight: everything that
+# is learned has happened before any box was known. (The package reads between the numbers, with
+# RoIAlign: a cell is a little RoI on its own map. Lesson 07 is why.)
+# </details>
+#
+# If all numbers of a cell are replaced by their mean, this is position-sensitive RoI pooling, from
+# FCIS's predecessor R-FCN: enough for a class, too coarse for a mask. The package's is equal to
+# torchvision's.
+
+# %%
+from torchvision.ops import ps_roi_pool as torchvisions
+
+from mrcnn_edu.ancestors.position_sensitive import ps_roi_pool
+from mrcnn_edu.roi_ops import on_image
+
+random = torch.randn(1, 2 * 9, 24, 24, generator=torch.Generator().manual_seed(0))
+pooled = ps_roi_pool(random, on_image(boxes), 3, spatial_scale=1 / 4)
+torch.testing.assert_close(pooled, torchvisions(random, on_image(boxes), 3, spatial_scale=1 / 4))
+list(pooled.shape)
+
+# %% [markdown]
+# ## 3. Inside and outside
+#
+# For each class there are *two* such sets (section 3.2): **inside**, "in a box of this class, and
+# on its object", and **outside**, "in a box of this class, and beside its object". With background
+# counted that makes 2 k² (C + 1) maps for C classes, and 4 k² for the box deltas. Our FCIS has
+# k = 7 and C = 6, and learned from the same scenes as the Mask R-CNN that we compare it with.
+
+# %%
+fcis, mask_rcnn = ancestors.load("fcis"), ancestors.load("mask-rcnn")
+with torch.no_grad():
+    maps = fcis.maps(fcis.features(fcis.preprocess([image])))
+k, n_classes = fcis.config.n_cells, fcis.config.n_classes
+assert maps.shape[1] == 2 * k**2 * (n_classes + 1) + 4 * k**2
+print(list(maps.shape), "maps, at stride", fcis.strides[0])
+
+# %% [markdown]
+# **Predict:** below are the inside maps of the class *square*, each in the place of its cell. How
+# will the map in the upper left differ from that in the lower right?
+
+# %%
+square = 2
+inside, outside = maps[0, : -4 * k**2].unflatten(0, (2, n_classes + 1, k, k))[:, square]
+sheets = {"inside": viz.side_by_side(inside), "outside": viz.side_by_side(outside)}
+picture = viz.show_cells(sheets, image, boxes[0], k)
+picture.caption("All 7 x 7 maps of both sets for 'square', each of the whole image. Blue: yes.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# What is blue moves: the map of an upper left cell says yes at the upper left parts of both
+# objects, that of a lower right cell at the lower right parts. (The usual wrong answer: each map
+# shows one cell of the image. Each shows all of it; nothing is known of any box yet.)
+# </details>
+#
+# ## 4. Class and mask from the same maps
+#
+# Assembled for a RoI, the two maps answer both questions. **Mask:** at each pixel a softmax over
+# inside and outside. **Class:** at each pixel the larger of the two, then the mean over all pixels,
+# then a softmax over the classes.
+#
+# **Predict:** a RoI's pixel has a low inside *and* a low outside for the class square. What is it?
+
+# %%
+look = fcis.look_at(image, boxes)  # each [2, C + 1, m, m]
+maps_of_roi = [look.inside[1, square], look.outside[1, square]]
+mask = torch.stack(maps_of_roi).softmax(dim=0)[0]
+logits = torch.maximum(look.inside[1], look.outside[1]).mean(dim=(1, 2))  # [C + 1]
+
+# %%
+torch.testing.assert_close(mask, look.mask_logits[1, square].sigmoid())
+torch.testing.assert_close(logits, look.class_logits[1])
+print("score for 'square':", round(logits.softmax(dim=0)[square].item(), 2))
+high = max(m.abs().max() for m in maps_of_roi).item()
+titles = ["inside", "outside", "mask"]
+picture = viz.show_maps([*maps_of_roi, high * (2 * mask - 1)], titles, image, signed=True, high=high)
+picture.caption("The RoI of the object in front.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# A pixel that speaks against the class: neither on a square nor beside one, as far as this cell's
+# maps know. Wherever a box is right, one of the two is high at *every* pixel, and the mean is high.
+# So the same numbers that draw the mask also judge the box.
+# </details>
+#
+# What does a RoI cost? In Mask R-CNN all of a head's multiplications; here none.
+
+# %%
+heads = {"box head": mask_rcnn.box_head, "mask head": mask_rcnn.mask_head}
+weights = {name: sum(p.numel() for p in head.parameters()) for name, head in heads.items()}
+print("weights that a RoI passes in Mask R-CNN:", weights, " in FCIS: 0")
+print("numbers that a RoI looks up in FCIS:", (2 * (n_classes + 1) + 4) * mask.numel())
+
+# %% [markdown]
+# ## 5. Merging masks
+#
+# FCIS does not refine a mask, it takes a vote (section 3.3). All proposals are read, and then read
+# again where their own box deltas lead. Non-maximum suppression at an IoU of 0.3 picks the
+# detections. Then all RoIs with an IoU of over 0.5 with a detection are asked for their mask of its
+# class: the mean, weighted by their scores, is the mask.
+#
+# **Predict:** two RoIs, scores 0.9 and 0.3, at a pixel: the masks say 0.4 and 1.0. Is it on?
+
+# %%
+from mrcnn_edu.ancestors.fcis import merge_masks
+
+one_place = torch.tensor([[0.0, 0, 10, 10]]).repeat(2, 1)  # two RoIs, the same box
+scores = torch.tensor([[0.1, 0.9], [0.7, 0.3]])  # background, object
+probs = torch.tensor([0.4, 1.0]).view(2, 1, 1, 1).expand(2, 2, 1, 1)
+merged = merge_masks(one_place[:1], torch.tensor([1]), one_place, scores, probs, least_iou=0.5)
+torch.testing.assert_close(merged.item(), (0.9 * 0.4 + 0.3 * 1.0) / (0.9 + 0.3))
+print("merged:", round(merged.item(), 2))
+
+# %%
+from dataclasses import replace
+
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.evaluate import detect_all, evaluate
+
+scenes = Shapes(60, seed=1, n_objects=(3, 6), object_size=(0.25, 0.5), overlap=0.7)
+found = {"FCIS": detect_all(fcis, scenes), "Mask R-CNN": detect_all(mask_rcnn, scenes)}
+fcis.config = replace(fcis.config, merge_iou=1)
+alone = detect_all(fcis, scenes)
+fcis.config = replace(fcis.config, merge_iou=0.5)
+
+# %%
+ap = {"merged": evaluate(scenes, found["FCIS"]).ap, "each alone": evaluate(scenes, alone).ap}
+print({name: f"mask AP {100 * value:.0f}" for name, value in ap.items()})
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Yes, just: (0.36 + 0.3) / 1.2 = 0.55.
+# </details>
+#
+# ## Where it breaks: overlap
+#
+# FCIS "exhibits systematic artifacts on overlapping objects" (Mask R-CNN, figure 6). These scenes are crowded on purpose. We sort their objects by **overlap**, the largest
+# share of an object's box that another box covers, and score each kind by itself.
+#
+# **Predict:** Mask R-CNN suffers from overlap too. By how many points of AP from the first kind of
+# objects to the last, and FCIS?
+
+# %%
+bins = {name: by_overlap(scenes, d) for name, d in found.items()}
+titles = [f"{b.low:.0%} to {b.high:.0%}\n{b.n_objects} objects" for b in bins["FCIS"]]
+table = torch.tensor([[100 * b.scores.ap for b in row] for row in bins.values()])
+viz.show_table(table, list(bins), titles, ".0f").caption("Mask AP, by overlap of the objects.")
+
+# %%
+lost = table[:, 0] - table[:, -1]
+for name, points in zip(bins, lost.tolist(), strict=True):
+    print(f"{name} loses {points:.0f} points")
+
+# %% [markdown]
+# Two squares that slide over one another, with both boxes *given*: only the masks can be wrong.
+
+
+# %%
+def mean_iou(model, distance, seeds=range(8)):
+    ious = []
+    for image, target in (two_objects("square", "square", distance, seed=s) for s in seeds):
+        look = model.look_at(image, target["boxes"])
+        logits = look.mask_logits if model is fcis else look[1]
+        probs = logits[range(2), target["labels"]].sigmoid()
+        masks = paste_masks(probs, target["boxes"], (96, 96))
+        both, either = masks & target["masks"], masks | target["masks"]
+        ious.append((both.sum(dim=(1, 2)) / either.sum(dim=(1, 2))).min())  # the worse one
+    return torch.stack(ious).mean()
+
+
+# %%
+from mrcnn_edu.detections import paste_masks
+
+distances = torch.arange(12, 57, 4)
+iou = {
+    name: torch.stack([mean_iou(model, d) for d in distances.tolist()])
+    for name, model in (("FCIS", fcis), ("Mask R-CNN", mask_rcnn))
+}
+picture = viz.show_lines(distances, iou, "distance of the centres, pixels", "IoU of the worse mask")
+picture.caption("To the left the squares hide most of each other; to the right they are apart.")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Both lose, but FCIS loses more. Its masks are put together from cells that know nothing of each
+# other: each says what it would say in *any* box of that class, and where two objects of a class
+# meet, a cell cannot know which of them is meant. A mask head sees the whole RoI at once, centred
+# on one object: **instance first**.
+# </details>
+#
+# ## Play
+#
+# Slide one square over another. Look for pieces of one mask in the other, and straight edges along
+# the cells.
+
+# %%
+from mrcnn_edu.widgets import fcis_player
+
+fcis_player({"FCIS": fcis, "Mask R-CNN": mask_rcnn})
+
+# %% [markdown]
+# ## Exercises
+#
+# Our solution, when you have tried: `print(getsource(exercises.cell_of))`.
+#
+# **1.** `cell_of(x, y, box, k)`: the (row, column) of the cell in which a point lies. 2 lines.
+#
+# **2.** `class_logit(inside, outside)`: what the assembled maps `[m, m]` of a class say for the
+# class of the RoI, one number. 1 line.
+#
+# **3.** `merge(probs, scores)`: the merged mask `[m, m]` of n boxes in one place: `probs
+# [n, m, m]`, `scores [n]`. 1 line.
+
+# %%
+from mrcnn_edu.exercises import fcis as exercises
+
+
+def cell_of(x, y, box, k): ...
+
+
+def class_logit(inside, outside): ...
+
+
+def merge(probs, scores): ...
+
+
+exercises.check_cell_of(cell_of)
+exercises.check_class_logit(class_logit)
+exercises.check_merge(merge)
+
+# %% [markdown]
+# ## Remember
+#
+# - Position-sensitive maps let one map answer differently for different boxes: it is asked by cell.
+# - Inside and outside give the mask by comparing and the class by their maximum; a RoI has no head.
+# - Cells do not know of each other, and overlapping objects pay for it; a mask head sees its RoI.
+#
+# torchvision has `ops.ps_roi_pool` and `ops.ps_roi_align`, R-FCN's, but no FCIS; detectron2 has
+# neither. Next: **14, keypoints**.
