@@ -517,7 +517,7 @@ def forgets_where_the_box_starts(x, y, box, k):
 
 
 def takes_the_cells_for_squares(x, y, box, k):
-    x1, y1, x2, y2 = box.tolist()
+    x1, y1, x2, _ = box.tolist()
     return int((y - y1) / (x2 - x1) * k), int((x - x1) / (x2 - x1) * k)
 
 

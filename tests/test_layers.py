@@ -16,8 +16,8 @@ ORDER = [
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.run", "ablations.shipped", "ablations",
-    "ancestors.position_sensitive", "ancestors.fcis", "ancestors.overlaps", "ancestors.make_fcis",
-    "ancestors", "viz",
+    "ancestors.position_sensitive", "ancestors.merging", "ancestors.fcis", "ancestors.overlaps",
+    "ancestors.make_fcis", "ancestors", "viz",
     "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {

@@ -191,7 +191,9 @@ torch.testing.assert_close(logits, look.class_logits[1])
 print("score for 'square':", round(logits.softmax(dim=0)[square].item(), 2))
 high = max(m.abs().max() for m in maps_of_roi).item()
 titles = ["inside", "outside", "mask"]
-picture = viz.show_maps([*maps_of_roi, high * (2 * mask - 1)], titles, image, signed=True, high=high)
+picture = viz.show_maps(
+    [*maps_of_roi, high * (2 * mask - 1)], titles, image, signed=True, high=high
+)
 picture.caption("The RoI of the object in front.")
 
 # %% [markdown]
@@ -221,7 +223,7 @@ print("numbers that a RoI looks up in FCIS:", (2 * (n_classes + 1) + 4) * mask.n
 # **Predict:** two RoIs, scores 0.9 and 0.3, at a pixel: the masks say 0.4 and 1.0. Is it on?
 
 # %%
-from mrcnn_edu.ancestors.fcis import merge_masks
+from mrcnn_edu.ancestors.merging import merge_masks
 
 one_place = torch.tensor([[0.0, 0, 10, 10]]).repeat(2, 1)  # two RoIs, the same box
 scores = torch.tensor([[0.1, 0.9], [0.7, 0.3]])  # background, object
@@ -254,8 +256,9 @@ print({name: f"mask AP {100 * value:.0f}" for name, value in ap.items()})
 #
 # ## Where it breaks: overlap
 #
-# FCIS "exhibits systematic artifacts on overlapping objects" (Mask R-CNN, figure 6). These scenes are crowded on purpose. We sort their objects by **overlap**, the largest
-# share of an object's box that another box covers, and score each kind by itself.
+# FCIS "exhibits systematic artifacts on overlapping objects" (Mask R-CNN, figure 6). These scenes
+# are crowded on purpose. We sort their objects by **overlap**, the largest share of an object's box
+# that another box covers, and score each kind by itself.
 #
 # **Predict:** Mask R-CNN suffers from overlap too. By how many points of AP from the first kind of
 # objects to the last, and FCIS?
