@@ -242,20 +242,19 @@ class FCIS(MaskRCNN):
         return [merge_masks(s.boxes, s.labels, *of_rois, merge_iou) for s, *of_rois in images]
 
 
-def load(name: str | Path = "fcis") -> MaskRCNN:
-    """A trained system, ready to `detect`; its `classes` are the names of labels 1..K.
+def load(name: str | Path = "fcis") -> FCIS:
+    """An FCIS with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: "fcis", or "mask-rcnn", which learned from the same scenes equally long; or the path of
-    a checkpoint. Raises FileNotFoundError, or ValueError if the file is not of such a system.
+    name: "fcis", whose weights come with the package, or the path of a checkpoint. Raises
+    FileNotFoundError, or ValueError if the file is of something else.
     """
     shipped = FOLDER / f"{name}.pt"
     contents = read(shipped if shipped.is_file() else name)
-    system = contents.get("system", "FCIS")  # checkpoints of `train` do not say
-    kind, settings = {"FCIS": (FCIS, FCISConfig), "MaskRCNN": (MaskRCNN, Config)}[system]
-    unknown = set(contents["config"]) - {field.name for field in fields(settings)}
-    if unknown:
-        raise ValueError(f"{name} has settings that {system} has not: {', '.join(sorted(unknown))}")
-    model = kind(settings(**contents["config"]))
+    unknown = set(contents["config"]) - {field.name for field in fields(FCISConfig)}
+    missing = {"n_cells"} - set(contents["config"])
+    if unknown or missing:
+        raise ValueError(f"{name} is not of an FCIS: see {', '.join(sorted(unknown | missing))}")
+    model = FCIS(FCISConfig(**contents["config"]))
     load_state(model, contents["model"], str(name))
     model.classes = contents["classes"]
     return model.eval()
