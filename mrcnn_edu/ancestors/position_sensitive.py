@@ -38,7 +38,8 @@ def ps_roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale:
     features: [B, C * k * k, H, W]. rois: [R, 5] = (image index, x1, y1, x2, y2) in image pixels.
     output_size: k. spatial_scale: cells per image pixel, 1 / stride. As in RoIPool the RoI and its
     cells are rounded; a cell without a number gives 0. Equal to torchvision's, which leaves out a
-    map's last row and column.
+    map's last row and column. (The gradient is that of these values; torchvision's counts the last
+    row and column all the same.)
     """
     k, (height, width) = output_size, features.shape[-2:]
     table = feature_table([maps_of_cells(features, k)])
@@ -80,9 +81,8 @@ def assemble(features: Tensor, boxes: list[Tensor], n_cells: int, size: int, str
         raise ValueError(f"size is {size}: give a multiple of n_cells = {n_cells}")
     table = feature_table([maps_of_cells(features, k)])
     image, rois = image_index(boxes), torch.cat(boxes) / stride
-    map_ = (
-        image[:, None] * k**2 + torch.arange(k**2, device=image.device)
-    ).flatten()  # [R * k * k]
+    cell = torch.arange(k**2, device=image.device)
+    map_ = (image[:, None] * k**2 + cell).flatten()  # [R * k * k]
     place = table.place(torch.zeros_like(map_), map_)
     read = align(table.rows, place, cells(rois, k).flatten(0, 1), n, 1, smallest=0.0)
     read = read.unflatten(0, (len(rois), k, k))  # [R, k, k, C, n, n]
@@ -94,5 +94,6 @@ def cells(boxes: Tensor, k: int) -> Tensor:
     share = torch.arange(k + 1, device=boxes.device, dtype=boxes.dtype) / k
     x = boxes[:, :1] + (boxes[:, 2:3] - boxes[:, :1]) * share  # edges [R, k + 1]
     y = boxes[:, 1:2] + (boxes[:, 3:] - boxes[:, 1:2]) * share
-    row, column = torch.arange(k**2, device=boxes.device) // k, torch.arange(k**2) % k
+    cell = torch.arange(k**2, device=boxes.device)
+    row, column = cell // k, cell % k
     return torch.stack((x[:, column], y[:, row], x[:, column + 1], y[:, row + 1]), dim=-1)
