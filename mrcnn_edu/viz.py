@@ -633,7 +633,7 @@ def show_cells(sheets: dict[str, Tensor], image: Tensor, box: Tensor, k: int) ->
 
     sheets: title -> `side_by_side` maps.
     """
-    picture = Picture(9.8, 3.5)
+    picture = Picture(9.8, 3.1)
     first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[0.8] + [1] * len(sheets))
     draw_image(first, image, "the image, a box and its cells")
     x1, y1, x2, y2 = box.tolist()

@@ -217,7 +217,10 @@ class FCIS(MaskRCNN):
 
     def with_refined(self, maps: Tensor, boxes: list[Tensor], batch: Batch) -> list[Tensor]:
         """The boxes [R, 4] of each image and, after them, as many: each moved by its own deltas."""
-        deltas = self.read(maps, boxes).deltas.split([len(b) for b in boxes])
+        c = self.config
+        of_deltas = maps[:, -4 * c.n_cells**2 :]
+        deltas = assemble(of_deltas, boxes, c.n_cells, c.mask_size, self.strides[0])
+        deltas = deltas.mean(dim=(2, 3)).split([len(b) for b in boxes])
         images = zip(boxes, deltas, batch.sizes, strict=True)
         return [
             torch.cat((b, clip_boxes(decode_boxes(d, b, BOX_SCALE), size))) for b, d, size in images
