@@ -9,7 +9,7 @@ import time
 
 import torch
 
-from mrcnn_edu import load, widgets
+from mrcnn_edu import ancestors, load, widgets
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import detect_all
 
@@ -79,6 +79,10 @@ def ablations():
     return widgets.ablation_player()
 
 
+def fcis():
+    return widgets.fcis_player({"FCIS": ancestors.load("fcis"), "Mask R-CNN": load("shapes-tiny")})
+
+
 PLAYERS = [
     start_here,
     annotations,
@@ -93,6 +97,7 @@ PLAYERS = [
     training,
     average_precision,
     ablations,
+    fcis,
 ]
 
 

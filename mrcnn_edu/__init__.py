@@ -18,7 +18,7 @@ data        synthetic scenes, COCO folders, what is wrong with yours, how anchor
 evaluate    COCO's average precision
 train       the loop, and its checkpoints
 ablations   the paper's tables as data, and as runs
-ancestors   R-CNN and Fast R-CNN, from the same parts; selective search
+ancestors   R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
 pretrained  the weights that come with the package, and how they were made
 viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
 cli         the command mrcnn-edu

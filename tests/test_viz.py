@@ -248,3 +248,14 @@ def test_a_stage_has_the_colour_of_how_often_it_runs():
     colours = [to_rgb(patch.get_facecolor()) for patch in axes.patches]
     assert len(set(colours)) == 4 and to_rgb("white") == colours[3]
     assert [text.get_text() for text in axes.texts] == cells["a"] + cells["b"]
+
+
+def test_maps_of_cells_lie_where_the_cells_are():
+    maps = torch.arange(4.0).view(2, 2, 1, 1).expand(2, 2, 3, 3)
+    sheet = viz.side_by_side(maps)
+    assert sheet.shape == (7, 7) and sheet[3].isnan().all() and sheet[:, 3].isnan().all()
+    assert [sheet[0, 0], sheet[0, 6], sheet[6, 0], sheet[6, 6]] == [0, 1, 2, 3]
+    box = torch.tensor([2.0, 2, 10, 10])
+    picture = viz.show_cells({"inside": sheet - 1, "outside": sheet}, torch.rand(3, 12, 12), box, 2)
+    assert len(picture.axes) == 3 and pixels(picture).std() > 10
+    assert {axes.images[0].get_clim() for axes in picture.axes[1:]} == {(-3, 3)}

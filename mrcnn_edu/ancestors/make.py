@@ -20,7 +20,9 @@ import torch
 from mrcnn_edu.ablations.start import start_from
 from mrcnn_edu.ancestors.cost import n_parameters
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
+from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
 from mrcnn_edu.ancestors.fit_rcnn import fit_rcnn
+from mrcnn_edu.ancestors.overlaps import by_overlap
 from mrcnn_edu.ancestors.proposals import WithProposals
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.ancestors.shipped import FOLDER, load
@@ -46,18 +48,22 @@ SYSTEMS = {  # of each its class and settings
     "faster-rcnn": (MaskRCNN, Config.tiny(mask_head=None)),
     "mask-rcnn": (MaskRCNN, Config.tiny()),
     "mask-rcnn-c4": (MaskRCNN, Config.tiny(neck="c4", mask_size=14, mask_convs=0)),
+    "fcis": (FCIS, FCISConfig.tiny()),
 }
 GIVEN = RCNN, FastRCNN  # their proposals are given, not learned
 TRAINING = Training(steps=1_500, batch_size=8, checkpoint_every=100, workers=1)
 TRAIN_SCENES = Shapes(2_000, seed=0)  # each is seen six times: selective search runs once for each
 SVM_IMAGES = 600  # of them, whose windows R-CNN's SVMs and regressions see
 HELD_OUT = Shapes(300, seed=1)
+CROWDED = Shapes(300, seed=1, n_objects=(3, 6), object_size=(0.25, 0.5), overlap=0.7)
 RUNS = Path("runs/family")
 
 
 def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> None:
     """Train one system, and write its weights and its record."""
-    held_out = HELD_OUT if training == TRAINING else replace(HELD_OUT, n=20)
+    held_out, crowded = HELD_OUT, CROWDED
+    if training != TRAINING:
+        held_out, crowded = replace(HELD_OUT, n=20), replace(CROWDED, n=20)
     kind, config = SYSTEMS[name]
     torch.manual_seed(training.seed)
     model = start_from(kind(config))
@@ -77,7 +83,8 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     contents = {"system": kind.__name__, "config": asdict(config), "classes": model.classes}
     torch.save(contents | {"model": model.half().state_dict()}, weights)
     write_file(file, weights.getvalue())
-    found = detect_all(load(file), held_out)
+    trained = load(file)
+    found = detect_all(trained, held_out)
     kinds = ("bbox",) if config.mask_head is None else ("segm", "bbox")
     record = {
         "command": f"python -m mrcnn_edu.ancestors.make {name}",
@@ -94,13 +101,23 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
+    if config.mask_head is not None:  # masks: how well, where objects hide one another?
+        found = detect_all(trained, crowded)
+        record["crowded_scenes"] = asdict(crowded)
+        record["crowded"] = {kind: scores(crowded, found, kind) for kind in kinds}
+        parts = [asdict(part) for part in by_overlap(crowded, found)]
+        record["crowded_by_overlap"] = without_nan(parts)
     write_file(file.with_suffix(".json"), json.dumps(record, indent=2).encode() + b"\n")
     print(json.dumps(record["scores"], indent=2))
 
 
 def scores(scenes: Shapes, found, kind: str) -> dict:
     """The scores on held-out scenes, null where there is no object of that size."""
-    values = asdict(evaluate(scenes, found, kind))
+    return without_nan(asdict(evaluate(scenes, found, kind)))
+
+
+def without_nan(values):
+    """The same with null for each nan, which is no JSON."""
     return json.loads(json.dumps(values), parse_constant=lambda nan: None)
 
 

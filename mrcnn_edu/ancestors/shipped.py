@@ -6,13 +6,19 @@ from pathlib import Path
 from torch import nn
 
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
+from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.weights import load_state, read
 
 FOLDER = Path(__file__).parent / "pretrained"
-KINDS = {kind.__name__: kind for kind in (RCNN, FastRCNN, MaskRCNN)}
+KINDS = {  # name: class and class of the settings
+    "RCNN": (RCNN, Config),
+    "FastRCNN": (FastRCNN, Config),
+    "MaskRCNN": (MaskRCNN, Config),
+    "FCIS": (FCIS, FCISConfig),
+}
 
 
 def load(name: str | Path) -> nn.Module:
@@ -35,10 +41,11 @@ def load(name: str | Path) -> nn.Module:
         )
     if contents["system"] not in KINDS:
         raise ValueError(f"{file} is of a {contents['system']}: known are {', '.join(KINDS)}")
-    unknown = set(contents["config"]) - {field.name for field in fields(Config)}
+    kind, settings = KINDS[contents["system"]]
+    unknown = set(contents["config"]) - {field.name for field in fields(settings)}
     if unknown:
         raise ValueError(f"{file} has unknown settings: {', '.join(sorted(unknown))}")
-    model = KINDS[contents["system"]](Config(**contents["config"]))
+    model = kind(settings(**contents["config"]))
     load_state(model, contents["model"], str(file))
     model.classes = contents["classes"]
     return model.eval()

@@ -33,7 +33,7 @@ from mrcnn_edu.viz.draw import (
     paint_masks,
 )
 from mrcnn_edu.viz.flow import STAGES, show_flow, show_sharing
-from mrcnn_edu.viz.maps import show_maps, show_objectness, show_regions
+from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, side_by_side
 from mrcnn_edu.viz.picture import CLASSES, OPS, OTHERS, ROLES, Picture, class_colour, colour, row
 from mrcnn_edu.viz.scenes import (
     sample_photograph,
@@ -71,6 +71,7 @@ __all__ = [
     "show_anchors_at_centre",
     "show_bins",
     "show_boxes",
+    "show_cells",
     "show_counts",
     "show_coverage",
     "show_detections",
@@ -91,4 +92,5 @@ __all__ = [
     "show_tasks",
     "show_training",
     "show_truth",
+    "side_by_side",
 ]

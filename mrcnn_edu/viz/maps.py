@@ -1,9 +1,10 @@
 """What the network computes, as maps."""
 
+import torch
 from torch import Tensor
 
-from mrcnn_edu.viz.draw import crop, draw_image, draw_map
-from mrcnn_edu.viz.picture import Picture, row
+from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image, draw_map
+from mrcnn_edu.viz.picture import ROLES, Picture, row
 
 
 def show_maps(
@@ -39,4 +40,34 @@ def show_regions(image: Tensor, boxes: Tensor, maps: Tensor, titles: list[str]) 
     for i, title in enumerate(titles):
         draw_image(axes[0, i], crop(image, boxes[i]), title)
         draw_map(axes[1, i], maps[i])
+    return picture
+
+
+def side_by_side(maps: Tensor) -> Tensor:
+    """One map of k x k maps [k, k, h, w], each in its place, with a gap of a cell between them."""
+    rows, columns, h, w = maps.shape
+    sheet = torch.full((rows * (h + 1) - 1, columns * (w + 1) - 1), torch.nan)
+    for i in range(rows):
+        for j in range(columns):
+            y, x = i * (h + 1), j * (w + 1)
+            sheet[y : y + h, x : x + w] = maps[i, j]
+    return sheet
+
+
+def show_cells(sheets: dict[str, Tensor], image: Tensor, box: Tensor, k: int) -> Picture:
+    """An image with a box [4] cut into k x k cells, and beside it sheets of maps, as signed maps.
+
+    sheets: title -> `side_by_side` maps.
+    """
+    picture = Picture(9.8, 3.1)
+    first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[0.8] + [1] * len(sheets))
+    draw_image(first, image, "the image, a box and its cells")
+    x1, y1, x2, y2 = box.tolist()
+    for i in range(1, k):
+        x, y = x1 + i * (x2 - x1) / k, y1 + i * (y2 - y1) / k
+        first.plot([x, x], [y1, y2], [x1, x2], [y, y], color=ROLES["proposal"], linewidth=0.7)
+    draw_boxes(first, box[None], "proposal")
+    high = max(sheet.nan_to_num().abs().max().item() for sheet in sheets.values())
+    for axes, (title, sheet) in zip(others, sheets.items(), strict=True):
+        draw_map(axes, sheet, title, high=high, signed=True)
     return picture
