@@ -378,7 +378,8 @@ exercises.check_mask_iou(mask_iou)
 # - <img src='pictures/11_average_precision.png' height='90'><br>
 #   11 [average precision](11_average_precision.ipynb), 75 minutes: How can one number judge a
 #   ranked list of guesses?
-# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
+# - <img src='pictures/13_fcis.png' height='90'><br>
+#   13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
 #   does overlap do to it?
 #
 # Next: **01, instance segmentation and its data**.

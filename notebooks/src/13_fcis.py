@@ -176,7 +176,7 @@ maps_of_roi = [look.inside[1, square], look.outside[1, square]]
 mask = torch.stack(maps_of_roi).softmax(dim=0)[0]
 logits = torch.maximum(look.inside[1], look.outside[1]).mean(dim=(1, 2))  # [C + 1]
 
-# %%
+# %% tags=["cover"]
 torch.testing.assert_close(mask, look.mask_logits[1, square].sigmoid())
 torch.testing.assert_close(logits, look.class_logits[1])
 print("score for 'square':", round(logits.softmax(dim=0)[square].item(), 2))
