@@ -6,8 +6,8 @@ BIN := .venv/bin
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg \
 	--nbval-cell-timeout 300
 
-# A file of tests, or a notebook, at a time on each core, with a thread each.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile
+# On every core, with a thread each; a notebook's cells stay together.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 
 SHELL := /bin/bash
 .PHONY: help lab demo test notebooks weights lint format clean
@@ -22,8 +22,8 @@ demo: .venv/installed  ## set up, then score the model that comes with it, and d
 	$(BIN)/mrcnn-edu demo
 
 test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
-	$(PYTEST) -p no:nbval tests/
-	$(PYTEST) $(NBVAL) notebooks/
+	$(PYTEST) --dist worksteal -p no:nbval tests/
+	$(PYTEST) --dist loadfile $(NBVAL) notebooks/
 
 notebooks: .venv/installed  ## build all notebooks from notebooks/src
 	$(BIN)/python notebooks/build.py

@@ -105,6 +105,8 @@ def moved(slider):
     """Another value that the slider can take."""
     if hasattr(slider, "options"):
         return slider.options[(slider.index + 4) % len(slider.options)]
+    if hasattr(slider, "base"):  # the slider runs along the exponent
+        return slider.base**slider.min if slider.value > 1 else slider.base**slider.max
     step = getattr(slider, "step", 1)
     at_the_end = slider.value + 4 * step > slider.max
     return slider.value - 4 * step if at_the_end else slider.value + 4 * step
@@ -115,7 +117,7 @@ def ends(slider) -> tuple:
     if hasattr(slider, "options"):
         return slider.options[0], slider.options[-1]
     low, high = slider.min, slider.max
-    return (2.0**low, 2.0**high) if hasattr(slider, "base") else (low, high)
+    return (slider.base**low, slider.base**high) if hasattr(slider, "base") else (low, high)
 
 
 def milliseconds(player, moves: int = 20) -> list[float]:

@@ -280,8 +280,9 @@ for name, (_, best) in both.items():
     print(f"   below 0.3: {(best < 0.3).float().mean():4.0%}")
 ours, small, large = both["ours: (12, 24, 48, 72)"][1], sides < 16, sides >= 24
 assert (ours < 0.3).sum() == 0 and 0.3 < (best < 0.3).float().mean() < 0.37
-assert (best[small] < 0.3).all() and best[large].mean() > ours[large].mean()
 
+# %%
+assert (best[small] < 0.3).all() and best[large].mean() > ours[large].mean()
 sizes_of_paper = tuple((s,) for s in chosen["the paper's"])
 iou = box_iou(boxes, torch.cat(pyramid_anchors(grids, (96, 96), sizes_of_paper, (0.5, 1.0, 2.0))))
 tied = (iou == iou.amax(dim=1, keepdim=True)).sum(dim=1)  # how many anchors are an object's best

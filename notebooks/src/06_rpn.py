@@ -335,9 +335,11 @@ panels, other = {}, scenes[1]
 for name in ("no NMS", "NMS 0.7"):
     found = (box_iou(other[1]["boxes"], lists[name][1][:5]) >= 0.7).any(dim=1).sum()
     panels[f"{name}: the first 5 find {found} objects"] = (lists[name][1][:5], "proposal")
+viz.show_panels(other[0], panels)
+
+# %%
 on_each = (box_iou(other[1]["boxes"], lists["no NMS"][1][:5]) >= 0.7).sum(dim=1)
 assert on_each.max() == 4 and other[1]["labels"][on_each.argmax()] == 1  # a triangle
-viz.show_panels(other[0], panels)
 
 
 # %%

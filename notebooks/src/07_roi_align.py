@@ -163,8 +163,7 @@ shifts = torch.arange(0, 32, 0.25)
 sliding = roi_ops.on_image(roi + shifts[:, None] * torch.tensor([1, 0, 1, 0]))  # [128, 5]
 read = {op: f(features[None], sliding, 7, 1 / 16)[:, 0] for op, f in roi_ops.OPERATIONS.items()}
 one_bin = {op: values[:, 3, 5] for op, values in read.items()}
-picture = viz.show_lines(shifts, one_bin, "RoI moved right, pixels", "what one bin reads")
-picture.caption("Where do two of the lines jump, and what does the third do meanwhile?")
+viz.show_lines(shifts, one_bin, "shift, pixels", "one bin").caption("Which two lines jump?")
 
 # %%
 for op, values in read.items():

@@ -326,7 +326,6 @@ c4 = 7 * 7 * weights, 7 * 7 * 2048 * 256 * 4 + 14 * 14 * 256 * 80  # box, mask
 fpn = 256 * 49 * 1024 + 1024**2, 14 * 14 * 256**2 * (4 * 9 + 4) + 28 * 28 * 256 * 80
 work = torch.tensor([c4, fpn]) / 1e6
 assert work.round().tolist() == [[732, 107], [14, 530]] and round(c4[0] / fpn[0]) == 53
-assert round(sum(c4) / 1e6) == 839
 viz.show_table(work, ["C4", "FPN"], ["box", "mask"], ".0f").caption("Multiply-adds, in millions.")
 
 # %% [markdown]

@@ -121,9 +121,7 @@ for kind in kinds:
 maps = [*gradient["sigmoid"], *gradient["softmax"]]
 titles = [f"{kind}\n{channel}" for kind in kinds for channel in channels]
 picture = viz.show_maps(maps, titles, signed=True, numbers=".2f", high=0.25)
-picture.caption(
-    "Gradients. A step goes against them: red (negative) logits go up, blue ones down, white stay."
-)
+picture.caption("Steps go against gradients: red (negative) logits go up, blue ones down.")
 
 # %%
 p, s = logits.sigmoid()[0, 2], logits.softmax(dim=1)[0]  # [m, m], [K + 1, m, m]

@@ -345,13 +345,15 @@ def kinds(found, target):
     return torch.cat((reasons, last)).int().argmax(dim=0)  # the first that holds
 
 
-# %%
 kind_of = [kinds(*pair) for pair in zip(detections, targets, strict=True)]
+assert (kind_of[4] > 0).int().tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]  # the four wrong ones
+
+
+# %%
 sure = torch.cat([found.scores > 0.5 for found in detections])
 high, low = (torch.cat(kind_of)[s].bincount(minlength=6) for s in (sure, ~sure))
 missed, wrong = n_objects - int(high[0] + low[0]), (high + low)[1:]
 assert wrong.argmax() == high[1:].argmax() == KINDS.index("class") - 1
-assert (kind_of[4] > 0).int().tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]  # the four wrong ones
 assert high[1:].sum() < 0.1 * wrong.sum() and low[0] < 0.1 * low.sum()
 
 # %%
