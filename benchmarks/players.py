@@ -76,7 +76,8 @@ def backbone():
 
 
 def fcis():
-    return widgets.fcis_player({"FCIS": ancestors.load("fcis"), "Mask R-CNN": load("shapes-tiny")})
+    names = {"FCIS": "fcis", "Mask R-CNN": "mask-rcnn"}
+    return widgets.fcis_player({title: ancestors.load(name) for title, name in names.items()})
 
 
 PLAYERS = [

@@ -246,9 +246,10 @@ def test_a_checkpoint_comes_back(tiny_fcis, tmp_path):
     image = torch.rand(3, 48, 64)
     torch.testing.assert_close(loaded.detect([image])[0].boxes, model.detect([image])[0].boxes)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
-    torch.save(contents | {"config": {"cells": 7}}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="not of an FCIS: see cells, n_cells"):
-        fcis.load(tmp_path / "other.pt")
+    for settings, named in (({"n_cells": 7, "a": 1}, "FCIS has not: a"), ({"a": 1}, "know: a")):
+        torch.save(contents | {"config": settings}, tmp_path / "other.pt")
+        with pytest.raises(ValueError, match=named):
+            fcis.load(tmp_path / "other.pt")
 
 
 @pytest.mark.slow
@@ -265,12 +266,14 @@ def test_it_learns_eight_scenes_by_heart():
 # ---- the shipped weights ----
 
 
-def test_the_weights_are_small_and_the_record_is_of_these_settings():
-    file = fcis.FOLDER / "fcis.pt"
+@pytest.mark.parametrize("name", make_fcis.SYSTEMS)
+def test_the_weights_are_small_and_the_record_is_of_these_settings(name):
+    file = fcis.FOLDER / f"{name}.pt"
     record = json.loads(file.with_suffix(".json").read_text())
     assert file.stat().st_size == record["bytes"] <= 3_000_000
+    kind, config = make_fcis.SYSTEMS[name]
     settings = {
-        "config": make_fcis.CONFIG,
+        "config": config,
         "training": make_fcis.TRAINING,
         "train_scenes": make_fcis.TRAIN_SCENES,
         "held_out_scenes": make_fcis.HELD_OUT,
@@ -278,14 +281,16 @@ def test_the_weights_are_small_and_the_record_is_of_these_settings():
     }
     for key, value in settings.items():
         assert record[key] == json.loads(json.dumps(asdict(value))), key
-    assert fcis.load().config == make_fcis.CONFIG
+    model = fcis.load(name)
+    assert type(model) is kind and model.config == config and record["system"] == kind.__name__
 
 
 @pytest.mark.slow
-def test_the_weights_score_about_what_is_recorded():
-    record = json.loads((fcis.FOLDER / "fcis.json").read_text())
+@pytest.mark.parametrize("name", make_fcis.SYSTEMS)
+def test_the_weights_score_about_what_is_recorded(name):
+    record = json.loads((fcis.FOLDER / f"{name}.json").read_text())
     scenes = replace(make_fcis.HELD_OUT, n=40)  # of 300
-    found = detect_all(fcis.load(), scenes, progress=False)
+    found = detect_all(fcis.load(name), scenes, progress=False)
     for kind in ("segm", "bbox"):
         ap = evaluate(scenes, found, kind, progress=False).ap
         assert ap == pytest.approx(record["scores"][kind]["ap"], abs=0.06)

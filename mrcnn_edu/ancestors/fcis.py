@@ -18,6 +18,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from mrcnn_edu import weights
 from mrcnn_edu.ancestors.merging import merge_masks
 from mrcnn_edu.ancestors.position_sensitive import assemble
 from mrcnn_edu.backbone import Convolution
@@ -245,18 +246,20 @@ class FCIS(MaskRCNN):
         return [merge_masks(s.boxes, s.labels, *of_rois, merge_iou) for s, *of_rois in images]
 
 
-def load(name: str | Path = "fcis") -> FCIS:
-    """An FCIS with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
+def load(name: str | Path = "fcis") -> MaskRCNN:
+    """A trained system, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: "fcis", whose weights come with the package, or the path of a checkpoint. Raises
-    FileNotFoundError, or ValueError if the file is of something else.
+    name: "fcis", or "mask-rcnn", which learned from the same scenes equally long; or the path of
+    a checkpoint of either. Raises FileNotFoundError, or ValueError if it is of something else.
     """
     shipped = FOLDER / f"{name}.pt"
-    contents = read(shipped if shipped.is_file() else name)
+    file = shipped if shipped.is_file() else name
+    contents = read(file)
+    if "n_cells" not in contents.get("config", {}):
+        return weights.load(file)  # a Mask R-CNN, or nothing of ours, which is said there
     unknown = set(contents["config"]) - {field.name for field in fields(FCISConfig)}
-    missing = {"n_cells"} - set(contents["config"])
-    if unknown or missing:
-        raise ValueError(f"{name} is not of an FCIS: see {', '.join(sorted(unknown | missing))}")
+    if unknown:
+        raise ValueError(f"{name} has settings that FCIS has not: {', '.join(sorted(unknown))}")
     model = FCIS(FCISConfig(**contents["config"]))
     load_state(model, contents["model"], str(name))
     model.classes = contents["classes"]
