@@ -362,9 +362,9 @@ viz.show_table(means, list(rows)[1:], titles, ".1f").caption("Percent of a mask 
 #
 # Here, neither. Equally trained, both keep about a third, and with the boxes given FCIS's masks
 # spill no more onto neighbours than Mask R-CNN's. Four times the training helps more than the
-# choice of the system. Does that refute figure 6? No: it shows photographs, at stride 16, and systems
-# trained for days; these are two small models, one of each, on drawn scenes. But it shows that a
-# claim about two systems is worth measuring again, with equal training.
+# choice of the system. Does that refute figure 6? No: it shows photographs, at stride 16, and
+# systems trained for days; these are two small models, one of each, on drawn scenes. But it
+# shows that a claim about two systems is worth measuring again, with equal training.
 # </details>
 #
 # ## Play
