@@ -80,7 +80,8 @@ def ablations():
 
 
 def fcis():
-    return widgets.fcis_player({"FCIS": ancestors.load("fcis"), "Mask R-CNN": load("shapes-tiny")})
+    names = {"FCIS": "fcis", "Mask R-CNN": "mask-rcnn"}
+    return widgets.fcis_player({title: ancestors.load(name) for title, name in names.items()})
 
 
 PLAYERS = [

@@ -265,8 +265,9 @@ def test_it_learns_eight_scenes_by_heart():
 # ---- the shipped weights ----
 
 
-def test_the_record_is_of_these_scenes():
-    record = json.loads((shipped.FOLDER / "fcis.json").read_text())
+@pytest.mark.parametrize("name", ["fcis", "mask-rcnn"])
+def test_the_record_is_of_these_scenes(name):
+    record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
     settings = {
         "train_scenes": make.TRAIN_SCENES,
         "held_out_scenes": make.HELD_OUT,
@@ -277,10 +278,11 @@ def test_the_record_is_of_these_scenes():
 
 
 @pytest.mark.slow
-def test_the_weights_score_about_what_is_recorded():
-    record = json.loads((shipped.FOLDER / "fcis.json").read_text())
+@pytest.mark.parametrize("name", ["fcis", "mask-rcnn"])
+def test_the_weights_score_about_what_is_recorded(name):
+    record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
     scenes = replace(make.HELD_OUT, n=40)  # of 300
-    found = detect_all(load("fcis"), scenes, progress=False)
+    found = detect_all(load(name), scenes, progress=False)
     for kind in ("segm", "bbox"):
         ap = evaluate(scenes, found, kind, progress=False).ap
         assert ap == pytest.approx(record["scores"][kind]["ap"], abs=0.06)

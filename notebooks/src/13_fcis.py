@@ -127,11 +127,11 @@ print(getsource(assemble).split('"""')[2])
 # For each class there are *two* such sets (section 3.2): **inside**, "in a box of this class, and
 # on its object", and **outside**, "in a box of this class, and beside its object". With background
 # counted that makes 2 k² (C + 1) maps for C classes, and 4 k² for the box deltas. Our FCIS has
-# k = 7 and C = 6. It was trained for 1,500 steps; the Mask R-CNN that we compare it with, on scenes
-# of the same kind, for 6,000. So we shall not ask who is better, but what makes each of them worse.
+# k = 7 and C = 6. It learned from the same scenes, and for the same 1,500 steps, as the Mask R-CNN
+# that we compare it with.
 
 # %%
-fcis, mask_rcnn = ancestors.load("fcis"), load("shapes-tiny")
+fcis, mask_rcnn = ancestors.load("fcis"), ancestors.load("mask-rcnn")
 maps = fcis.maps(fcis.features(fcis.preprocess([image]))).detach()
 k, n_classes = fcis.config.n_cells, fcis.config.n_classes
 assert maps.shape[1] == 2 * k**2 * (n_classes + 1) + 4 * k**2
@@ -233,10 +233,11 @@ scenes = Shapes(40, seed=1, n_objects=(3, 6), object_size=(0.25, 0.5), overlap=0
 found = {"FCIS": detect_all(fcis, scenes), "Mask R-CNN": detect_all(mask_rcnn, scenes)}
 fcis.config = replace(fcis.config, merge_iou=1)
 found["FCIS, not merged"] = detect_all(fcis, scenes)
+found["Mask R-CNN, 6,000 steps"] = detect_all(load("shapes-tiny"), scenes)
 fcis.config = replace(fcis.config, merge_iou=0.5)
 ap = {name: evaluate(scenes, d).ap for name, d in found.items()}
 assert ap["FCIS"] < ap["FCIS, not merged"] - 0.02
-print("\n".join(f"{name:16} mask AP {100 * value:.0f}" for name, value in ap.items()))
+print("\n".join(f"{name:23} mask AP {100 * value:.0f}" for name, value in ap.items()))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -325,7 +326,7 @@ boxes_ap, _ = by_kind("bbox")
 kept = {"masks": masks_ap[:, -1] / masks_ap[:, 0], "boxes": boxes_ap[:, -1] / boxes_ap[:, 0]}
 for kind, shares in kept.items():
     print(f"percent kept, {kind}:", dict(zip(found, (100 * shares).int().tolist(), strict=True)))
-    assert shares[1] == shares.max()  # Mask R-CNN
+    assert (shares[:3].amax() - shares[:3].amin()) < 0.15 and shares.argmax() == 3
 
 # %% [markdown]
 # Is it the masks' fault? We give both systems the *true* boxes and classes, and measure how much of
@@ -353,16 +354,17 @@ for scene, truth in (scenes[i] for i in range(len(scenes))):
 overlap, *spills = (torch.cat(values) for values in rows.values())
 which = torch.bucketize(overlap, torch.tensor(EDGES[1:-1]), right=True)  # 0, 1 or 2
 means = torch.tensor([[100 * s[which == b].mean() for b in range(3)] for s in spills])
-assert (means[0] - means[1]).abs().max() < 4
+assert (means[0] - means[1]).abs().max() < 4  # percent
 viz.show_table(means, list(rows)[1:], titles, ".1f").caption("Percent of a mask on other objects.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Mask R-CNN: FCIS loses more. But hardly by its masks: with the boxes given, both spill onto
-# neighbours, FCIS a few points more. What FCIS loses, it loses where boxes are found and judged,
-# and in merging. Figure 6 shows photographs, at stride 16; two small models on drawn scenes do not
-# refute it. But a claim that is measured again may turn out smaller than it sounded.
+# Here, neither. Equally trained, both keep about a third, and with the boxes given FCIS's masks
+# spill no more onto neighbours than Mask R-CNN's. Four times the training helps more than the
+# choice of the system. Does that refute figure 6? No: it shows photographs, at stride 16, and
+# systems trained for days; these are two small models, one of each, on drawn scenes. But it
+# shows that a claim about two systems is worth measuring again, with equal training.
 # </details>
 #
 # ## Play
@@ -410,7 +412,7 @@ exercises.check_merge(merge)
 #
 # - Position-sensitive maps let one map answer differently for different boxes: it is asked by cell.
 # - Inside and outside give the mask by comparing and the class by their maximum; a RoI has no head.
-# - Overlap hurts both systems, FCIS somewhat more: here more by its boxes than by its masks.
+# - Overlap hurts both systems; here, equally trained, about equally. Photographs may differ.
 #
 # torchvision has `ops.ps_roi_pool` and `ops.ps_roi_align`, R-FCN's, but no FCIS; detectron2 has
 # neither. Next: **14, keypoints**.
