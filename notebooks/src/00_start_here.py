@@ -345,41 +345,41 @@ exercises.check_mask_iou(mask_iou)
 #
 # ## The lessons
 #
-# - <img src='pictures/01_data.png' height='90'><br>
-#   01 [instance segmentation and its data](01_data.ipynb), 60 minutes: What must an answer say,
+# - 01 [instance segmentation and its data](01_data.ipynb), 60 minutes: What must an answer say,
 #   and how is it written into a file?
-# - <img src='pictures/02_boxes.png' height='90'><br>
-#   02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
+#   <br><img src='pictures/01_data.png' height='90'>
+# - 02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
 #   one stays?
-# - <img src='pictures/03_history.png' height='90'><br>
-#   03 [from R-CNN to Mask R-CNN](03_history.ipynb), 60 minutes: What is computed once, and what
+#   <br><img src='pictures/02_boxes.png' height='90'>
+# - 03 [from R-CNN to Mask R-CNN](03_history.ipynb), 60 minutes: What is computed once, and what
 #   for every region?
-# - <img src='pictures/04_backbone.png' height='90'><br>
-#   04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
+#   <br><img src='pictures/03_history.png' height='90'>
+# - 04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
 #   from?
-# - <img src='pictures/05_anchors.png' height='90'><br>
-#   05 [anchors](05_anchors.ipynb), 60 minutes: How can a network of fixed shape answer with some
+#   <br><img src='pictures/04_backbone.png' height='90'>
+# - 05 [anchors](05_anchors.ipynb), 60 minutes: How can a network of fixed shape answer with some
 #   boxes?
-# - <img src='pictures/06_rpn.png' height='90'><br>
-#   06 [the region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
+#   <br><img src='pictures/05_anchors.png' height='90'>
+# - 06 [the region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
 #   worth a look?
-# - <img src='pictures/07_roi_align.png' height='90'><br>
-#   07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
+#   <br><img src='pictures/06_rpn.png' height='90'>
+# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
 #   numbers cost a mask?
-# - <img src='pictures/08_heads.png' height='90'><br>
-#   08 [heads and the m x m mask](08_heads.ipynb), 75 minutes: Why must a mask not become a vector,
+#   <br><img src='pictures/07_roi_align.png' height='90'>
+# - 08 [heads and the m x m mask](08_heads.ipynb), 75 minutes: Why must a mask not become a vector,
 #   and how fine must it be?
-# - <img src='pictures/09_mask_loss.png' height='90'><br>
-#   09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
+#   <br><img src='pictures/08_heads.png' height='90'>
+# - 09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
 #   pixel?
-# - <img src='pictures/10_training.png' height='90'><br>
-#   10 [training](10_training.ipynb), 90 minutes: Which boxes does a network learn from, and how do
+#   <br><img src='pictures/09_mask_loss.png' height='90'>
+# - 10 [training](10_training.ipynb), 90 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
-# - <img src='pictures/11_average_precision.png' height='90'><br>
-#   11 [average precision](11_average_precision.ipynb), 75 minutes: How can one number judge a
+#   <br><img src='pictures/10_training.png' height='90'>
+# - 11 [average precision](11_average_precision.ipynb), 75 minutes: How can one number judge a
 #   ranked list of guesses?
-# - <img src='pictures/13_fcis.png' height='90'><br>
-#   13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
+#   <br><img src='pictures/11_average_precision.png' height='90'>
+# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
 #   does overlap do to it?
+#   <br><img src='pictures/13_fcis.png' height='90'>
 #
 # Next: **01, instance segmentation and its data**.
