@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 from tqdm.auto import tqdm
-from versus_torchvision import machine
+from versus_torchvision import between_marks, machine
 
 from mrcnn_edu.ancestors.cost import measure_cost, n_parameters
 from mrcnn_edu.ancestors.make import GIVEN, HELD_OUT, SYSTEMS
@@ -124,10 +124,7 @@ def table(results: dict) -> str:
 
 def insert(results: dict, document: str) -> str:
     """A document with the tables between its marks replaced by those of `results`."""
-    if document.count(MARK) != 2:
-        return document
-    before, _, after = document.split(MARK)
-    return f"{before}{MARK}\n{table(results)}\n{MARK}{after}"
+    return between_marks(document, MARK, table(results))
 
 
 def main() -> None:

@@ -288,10 +288,15 @@ def table(results: dict, works: Collection[str]) -> str:
 def insert(results: dict, document: str, device: str, works: Collection[str]) -> str:
     """A document with the table between its marks for that device replaced by that of `results`."""
     mark = f"<!-- versus_torchvision {device} -->"
+    return between_marks(document, mark, table(results, works))
+
+
+def between_marks(document: str, mark: str, text: str) -> str:
+    """A document with what stands between its two marks replaced; without two, as it is."""
     if document.count(mark) != 2:
         return document
     before, _, after = document.split(mark)
-    return f"{before}{mark}\n{table(results, works)}\n{mark}{after}"
+    return f"{before}{mark}\n{text}\n{mark}{after}"
 
 
 def main() -> None:

@@ -388,7 +388,7 @@ def ablate(
         results = run(chosen, numbers, steps, executor, settings=names, lab=lab, folder=out)
     print(results)
     picture = out / f"{chosen.name}.png"
-    write_file(picture, show_seeds(*results.by_seed(), f"{results.what} AP").png())
+    write_file(picture, show_seeds(*results.by_seed(), f"{results.table.what} AP").png())
     print(f"\nEvery seed, and the paper's numbers: {picture}")
     return 1 if results.failed else 0
 

@@ -107,21 +107,30 @@ def load(name: str | Path) -> MaskRCNN:
     if name in PUBLISHED:
         return load_published(name)
     shipped = PRETRAINED / f"{name}.pt"
-    contents = read(shipped if shipped.is_file() else name)
+    return from_contents(read(shipped if shipped.is_file() else name), str(name))
+
+
+def from_contents(
+    contents: dict, name: str, kind: type = MaskRCNN, settings: type = Config
+) -> MaskRCNN:
+    """The model that a checkpoint's contents describe, of that kind and with settings of that one.
+
+    Raises ValueError that names the checkpoint if it is none, or of other settings.
+    """
     missing = {"config", "classes", "model"} - set(contents)
     if missing:
         raise ValueError(
             f"{name} has no {', '.join(sorted(missing))}: it is not a checkpoint of mrcnn_edu "
             "(weights of torchvision are loaded with weights.load_torchvision)"
         )
-    unknown = set(contents["config"]) - {field.name for field in fields(Config)}
+    unknown = set(contents["config"]) - {field.name for field in fields(settings)}
     if unknown:
         raise ValueError(
-            f"{name} has settings that this version of mrcnn_edu does not know: "
-            f"{', '.join(sorted(unknown))}"
+            f"{name} has unknown settings: {', '.join(sorted(unknown))}: this version of mrcnn_edu "
+            "does not know them"
         )
-    model = MaskRCNN(Config(**contents["config"]))
-    load_state(model, contents["model"], str(name))
+    model = kind(settings(**contents["config"]))
+    load_state(model, contents["model"], name)
     model.classes = contents["classes"]
     return model.eval()
 

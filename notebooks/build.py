@@ -18,7 +18,6 @@ machine give the same bytes, and a change in its diff is a change in what a read
 import base64
 import importlib.metadata
 import io
-import os
 import re
 import sys
 import time
@@ -29,6 +28,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
+
+from mrcnn_edu.data.coco import write_file
 
 NOTEBOOKS = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; the longest lesson trains for five minutes
@@ -112,22 +113,14 @@ def pictures_of(output: dict) -> list[str]:
     return [text for kind, text in output.get("data", {}).items() if kind.startswith("image/")]
 
 
-def write(content: bytes, path: Path) -> None:
-    """Write all of the file or nothing of it."""
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_suffix(".unfinished")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
-
-
 def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
     """Build one notebook from its source and return its path."""
     notebook = read_source(source)
     execute(notebook, source.stem, folder=notebooks)
     path, picture = notebooks / f"{source.stem}.ipynb", cover(notebook, source.stem)
-    write(f"{nbformat.writes(notebook)}\n".encode(), path)
+    write_file(path, f"{nbformat.writes(notebook)}\n".encode())
     if picture is not None:
-        write(picture, notebooks / "pictures" / f"{source.stem}.png")
+        write_file(notebooks / "pictures" / f"{source.stem}.png", picture)
     return path
 
 

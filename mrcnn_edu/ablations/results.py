@@ -11,7 +11,7 @@ from math import nan, sqrt
 
 from scipy.stats import t as student
 
-from mrcnn_edu.ablations.tables import Setting, Table
+from mrcnn_edu.ablations.tables import SCORES, Setting, Table
 
 
 @dataclass(frozen=True)
@@ -76,19 +76,19 @@ class Results:
 
         Here, over the seeds' means, and in the paper; nan where the paper has no number.
         """
-        first, place = self.table.settings[0], ("ap", "ap50", "ap75").index(name)
-        best, paper = first.paper[place], setting.paper[place]
+        first = self.table.settings[0]
+        best, paper = first.in_paper(name), setting.in_paper(name)
         here = self.mean(first, name).mean / self.mean(setting, name).mean - 1
         return here, nan if None in (best, paper) else best / paper - 1
 
     @property
     def gaps(self) -> str:
         """A line for each setting: how it differs from the first, here and in the paper."""
-        first, *others = self.table.settings
+        others = self.table.settings[1:]
         wide, lines = max(len(setting.name) for setting in others), []
         for s in others:
-            unknown = None in (first.paper[0], s.paper[0])
-            paper = "" if unknown else f"  the paper's {s.paper[0] - first.paper[0]:+.1f}"
+            gap = self.table.paper_gap(s)
+            paper = f"  the paper's {gap}" if gap else ""
             lines.append(f"{s.name:{wide}} {self.difference(s):+.1f}{paper}")
         return "\n".join(lines)
 
@@ -100,16 +100,10 @@ class Results:
         ]
         return statistics.median(values) if values else nan
 
-    @property
-    def what(self) -> str:
-        """What the table's average precision is of."""
-        return {"segm": "mask", "bbox": "box"}[self.table.kind]
-
     def by_seed(self, name: str = "ap") -> tuple[dict[str, list[float]], dict[str, float]]:
         """For a picture: each setting's name -> its scores over the seeds, and -> the paper's."""
-        place = ("ap", "ap50", "ap75").index(name)
         settings = self.table.settings
-        paper = {s.name: s.paper[place] for s in settings if s.paper[place] is not None}
+        paper = {s.name: s.in_paper(name) for s in settings if s.in_paper(name) is not None}
         return {s.name: list(self.scores(s, name).values()) for s in settings}, paper
 
     @property
@@ -121,7 +115,7 @@ class Results:
 
     def __str__(self) -> str:
         table = self.table
-        head = [f"{self.what} AP", "AP50", "AP75", "box AP" if self.what == "mask" else "mask AP"]
+        head = [f"{table.what} AP", "AP50", "AP75", "box AP" if table.what == "mask" else "mask AP"]
         head += ["AP differs by", "AP75 differs by", "paper's AP", "AP, AP75 differ by"]
         head += ["parameters", "seconds", "MB a step", "ms an image"]
         rows = [("setting", *head), *(self._row(setting) for setting in table.settings)]
@@ -141,18 +135,15 @@ class Results:
     def _row(self, setting: Setting) -> tuple[str, ...]:
         first = setting == self.table.settings[0]
         other = "bbox" if self.table.kind == "segm" else "segm"
-        paper, base = setting.paper, self.table.settings[0].paper
-        gaps = [
-            "" if first or a is None or b is None else f"{a - b:+.1f}"
-            for a, b in ((paper[0], base[0]), (paper[2], base[2]))
-        ]
+        paper = setting.in_paper()
+        gaps = [] if first else [self.table.paper_gap(setting, n) for n in ("ap", "ap75")]
         parameters = self.cost(setting, "parameters")
         return (
             setting.name,
-            *(f"{self.mean(setting, name):.1f}" for name in ("ap", "ap50", "ap75")),
+            *(f"{self.mean(setting, name):.1f}" for name in SCORES),
             f"{self.mean(setting, kind=other):.1f}",
             *("" if first else f"{self.difference(setting, n):+.1f}" for n in ("ap", "ap75")),
-            "-" if paper[0] is None else f"{paper[0]:.1f}",
+            "-" if paper is None else f"{paper:.1f}",
             ", ".join(gap for gap in gaps if gap),
             f"{parameters / 1e6:.2f} M",
             *(f"{self.cost(setting, n):.0f}" for n in

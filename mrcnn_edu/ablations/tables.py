@@ -7,6 +7,8 @@ and 3 and section 4, AP in percent on COCO.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+SCORES = "ap", "ap50", "ap75"  # of which the paper has numbers
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -16,6 +18,10 @@ class Setting:
     changes: Mapping = field(default_factory=dict)  # fields of Config, at the tiny model's size
     paper: tuple[float | None, ...] = (None, None, None)  # AP, AP50, AP75; None: not in the paper
     at_full_size: Mapping | None = None  # the changes to a full-size model, if they are others
+
+    def in_paper(self, name: str = "ap") -> float | None:
+        """The paper's score of that name in SCORES, None if it has none."""
+        return self.paper[SCORES.index(name)]
 
 
 @dataclass(frozen=True)
@@ -30,6 +36,16 @@ class Table:
     kind: str = "segm"  # the average precision that the paper's numbers are: of masks, or of boxes
     outlines: str = "templates"  # of the scenes: `data.Shapes`
     steps: int = 400  # of the tiny model's training; full-size models have the paper's
+
+    @property
+    def what(self) -> str:
+        """What the paper's average precision is of."""
+        return {"segm": "mask", "bbox": "box"}[self.kind]
+
+    def paper_gap(self, setting: Setting, name: str = "ap") -> str:
+        """How the setting differs from the first in the paper, "" if the paper does not say."""
+        first, own = self.settings[0].in_paper(name), setting.in_paper(name)
+        return "" if None in (first, own) else f"{own - first:+.1f}"
 
     def setting(self, name: str) -> Setting:
         """The setting of that name. Raises ValueError that lists the names."""

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.ancestors.rcnn import RCNN, given_proposals
+from mrcnn_edu.ancestors.proposals import given_proposals, without_crowds
+from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.boxes import box_iou, encode_boxes
 from mrcnn_edu.model import _evaluating
 from mrcnn_edu.train import Training, fit
@@ -77,8 +78,7 @@ def collect(model: RCNN, dataset, n_images, windows_per_image, progress=True) ->
     with _evaluating(model):
         for index in indices:
             image, target = dataset[index]
-            keep = target.get("iscrowd", torch.zeros(len(target["labels"]))) == 0
-            boxes, labels = target["boxes"][keep], target["labels"][keep]
+            boxes, labels = without_crowds(target)
             proposals = given_proposals([target])[0][:windows_per_image].to(boxes)
             truth = torch.cat((labels, labels.new_zeros(len(proposals))))
             seen = torch.cat((boxes, proposals))

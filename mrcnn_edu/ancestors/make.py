@@ -12,7 +12,6 @@ import json
 import platform
 import time
 from dataclasses import asdict, replace
-from io import BytesIO
 from pathlib import Path
 
 import torch
@@ -29,9 +28,11 @@ from mrcnn_edu.ancestors.shipped import FOLDER, load
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.shapes import Shapes
-from mrcnn_edu.evaluate import detect_all, evaluate
+from mrcnn_edu.evaluate import detect_all
 from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.pretrained.make import scores, without_nan
 from mrcnn_edu.train import Training, fit
+from mrcnn_edu.weights import save
 
 SYSTEMS = {  # of each its class and settings
     # 8 images a step with 16 windows each: the paper's 32 positives and 96 of background
@@ -79,10 +80,7 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     seconds = time.process_time() - start
 
     file = folder / f"{name}.pt"
-    weights = BytesIO()
-    contents = {"system": kind.__name__, "config": asdict(config), "classes": model.classes}
-    torch.save(contents | {"model": model.half().state_dict()}, weights)
-    write_file(file, weights.getvalue())
+    save(file, model.half(), model.classes, system=kind.__name__)
     trained = load(file)
     found = detect_all(trained, held_out)
     kinds = ("bbox",) if config.mask_head is None else ("segm", "bbox")
@@ -109,16 +107,6 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
         record["crowded_by_overlap"] = without_nan(parts)
     write_file(file.with_suffix(".json"), json.dumps(record, indent=2).encode() + b"\n")
     print(json.dumps(record["scores"], indent=2))
-
-
-def scores(scenes: Shapes, found, kind: str) -> dict:
-    """The scores on held-out scenes, null where there is no object of that size."""
-    return without_nan(asdict(evaluate(scenes, found, kind)))
-
-
-def without_nan(values):
-    """The same with null for each nan, which is no JSON."""
-    return json.loads(json.dumps(values), parse_constant=lambda nan: None)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -34,6 +34,12 @@ def recall_at(
     return torch.stack([(found < n).float().mean() for n in numbers])
 
 
+def without_crowds(target: dict) -> tuple[Tensor, Tensor]:
+    """Boxes [M, 4] and labels [M] of a target's single objects: a crowd is none to learn."""
+    keep = target.get("iscrowd", torch.zeros(len(target["labels"]))) == 0
+    return target["boxes"][keep], target["labels"][keep]
+
+
 def given_proposals(targets: list[dict]) -> list[Tensor]:
     """The "proposals" of each target. Raises ValueError that names a target without."""
     for i, target in enumerate(targets):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, affine_grid, cross_entropy, grid_sample
 
-from mrcnn_edu.ancestors.proposals import given_or_found, given_proposals
+from mrcnn_edu.ancestors.proposals import given_or_found, given_proposals, without_crowds
 from mrcnn_edu.backbone import BACKBONES, NORMS
 from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
 from mrcnn_edu.config import Config
@@ -124,8 +124,7 @@ class RCNN(nn.Module):
         c, device = self.config, self.svm_bias.device
         sampled = []
         for target, proposals in zip(targets, given_proposals(targets), strict=True):
-            keep = target.get("iscrowd", torch.zeros(len(target["labels"]))) == 0
-            boxes, labels = target["boxes"][keep].to(device), target["labels"][keep].to(device)
+            boxes, labels = (rows.to(device) for rows in without_crowds(target))
             numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
             proposals = proposals.to(boxes)
             sampled.append(roi_targets(proposals, boxes, labels, *numbers, generator))

@@ -1,6 +1,5 @@
 """The trained systems that come along: all learned from the same scenes, equally long."""
 
-from dataclasses import fields
 from pathlib import Path
 
 from torch import nn
@@ -10,7 +9,7 @@ from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.weights import load_state, read
+from mrcnn_edu.weights import from_contents, read
 
 FOLDER = Path(__file__).parent / "pretrained"
 KINDS = {  # name: class and class of the settings
@@ -34,18 +33,8 @@ def load(name: str | Path) -> nn.Module:
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.pt"))) or "none so far"
         raise FileNotFoundError(f"there are no weights {name!r}: those that come along are {known}")
     contents = read(file)
-    missing = {"system", "config", "classes", "model"} - set(contents)
-    if missing:
-        raise ValueError(
-            f"{file} has no {', '.join(sorted(missing))}: it is not a file of ancestors.make"
-        )
+    if "system" not in contents:
+        raise ValueError(f"{file} has no system: it is not a file of ancestors.make")
     if contents["system"] not in KINDS:
         raise ValueError(f"{file} is of a {contents['system']}: known are {', '.join(KINDS)}")
-    kind, settings = KINDS[contents["system"]]
-    unknown = set(contents["config"]) - {field.name for field in fields(settings)}
-    if unknown:
-        raise ValueError(f"{file} has unknown settings: {', '.join(sorted(unknown))}")
-    model = kind(settings(**contents["config"]))
-    load_state(model, contents["model"], str(file))
-    model.classes = contents["classes"]
-    return model.eval()
+    return from_contents(contents, str(file), *KINDS[contents["system"]])

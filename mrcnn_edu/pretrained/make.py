@@ -47,7 +47,7 @@ def make(name: str) -> None:
         "training": asdict(TRAINING),
         "train_scenes": asdict(TRAIN_SCENES),
         "held_out_scenes": asdict(HELD_OUT),
-        "scores": {kind: scores(found, kind) for kind in ("segm", "bbox")},
+        "scores": {kind: scores(HELD_OUT, found, kind) for kind in ("segm", "bbox")},
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": file.stat().st_size,
         "seconds": round(seconds),
@@ -59,9 +59,13 @@ def make(name: str) -> None:
     print(json.dumps(record["scores"], indent=2))
 
 
-def scores(found, kind: str) -> dict:
-    """The scores on the held-out scenes, null where there is no object of that size."""
-    values = asdict(evaluate(HELD_OUT, found, kind))
+def scores(scenes: Shapes, found, kind: str) -> dict:
+    """The scores on held-out scenes, null where there is no object of that size."""
+    return without_nan(asdict(evaluate(scenes, found, kind)))
+
+
+def without_nan(values):
+    """The same with null for each nan, which is no JSON."""
     return json.loads(json.dumps(values), parse_constant=lambda nan: None)
 
 

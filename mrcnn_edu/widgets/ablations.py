@@ -42,12 +42,12 @@ class AblationPlayer(Player):
     def show(self, switch: str, steps: int) -> Picture:
         """What was seen of the training, if there was one; else the results of the package."""
         table, setting = self.switches[switch]
-        what = "mask" if table.kind == "segm" else "box"
+        ylabel = f"{table.what} AP"
         if (switch, steps) in self.seen:
             curves, found, (image, target), classes = self.seen[switch, steps]
-            return viz.show_side_by_side(curves, f"{what} AP", image, target, found, classes)
+            return viz.show_side_by_side(curves, ylabel, image, target, found, classes)
         results = shipped(replace(table, settings=(table.settings[0], setting)))
-        picture = viz.show_seeds(*results.by_seed(), f"{what} AP")
+        picture = viz.show_seeds(*results.by_seed(), ylabel)
         return picture.caption(f"Results of the package. The button trains both for {steps} steps.")
 
     def train(self) -> None:
@@ -56,7 +56,7 @@ class AblationPlayer(Player):
         table, setting = self.switches[switch]
         jobs = {s.name: Lab().job(table, s, 0, n) for s in (table.settings[0], setting)}
         held_out = replace(jobs[setting.name].held_out, n=SCENES)
-        curves = {name: {} for name in jobs}
+        curves, example = {name: {} for name in jobs}, held_out[0]
         for step, self.models in side_by_side(jobs):
             if step % max(1, n // LOOKS) and step < n:
                 continue
@@ -65,8 +65,8 @@ class AblationPlayer(Player):
                 found = detect_all(model, held_out, progress=False)
                 scores = evaluate(held_out, found, table.kind, progress=False)
                 curves[name][step] = 100 * scores.ap
-                shown[name] = found[0][: len(held_out[0][1]["labels"])]  # the best as many
-            self.seen[switch, n] = curves, shown, held_out[0], held_out.classes
+                shown[name] = found[0][: len(example[1]["labels"])]  # as many as there are objects
+            self.seen[switch, n] = curves, shown, example, held_out.classes
             self.update()
 
 
