@@ -41,6 +41,7 @@ class AblationPlayer(Player):
 
     def show(self, switch: str, steps: int) -> Picture:
         """What was seen of the training, if there was one; else the results of the package."""
+        self.places = []  # its pictures have not all the same layout
         table, setting = self.switches[switch]
         ylabel = f"{table.what} AP"
         if (switch, steps) in self.seen:
