@@ -15,8 +15,8 @@ import torch
 from tqdm.auto import tqdm
 from versus_torchvision import between_marks, machine
 
-from mrcnn_edu.ancestors.cost import measure_cost, n_parameters
-from mrcnn_edu.ancestors.make import GIVEN, HELD_OUT, SYSTEMS
+from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, n_parameters
+from mrcnn_edu.ancestors.make import HELD_OUT
 from mrcnn_edu.ancestors.shipped import FOLDER, load
 from mrcnn_edu.evaluate import Found, evaluate
 
@@ -71,21 +71,15 @@ def quality_and_cost(model, scenes) -> dict:
     }
 
 
-def cost_of_many(model, name: str, image, rounds: int) -> list[dict]:
+def cost_of_many(model, image, rounds: int) -> list[dict]:
     """What one image costs with each number of proposals: the median of some rounds."""
-    rows, config = [], model.config
+    rows = []
     corners = torch.rand(max(NUMBERS), 2, 2, generator=torch.Generator().manual_seed(0))
     boxes = corners.sort(dim=1).values.flatten(1) * torch.tensor(image.shape[:0:-1]).repeat(2)
     for n in NUMBERS:
-        given = {}
-        if SYSTEMS[name][0] in GIVEN:
-            given["proposals"] = [boxes[:n]]
-        else:  # so that NMS leaves as many as asked for
-            model.config = replace(config, test_candidates=n, test_proposals=n, rpn_nms_iou=1.0)
-        costs = [measure_cost(model, [image], **given)[1] for _ in range(rounds + 1)][1:]
+        costs = [cost_of_proposals(model, image, boxes[:n]) for _ in range(rounds + 1)][1:]
         seconds = {s: statistics.median(getattr(c, s) for c in costs) for s in STAGES}
         rows.append({"proposals": n, "seconds": seconds, "passes": costs[0].passes})
-    model.config = config
     return rows
 
 
@@ -151,7 +145,7 @@ def measure(folder: Path, n_scenes: int, rounds: int) -> dict:
     for name in tqdm(trained(folder), "systems"):
         model = load(folder / f"{name}.pt")
         systems[name] = quality_and_cost(model, scenes)
-        systems[name]["many"] = cost_of_many(model, name, scenes[0][0], rounds)
+        systems[name]["many"] = cost_of_many(model, scenes[0][0], rounds)
     return {"machine": machine("cpu"), "scenes": n_scenes, "systems": systems}
 
 

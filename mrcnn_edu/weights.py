@@ -45,14 +45,17 @@ TORCHVISION_NAMES = {
 }
 
 
-def save(path: str | Path, model: MaskRCNN, classes: list[str], **more) -> None:
+def save(
+    path: str | Path, model: MaskRCNN, classes: list[str], state: dict | None = None, **more
+) -> None:
     """Write a checkpoint that `load` reads. The file is complete or, if anything fails, untouched.
 
-    more: further tensors and plain values to keep beside the model.
+    state: the model's, if it shall be written in another form than `state_dict` has it. more:
+    further tensors and plain values to keep beside the model.
     """
     path = Path(path)
     contents = {"config": asdict(model.config), "classes": list(classes)}
-    contents |= {"model": model.state_dict(), **more}
+    contents |= {"model": model.state_dict() if state is None else state, **more}
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -10,6 +10,7 @@ import torch
 from mrcnn_edu import Config, weights
 from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search, shipped
 from mrcnn_edu.ancestors.cost import measure_cost
+from mrcnn_edu.ancestors.eight_bits import from_eight_bits, to_eight_bits
 from mrcnn_edu.ancestors.fit_rcnn import collect, fit_boxes, fit_rcnn, fit_svm, nearest
 from mrcnn_edu.ancestors.proposals import WithProposals, recall_at
 from mrcnn_edu.ancestors.rcnn import warp_windows
@@ -448,6 +449,33 @@ def test_proposals_follow_the_image_as_it_is_scaled():
 
 
 # Saving, loading and making
+
+
+def test_eight_bits_are_near_enough():
+    torch.manual_seed(0)
+    state = {
+        "conv.weight": torch.randn(5, 3, 2, 2) * torch.logspace(-6, 3, 5)[:, None, None, None],
+        "fc.weight": torch.randn(4, 7),
+        "none.weight": torch.zeros(0, 7),
+        "fc.bias": torch.randn(4),
+        "norm.num_batches_tracked": torch.tensor(7),
+    }
+    state["fc.weight"][2] = 0  # a channel without weights stays so
+    packed = to_eight_bits(state)
+    assert packed["conv.weight"].dtype == torch.int8 and packed["conv.weight.scale"].shape == (5,)
+    back = from_eight_bits(packed)
+    assert list(back) == list(state) and back["norm.num_batches_tracked"] == 7
+    for name in ("conv.weight", "fc.weight", "none.weight"):
+        rows = state[name].flatten(1)
+        half_a_step = rows.abs().amax(dim=1, keepdim=True) / 254 if len(rows) else 0
+        assert (back[name].flatten(1) - rows).abs().le(half_a_step * 1.001).all()
+    torch.testing.assert_close(back["fc.bias"], state["fc.bias"], atol=0, rtol=1e-3)
+    again = from_eight_bits(to_eight_bits(back))  # nothing more is lost the second time
+    assert all(torch.allclose(again[name], back[name], rtol=1e-5, atol=0) for name in back)
+
+
+def test_all_shipped_weights_together_are_small():
+    assert sum(file.stat().st_size for file in shipped.FOLDER.glob("*.pt")) <= 10_000_000
 
 
 @pytest.mark.parametrize("name", make.SYSTEMS)

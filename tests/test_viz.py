@@ -204,6 +204,7 @@ def test_pictures_of_lines_spreads_tables_and_bins_are_drawn():
         viz.show_lines(x, {"pool": values, "other": -values}, "x", "y"),
         viz.show_seeds({"a": [1.0, 2], "b": [], "c": [3]}, {"a": 30, "c": 31}, "mask AP"),
         viz.show_seeds({"a": [1.0]}, {}, "mask AP"),
+        viz.show_parts({"a": {"x": 1.0, "y": 2}, "b": {"x": 0.0, "y": 5}}, "milliseconds"),
         viz.show_spread({"pool": values, "align": torch.zeros(5)}, "x"),
         viz.show_table(torch.rand(2, 3), ["a", "b"], ["c", "d", "e"]),
         viz.show_bins(torch.tensor([39.0, 28, 117, 90]), 16),

@@ -11,6 +11,7 @@ merging             one mask from the masks of many boxes
 fcis                FCIS: instance segmentation in which a RoI costs next to nothing
 overlaps            how well objects are found that share their box with others
 cost                where a detector's time goes
+eight_bits          weights that take little room
 shipped             the trained systems that come with the package
 make                how they were made
 """

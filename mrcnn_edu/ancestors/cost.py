@@ -6,7 +6,7 @@ It works for every detector here, because their stages have the same names.
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import torch
@@ -59,6 +59,21 @@ def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[
     of_stages = {stage: seconds[stage] for stage in ("proposals", "features")}
     heads = total - sum(of_stages.values())
     return found, Cost(**of_stages, heads=heads, passes=seen["passes"], pixels=seen["pixels"])
+
+
+def cost_of_proposals(model: nn.Module, image: Tensor, boxes: Tensor) -> Cost:
+    """What an image costs with these boxes [N, 4] as its proposals.
+
+    A model that makes its own proposals makes as many: NMS leaves them all.
+    """
+    if not hasattr(model, "rpn_head"):
+        return measure_cost(model, [image], proposals=[boxes])[1]
+    config, n = model.config, len(boxes)
+    model.config = replace(config, test_candidates=n, test_proposals=n, rpn_nms_iou=1.0)
+    try:
+        return measure_cost(model, [image])[1]
+    finally:
+        model.config = config
 
 
 def n_parameters(model: nn.Module) -> int:

@@ -18,6 +18,7 @@ import torch
 
 from mrcnn_edu.ablations.start import start_from
 from mrcnn_edu.ancestors.cost import n_parameters
+from mrcnn_edu.ancestors.eight_bits import to_eight_bits
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
 from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
 from mrcnn_edu.ancestors.fit_rcnn import fit_rcnn
@@ -80,7 +81,8 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     seconds = time.process_time() - start
 
     file = folder / f"{name}.pt"
-    save(file, model.half(), model.classes, system=kind.__name__)
+    packed = to_eight_bits(model.state_dict())
+    save(file, model, model.classes, packed, system=kind.__name__)
     trained = load(file)
     found = detect_all(trained, held_out)
     kinds = ("bbox",) if config.mask_head is None else ("segm", "bbox")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import nn
 
+from mrcnn_edu.ancestors.eight_bits import from_eight_bits
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
 from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
 from mrcnn_edu.ancestors.rcnn import RCNN
@@ -37,4 +38,5 @@ def load(name: str | Path) -> nn.Module:
         raise ValueError(f"{file} has no system: it is not a file of ancestors.make")
     if contents["system"] not in KINDS:
         raise ValueError(f"{file} is of a {contents['system']}: known are {', '.join(KINDS)}")
+    contents["model"] = from_eight_bits(contents["model"])
     return from_contents(contents, str(file), *KINDS[contents["system"]])

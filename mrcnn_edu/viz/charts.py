@@ -58,6 +58,23 @@ def show_seeds(values: dict[str, list[float]], paper: dict[str, float], xlabel: 
     return picture
 
 
+def show_parts(wholes: dict[str, dict[str, float]], xlabel: str) -> Picture:
+    """What wholes are made of, a bar for each: name -> {part: value}; all have the same parts."""
+    picture = Picture(7, 0.9 + 0.32 * len(wholes))
+    axes, names = picture.subplots(), list(wholes)
+    left = [0.0] * len(names)
+    for place, part in enumerate(next(iter(wholes.values()))):
+        values = [whole[part] for whole in wholes.values()]
+        bars = axes.barh(names, values, left=left, label=part, color=colour(part, place))
+        left = [sum(pair) for pair in zip(left, values, strict=True)]
+    axes.bar_label(bars, [f"{total:,.0f}" for total in left], padding=3, fontsize=9)
+    axes.set(xlabel=xlabel, xlim=(0, 1.1 * max(left)))
+    axes.invert_yaxis()
+    axes.legend(frameon=False, fontsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
 def show_spread(values: dict[str, Tensor], xlabel: str) -> Picture:
     """How values spread, a row of bars for each name -> [n], all on one scale."""
     picture = Picture(6, 0.5 + 0.9 * len(values))

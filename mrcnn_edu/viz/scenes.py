@@ -51,6 +51,14 @@ def show_detections(
     return picture
 
 
+def show_found(image: Tensor, found: dict, classes: list[str]) -> Picture:
+    """What each of several models finds in an image [3, H, W]: name -> `Detections`."""
+    picture, panels = row(len(found), ratio=image.shape[1] / image.shape[2])
+    for axes, (name, d) in zip(panels, found.items(), strict=True):
+        draw_instances(axes, image, d.boxes, d.labels, d.masks, classes, d.scores, name)
+    return picture
+
+
 def show_images(images: dict[str, Tensor]) -> Picture:
     """Images side by side, title -> [3, H, W]."""
     picture, panels = row(len(images))
