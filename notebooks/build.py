@@ -2,6 +2,7 @@
 
     python notebooks/build.py               all of them
     python notebooks/build.py 02 07         those whose names start so
+    python notebooks/build.py --text 02     only their text: outputs stay, if no code has changed
 
 People edit and review the sources (jupytext's percent format: a cell starts with `# %%`, a text
 cell with `# %% [markdown]`). The notebook is made from its source alone, so that two builds on one
@@ -124,7 +125,24 @@ def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
     return path
 
 
-def main(names: list[str]) -> None:
+def build_text(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
+    """Take over a source's text; the outputs stay, since the code is what it was."""
+    path = notebooks / f"{source.stem}.ipynb"
+    notebook, before = read_source(source), nbformat.read(path, as_version=4)
+    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, before))
+    if [cell.source for cell in new] != [cell.source for cell in old]:
+        raise BuildError(
+            f"{path.name}: its code has changed, too, so it must run: leave out --text"
+        )
+    for cell, executed in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    write_file(path, f"{nbformat.writes(notebook)}\n".encode())
+    return path
+
+
+def main(arguments: list[str]) -> None:
+    names = [argument for argument in arguments if argument != "--text"]
+    build_one = build if names == arguments else build_text
     sources = sorted((NOTEBOOKS / "src").glob("*.py"))
     for name in names:
         if not any(source.stem.startswith(Path(name).stem) for source in sources):
@@ -135,7 +153,7 @@ def main(names: list[str]) -> None:
         start = time.monotonic()
         print(f"{source.stem:40}", end="", flush=True)
         try:
-            path = build(source)
+            path = build_one(source)
         except BuildError as error:
             sys.exit(f"\n{error}")
         print(f"{time.monotonic() - start:6.1f} s {path.stat().st_size / 1000:6.0f} kB")

@@ -210,6 +210,17 @@ def test_build_gives_the_same_bytes_twice_and_only_the_still_picture(tmp_path):
     assert set(notebook.metadata) == {"kernelspec", "language_info", "mrcnn_edu"}
 
 
+def test_text_alone_is_taken_over_and_outputs_stay(tmp_path):
+    text = "# %% [markdown]\n# Before.\n\n# %%\nprint(6 * 7)\n"
+    before = nbformat.read(build.build(write_source(tmp_path, text), tmp_path), as_version=4)
+    after = write_source(tmp_path, text.replace("Before", "After") + "\n# %% [markdown]\n# More.\n")
+    built = nbformat.read(build.build_text(after, tmp_path), as_version=4)
+    assert [cell.source for cell in built.cells] == ["After.", "print(6 * 7)", "More."]
+    assert built.cells[1].outputs == before.cells[1].outputs != []
+    with pytest.raises(build.BuildError, match="its code has changed"):
+        build.build_text(write_source(tmp_path, text.replace("6 * 7", "54")), tmp_path)
+
+
 def test_progress_bars_are_not_stored(tmp_path):
     text = "# %%\nfrom tqdm.auto import tqdm\n\nfor _ in tqdm(range(3)):\n    pass\n'done'"
     build.build(write_source(tmp_path, text), tmp_path)

@@ -110,10 +110,10 @@ print(getsource(boxes.box_iou))
 #
 # ## 2. The code of a box: how to get there from here
 #
-# The network does not predict pixels. It says how to move the box that it looks at (R-CNN, appendix
-# C): the centre by `dx`, `dy`, as shares of that box's size, and the size by a factor, as its
-# logarithm `dw`, `dh`. These four are the box's **deltas**; to find them is to **encode** the box,
-# and the way back, from deltas to a box, is to **decode** them.
+# The network does not predict pixels. It says how to move the box that it looks at
+# ([R-CNN](03_history.ipynb), appendix C): the centre by `dx`, `dy`, as shares of that box's size,
+# and the size by a factor, as its logarithm `dw`, `dh`. These four are the box's **deltas**; to
+# find them is to **encode** the box, and the way back, from deltas to a box, is to **decode** them.
 #
 # **Predict:** an anchor of 10 x 10 should move right by 2 pixels and become twice as wide, an
 # anchor of 40 x 40 should move right by 8 and become twice as wide. Which deltas differ?

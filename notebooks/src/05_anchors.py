@@ -32,8 +32,8 @@ viz.show_flow("proposals")
 # ## The problem
 #
 # This image has five objects, the next one three. A convolution gives as many numbers for
-# both. The way out (Faster R-CNN, section 3.1): put fixed boxes, **anchors**, all over the image,
-# and ask of *each*: is an object about here, and how must I move to lie on it?
+# both. The way out ([Faster R-CNN](03_history.ipynb), section 3.1): put fixed boxes, **anchors**,
+# all over the image, and ask of *each*: is an object about here, and how must I move to lie on it?
 
 # %%
 scenes = Shapes(100, seed=1)

@@ -52,9 +52,10 @@ viz.show_panels(image, some)
 # %% [markdown]
 # ## 1. The head: a small network that slides
 #
-# The RPN's **head** (Faster R-CNN, section 3.1) is a 3x3 convolution that keeps the C channels,
-# then two 1x1 convolutions side by side. At every place they give k numbers of **objectness**, how
-# sure it is of an object at each of the k anchors, and 4 k **deltas**, how each should move.
+# The RPN's **head** ([Faster R-CNN](03_history.ipynb), section 3.1) is a 3x3 convolution that keeps
+# the C channels, then two 1x1 convolutions side by side. At every place they give k numbers of
+# **objectness**, how sure it is of an object at each of the k anchors, and 4 k **deltas**, how each
+# should move.
 #
 # **Predict:** C = 64, k = 3, and four maps, of 24 x 24 to 3 x 3 places. About how many numbers does
 # the head learn: 1,000, 40,000 or 160,000?

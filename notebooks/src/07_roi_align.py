@@ -58,9 +58,9 @@ print(f"{roi.tolist()} pixels, {(roi / 16).tolist()} on the map")
 #
 # ## 1. RoIPool rounds twice
 #
-# **RoIPool** (Fast R-CNN, section 2.1) takes `[x / 16]`, the nearest whole number: the first
-# rounding. It cuts that range, both ends included, into bins, whose borders are rounded outward to
-# whole numbers: the second. Each bin gives the largest number in it.
+# **RoIPool** ([Fast R-CNN](03_history.ipynb), section 2.1) takes `[x / 16]`, the nearest whole
+# number: the first rounding. It cuts that range, both ends included, into bins, whose borders are
+# rounded outward to whole numbers: the second. Each bin gives the largest number in it.
 #
 # **Predict:** by how many image pixels can the first rounding alone move a border?
 

@@ -206,9 +206,9 @@ picture.caption("Above what six RoIs see, below what they learn. A mask ends whe
 #
 # ## 4. Few images, many RoIs
 #
-# Training is **image-centric** (section 3.1, after Fast R-CNN): a step takes a few images and many
-# RoIs of each, since all RoIs of an image share its features. The **learning rate** says how far
-# each step moves the weights. The paper's numbers beside ours:
+# Training is **image-centric** (section 3.1, after [Fast R-CNN](03_history.ipynb)): a step takes a
+# few images and many RoIs of each, since all RoIs of an image share its features. The **learning
+# rate** says how far each step moves the weights. The paper's numbers beside ours:
 
 # %%
 from mrcnn_edu.train import Training, steps
