@@ -2,7 +2,7 @@
 
 Every system whose weights are there (`python -m mrcnn_edu.ancestors.make`) detects the same 300
 scenes, and then one scene with more and more proposals. Prints average precision, where the time
-goes and how often the backbone runs, beside the papers' numbers, and writes them to the README.
+goes and how often the backbone runs, beside the papers' numbers, and writes them to the READMEs.
 """
 
 import argparse
@@ -15,6 +15,7 @@ import torch
 from tqdm.auto import tqdm
 from versus_torchvision import between_marks, machine
 
+from mrcnn_edu import viz
 from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, n_parameters
 from mrcnn_edu.ancestors.make import HELD_OUT
 from mrcnn_edu.ancestors.shipped import FOLDER, load
@@ -22,6 +23,8 @@ from mrcnn_edu.evaluate import Found, evaluate
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "family.json"
+PICTURE = HERE.parent / "notebooks" / "pictures" / "family.png"
+DOCUMENTS = {HERE / "README.md": False, HERE.parent / "README.md": True}  # is it the short one?
 NAMES = {  # of the systems, in the order in which they were published
     "rcnn": "R-CNN",
     "fast-rcnn": "Fast R-CNN",
@@ -83,8 +86,8 @@ def cost_of_many(model, image, rounds: int) -> list[dict]:
     return rows
 
 
-def table(results: dict) -> str:
-    """The results as Markdown: what we measured, and what the papers have."""
+def systems_table(results: dict) -> list[str]:
+    """How good each system is and what it costs, as lines of Markdown."""
     lines = [
         "| system | mask AP | box AP | proposals | features | heads | all, ms | backbone passes | "
         "parameters |",
@@ -96,29 +99,50 @@ def table(results: dict) -> str:
         times = [f"{t:.1f}" for t in (*milliseconds, sum(milliseconds))]
         cells = [NAMES[name], *ap, *times, f"{r['passes']:.0f}", f"{r['parameters'] / 1e6:.2f} M"]
         lines.append(f"| {' | '.join(cells)} |")
-    lines += [
+    return [
+        *lines,
         "",
         f"{results['scenes']} scenes of 96 x 96, none of them trained on; milliseconds are medians "
         f"of an image; {results['machine']['device']}, torch {results['machine']['torch']}.",
-        "",
+    ]
+
+
+def table_of_many(results: dict) -> list[str]:
+    """Milliseconds of each system by number of proposals, as lines of Markdown."""
+    lines = [
         "| milliseconds with so many proposals | " + " | ".join(map(str, NUMBERS)) + " |",
         "|---|" + "---:|" * len(NUMBERS),
     ]
     for name, r in results["systems"].items():
         rows = [1000 * sum(row["seconds"].values()) for row in r["many"]]
         lines.append(f"| {NAMES[name]} | " + " | ".join(f"{t:.0f}" for t in rows) + " |")
-    lines += [
-        "",
+    return lines
+
+
+def papers_table() -> list[str]:
+    """What the papers measured, as lines of Markdown."""
+    return [
         "| in the papers | on | s an image (= proposals + features + heads) | quality |",
         "|---|---|---:|---|",
         *(f"| {' | '.join(row)} |" for row in PAPERS),
     ]
-    return "\n".join(lines)
 
 
-def insert(results: dict, document: str) -> str:
+def insert(results: dict, document: str, is_short: bool) -> str:
     """A document with the tables between its marks replaced by those of `results`."""
-    return between_marks(document, MARK, table(results))
+    parts = [systems_table(results), table_of_many(results), papers_table()]
+    if is_short:
+        del parts[1]  # which the picture shows
+    return between_marks(document, MARK, "\n\n".join("\n".join(part) for part in parts))
+
+
+def picture_of_many(results: dict) -> viz.Picture:
+    """Milliseconds of each system by number of proposals."""
+    lines = {
+        NAMES[name]: torch.tensor([1000 * sum(row["seconds"].values()) for row in r["many"]])
+        for name, r in results["systems"].items()
+    }
+    return viz.show_lines(torch.tensor(NUMBERS), lines, "proposals", "milliseconds an image")
 
 
 def main() -> None:
@@ -131,12 +155,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results = measure(options.folder, options.scenes, options.rounds)
-    print(table(results))
+    print("\n".join([*systems_table(results), "", *table_of_many(results)]))
     if not options.print:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        document = HERE / "README.md"
-        document.write_text(insert(results, document.read_text()))
-        print(f"written to {RESULTS} and {document}")
+        PICTURE.write_bytes(picture_of_many(results).encoded())
+        for document, is_short in DOCUMENTS.items():
+            document.write_text(insert(results, document.read_text(), is_short))
+        print(f"written to {RESULTS}, {PICTURE} and {', '.join(map(str, DOCUMENTS))}")
 
 
 def measure(folder: Path, n_scenes: int, rounds: int) -> dict:

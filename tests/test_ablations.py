@@ -394,7 +394,6 @@ def test_scenes_without_objects_have_nothing_to_measure():
     nothing = Draws(torch.zeros(0, 7, 28, 28), "softmax")
     assert [len(part) for part in where.ious_and_sides(nothing, empty)] == [0, 0]
     assert set(where.who_wins(nothing, empty).values()) == {0}
-    assert where.undecided(nothing, empty) == 0
 
 
 def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
@@ -410,13 +409,6 @@ def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
     p[:, 0] = 5
     shares = where.who_wins(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
     assert shares["background"] == 1
-
-
-def test_cells_between_two_and_eight_tenths_are_undecided():
-    logits = torch.full((2, 7, 28, 28), -9.0)
-    logits[:, 1:, :7] = 0.0  # a quarter of each mask
-    assert where.undecided(Draws(logits), SCENES) == 0.25
-    assert where.undecided(Draws(of_the_truth()), SCENES) < 0.2
 
 
 def test_differences_are_printed_beside_the_papers():

@@ -50,14 +50,3 @@ def who_wins(model: MaskRCNN, scenes, n: int = 60) -> dict[str, float]:
             counts[name] += (kind & inside).sum().item()
     total = sum(counts.values())
     return {name: count / max(total, 1) for name, count in counts.items()}
-
-
-def undecided(model: MaskRCNN, scenes, n: int = 60) -> float:
-    """The share of the masks' cells whose probability lies between 0.2 and 0.8 (sigmoid)."""
-    grey = cells = 0
-    for image, target in (scenes[i] for i in range(min(n, len(scenes)))):
-        _, logits = model.look_at(image, target["boxes"])
-        each, channels = torch.arange(len(logits)), model.mask_channels(target["labels"])
-        p = logits[each, channels].sigmoid()
-        grey, cells = grey + ((p > 0.2) & (p < 0.8)).sum().item(), cells + p.numel()
-    return grey / max(cells, 1)

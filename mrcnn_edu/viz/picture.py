@@ -22,7 +22,8 @@ ROLES = {
     "detection": "#D55E00",
 }
 OPS = {"pool": "#CC79A7", "warp": "#0072B2", "align": "#000000"}
-OTHERS = ("#222222", "#AA3377", "#33BBEE", "#BBAA33")  # for what has no colour of its own
+# For what has no colour of its own.
+OTHERS = ("#222222", "#AA3377", "#33BBEE", "#BBAA33", "#4477AA", "#EE6677")
 CLASSES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 
 
