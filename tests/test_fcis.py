@@ -317,7 +317,7 @@ def test_alone_a_mask_stays_as_it_is():
 def test_merging_can_be_left_out_and_changes_masks_alone(tiny_fcis):
     model, image = tiny_fcis(score_threshold=0.0), torch.rand(3, 48, 64)
     with_votes = model.trace([image])
-    model.config = replace(model.config, merge_iou=1)
+    model.config = replace(model.config, merge_iou=1, merge_threshold=0.5)
     without = model.trace([image])
     torch.testing.assert_close(with_votes.detections[0].boxes, without.detections[0].boxes)
     assert not torch.equal(with_votes.mask_probs[0], without.mask_probs[0])
@@ -325,6 +325,14 @@ def test_merging_can_be_left_out_and_changes_masks_alone(tiny_fcis):
     row = int((rois - selected.boxes[0]).abs().sum(dim=1).argmin())
     own = without.look.mask_logits[row, selected.labels[0]].sigmoid()
     torch.testing.assert_close(without.mask_probs[0][0], own)
+
+
+def test_the_threshold_becomes_a_half(tiny_fcis):
+    model, image = tiny_fcis(score_threshold=0.0, merge_threshold=0.5), torch.rand(3, 48, 64)
+    votes = model.trace([image]).mask_probs[0]
+    model.config = replace(model.config, merge_threshold=0.4)
+    scaled = model.trace([image]).mask_probs[0]
+    assert torch.equal(scaled >= 0.5, votes >= 0.4) and scaled.max() <= 1 and len(votes) > 0
 
 
 # ---- average precision by overlap ----

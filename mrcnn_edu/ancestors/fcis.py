@@ -42,6 +42,7 @@ class FCISConfig(Config):
     nms_iou: float = 0.3  # section 3.3
     test_proposals: int = 300  # likewise
     merge_iou: float = 0.5  # RoIs that overlap a detection more vote on its mask; 1: only its own
+    merge_threshold: float = 0.4  # of the votes, to be object; the authors' program has the same
 
     @classmethod
     def tiny(cls, n_classes: int = 6, **changes) -> "FCISConfig":
@@ -233,9 +234,12 @@ class FCIS(MaskRCNN):
         ]
 
     def masks(self, look: Look, rois: list[Tensor], selected: list[SelectedBoxes]) -> list[Tensor]:
-        """Mask probabilities [D, m, m] of the selected boxes of each image."""
-        n = [len(r) for r in rois]
+        """Masks [D, m, m] of the selected boxes of each image: 0.5 or more is the object.
+
+        They are merged (section 3.3), and scaled so that `merge_threshold` becomes that 0.5.
+        """
+        c, n = self.config, [len(r) for r in rois]
         scores, probs = look.class_logits.softmax(dim=1).split(n), look.mask_logits.sigmoid()
         images = zip(selected, rois, scores, probs.split(n), strict=True)
-        merge_iou = self.config.merge_iou
-        return [merge_masks(s.boxes, s.labels, *of_rois, merge_iou) for s, *of_rois in images]
+        merged = [merge_masks(s.boxes, s.labels, *of_rois, c.merge_iou) for s, *of_rois in images]
+        return [(votes * 0.5 / c.merge_threshold).clamp(max=1) for votes in merged]

@@ -209,7 +209,8 @@ print("numbers that a RoI looks up in FCIS:", (2 * (n_classes + 1) + 4) * mask.n
 # FCIS does not refine a mask, it takes a vote (section 3.3). All proposals are read, and then read
 # again where their own box deltas lead. Non-maximum suppression at an IoU of 0.3 picks the
 # detections. Then all RoIs with an IoU of over 0.5 with a detection are asked for their mask of its
-# class: the mean, weighted by their scores, is the mask.
+# class: the mean, weighted by their scores, is the mask. A RoI votes 0 beyond its own box, which
+# makes masks narrow; so a pixel is on from 0.4 (`merge_threshold`), as in the authors' program.
 #
 # **Predict:** two RoIs, scores 0.9 and 0.3, at a pixel: the masks say 0.4 and 1.0. Is it on?
 
@@ -231,18 +232,19 @@ from mrcnn_edu.evaluate import detect_all, evaluate
 
 scenes = Shapes(40, seed=1, n_objects=(3, 6), object_size=(0.25, 0.5), overlap=0.7)
 found = {"FCIS": detect_all(fcis, scenes), "Mask R-CNN": detect_all(mask_rcnn, scenes)}
-fcis.config = replace(fcis.config, merge_iou=1)
+merging = fcis.config
+fcis.config = replace(merging, merge_iou=1, merge_threshold=0.5)  # as a mask head's
 found["FCIS, not merged"] = detect_all(fcis, scenes)
 found["Mask R-CNN, 6,000 steps"] = detect_all(load("shapes-tiny"), scenes)
-fcis.config = replace(fcis.config, merge_iou=0.5)
+fcis.config = merging
 ap = {name: evaluate(scenes, d).ap for name, d in found.items()}
-assert ap["FCIS"] < ap["FCIS, not merged"] - 0.02
+assert ap["FCIS"] < ap["FCIS, not merged"]
 print("\n".join(f"{name:23} mask AP {100 * value:.0f}" for name, value in ap.items()))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Yes, just: (0.36 + 0.3) / 1.2 = 0.55. And a surprise: here merging *costs* points. A RoI that lies
+# Yes: (0.36 + 0.3) / 1.2 = 0.55. And a surprise: here merging *costs* points. A RoI that lies
 # beside its object asks the wrong cells, and draws a worse mask: below, the masks of all RoIs that
 # may vote, by how well they lie. What helped in the paper need not help everywhere. It is an option
 # (`merge_iou`), and on, as in the paper.
