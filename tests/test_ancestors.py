@@ -9,7 +9,7 @@ import torch
 
 from mrcnn_edu import Config, weights
 from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search, shipped
-from mrcnn_edu.ancestors.cost import measure_cost
+from mrcnn_edu.ancestors.cost import Cost, measure_cost, multiply_adds
 from mrcnn_edu.ancestors.eight_bits import from_eight_bits, to_eight_bits
 from mrcnn_edu.ancestors.fit_rcnn import collect, fit_boxes, fit_rcnn, fit_svm, nearest
 from mrcnn_edu.ancestors.proposals import WithProposals, recall_at
@@ -415,6 +415,16 @@ def test_cost_is_measured_on_any_model_and_leaves_no_trace():
     with pytest.raises(TypeError):
         measure_cost(model, ["no image"])
     assert not model.backbone._forward_pre_hooks and "propose" not in vars(model)
+
+
+def test_the_parts_of_a_cost_add_up_and_multiply_adds_are_counted_by_hand():
+    cost = Cost(proposals=0.1, features=0.02, heads=0.003, passes=1, pixels=9216)
+    assert cost.milliseconds == pytest.approx({"proposals": 100, "features": 20, "heads": 3})
+    assert sum(cost.milliseconds.values()) == pytest.approx(1000 * cost.total)
+    convolution = torch.nn.Conv2d(3, 5, 3, stride=2, padding=1)
+    assert multiply_adds(convolution, torch.zeros(2, 3, 8, 6)) == 2 * (4 * 3 * 5) * (3 * 3 * 3)
+    assert multiply_adds(torch.nn.Linear(7, 4), torch.zeros(3, 7)) == 3 * 7 * 4
+    assert multiply_adds(torch.relu, torch.zeros(9)) == 0
 
 
 def test_fast_rcnn_reads_one_map_with_roi_pool():

@@ -11,6 +11,7 @@ from time import perf_counter
 
 import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from mrcnn_edu.detections import Detections
 
@@ -33,6 +34,11 @@ class Cost:
     heads: float  # seconds, all the rest
     passes: int  # images or windows that the backbone has seen
     pixels: int  # in all of them
+
+    @property
+    def milliseconds(self) -> dict[str, float]:
+        """Of each of the three parts."""
+        return {name: 1000 * getattr(self, name) for name in ("proposals", "features", "heads")}
 
     @property
     def total(self) -> float:
@@ -74,6 +80,13 @@ def cost_of_proposals(model: nn.Module, image: Tensor, boxes: Tensor) -> Cost:
         return measure_cost(model, [image])[1]
     finally:
         model.config = config
+
+
+def multiply_adds(run: Callable, *inputs: Tensor) -> int:
+    """The multiply-adds of `run(*inputs)`, as PyTorch counts them: of convolutions and products."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        run(*inputs)
+    return counter.get_total_flops() // 2  # it counts a multiplication and an addition as two
 
 
 def n_parameters(model: nn.Module) -> int:
