@@ -351,7 +351,7 @@ exercises.check_mask_iou(mask_iou)
 # - 02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
 #   one stays?
 #   <br><img src='pictures/02_boxes.png' height='90'>
-# - 03 [from R-CNN to Mask R-CNN](03_history.ipynb), 60 minutes: What is computed once, and what
+# - 03 [from R-CNN to Mask R-CNN](03_history.ipynb), 75 minutes: What is computed once, and what
 #   for every region?
 #   <br><img src='pictures/03_history.png' height='90'>
 # - 04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read

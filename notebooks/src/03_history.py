@@ -13,13 +13,13 @@
 # %% [markdown]
 # # 03 · From R-CNN to Mask R-CNN: compute once, use for every region
 #
-# Four networks, one thought: what several regions need, compute once.
-# After this lesson (60 minutes) you can
+# Four networks and a rival, one thought: what several regions need, compute once. All five are
+# here, trained alike, and run while you watch. After this lesson (75 minutes) you can
 #
 # - say what each generation shares, what it computes for every region, and what is not learned;
 # - count the multiply-adds of a layer, and of a detector, by hand;
 # - say from how many regions on sharing pays, and what the mask branch adds;
-# - read the papers' times: which of them can be compared.
+# - take a detector's time apart, and read the papers' times: which of them can be compared.
 
 # %%
 from inspect import getsource
@@ -27,7 +27,9 @@ from inspect import getsource
 import torch
 from torch.nn.functional import interpolate
 
-from mrcnn_edu import load, viz
+from mrcnn_edu import Config, MaskRCNN, ancestors, load, viz
+from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, multiply_adds
+from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.roi_ops import feature_table
 
@@ -76,20 +78,10 @@ viz.show_images(pictures).caption("What R-CNN's backbone sees: five of a hundred
 # **Predict:** the first layer of `shapes-tiny` makes 32 channels of 48 x 48 from 3 channels of
 # 96 x 96, with a 3 x 3 kernel. Is that about 20 thousand, 2 million or 200 million multiply-adds?
 #
-# PyTorch counts for us, by watching what is computed. It counts a multiplication and an addition as
-# two, so we halve. Convolutions count, and **fully connected** layers, in which each output is a
-# weighted sum of *all* inputs. Sums, **ReLU** (negative numbers become 0) and **pooling** (a few
-# neighbours become one number), which are far less work, do not.
-
-# %%
-from torch.utils.flop_counter import FlopCounterMode
-
-
-def multiply_adds(run, *inputs):
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        run(*inputs)
-    return counter.get_total_flops() // 2
-
+# PyTorch counts for us, by watching what is computed (`multiply_adds`). Convolutions count, and
+# **fully connected** layers, in which each output is a weighted sum of *all* inputs. Sums, **ReLU**
+# (negative numbers become 0) and **pooling** (a few neighbours become one number), which are far
+# less work, do not.
 
 # %%
 pixels, first_layer = torch.zeros(1, 3, 96, 96), (48 * 48 * 32) * (3 * 3 * 3)
@@ -119,8 +111,6 @@ with torch.no_grad():
     table = feature_table(features[:3])  # for lookups (lesson 07); the fourth is the RPN's alone
     pooled = model.pool(table, [proposals], output_size=7)  # [100, 64, 7, 7]
     class_logits, box_deltas = model.box_head(pooled)
-
-# %%
 torch.testing.assert_close(class_logits, trace.class_logits)  # the package's
 torch.testing.assert_close(box_deltas, trace.box_deltas)
 print(getsource(type(model.box_head).forward))
@@ -151,64 +141,35 @@ assert 70 < fewer < 80 and 0.23 < 100 * head / (whole + 100 * head) < 0.27
 # ## 3. It is not the same computation
 #
 # Is sharing only faster, or does it change the answer? A number of the feature map sees far more
-# pixels than lie in the box. To tell two effects apart, we read the features of one region three
-# ways: from the whole scene; from the scene with everything outside the box painted grey, so that
-# nothing but the surroundings is lost; and R-CNN's way, cut out and enlarged.
+# pixels than lie in the box; R-CNN cuts those off. So we read the features of one region from the
+# scene, and from the scene with everything outside the box painted grey.
 #
 # **Predict:** the region is a true box. How far do its features move when only what is *outside*
 # the box turns grey: not at all, by about a tenth, or by more than half?
 
+# %%
+box, alone = target["boxes"][2:3], torch.full_like(image, 0.5)
+x1, y1, x2, y2 = box[0].long().tolist()
+alone[:, y1:y2, x1:x2] = image[:, y1:y2, x1:x2]
+viz.show_images({"the scene": image, "surroundings grey": alone}).caption("The blue circle, twice.")
 
 # %%
-def region_features(picture, box):
-    with torch.no_grad():
-        table = feature_table(model.features(model.preprocess([picture]))[:3])
-        return model.pool(table, [box[None]], output_size=7)[0]  # [64, 7, 7]
-
-
-def alone(box):
-    x1, y1, x2, y2 = box.long().tolist()
-    picture = torch.full_like(image, 0.5)
-    picture[:, y1:y2, x1:x2] = image[:, y1:y2, x1:x2]
-    return picture
-
-
-# %%
-box, everything = target["boxes"][2], torch.tensor([0.0, 0, 96, 96])
-inputs = {"the scene": image, "surroundings grey": alone(box), "R-CNN's crop": warp(box)}
-viz.show_images(inputs).caption("The same region, the blue circle, three times.")
-
-# %%
-boxes = dict(zip(inputs, (box, box, everything), strict=True))
-read = {name: region_features(inputs[name], boxes[name]) for name in inputs}
-means = [values.abs().mean(dim=0) for values in read.values()]  # over the channels
-picture = viz.show_maps(means, list(inputs), high=torch.stack(means).max().item())
-picture.caption("The region's 7 x 7 features, mean size over the channels. How do they differ?")
-
-# %%
-shared = read["the scene"]
-moved = {name: (values - shared).norm() / shared.norm() for name, values in read.items()}
-label = target["labels"][2]
-for name in inputs:
-    logits, _ = model.look_at(inputs[name], boxes[name][None])  # the heads, on a given box
-    score = logits.softmax(dim=1)[0, label]
-    print(f"{name:18} features moved by {moved[name]:4.0%}, score of its class {score:.2f}")
-assert 0.5 < moved["surroundings grey"] < 0.8 < 1 < moved["R-CNN's crop"]
-assert round((box[2] - box[0]).item()) == 14 == round(96 / 7)
+batch = model.preprocess([image, alone])
+with torch.no_grad():
+    scene, grey = model.pool(feature_table(model.features(batch)[:3]), [box, box], output_size=7)
+print(f"features moved by {(grey - scene).norm() / scene.norm():.0%}, box {x2 - x1} pixels wide")
+assert 0.5 < (grey - scene).norm() / scene.norm() < 0.8
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # By more than half. The box is 14 pixels wide, and each number was computed from pixels further
-# away than that: Fast R-CNN's features have seen the surroundings, R-CNN's crop has lost them. The
-# crop also changes the scale, seven times here, so its features are those of another, larger
-# object, on a coarser map. (The usual wrong answer is "not at all", as if features were pixels.)
+# away than that: Fast R-CNN's features have seen the surroundings. R-CNN's crop has lost them, and
+# has another scale besides: it is a different computation. (The usual wrong answer is "not at all",
+# as if features were pixels.)
 # </details>
 #
-# To be fair to R-CNN: our network was trained Fast R-CNN's way and has never met such crops.
-# Trained on them it would know them. The point is only that the two are different computations.
-#
-# ## 4. Faster R-CNN: the proposals come from the same features
+# ## 4. Faster R-CNN and Mask R-CNN: proposals from the same features, and one more branch
 #
 # Up to here proposals came from outside. **Faster R-CNN** (section 3) adds the **RPN** (lesson 06),
 # a small network that slides over the *same* feature maps and says where an object may be. Let us
@@ -216,69 +177,60 @@ assert round((box[2] - box[0]).item()) == 14 == round(96 / 7)
 # device `meta` tensors have shapes but no numbers, so nothing is really computed.
 
 # %%
-from mrcnn_edu import Config
-from mrcnn_edu.model import MaskRCNN
-
 with torch.device("meta"):
     large, faster = MaskRCNN(Config()).eval(), MaskRCNN(Config(mask_head=None)).eval()
     shared = torch.nn.Sequential(large.backbone, large.neck)
     scene, crop = torch.zeros(1, 3, 800, 800), torch.zeros(1, 3, 224, 224)
     region, mask_region = torch.zeros(1, 256, 7, 7), torch.zeros(1, 256, 14, 14)
-    stage_inputs = scene, crop, shared(scene), region, mask_region
+    inputs = scene, crop, shared(scene), region, mask_region
 
 # %%
 stages = shared, shared, large.rpn_head, large.box_head, large.mask_head
 names = "image", "crop", "RPN", "box head", "mask head"
-runs = zip(names, stages, stage_inputs, strict=True)
-cost = {name: multiply_adds(stage, x) for name, stage, x in runs}
+cost = {n: multiply_adds(*run) for n, *run in zip(names, stages, inputs, strict=True)}
 four_layers = 256 * 7 * 7 * 1024 + 1024 * 1024 + 1024 * 91 + 1024 * 4 * 91
+assert cost["box head"] == four_layers  # fully connected: inputs times outputs
 
 # %% [markdown]
+# **Mask R-CNN** (section 3) leaves all that as it is and adds a branch beside class and box: a mask
+# for each region, from RoIAlign's features. When it detects, the branch runs on the 100 best
+# *detections* only, not on 1,000 proposals. `mask_head=None` takes it off: Faster R-CNN.
+#
 # **Predict:** the RPN looks at every place of every map. Is its work less than half of the shared
-# pass, about as much, or several times as much? And does sharing pay for 10 regions?
+# pass, about as much, or several times as much? Does sharing pay for 10 regions? And for an image
+# with 100 detections, by how much does the mask branch raise the rest: by 4, 40 or 400 %?
 
 # %%
-assert cost["box head"] == four_layers  # fully connected: inputs times outputs
 print("billions:", {name: round(number / 1e9, 3) for name, number in cost.items()})
 print(f"RPN: {cost['RPN'] / cost['image']:.0%} of the pass over the image")
 print(f"one image is {cost['image'] / cost['crop']:.2f} crops")
 assert cost["RPN"] < cost["image"] / 2 and 12 < cost["image"] / cost["crop"] < 13
 
-# %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# Less than half. And at 10 regions, crops of 224 pixels are *cheaper* than a pass over 800 x 800:
-# sharing pays from 13 on. (Usual wrong answer: "sharing is always better".) With 1,000 regions the
-# question does not arise.
-# </details>
-#
-# ## 5. Mask R-CNN: one more branch, in parallel
-#
-# **Mask R-CNN** (section 3) leaves all that as it is and adds a branch beside class and box: a mask
-# for each region, from RoIAlign's features. When it detects, the branch runs on the 100 best
-# *detections* only, not on 1,000 proposals. `mask_head=None` takes it off: Faster R-CNN.
-#
-# **Predict:** for an image with 100 detections, by how much does the branch raise the multiply-adds
-# of all the rest: by 4, 40 or 400 %?
-
 # %%
-assert faster.mask_head is None  # all other layers are the same
 without = cost["image"] + cost["RPN"] + 1000 * cost["box head"]
-for detections in (10, 100):
-    print(f"{detections:3} detections: + {detections * cost['mask head'] / without:.0%}")
-print(f"a mask costs {cost['mask head'] / cost['box head']:.0f} boxes,", end=" ")
-print(f"1,000 masks {1000 * cost['mask head'] / without:.1f} times the rest")
-assert 0.38 < 100 * cost["mask head"] / without < 0.42
+more = {n: n * cost["mask head"] / without for n in (10, 100, 1000)}
+print("masks raise the rest by", {n: f"{share:.0%}" for n, share in more.items()})
+print(f"a mask costs {cost['mask head'] / cost['box head']:.0f} boxes")
+assert faster.mask_head is None and 0.38 < more[100] < 0.42  # all other layers are the same
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 40 % at most, and 4 % for an image with ten objects. The paper reports about 20 % in *time*:
-# operations are not time. One mask costs 37 times one box, since its convolutions run over 14 x 14
-# places; run for all 1,000 proposals it would cost four times the rest of the network.
+# Less than half. At 10 regions, crops of 224 pixels are *cheaper* than a pass over 800 x 800:
+# sharing pays from 13 on. (Usual wrong answer: "sharing is always better".) With 1,000 regions the
+# question does not arise. The mask branch raises the rest by 40 % at most, and by 4 % for an image
+# with ten objects; the paper reports about 20 % in *time*, since operations are not time. One mask
+# costs 37 times one box, since its convolutions run over 14 x 14 places; run for all 1,000
+# proposals it would cost four times the rest of the network.
 # </details>
 #
-# ## 6. The family in one picture
+# ## 5. The family, running
+#
+# Here is what each computes once, and what for every region. **FCIS** is the rival, the first to
+# learn masks end to end: it has no head at all. Its maps say for each *part* of an object where it
+# is, and a region only averages them (lesson 13). The package has all five, each trained on the
+# same 12,000 images (`python -m mrcnn_edu.ancestors.make`). Its Faster R-CNN is Mask R-CNN without
+# masks: it reads a pyramid with RoIAlign. Fast R-CNN reads one map with RoIPool, as in the paper.
 
 # %% tags=["cover"]
 columns = ["proposals", "backbone", "region's features", "class, box", "mask"]
@@ -286,11 +238,70 @@ family = {
     "R-CNN": ["outside", "each: region", "each: crop, warp", "each: region", ""],
     "Fast R-CNN": ["outside", "once", "each: RoIPool", "each: region", ""],
     "Faster R-CNN": ["once: RPN", "once", "each: RoIPool", "each: region", ""],
+    "FCIS": ["once: RPN", "once", "each: average", "each: average", "each: average"],
     "Mask R-CNN": ["once: RPN", "once", "each: RoIAlign", "each: region", "each: detection"],
 }
 viz.show_sharing(family, columns).caption("From top to bottom: which places turn green?")
 
+# %%
+files = "rcnn", "fast-rcnn", "faster-rcnn", "fcis", "mask-rcnn"
+systems = {name: ancestors.load(file) for name, file in zip(family, files, strict=True)}
+found = {name: system.detect([image])[0] for name, system in systems.items()}
+sure = {name: d[d.scores > 0.5] for name, d in found.items()}
+viz.show_found(image, sure, systems["R-CNN"].classes).caption("Who has masks?")
+
 # %% [markdown]
+# Now a photograph. Our five know six drawn outlines and would call what they find there by wrong
+# names, so we look at their *time* alone: `measure_cost` runs `detect` with a clock. R-CNN and Fast
+# R-CNN get 300 proposals from selective search, the others theirs from an RPN.
+#
+# **Predict:** what takes most of R-CNN's time, and what most of Fast R-CNN's?
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+photo = viz.sample_photograph()
+for _ in range(2):  # the first time is to warm up
+    costs = {name: measure_cost(system, [photo])[1] for name, system in systems.items()}
+print("backbone passes:", {name: c.passes for name, c in costs.items()})
+assert costs["Fast R-CNN"].proposals > costs["Fast R-CNN"].total / 2
+picture = viz.show_parts({name: c.milliseconds for name, c in costs.items()}, "milliseconds")
+picture.caption("One photograph. Which bar is nearly of one colour?")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# Selective search, for both: it looks at the photograph as it is, while Fast R-CNN's network sees
+# it scaled down. R-CNN's 300 passes come on top; with VGG16 they took 47 seconds, far more than any
+# search. Fast R-CNN spent 1.51 of 1.83 seconds on it: when the network had become fast, it was the
+# proposals that were slow, and an RPN came. (The usual wrong answer is the network, as if proposals
+# were only a preparation.)
+# </details>
+#
+# And with more proposals? We give R-CNN and Fast R-CNN more of them, and let each RPN make as many.
+#
+# **Predict:** from 10 to 1,000 proposals, how many times as long does each of the five take?
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+numbers, boxes = torch.tensor([10, 100, 300, 1000]), ancestors.selective_search(photo)
+lines = {
+    name: torch.tensor([cost_of_proposals(system, photo, boxes[:n]).total for n in numbers])
+    for name, system in systems.items()
+}
+longer = {name: (seconds[-1] / seconds[0]).item() for name, seconds in lines.items()}
+print("times as long:", {name: round(times) for name, times in longer.items()})
+slowest, second = sorted(lines, key=lambda name: -lines[name][-1])[:2]
+assert slowest == "R-CNN" and lines[slowest][-1] > 2 * lines[second][-1]
+viz.show_lines(numbers, lines, "proposals", "seconds").caption("Whose line climbs, and why?")
+
+# %% [markdown]
+# <details><summary><b>Answer</b></summary>
+#
+# R-CNN more than ten times, the others a few times. R-CNN pays a whole pass for each proposal; the
+# others their heads, or, without any, FCIS the reading of its maps. So R-CNN's line is straight and
+# steep, and theirs lie low: sharing, seen on the clock.
+# </details>
+#
 # And the papers' times per image, in seconds. (Those of Fast R-CNN's first comparison we have from
 # notes on the paper. VGG16 and ResNet-101 are backbones.) Which may be compared? The parts tell.
 
@@ -316,8 +327,6 @@ print(f"Mask R-CNN: {mask_rcnn} s, another backbone (ResNet-101-FPN) and another
 # head move one of them onto it?
 
 # %%
-from mrcnn_edu.boxes import box_iou
-
 iou = box_iou(target["boxes"], proposals)  # [4, 100]
 
 
@@ -336,8 +345,8 @@ for lost, true_box in enumerate(target["boxes"]):
     assert min(best[:2]) > 0.7 and best[-1] < 0.3
 
 # %%
-print((iou[0] >= 0.3).sum().item(), "proposals of object 0 removed;", end=" ")
-print(((iou[0] > 0) & (iou[0] < 0.3)).sum().item(), "that touch it remain")
+n_removed, n_left = (iou[0] >= 0.3).sum(), ((iou[0] > 0) & (iou[0] < 0.3)).sum()
+print(f"{n_removed} proposals of object 0 removed; {n_left} that touch it remain")
 before, after = detect_without(0, 2), detect_without(0, 0.3)
 panels = {"all proposals": (before, "detection"), "without object 0's": (after, "detection")}
 viz.show_panels(pale, panels).caption("Which object has no box on the right?")
