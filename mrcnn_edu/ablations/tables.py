@@ -80,6 +80,13 @@ TABLES = dict([
             Setting("FPN, deeper, grouped", {"neck": "fpn", "backbone": "tiny-next"},
                     (36.7, 59.5, 38.9), {"neck": "fpn", "backbone": "resnext101"}),
         ),
+    ),
+    _table(
+        "2a-longer", "And with twice the time?", "ResNet-50-C4 and -FPN", "c4",
+        (
+            Setting("C4", paper=(30.3, 51.2, 31.5)),
+            Setting("FPN", {"neck": "fpn"}, (33.6, 55.2, 35.3)),
+        ),
         steps=800,
     ),
     _table(
