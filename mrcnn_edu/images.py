@@ -58,6 +58,15 @@ def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
     return interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
 
 
+def scale_boxes(boxes: list[Tensor], batch: Batch) -> list[Tensor]:
+    """Boxes [N, 4] of each image in the batch's pixels."""
+    images = zip(boxes, batch.sizes, batch.original_sizes, strict=True)
+    return [
+        of_image * of_image.new_tensor([width / original_width, height / original_height] * 2)
+        for of_image, (height, width), (original_height, original_width) in images
+    ]
+
+
 def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) -> list[dict]:
     """Boxes, labels and masks of each image in the batch's pixels, without crowd regions.
 
@@ -66,22 +75,17 @@ def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) ->
     scaled = []
     names = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
     device = batch.images.device
-    for target, size, (height, width) in zip(
-        targets, batch.sizes, batch.original_sizes, strict=True
-    ):
+    images = zip(targets, batch.sizes, batch.original_sizes, strict=True)
+    for target, size, original in images:
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
         objects = {name: target[name][crowd == 0].to(device) for name in names}
-        if size != (height, width):
-            zoom_y, zoom_x = size[0] / height, size[1] / width
-            objects["boxes"] = objects["boxes"] * torch.tensor(
-                [zoom_x, zoom_y, zoom_x, zoom_y], device=device
-            )
-            if with_masks:
-                masks = objects["masks"][:, None].to(torch.uint8)
-                # "nearest", torchvision's choice, moves a mask by up to half a pixel
-                objects["masks"] = interpolate(masks, size=size, mode="nearest-exact")[:, 0]
+        if with_masks and size != original:
+            masks = objects["masks"][:, None].to(torch.uint8)
+            # "nearest", torchvision's choice, moves a mask by up to half a pixel
+            objects["masks"] = interpolate(masks, size=size, mode="nearest-exact")[:, 0]
         scaled.append(objects)
-    return scaled
+    boxes = scale_boxes([objects["boxes"] for objects in scaled], batch)
+    return [objects | {"boxes": b} for objects, b in zip(scaled, boxes, strict=True)]
 
 
 def check_images(images: list[Tensor], n_channels: int) -> None:

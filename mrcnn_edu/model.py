@@ -25,7 +25,14 @@ from mrcnn_edu.detections import (
     to_original,
 )
 from mrcnn_edu.heads import AveragedBoxHead, BoxHead, MaskHeadFCN, MaskHeadMLP
-from mrcnn_edu.images import Batch, check_images, check_targets, make_batch, scale_targets
+from mrcnn_edu.images import (
+    Batch,
+    check_images,
+    check_targets,
+    make_batch,
+    scale_boxes,
+    scale_targets,
+)
 from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
@@ -127,12 +134,7 @@ class MaskRCNN(nn.Module):
 
         objectness, rpn_deltas = self.rpn_head(features)
         answers = self.rpn_targets(anchors, objects, generator)
-        loss_objectness, loss_rpn_box = rpn_loss(
-            torch.cat([row[a.anchors] for row, a in zip(objectness, answers, strict=True)]),
-            torch.cat([row[a.positives] for row, a in zip(rpn_deltas, answers, strict=True)]),
-            torch.cat([a.labels for a in answers]),
-            torch.cat([a.deltas for a in answers]),
-        )
+        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers)
 
         numbers = c.train_candidates, c.train_proposals
         proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
@@ -166,7 +168,7 @@ class MaskRCNN(nn.Module):
     def trace(self, images: list[Tensor]) -> Trace:
         """`detect`, stage by stage, with everything that is computed on the way."""
         c = self.config
-        with _evaluating(self):
+        with evaluating(self):
             batch = self.preprocess(images)
             features = self.features(batch)
             anchors = self.anchors(features, batch)
@@ -196,15 +198,14 @@ class MaskRCNN(nn.Module):
         are in pixels of the image, and are not refined before their masks are read.
         """
         c = self.config
-        with _evaluating(self):
+        with evaluating(self):
             batch = self.preprocess([image])
-            (height, width), (original_height, original_width) = *batch.sizes, *batch.original_sizes
-            zoom = boxes.new_tensor([width / original_width, height / original_height] * 2)
+            boxes = scale_boxes([boxes], batch)
             table = feature_table(self.features(batch)[: len(self.strides)])
-            class_logits, _ = self.box_head(self.pool(table, [boxes * zoom], c.box_pool))
+            class_logits, _ = self.box_head(self.pool(table, boxes, c.box_pool))
             mask_logits = None
             if self.mask_head is not None:
-                mask_logits = self.mask_head(self.pool(table, [boxes * zoom], c.mask_size // 2))
+                mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
         return class_logits, mask_logits
 
     # The stages. Each can be called by itself; none of them depends on the mode.
@@ -249,6 +250,15 @@ class MaskRCNN(nn.Module):
         numbers = c.rpn_positive_iou, c.rpn_negative_iou, c.rpn_batch, c.rpn_positive_fraction
         anchors = torch.cat(anchors)
         return [rpn_targets(anchors, o["boxes"], *numbers, generator) for o in objects]
+
+    def rpn_losses(self, objectness, deltas, answers: list[RPNTargets]) -> tuple[Tensor, Tensor]:
+        """The loss of the sampled anchors' objectness, and that of the positives' deltas."""
+        return rpn_loss(
+            torch.cat([row[a.anchors] for row, a in zip(objectness, answers, strict=True)]),
+            torch.cat([row[a.positives] for row, a in zip(deltas, answers, strict=True)]),
+            torch.cat([a.labels for a in answers]),
+            torch.cat([a.deltas for a in answers]),
+        )
 
     def propose(
         self, objectness, deltas, anchors, batch, n_candidates, n_proposals
@@ -334,7 +344,7 @@ def _check(c: Config, n_levels: int) -> None:
 
 
 @contextmanager
-def _evaluating(model: nn.Module):
+def evaluating(model: nn.Module):
     """Batch norm uses its running statistics inside, whatever the mode outside."""
     training = [module for module in model.modules() if module.training]
     model.eval()

@@ -10,11 +10,11 @@ from torchvision.ops import ps_roi_pool as torchvisions
 from mrcnn_edu.ancestors import FCIS, FCISConfig, load, make, shipped
 from mrcnn_edu.ancestors.merging import merge_masks
 from mrcnn_edu.ancestors.overlaps import by_overlap, covered_share, two_objects
-from mrcnn_edu.ancestors.position_sensitive import assemble, cells, maps_of_cells, ps_roi_pool
+from mrcnn_edu.ancestors.position_sensitive import assemble, cells
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import detect_all, evaluate
-from mrcnn_edu.roi_ops import on_image
+from mrcnn_edu.roi_ops import maps_of_cells, on_image, ps_roi_pool
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import save
 

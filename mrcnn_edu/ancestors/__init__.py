@@ -6,7 +6,7 @@ proposals           what they cover, and a dataset that has them
 rcnn                R-CNN: every proposal through the whole network
 fit_rcnn            its fine-tuning, its SVMs and its regressions
 fast_rcnn           Fast R-CNN: one pass for all proposals
-position_sensitive  maps for the parts of an object: R-FCN's pooling, and FCIS's assembling
+position_sensitive  maps for the parts of an object, assembled to what a RoI reads
 merging             one mask from the masks of many boxes
 fcis                FCIS: instance segmentation in which a RoI costs next to nothing
 overlaps            how well objects are found that share their box with others

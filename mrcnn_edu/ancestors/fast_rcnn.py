@@ -17,9 +17,9 @@ from mrcnn_edu.ancestors.proposals import given_or_found, given_proposals
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import Detections, SelectedBoxes
-from mrcnn_edu.images import Batch
+from mrcnn_edu.images import Batch, scale_boxes
 from mrcnn_edu.losses import box_loss
-from mrcnn_edu.model import MaskRCNN, _evaluating
+from mrcnn_edu.model import MaskRCNN, evaluating
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.rpn import Proposals
 from mrcnn_edu.targets import RoITargets
@@ -95,7 +95,7 @@ class FastRCNN(MaskRCNN):
     @torch.no_grad()
     def trace(self, images: list[Tensor], proposals: list[Tensor] | None = None) -> FastTrace:
         """`detect`, stage by stage, with everything that is computed on the way."""
-        with _evaluating(self):
+        with evaluating(self):
             batch = self.preprocess(images)
             proposals = self.propose(images, batch, proposals)
             features = self.features(batch)
@@ -111,11 +111,7 @@ class FastRCNN(MaskRCNN):
     def propose(self, images, batch: Batch, proposals=None) -> list[Proposals]:
         """The proposals of each image: those given, or else selective search's best."""
         found = given_or_found(images, proposals, self.config.test_proposals, batch.images)
-        pairs = zip(found, batch.sizes, batch.original_sizes, strict=True)
-        scaled = [
-            boxes * boxes.new_tensor([width / original_width, height / original_height] * 2)
-            for boxes, (height, width), (original_height, original_width) in pairs
-        ]
+        scaled = scale_boxes(found, batch)
         # Selective search knows an order, but no scores; and what is not learned has no candidates.
         return [Proposals(boxes, *[boxes.new_zeros(0)] * 4) for boxes in scaled]
 

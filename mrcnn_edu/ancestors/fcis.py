@@ -24,9 +24,9 @@ from mrcnn_edu.boxes import clip_boxes, decode_boxes
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import Detections, SelectedBoxes, select_detections, to_original
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.images import Batch, check_targets, scale_targets
-from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
-from mrcnn_edu.model import MaskRCNN, _evaluating
+from mrcnn_edu.images import Batch, check_targets, scale_boxes, scale_targets
+from mrcnn_edu.losses import box_loss, mask_loss
+from mrcnn_edu.model import MaskRCNN, evaluating
 from mrcnn_edu.rpn import Proposals
 from mrcnn_edu.targets import mask_targets
 
@@ -133,12 +133,7 @@ class FCIS(MaskRCNN):
 
         objectness, rpn_deltas = self.rpn_head(features)
         answers = self.rpn_targets(anchors, objects, generator)
-        loss_objectness, loss_rpn_box = rpn_loss(
-            torch.cat([row[a.anchors] for row, a in zip(objectness, answers, strict=True)]),
-            torch.cat([row[a.positives] for row, a in zip(rpn_deltas, answers, strict=True)]),
-            torch.cat([a.labels for a in answers]),
-            torch.cat([a.deltas for a in answers]),
-        )
+        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers)
 
         numbers = c.train_candidates, c.train_proposals
         proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
@@ -164,7 +159,7 @@ class FCIS(MaskRCNN):
     def trace(self, images: list[Tensor]) -> FCISTrace:
         """`detect`, stage by stage, with everything that is computed on the way (section 3.3)."""
         c = self.config
-        with _evaluating(self):
+        with evaluating(self):
             batch = self.preprocess(images)
             features = self.features(batch)
             anchors = self.anchors(features, batch)
@@ -184,11 +179,9 @@ class FCIS(MaskRCNN):
     @torch.no_grad()
     def look_at(self, image: Tensor, boxes: Tensor) -> Look:
         """What the maps say of given boxes [R, 4], in pixels of an image: no proposals, no NMS."""
-        with _evaluating(self):
+        with evaluating(self):
             batch = self.preprocess([image])
-            (height, width), (original_height, original_width) = *batch.sizes, *batch.original_sizes
-            zoom = boxes.new_tensor([width / original_width, height / original_height] * 2)
-            return self.read(self.maps(self.features(batch)), [boxes * zoom])
+            return self.read(self.maps(self.features(batch)), scale_boxes([boxes], batch))
 
     # The stages that differ from Mask R-CNN's.
 

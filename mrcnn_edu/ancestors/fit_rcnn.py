@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from mrcnn_edu.ancestors.proposals import given_proposals, without_crowds
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.boxes import box_iou, encode_boxes
-from mrcnn_edu.model import _evaluating
+from mrcnn_edu.model import evaluating
 from mrcnn_edu.train import Training, fit
 
 SVM_NEGATIVE_IOU = 0.3  # windows that overlap every object of the class less are negatives
@@ -75,7 +75,7 @@ def collect(model: RCNN, dataset, n_images, windows_per_image, progress=True) ->
     """The features of proposals and objects of the dataset's first images."""
     parts, k = [], model.config.n_classes
     indices = tqdm(range(min(n_images, len(dataset))), "features", disable=not progress)
-    with _evaluating(model):
+    with evaluating(model):
         for index in indices:
             image, target = dataset[index]
             boxes, labels = without_crowds(target)

@@ -21,7 +21,7 @@ from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import SMALLEST_SIDE, Detections
 from mrcnn_edu.images import check_images, check_targets
-from mrcnn_edu.model import _evaluating
+from mrcnn_edu.model import evaluating
 from mrcnn_edu.targets import RoITargets, roi_targets
 
 CONTEXT = 16 / 227  # of the window's side: what is seen around the box, on each side (appendix A)
@@ -102,7 +102,7 @@ class RCNN(nn.Module):
     @torch.no_grad()
     def trace(self, images: list[Tensor], proposals: list[Tensor] | None = None) -> RCNNTrace:
         """`detect`, stage by stage, with everything that is computed on the way."""
-        with _evaluating(self):
+        with evaluating(self):
             check_images(images, self.config.in_channels)
             proposals = self.propose(images, proposals)
             windows = [self.warp(*pair) for pair in zip(images, proposals, strict=True)]
