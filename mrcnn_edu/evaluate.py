@@ -18,7 +18,6 @@ image's size.
 """
 
 from dataclasses import dataclass
-from itertools import product
 from math import nan
 from time import perf_counter
 from typing import NamedTuple
@@ -43,6 +42,7 @@ AREAS = {  # in square pixels; both ends included, so that 32² is small as well
     "medium": (32**2, 96**2),
     "large": (96**2, 1e5**2),
 }
+LOW, HIGH = torch.tensor(list(AREAS.values()), dtype=torch.float64).T[..., None]  # each [A, 1]
 MAX_DETECTIONS = 100  # of one class in one image
 
 
@@ -132,9 +132,13 @@ def overlap(found: Tensor, objects: Tensor, crowd: Tensor | None = None) -> Tens
         # A matrix product counts the pixels in common; float32 counts exactly up to 2^24.
         exact = torch.float32 if found.shape[1] * found.shape[2] <= 2**24 else torch.float64
         intersection = (found.flatten(1).to(exact) @ objects.flatten(1).to(exact).T).double()
-    union = _size(found)[:, None] + _size(objects) - intersection
-    if crowd is not None:
-        union = torch.where(crowd, _size(found)[:, None], union)
+    crowd = torch.zeros(len(objects), dtype=torch.bool) if crowd is None else crowd
+    return _ratio(intersection, _size(found)[:, None], _size(objects), crowd)
+
+
+def _ratio(intersection: Tensor, area: Tensor, object_area: Tensor, crowd: Tensor) -> Tensor:
+    """Intersection over union, or of crowds over the detection's own area; 0 of nothing."""
+    union = torch.where(crowd, area, area + object_area - intersection)
     return torch.where(intersection > 0, intersection / union, 0)
 
 
@@ -266,16 +270,16 @@ def _iou(found: dict, objects: dict) -> Tensor:
     """IoU [D, M] of boxes or masks; of masks 0 where it cannot reach the lowest threshold."""
     if isinstance(found["region"], Tensor):
         return overlap(found["region"], objects["region"], objects["crowd"])
-    a, b = found["area"][:, None], _size(objects["region"])
-    smaller = torch.minimum(a, b)
-    larger = torch.where(objects["crowd"], a, torch.maximum(a, b))  # no union is smaller
+    a, b = found["region"], objects["region"]
+    area_a, area_b = _size(a)[:, None], _size(b)
+    boxes = (torch.from_numpy(side.boxes()).double() for side in (a, b))
+    most = torch.minimum(box_intersection(*boxes), torch.minimum(area_a, area_b))  # in common
     same = found["label"][:, None] == objects["label"]
-    d, m = torch.where(same & (smaller / larger >= IOU_THRESHOLDS[0]))
-    common = common_pixels(found["region"].take(d.numpy()), objects["region"].take(m.numpy()))
-    common = torch.from_numpy(common).double()
-    iou = torch.zeros(smaller.shape, dtype=torch.float64)
-    union = torch.where(objects["crowd"][m], a[d, 0], a[d, 0] + b[m] - common)
-    iou[d, m] = common / union
+    possible = same & (_ratio(most, area_a, area_b, objects["crowd"]) >= IOU_THRESHOLDS[0])
+    d, m = torch.where(possible)
+    common = torch.from_numpy(common_pixels(a.take(d.numpy()), b.take(m.numpy()))).double()
+    iou = torch.zeros(same.shape, dtype=torch.float64)
+    iou[d, m] = _ratio(common, area_a[d, 0], area_b[m], objects["crowd"][m])
     return iou
 
 
@@ -289,8 +293,7 @@ def _best(label: Tensor, score: Tensor) -> Tensor:
 
 def _outside(area: Tensor) -> Tensor:
     """Which areas [N] are outside of each range: [A, N]."""
-    low, high = torch.tensor(list(AREAS.values()), dtype=torch.float64).T[..., None]
-    return (area < low) | (area > high)
+    return (area < LOW) | (area > HIGH)
 
 
 def _average_precisions(images: list[_Judged], n_classes: int) -> Tensor:
@@ -304,8 +307,13 @@ def _average_precisions(images: list[_Judged], n_classes: int) -> Tensor:
     order = score.argsort(descending=True, stable=True)
     for k in range(n_classes):
         rows = order[label[order] == k + 1]
-        n_objects = (~ignored[:, there == k + 1]).sum(dim=1).tolist()  # in each range
-        of_class, counted = correct[..., rows], counts[..., rows]
-        for a, t in product(range(len(AREAS)), range(len(IOU_THRESHOLDS))):
-            ap[k, a, t] = average_precision(of_class[a, t][counted[a, t]], n_objects[a])
+        n_objects = (~ignored[:, there == k + 1]).sum(dim=1)  # [A], in each range
+        # `average_precision` for A x T at once; a row that does not count repeats the one before.
+        n_correct = (correct & counts)[..., rows].cumsum(-1).double()  # [A, T, D] like all here
+        precision = n_correct / counts[..., rows].cumsum(-1).clamp(min=1)
+        recall = n_correct / n_objects[:, None, None]
+        envelope = precision.flip(-1).cummax(-1).values.flip(-1)
+        envelope = torch.cat((envelope, envelope.new_zeros(*envelope.shape[:-1], 1)), dim=-1)
+        reached = torch.searchsorted(recall, RECALLS.expand(*recall.shape[:-1], -1).contiguous())
+        ap[k] = envelope.gather(-1, reached).mean(-1).where(n_objects[:, None] > 0, nan)
     return ap

@@ -18,8 +18,9 @@ class PackedMasks(NamedTuple):
     """D masks of one size, of which any can be unpacked without the others."""
 
     strings: list[bytes]  # one for each mask
-    area: np.ndarray  # [D] pixels
     size: tuple[int, int]  # H and W
+    area: np.ndarray  # [D] pixels
+    box: np.ndarray  # [D, 4], the smallest around each mask
 
     def __len__(self) -> int:
         return len(self.strings)
@@ -28,6 +29,10 @@ class PackedMasks(NamedTuple):
         """Pixels [D] of each mask."""
         return self.area
 
+    def boxes(self) -> np.ndarray:
+        """The smallest boxes [D, 4] around the masks."""
+        return self.box
+
     def take(self, rows: Sequence[int]) -> Runs:
         """The runs of the masks at some rows, of which any may come several times."""
         return decompress([self.strings[row] for row in rows], self.size)
@@ -35,7 +40,9 @@ class PackedMasks(NamedTuple):
 
 def pack(runs: Runs) -> PackedMasks:
     """The same masks in less memory."""
-    return PackedMasks(compress(runs), runs.areas(), runs.size)
+    return PackedMasks(
+        compress(runs), runs.size, runs.areas().astype(np.int32), runs.boxes().astype(np.int32)
+    )
 
 
 class Found(Sequence):

@@ -36,6 +36,23 @@ class Runs(NamedTuple):
         before = np.concatenate(([0], np.cumsum(self.end - self.start)))
         return np.diff(before[self.borders])
 
+    def boxes(self) -> np.ndarray:
+        """The smallest boxes [N, 4] around the masks; zeros around an empty one."""
+        height = self.size[0]
+        x1, y1 = np.divmod(self.start, height)
+        x2, y2 = np.divmod(self.end - 1, height)
+        one = x1 == x2  # a run that goes on in the next column touches top and bottom
+        y1, y2 = np.where(one, y1, 0), np.where(one, y2, height - 1)
+        boxes, borders = np.zeros((self.n, 4), dtype=np.int64), self.borders
+        full = borders[1:] > borders[:-1]
+        first, width = borders[:-1][full], self.size[1]
+        if len(first):
+            least = [np.minimum.reduceat(low, first) for low in (x1, y1)]
+            most = [np.maximum.reduceat(high + 1, first) for high in (x2, y2)]
+            boxes[full] = np.stack((*least, *most), axis=1)
+            boxes[full] -= (np.flatnonzero(full) * width)[:, None] * [1, 0, 1, 0]  # on the strip
+        return boxes
+
     def take(self, rows: np.ndarray) -> "Runs":
         """The runs of the masks at some rows, of which any may come several times."""
         pixels, borders = self.size[0] * self.size[1], self.borders
