@@ -98,7 +98,9 @@ def evaluate(
         found = _found(detections, index, kind)
         sizes = [getattr(side["region"], "size", None) for side in (truth, found)]
         if kind == "segm" and sizes[0] != sizes[1]:
-            shapes = [[len(s["region"]), *size] for s, size in zip((truth, found), sizes, strict=True)]
+            shapes = [
+                [len(s["region"]), *size] for s, size in zip((truth, found), sizes, strict=True)
+            ]
             raise ValueError(
                 f"image {index}: its masks are {shapes[0]}, the detections' {shapes[1]}: are the "
                 "detections in the dataset's order?"
@@ -202,7 +204,9 @@ def _truth(target: dict, kind: str) -> dict:
     masks = target.get("masks")
     masks = None if masks is None or ("area" in target and kind == "bbox") else find_runs(masks)
     region = _region(masks, target["boxes"], kind)
-    area = target["area"] if "area" in target else _size(target["boxes"] if masks is None else masks)
+    area = (
+        target["area"] if "area" in target else _size(target["boxes"] if masks is None else masks)
+    )
     crowd = target.get("iscrowd", torch.zeros(len(area))).bool()
     return {"label": target["labels"], "region": region, "area": area.double(), "crowd": crowd}
 

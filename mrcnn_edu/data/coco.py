@@ -10,7 +10,7 @@ Letters: M objects, D detections, K classes (label 0 is background), H and W the
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -213,7 +213,7 @@ def write_coco(dataset, folder: str | Path) -> None:
     annotations = []
     for index in tqdm(range(len(dataset)), desc="write images", leave=False):
         image, target = dataset[index]
-        image_id, name = _image_id(target, index), f"{index:06d}.png"
+        image_id, name = image_id_of(target, index), f"{index:06d}.png"
         if image_id in records:
             raise ValueError(
                 f"items {records[image_id]['file_name'][:6]} and {index:06d} both have image_id "
@@ -278,7 +278,7 @@ def iterate_results(
             masks = None if found.masks is None else pack(find_runs(found.masks))
         if kind == "segm" and masks is None:
             raise ValueError("there are no masks to write: kind='bbox' writes boxes")
-        image_id = _image_id(target_of(dataset, index), index)
+        image_id = image_id_of(target_of(dataset, index), index)
         for i, label in enumerate(found.labels.tolist()):
             result = {
                 "image_id": image_id,
@@ -293,7 +293,8 @@ def iterate_results(
             yield result
 
 
-def _image_id(target: dict, index: int):
+def image_id_of(target: dict, index: int):
+    """The image's id; its position where the target has none."""
     image_id = target.get("image_id", index)
     return image_id.item() if isinstance(image_id, Tensor) else image_id
 
@@ -303,12 +304,13 @@ def _corner_and_size(box: Tensor) -> list[float]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def write_file(path: Path, contents: bytes) -> None:
-    """Write a file, whole or not at all; its folder is made if need be."""
+def write_file(path: Path, contents: bytes | Iterable[bytes]) -> None:
+    """Write a file, whole or not at all; its folder is made if need be. contents: or pieces."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        unfinished.write_bytes(contents)
+        with unfinished.open("wb") as file:
+            file.writelines([contents] if isinstance(contents, bytes) else contents)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from torch import Tensor
 
 from mrcnn_edu.data.runs import Runs, compress, decompress, draw_runs, find_runs
 from mrcnn_edu.detections import Detections
@@ -70,6 +69,11 @@ class Found(Sequence):
         if masks is None:
             return found
         return replace(found, masks=draw_runs(masks.take(range(len(found)))))
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether there is a mask for every detection."""
+        return all(masks is not None for _, masks in self._images)
 
     def packed(self, index: int) -> tuple[Detections, PackedMasks | None]:
         """The detections of an image, and their masks apart, not drawn."""
