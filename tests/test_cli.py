@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import runpy
 import shlex
 import subprocess

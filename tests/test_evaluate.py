@@ -197,11 +197,12 @@ def test_more_than_100_detections_of_a_class_and_ties():
 @pytest.mark.parametrize("kind", ["segm", "bbox"])
 def test_average_precision_and_match_detections_say_what_evaluate_says(kind):
     dataset, detections = _random_case(7)
+    for _, target in dataset:
+        target.pop("iscrowd", None)
     for k, name in enumerate(dataset.classes, start=1):
         scores, correct, n_objects = [], [], 0
         for (_, target), found in zip(dataset, detections, strict=True):
             own, there = found[found.labels == k], target["labels"] == k
-            assert "iscrowd" not in target or not target["iscrowd"][there].any()
             regions = (
                 (own.masks, target["masks"]) if kind == "segm" else (own.boxes, target["boxes"])
             )
