@@ -67,12 +67,20 @@ def find_runs(masks: Tensor) -> Runs:
     """The runs of masks [N, H, W] bool."""
     pixels = masks.cpu().numpy()
     n, height, width = pixels.shape
-    mask, x = np.nonzero(pixels.any(axis=1))  # the columns with any 1
-    columns = np.zeros((len(x), height + 2), dtype=bool)
-    columns[:, 1:-1] = pixels[mask, :, x]
-    edges = np.flatnonzero(columns[:, 1:] != columns[:, :-1])  # a start, an end, a start, ...
-    column, y = np.divmod(edges, height + 1)
-    place = (mask * width + x)[column] * height + y
+    places = [np.zeros(0, dtype=np.int64)]
+    for i, x in enumerate(map(np.flatnonzero, pixels.any(axis=1))):
+        if len(x):
+            part = pixels[i, :, x[0] : x[-1] + 1]  # with any 1, as most masks are small
+            y = np.flatnonzero(part.any(axis=1))
+            part = part[y[0] : y[-1] + 1].T
+            columns = np.zeros((len(part), part.shape[1] + 2), dtype=bool)
+            columns[:, 1:-1] = part
+            edges = np.flatnonzero(
+                columns[:, 1:] != columns[:, :-1]
+            )  # a start, an end, a start, ...
+            column, row = np.divmod(edges, columns.shape[1] - 1)
+            places.append((i * width + x[0] + column) * height + y[0] + row)
+    place = np.concatenate(places)
     start, end = place[0::2], place[1::2]
     # A run that goes on at the top of the next column is one; but the next mask starts anew.
     joined = (end[:-1] == start[1:]) & (end[:-1] % max(height * width, 1) != 0)
