@@ -313,8 +313,9 @@ def _average_precisions(images: list[_Judged], n_classes: int) -> Tensor:
         rows = order[label[order] == k + 1]
         n_objects = (~ignored[:, there == k + 1]).sum(dim=1)  # [A], in each range
         # `average_precision` for A x T at once; a row that does not count repeats the one before.
-        n_correct = (correct & counts)[..., rows].cumsum(-1).double()  # [A, T, D] like all here
-        precision = n_correct / counts[..., rows].cumsum(-1).clamp(min=1)
+        of_class, counted = correct[..., rows], counts[..., rows]
+        n_correct = (of_class & counted).cumsum(-1).double()  # [A, T, D] like all here
+        precision = n_correct / counted.cumsum(-1).clamp(min=1)
         recall = n_correct / n_objects[:, None, None]
         envelope = precision.flip(-1).cummax(-1).values.flip(-1)
         envelope = torch.cat((envelope, envelope.new_zeros(*envelope.shape[:-1], 1)), dim=-1)
