@@ -26,7 +26,14 @@ from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.config import Config
-from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
+from mrcnn_edu.data import (
+    CocoFolder,
+    Shapes,
+    check,
+    coco_results,
+    read_results,
+    write_results,
+)
 from mrcnn_edu.data.coco import read_image, write_file
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
@@ -122,7 +129,7 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     found = evaluation.detect_all(model, dataset)
     milliseconds = 1000 * statistics.median(found.seconds)
     print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
-    print(_score_table(_score(model, dataset, found)))
+    print(_score_table(_score(dataset, found)))
 
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
     image, target = dataset[fullest]
@@ -202,6 +209,8 @@ def evaluate(
     data: str = "shapes",
     annotations: File = None,
     out: File = None,
+    results: File = None,
+    detections: File = None,
     scenes: Shapes = HELD_OUT,
 ) -> int:
     """Score a model: COCO's average precision of its masks, if any, and boxes; time for an image.
@@ -211,19 +220,32 @@ def evaluate(
         data: shapes (scenes that training does not see), or a COCO folder.
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: a JSON file for the scores.
+        results: a JSON file for the detections, in COCO's results format.
+        detections: score the detections in this file (COCO's results), and run no model.
     """
-    dataset = open_data(data, annotations, scenes, keep_ids=weights in PUBLISHED)
-    model = _open_model(weights, dataset)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)  # fails, if it must, before the long work
-    found = evaluation.detect_all(model, dataset)
-    milliseconds = 1000 * statistics.median(found.seconds)
-    scores = _score(model, dataset, found)
+    dataset = open_data(data, annotations, scenes, detections is None and weights in PUBLISHED)
+    for file in (out, results):
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)  # fails before the long work, if it must
+    if detections is None:
+        found = evaluation.detect_all(_open_model(weights, dataset), dataset)
+    else:
+        found = read_results(dataset, detections)
+    if results is not None:  # before anything else can go wrong
+        n = write_results(dataset, found, results)
+        print(f"{n} detections are in {results}")
+    scores = _score(dataset, found)
     print(_score_table(scores))
-    print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {_device()} (median)")
-    if out is not None:
-        contents = {"weights": weights, "data": data, "n_images": len(dataset)}
+    contents = {"weights": weights, "data": data, "n_images": len(dataset)}
+    if detections is None:
+        milliseconds = 1000 * statistics.median(found.seconds)
+        print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {_device()} (median)")
         contents |= {"milliseconds_per_image": milliseconds}
+    else:
+        print(f"\n{len(dataset)} images, detections from {detections}")
+        contents["weights"] = None
+        contents |= {"detections": str(detections)}
+    if out is not None:
         contents |= {kind: asdict(values) for kind, values in scores.items()}
         contents = json.loads(json.dumps(contents), parse_constant=lambda nan: None)
         write_file(out, json.dumps(contents, indent=2).encode())
@@ -455,9 +477,9 @@ def _named(classes: Sequence[str]) -> str:
     return f"{len(classes)} class{'' if len(classes) == 1 else 'es'} ({names})"
 
 
-def _score(model: MaskRCNN, dataset, found: evaluation.Found) -> dict[str, evaluation.Scores]:
-    """The scores of the masks ("segm"), if the model makes any, and of the boxes ("bbox")."""
-    kinds = ["bbox"] if model.mask_head is None else ["segm", "bbox"]
+def _score(dataset, found: evaluation.Found) -> dict[str, evaluation.Scores]:
+    """The scores of the masks ("segm"), if there are any, and of the boxes ("bbox")."""
+    kinds = ["segm", "bbox"] if found.has_masks else ["bbox"]
     return {kind: evaluation.evaluate(dataset, found, kind) for kind in kinds}
 
 

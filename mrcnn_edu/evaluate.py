@@ -8,14 +8,19 @@
    at the recalls 0, 0.01, ..., 1.
 4. Mean over ten IoU thresholds, then over the classes.
 
+1 and 2 look at an image once, for all classes, thresholds and ranges of areas together. Most
+detections cannot reach the lowest threshold with any object, and need no matching.
+
 Some objects count neither way: crowds, and those outside the range of areas that is asked about.
 
-Letters: D detections, M true objects, T IoU thresholds, K classes, H and W the image's size.
+Letters: D detections, M true objects, T IoU thresholds, A ranges of areas, K classes, H and W the
+image's size.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import nan
 from time import perf_counter
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -23,7 +28,10 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area, box_intersection
-from mrcnn_edu.detections import Detections, paste_masks
+from mrcnn_edu.data.coco import target_of
+from mrcnn_edu.data.found import Found, PackedMasks
+from mrcnn_edu.data.runs import Runs, common_pixels, find_runs
+from mrcnn_edu.detections import Detections
 
 # NumPy's numbers to the last bit: an IoU of exactly 0.6 must fall on the side it falls elsewhere.
 IOU_THRESHOLDS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
@@ -34,6 +42,7 @@ AREAS = {  # in square pixels; both ends included, so that 32² is small as well
     "medium": (32**2, 96**2),
     "large": (96**2, 1e5**2),
 }
+LOW, HIGH = torch.tensor(list(AREAS.values()), dtype=torch.float64).T[..., None]  # each [A, 1]
 MAX_DETECTIONS = 100  # of one class in one image
 
 
@@ -59,24 +68,6 @@ class Scores:
         return "\n".join(f"{name:{wide}}  {value:.3f}" for name, value in lines)
 
 
-class Found(list):
-    """Detections without masks, which would fill the memory; they are pasted when asked for."""
-
-    def __init__(self):
-        super().__init__()
-        self.seconds = []  # that each image took
-
-    def append(self, found: Detections) -> None:
-        size = None if found.masks is None else found.masks.shape[1:]
-        super().append((size, replace(found, masks=None)))
-
-    def __getitem__(self, index: int) -> Detections:
-        size, found = super().__getitem__(index)
-        if size is None:
-            return found
-        return replace(found, masks=paste_masks(found.mask_probs, found.boxes, size))
-
-
 def detect_all(model, dataset, progress: bool = True) -> Found:
     """The model's detections in every image of a dataset, in its order, one `Detections` each."""
     found = Found()
@@ -100,27 +91,24 @@ def evaluate(
         raise ValueError(f"kind is {kind!r}: choose 'segm' or 'bbox'")
     if len(dataset) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
-    judged = {(label, area): [] for label in range(1, len(dataset.classes) + 1) for area in AREAS}
+    images = []  # of each what `_judge` says
     bar = tqdm(range(len(dataset)), desc="evaluate", leave=False, disable=not progress)
     for index in bar:
-        truth = _truth(dataset[index][1], kind)
-        found = _found(detections[index], kind)
-        if truth["region"].shape[1:] != found["region"].shape[1:]:
+        truth = _truth(target_of(dataset, index), kind)
+        found = _found(detections, index, kind)
+        sizes = [getattr(side["region"], "size", None) for side in (truth, found)]
+        if kind == "segm" and sizes[0] != sizes[1]:
+            shapes = [
+                [len(s["region"]), *size] for s, size in zip((truth, found), sizes, strict=True)
+            ]
             raise ValueError(
-                f"image {index}: its masks are {list(truth['region'].shape)}, the detections' "
-                f"{list(found['region'].shape)}: are the detections in the dataset's order?"
+                f"image {index}: its masks are {shapes[0]}, the detections' {shapes[1]}: are the "
+                "detections in the dataset's order?"
             )
-        for label in torch.cat((truth["label"], found["label"])).unique().tolist():
-            if (label, "all") not in judged:
-                continue
-            objects = _rows(truth, truth["label"] == label)
-            best = _rows(found, torch.where(found["label"] == label)[0][:MAX_DETECTIONS])
-            iou = overlap(best["region"], objects["region"], objects["crowd"])
-            for area, limits in AREAS.items():
-                judged[label, area].append(_judge(iou, objects, best, limits))
-    ap = {key: _average_precisions(images) for key, images in judged.items()}  # each [T]
-    by_class = {area: torch.stack([ap[key] for key in ap if key[1] == area]) for area in AREAS}
-    mean = {area: table.nanmean(dim=0) for area, table in by_class.items()}  # each [K, T] -> [T]
+        images.append(_judge(found, truth))
+    table = _average_precisions(images, len(dataset.classes))  # [K, A, T]
+    by_class = dict(zip(AREAS, table.unbind(1), strict=True))  # each [K, T]
+    mean = {area: rows.nanmean(dim=0) for area, rows in by_class.items()}  # each [T]
     names_and_rows = zip(dataset.classes, by_class["all"], strict=True)
     return Scores(
         ap=float(mean["all"].mean()),
@@ -146,9 +134,13 @@ def overlap(found: Tensor, objects: Tensor, crowd: Tensor | None = None) -> Tens
         # A matrix product counts the pixels in common; float32 counts exactly up to 2^24.
         exact = torch.float32 if found.shape[1] * found.shape[2] <= 2**24 else torch.float64
         intersection = (found.flatten(1).to(exact) @ objects.flatten(1).to(exact).T).double()
-    union = _size(found)[:, None] + _size(objects) - intersection
-    if crowd is not None:
-        union = torch.where(crowd, _size(found)[:, None], union)
+    crowd = torch.zeros(len(objects), dtype=torch.bool) if crowd is None else crowd
+    return _ratio(intersection, _size(found)[:, None], _size(objects), crowd)
+
+
+def _ratio(intersection: Tensor, area: Tensor, object_area: Tensor, crowd: Tensor) -> Tensor:
+    """Intersection over union, or of crowds over the detection's own area; 0 of nothing."""
+    union = torch.where(crowd, area, area + object_area - intersection)
     return torch.where(intersection > 0, intersection / union, 0)
 
 
@@ -161,27 +153,29 @@ def match_detections(
 ) -> Tensor:
     """The object [T, D] that each detection is matched to under each IoU threshold, -1 if none.
 
-    iou: [D, M] of one image and one class. scores: [D]. thresholds: [T]. ignored: [M] bool, objects
-    that count neither way; they are taken only where no other object will do. crowd: [M] bool,
-    objects that any number of detections may take.
+    iou: [D, M] of one image and one class; 0 where the classes differ serves as well. scores: [D].
+    thresholds: [T]. ignored: [M] bool, objects that count neither way; they are taken only where no
+    other object will do. crowd: [M] bool, objects that any number of detections may take.
+
+    ignored may also be [A, M], several choices at once, and then the matches are [A, T, D].
     """
-    none = [False] * iou.shape[1]
-    ignored = none if ignored is None else ignored.tolist()
-    crowd = none if crowd is None else crowd.tolist()
-    best_first = scores.argsort(descending=True, stable=True).tolist()
-    rows = iou.tolist()  # a handful of objects each: plain Python outruns tensors here
-    match = torch.full((len(thresholds), len(rows)), -1)
-    for t, threshold in enumerate(thresholds.tolist()):
-        free = set(range(len(none)))
-        for d in best_first:
-            enough = [m for m in free if rows[d][m] >= threshold]
-            if enough:
-                # of two objects overlapped equally COCO takes the later one
-                best = max(enough, key=lambda m, row=rows[d]: (not ignored[m], row[m], m))
-                match[t, d] = best
-                if not crowd[best]:
-                    free.remove(best)
-    return match
+    none = torch.zeros(iou.shape[1], dtype=torch.bool)
+    ignored, crowd = (none if x is None else x for x in (ignored, crowd))
+    # Small tables, many steps: NumPy's are quicker than tensors'.
+    ignored, crowd = ignored.cpu().numpy()[..., None, :], crowd.cpu().numpy()
+    iou, thresholds = iou.cpu().numpy(), thresholds.numpy()[:, None]
+    free = np.ones((*ignored.shape[:-2], len(thresholds), len(crowd)), dtype=bool)  # [..., T, M]
+    match = np.full((*free.shape[:-1], len(iou)), -1)
+    each = np.arange(len(crowd))
+    for d in scores.argsort(descending=True, stable=True).tolist() if len(crowd) else []:
+        enough = free & (iou[d] >= thresholds)
+        better = enough & ~ignored
+        choice = np.where(better.any(axis=-1, keepdims=True), better, enough)
+        # of two objects overlapped equally COCO takes the later one
+        best = each[-1] - np.where(choice, iou[d], -1)[..., ::-1].argmax(axis=-1)  # [..., T]
+        match[..., d] = np.where(enough.any(axis=-1), best, -1)
+        free &= (match[..., d, None] != each) | crowd
+    return torch.from_numpy(match)
 
 
 def precision_recall(correct: Tensor, n_objects: int) -> tuple[Tensor, Tensor]:
@@ -204,65 +198,127 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
     return float(envelope[torch.searchsorted(recall, RECALLS)].mean())
 
 
-def _truth(target: dict, kind: str) -> dict[str, Tensor]:
+def _truth(target: dict, kind: str) -> dict:
     """The objects of an image as columns of M rows; `area` is the annotation's, if it has one."""
     target = {name: value.cpu() for name, value in target.items() if isinstance(value, Tensor)}
-    area = target["area"] if "area" in target else _size(target.get("masks", target["boxes"]))
+    masks = target.get("masks")
+    masks = None if masks is None or ("area" in target and kind == "bbox") else find_runs(masks)
+    region = _region(masks, target["boxes"], kind)
+    area = (
+        target["area"] if "area" in target else _size(target["boxes"] if masks is None else masks)
+    )
     crowd = target.get("iscrowd", torch.zeros(len(area))).bool()
-    region = _region(target.get("masks"), target["boxes"], kind)
-    return {"label": target["labels"], "region": region, "area": area, "crowd": crowd}
+    return {"label": target["labels"], "region": region, "area": area.double(), "crowd": crowd}
 
 
-def _found(detections: Detections, kind: str) -> dict[str, Tensor]:
-    """The detections of an image as columns of D rows, best first."""
-    region = _region(detections.masks, detections.boxes, kind).detach().cpu()
-    score = detections.scores.detach().cpu()
-    columns = {"label": detections.labels.cpu(), "region": region, "score": score}
-    columns["area"] = _size(region)
-    return _rows(columns, score.argsort(descending=True, stable=True))
+def _found(detections: list[Detections], index: int, kind: str) -> dict:
+    """The detections of an image as columns of D rows."""
+    if isinstance(detections, Found):
+        found, masks = detections.packed(index)
+    else:
+        found = detections[index]
+        masks = None if found.masks is None or kind == "bbox" else find_runs(found.masks)
+    region = _region(masks, found.boxes.detach().cpu(), kind)
+    score, label = found.scores.detach().cpu(), found.labels.cpu()
+    return {"label": label, "region": region, "score": score, "area": _size(region)}
 
 
-def _region(masks: Tensor | None, boxes: Tensor, kind: str) -> Tensor:
+def _region(masks: Runs | PackedMasks | None, boxes: Tensor, kind: str):
     """What is compared: the masks or the boxes."""
     if kind == "segm" and masks is None:
         raise ValueError("there are no masks to compare: kind='bbox' compares boxes")
     return masks if kind == "segm" else boxes
 
 
-def _rows(columns: dict[str, Tensor], rows: Tensor) -> dict[str, Tensor]:
-    return {name: column[rows] for name, column in columns.items()}
+def _size(region: Tensor | Runs | PackedMasks) -> Tensor:
+    """Square pixels [N] in float64 of masks or boxes [N, 4]."""
+    if isinstance(region, Tensor):
+        return box_area(region.double()) if region.ndim == 2 else region.sum(dim=(1, 2)).double()
+    return torch.from_numpy(region.areas()).double()
 
 
-def _size(region: Tensor) -> Tensor:
-    """Square pixels [N] of masks [N, H, W] or boxes [N, 4]."""
-    return box_area(region.double()) if region.ndim == 2 else region.sum(dim=(1, 2)).double()
+class _Judged(NamedTuple):
+    """One image. A detection that does not count is neither right nor wrong."""
+
+    label: Tensor  # [D] of the detections
+    score: Tensor  # [D]
+    correct: Tensor  # [A, T, D]
+    counts: Tensor  # [A, T, D]
+    there: Tensor  # [M] the objects' labels
+    ignored: Tensor  # [A, M]
 
 
-def _judge(iou: Tensor, objects: dict, found: dict, limits: tuple[float, float]) -> tuple:
-    """Of one image, class and range of areas: score [D], correct [T, D], counts [T, D], n_objects.
+def _judge(found: dict, objects: dict) -> _Judged:
+    """What becomes of the detections, the best of each class, and of the objects of an image.
 
     A detection does not count if its object is ignored, nor if it has none and is itself outside
     the range of areas.
     """
-    ignored = objects["crowd"] | _outside(objects["area"], limits)  # [M]
-    match = match_detections(iou, found["score"], ignored=ignored, crowd=objects["crowd"])
-    without = match < 0  # [T, D]
-    on_ignored = torch.cat((ignored, ignored.new_zeros(1)))[match]  # no match, -1, reads the last
-    counts = ~on_ignored & ~(without & _outside(found["area"], limits))
-    return found["score"], ~without, counts, int((~ignored).sum())
+    iou = torch.where(found["label"][:, None] == objects["label"], _iou(found, objects), 0)
+    best = _best(found["label"], found["score"])
+    iou, label, score = iou[best], found["label"][best], found["score"][best]
+    ignored = objects["crowd"] | _outside(objects["area"])  # [A, M]
+    correct = torch.zeros(len(AREAS), len(IOU_THRESHOLDS), len(best), dtype=torch.bool)
+    counts = ~_outside(found["area"][best])[:, None].repeat(1, len(IOU_THRESHOLDS), 1)
+
+    near = torch.where((iou >= IOU_THRESHOLDS[0]).any(dim=1))[0]  # all others match nothing
+    match = match_detections(iou[near], score[near], ignored=ignored, crowd=objects["crowd"])
+    matched = match >= 0  # [A, T, near]
+    on_counting = (~ignored).gather(1, match.clamp(min=0).flatten(1)).view(match.shape)
+    correct[..., near] = matched
+    counts[..., near] = torch.where(matched, on_counting, counts[..., near])
+    return _Judged(label, score, correct, counts, objects["label"], ignored)
 
 
-def _outside(area: Tensor, limits: tuple[float, float]) -> Tensor:
-    return (area < limits[0]) | (area > limits[1])
+def _iou(found: dict, objects: dict) -> Tensor:
+    """IoU [D, M] of boxes or masks; of masks 0 where it cannot reach the lowest threshold."""
+    if isinstance(found["region"], Tensor):
+        return overlap(found["region"], objects["region"], objects["crowd"])
+    a, b = found["region"], objects["region"]
+    area_a, area_b = _size(a)[:, None], _size(b)
+    boxes = (torch.from_numpy(side.boxes()).double() for side in (a, b))
+    most = torch.minimum(box_intersection(*boxes), torch.minimum(area_a, area_b))  # in common
+    same = found["label"][:, None] == objects["label"]
+    possible = same & (_ratio(most, area_a, area_b, objects["crowd"]) >= IOU_THRESHOLDS[0])
+    d, m = torch.where(possible)
+    common = torch.from_numpy(common_pixels(a.take(d.numpy()), b.take(m.numpy()))).double()
+    iou = torch.zeros(same.shape, dtype=torch.float64)
+    iou[d, m] = _ratio(common, area_a[d, 0], area_b[m], objects["crowd"][m])
+    return iou
 
 
-def _average_precisions(images: list[tuple]) -> Tensor:
-    """The average precision [T] of one class and range of areas, from `_judge` of each image."""
+def _best(label: Tensor, score: Tensor) -> Tensor:
+    """The rows of the best detections of each class, best first."""
+    order = score.argsort(descending=True, stable=True)
+    if len(order) <= MAX_DETECTIONS:
+        return order
+    return torch.cat([order[label[order] == k][:MAX_DETECTIONS] for k in label.unique()])
+
+
+def _outside(area: Tensor) -> Tensor:
+    """Which areas [N] are outside of each range: [A, N]."""
+    return (area < LOW) | (area > HIGH)
+
+
+def _average_precisions(images: list[_Judged], n_classes: int) -> Tensor:
+    """The average precision [K, A, T] of each class, range of areas and threshold."""
+    ap = torch.full((n_classes, len(AREAS), len(IOU_THRESHOLDS)), nan, dtype=torch.float64)
     if not images:
-        return torch.full((len(IOU_THRESHOLDS),), nan, dtype=torch.float64)
-    score, correct, counts, n_objects = zip(*images, strict=True)
-    order = torch.cat(score).argsort(descending=True, stable=True)
-    correct, counts = torch.cat(correct, dim=1)[:, order], torch.cat(counts, dim=1)[:, order]
-    rows = zip(correct, counts, strict=True)  # of each threshold
-    precisions = [average_precision(row[counted], sum(n_objects)) for row, counted in rows]
-    return torch.tensor(precisions, dtype=torch.float64)
+        return ap
+    label, score, correct, counts, there, ignored = (
+        torch.cat(column, dim=-1) for column in zip(*images, strict=True)
+    )
+    order = score.argsort(descending=True, stable=True)
+    for k in range(n_classes):
+        rows = order[label[order] == k + 1]
+        n_objects = (~ignored[:, there == k + 1]).sum(dim=1)  # [A], in each range
+        # `average_precision` for A x T at once; a row that does not count repeats the one before.
+        of_class, counted = correct[..., rows], counts[..., rows]
+        n_correct = (of_class & counted).cumsum(-1).double()  # [A, T, D] like all here
+        precision = n_correct / counted.cumsum(-1).clamp(min=1)
+        recall = n_correct / n_objects[:, None, None]
+        envelope = precision.flip(-1).cummax(-1).values.flip(-1)
+        envelope = torch.cat((envelope, envelope.new_zeros(*envelope.shape[:-1], 1)), dim=-1)
+        reached = torch.searchsorted(recall, RECALLS.expand(*recall.shape[:-1], -1).contiguous())
+        ap[k] = envelope.gather(-1, reached).mean(-1).where(n_objects[:, None] > 0, nan)
+    return ap

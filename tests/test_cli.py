@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import re
 import runpy
 import shlex
 import subprocess
@@ -224,6 +225,19 @@ def test_train_and_evaluate_on_a_coco_folder(run, coco):
     again = run("evaluate", "--weights", weights, "--data", coco / "images", "--annotations", file)
     assert code == again[0] == 0
     assert out.splitlines()[:-1] == again[1].splitlines()[:-1]  # the last has the time
+
+
+def test_evaluate_writes_detections_and_scores_them_without_a_model(run, checkpoint, coco):
+    data = ("--data", coco)
+    code, out, _ = run("evaluate", "--weights", checkpoint, *data, "--results", "out/found.json")
+    assert code == 0 and "detections are in out/found.json" in out
+    args = ("evaluate", *data, "--detections", "out/found.json", "--out", "scores.json")
+    code, again, _ = run(*args)
+    table = [line for line in out.splitlines() if re.search(r"[a-z] +(\d\.|nan)", line)]
+    assert code == 0 and [line for line in again.splitlines() if line in table] == table
+    assert "detections from out/found.json" in again
+    code, _, err = run("evaluate", *data, "--detections", "lost.json")
+    assert code == 2 and "lost.json: there is no such file of detections" in err
 
 
 def test_a_model_of_boxes_alone_goes_through_every_command(run, box_checkpoint, tmp_path):

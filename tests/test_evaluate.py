@@ -16,6 +16,8 @@ from mrcnn_edu.data.coco import coco_results
 from mrcnn_edu.data.rle import encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import (
+    IOU_THRESHOLDS,
+    Found,
     Scores,
     average_precision,
     detect_all,
@@ -157,7 +159,11 @@ def test_equals_pycocotools_on_random_cases(kind):
         with contextlib.redirect_stdout(io.StringIO()):
             coco = _coco(dataset)
         expected = reference(coco, coco_results(dataset, detections, kind), kind, 3)
-        found = ours(evaluate(dataset, detections, kind))
+        kept = Found()
+        for one in detections:
+            kept.append(one)
+        found = ours(evaluate(dataset, kept, kind))
+        np.testing.assert_array_equal(found, ours(evaluate(dataset, detections, kind)))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9, err_msg=f"seed {seed}")
         values.append(found)
     # The cases reach every score, and with more than the easy answers nan, 0 and 1.
@@ -186,6 +192,53 @@ def test_more_than_100_detections_of_a_class_and_ties():
         result = evaluate(dataset, detections)
         np.testing.assert_allclose(ours(result), expected, rtol=0, atol=1e-9)
         assert result.per_class["square"] == (1.0 if right_score == 0.6 else 0.0)
+
+
+@pytest.mark.parametrize("kind", ["segm", "bbox"])
+def test_average_precision_and_match_detections_say_what_evaluate_says(kind):
+    dataset, detections = _random_case(7)
+    for _, target in dataset:
+        target.pop("iscrowd", None)
+    for k, name in enumerate(dataset.classes, start=1):
+        scores, correct, n_objects = [], [], 0
+        for (_, target), found in zip(dataset, detections, strict=True):
+            own, there = found[found.labels == k], target["labels"] == k
+            regions = (
+                (own.masks, target["masks"]) if kind == "segm" else (own.boxes, target["boxes"])
+            )
+            match = match_detections(overlap(regions[0], regions[1][there]), own.scores)
+            scores, correct = [*scores, own.scores], [*correct, match >= 0]
+            n_objects += int(there.sum())
+        order = torch.cat(scores).argsort(descending=True, stable=True)
+        rows = torch.cat(correct, dim=1)[:, order]
+        ap = np.mean([average_precision(row, n_objects) for row in rows])
+        result = evaluate(dataset, detections, kind).per_class[name]
+        np.testing.assert_allclose(result, ap, rtol=0, atol=1e-12)
+
+
+def test_matches_of_several_choices_at_once_are_those_of_each():
+    generator = torch.Generator().manual_seed(0)
+    for d, m in ((6, 4), (3, 1), (0, 2), (2, 0)):
+        iou = torch.rand(d, m, generator=generator).mul(8).round() / 8  # with ties
+        scores, crowd = torch.rand(d, generator=generator), torch.arange(m) == 2
+        ignored = torch.rand(5, m, generator=generator) < 0.5
+        together = match_detections(iou, scores, IOU_THRESHOLDS, ignored, crowd)
+        each = [match_detections(iou, scores, IOU_THRESHOLDS, row, crowd) for row in ignored]
+        assert torch.equal(together, torch.stack(each))
+
+
+def test_found_is_small_and_leaves_nothing_out():
+    boxes = torch.tensor([[10.0, 20, 210, 220]]).repeat(100, 1)
+    masks = _paint(boxes[:1], 400).repeat(100, 1, 1)
+    found = Found()
+    found.append(_detections(boxes, [1] * 100, [0.5] * 100, masks))
+    (kept, packed), size = found.packed(0), 0
+    size = sum(map(len, packed.strings)) + packed.area.nbytes + packed.box.nbytes
+    assert kept.masks is kept.mask_probs is None and size < 100 * 28 * 28
+    assert len(found) == 1 and torch.equal(found[0].masks, masks)
+    assert [len(one) for one in found] == [100]  # a plain loop gives what an index gives
+    with pytest.raises(IndexError):
+        found[1]
 
 
 def _two_objects():
@@ -333,8 +386,9 @@ def test_detections_of_all_images_are_those_of_each(tiny_model):
     assert len(found) == len(found.seconds) == 3 and min(found.seconds) > 0
     for i in range(3):
         (alone,) = model.detect([scenes[i][0]])
-        for name, value in vars(alone).items():
-            assert torch.equal(value, getattr(found[i], name)), name
+        assert found[i].mask_probs is None  # they would need ten times the memory
+        for name in ("boxes", "labels", "scores", "masks"):
+            assert torch.equal(getattr(alone, name), getattr(found[i], name)), name
     boxes_only = detect_all(tiny_model(mask_head=None), scenes)
     assert boxes_only[0].masks is None
     assert len(detect_all(model, Shapes(0))) == 0

@@ -7,6 +7,15 @@ masks [M, H, W] bool, and where known iscrowd [M] bool, area [M] and image_id.
 
 from mrcnn_edu.data.check import check
 from mrcnn_edu.data.coco import CocoFolder, coco_results, write_coco
+from mrcnn_edu.data.results import read_results, write_results
 from mrcnn_edu.data.shapes import Shapes
 
-__all__ = ["CocoFolder", "Shapes", "check", "coco_results", "write_coco"]
+__all__ = [
+    "CocoFolder",
+    "Shapes",
+    "check",
+    "coco_results",
+    "read_results",
+    "write_coco",
+    "write_results",
+]

@@ -10,7 +10,7 @@ Letters: M objects, D detections, K classes (label 0 is background), H and W the
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -22,7 +22,9 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
+from mrcnn_edu.data.found import Found, pack
 from mrcnn_edu.data.rle import decode_mask, encode_mask
+from mrcnn_edu.data.runs import find_runs
 from mrcnn_edu.detections import Detections
 
 
@@ -69,10 +71,21 @@ class CocoFolder:
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         record = self.records[index]
+        image = self._image(record)
+        return image, self._target(record, *image.shape[1:])
+
+    def target(self, index: int) -> dict:
+        """The target alone; the image is read only if the JSON does not say how large it is."""
+        record = self.records[index]
+        size = record.get("height"), record.get("width")
+        return self._target(record, *(self._image(record).shape[1:] if None in size else size))
+
+    def _image(self, record: dict) -> Tensor:
         with self._say_where(record):
             size = record.get("height"), record.get("width")
-            image = read_image(self.folder / record["file_name"], size)
-        height, width = image.shape[1:]
+            return read_image(self.folder / record["file_name"], size)
+
+    def _target(self, record: dict, height: int, width: int) -> dict:
         boxes, labels, masks, crowd, area = [], [], [], [], []
         for annotation in self.annotations_of.get(record["id"], []):
             with self._say_where(record, annotation):
@@ -86,7 +99,7 @@ class CocoFolder:
             crowd.append(bool(annotation.get("iscrowd", False)))
             given = annotation.get("area")
             area.append(float((mask.sum() or w * h) if given is None else given))
-        return image, {
+        return {
             "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
             "labels": torch.tensor(labels, dtype=torch.int64),
             "masks": torch.stack(masks) if masks else torch.zeros(0, height, width).bool(),
@@ -112,6 +125,11 @@ class CocoFolder:
             kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
             advice = f"`mrcnn-edu check-data` lists all such places in {self.file}."
             raise kind(f"{where}: {error}. {advice}") from error
+
+
+def target_of(dataset, index: int) -> dict:
+    """The target of an item, without its image where the dataset can give it alone."""
+    return dataset.target(index) if hasattr(dataset, "target") else dataset[index][1]
 
 
 def _read_json(file: Path) -> dict:
@@ -195,7 +213,7 @@ def write_coco(dataset, folder: str | Path) -> None:
     annotations = []
     for index in tqdm(range(len(dataset)), desc="write images", leave=False):
         image, target = dataset[index]
-        image_id, name = _image_id(target, index), f"{index:06d}.png"
+        image_id, name = image_id_of(target, index), f"{index:06d}.png"
         if image_id in records:
             raise ValueError(
                 f"items {records[image_id]['file_name'][:6]} and {index:06d} both have image_id "
@@ -242,14 +260,25 @@ def coco_results(dataset, detections: list[Detections], kind: str | None = None)
     to be as large as its box and sorts it into small, medium and large by that: for its masks'
     scores give it "segm".)
     """
+    return list(iterate_results(dataset, detections, kind))
+
+
+def iterate_results(
+    dataset, detections: list[Detections], kind: str | None = None
+) -> Iterator[dict]:
+    """The same one after the other, for more detections than the memory has room for as dicts."""
     if len(dataset) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
     ids = getattr(dataset, "category_ids", None)
-    if kind == "segm" and any(found.masks is None for found in detections):
-        raise ValueError("there are no masks to write: kind='bbox' writes boxes")
-    results = []
-    for index, found in enumerate(tqdm(detections, "write results", leave=False, delay=1)):
-        image_id = _image_id(dataset[index][1], index)
+    for index in tqdm(range(len(dataset)), "write results", leave=False, delay=1):
+        if isinstance(detections, Found):
+            found, masks = detections.packed(index)
+        else:
+            found = detections[index]
+            masks = None if found.masks is None else pack(find_runs(found.masks))
+        if kind == "segm" and masks is None:
+            raise ValueError("there are no masks to write: kind='bbox' writes boxes")
+        image_id = image_id_of(target_of(dataset, index), index)
         for i, label in enumerate(found.labels.tolist()):
             result = {
                 "image_id": image_id,
@@ -258,13 +287,14 @@ def coco_results(dataset, detections: list[Detections], kind: str | None = None)
             }
             if kind != "segm":
                 result["bbox"] = _corner_and_size(found.boxes[i])
-            if kind != "bbox" and found.masks is not None:
-                result["segmentation"] = encode_mask(found.masks[i])
-            results.append(result)
-    return results
+            if kind != "bbox" and masks is not None:
+                counts = masks.strings[i].decode("ascii")
+                result["segmentation"] = {"size": list(masks.size), "counts": counts}
+            yield result
 
 
-def _image_id(target: dict, index: int):
+def image_id_of(target: dict, index: int):
+    """The image's id; its position where the target has none."""
     image_id = target.get("image_id", index)
     return image_id.item() if isinstance(image_id, Tensor) else image_id
 
@@ -274,12 +304,13 @@ def _corner_and_size(box: Tensor) -> list[float]:
     return [x1, y1, x2 - x1, y2 - y1]
 
 
-def write_file(path: Path, contents: bytes) -> None:
-    """Write a file, whole or not at all; its folder is made if need be."""
+def write_file(path: Path, contents: bytes | Iterable[bytes]) -> None:
+    """Write a file, whole or not at all; its folder is made if need be. contents: or pieces."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
     try:
-        unfinished.write_bytes(contents)
+        with unfinished.open("wb") as file:
+            file.writelines([contents] if isinstance(contents, bytes) else contents)
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

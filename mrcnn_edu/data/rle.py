@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrcnn_edu.data.runs import compress, find_runs
+
 
 def decode_mask(region: dict | list | None, height: int, width: int) -> Tensor:
     """Mask [H, W] bool of a COCO region: polygons, or runs as a list or as a compressed string."""
@@ -55,7 +57,5 @@ def _decompress(counts: str | bytes) -> list[int]:
 
 def encode_mask(mask: Tensor) -> dict:
     """Compressed runs {"size": [H, W], "counts": str} of a mask [H, W]: decode_mask's inverse."""
-    from pycocotools import mask as rle
-
-    runs = rle.encode(np.asfortranarray(mask.cpu().numpy(), dtype=np.uint8))
-    return {"size": runs["size"], "counts": runs["counts"].decode("ascii")}
+    (counts,) = compress(find_runs(mask[None]))
+    return {"size": list(mask.shape), "counts": counts.decode("ascii")}

@@ -1,0 +1,112 @@
+"""Detections in a file, as COCO's results JSON: written for other tools, and read from them.
+
+The file is one list with an entry for each detection: image_id, category_id, score, and bbox (x, y,
+width, height), segmentation (compressed runs) or both.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mrcnn_edu.data.coco import image_id_of, iterate_results, read_box, target_of, write_file
+from mrcnn_edu.data.found import Found, PackedMasks, pack
+from mrcnn_edu.data.rle import decode_mask
+from mrcnn_edu.data.runs import decompress, find_runs
+from mrcnn_edu.detections import Detections
+
+
+def write_results(dataset, detections: list[Detections], file: str | Path) -> int:
+    """How many detections were written; the file holds them all, or is as it was before."""
+    n = 0
+
+    def pieces() -> Iterator[bytes]:  # never all of them at once: masks are many
+        nonlocal n
+        for result in iterate_results(dataset, detections):
+            yield (b",\n" if n else b"[") + json.dumps(result).encode()
+            n += 1
+        yield b"]\n" if n else b"[]\n"
+
+    write_file(Path(file), pieces())
+    return n
+
+
+def read_results(dataset, file: str | Path) -> Found:
+    """The detections of a results file, one `Detections` for each item of the dataset in its order.
+
+    Masks are those of the file, if every entry has one, and boxes too, or else those around the
+    masks.
+    """
+    file = Path(file)
+    entries = _read_entries(file)
+    label_of = getattr(dataset, "label_of", None)
+    if label_of is None:
+        label_of = {label: label for label in range(1, len(dataset.classes) + 1)}
+    of_image: dict = {}
+    for i, entry in enumerate(entries):
+        if entry["category_id"] not in label_of:
+            raise ValueError(
+                f"{file}: entry {i} has category id {entry['category_id']!r}, which the data does "
+                "not have: results name categories by the data's own ids"
+            )
+        of_image.setdefault(entry["image_id"], []).append(i)
+    with_masks = all("segmentation" in entry for entry in entries)
+    found = Found()
+    for index in range(len(dataset)):
+        target = target_of(dataset, index)
+        rows = of_image.pop(image_id_of(target, index), [])
+        own = [entries[i] for i in rows]
+        masks = None
+        if with_masks and "masks" in target:
+            try:
+                masks = _pack([entry["segmentation"] for entry in own], target["masks"].shape[1:])
+            except ValueError as error:
+                raise ValueError(f"{file}: entries {rows[0]} to {rows[-1]}: {error}") from error
+        if all("bbox" in entry for entry in own):
+            boxes = [(x, y, x + w, y + h) for x, y, w, h in map(read_box, own)]
+        elif masks is not None:
+            boxes = masks.boxes()
+        else:
+            raise ValueError(
+                f"{file}: entry {rows[0]} has no bbox, and not all have a segmentation"
+            )
+        boxes = torch.as_tensor(np.array(boxes, dtype=np.float64)).view(-1, 4)
+        labels = torch.tensor([label_of[entry["category_id"]] for entry in own], dtype=torch.int64)
+        scores = torch.tensor([float(entry["score"]) for entry in own], dtype=torch.float64)
+        found.append(Detections(boxes, labels, scores, masks=None, mask_probs=None), masks)
+    if of_image:
+        image_id, rows = next(iter(of_image.items()))
+        raise ValueError(f"{file}: entry {rows[0]} is of image {image_id!r}, which the data lacks")
+    return found
+
+
+def _pack(regions: list, size: tuple[int, int]) -> PackedMasks:
+    height, width = size
+    strings = [region.get("counts") if isinstance(region, dict) else None for region in regions]
+    if any(not isinstance(string, str) for string in strings):  # polygons, or runs as numbers
+        masks = [decode_mask(region, height, width) for region in regions]
+        return pack(find_runs(torch.stack(masks)))
+    for region in regions:
+        if list(region.get("size", ())) != [height, width]:
+            raise ValueError(
+                f"a mask's size is {region.get('size')}, the image's {[height, width]}"
+            )
+    return pack(decompress([string.encode() for string in strings], (height, width)))
+
+
+def _read_entries(file: Path) -> list[dict]:
+    if not file.is_file():
+        raise FileNotFoundError(f"{file}: there is no such file of detections")
+    try:
+        entries = json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{file}: this is no JSON, or only a part of one ({error})") from error
+    if not isinstance(entries, list):
+        raise ValueError(f"{file}: this is no list of detections, as COCO's results are")
+    for i, entry in enumerate(entries):
+        for key in ("image_id", "category_id", "score"):
+            if not isinstance(entry, dict) or key not in entry:
+                raise ValueError(f"{file}: entry {i} has no {key!r}: {str(entry)[:80]}")
+    return entries

@@ -1,0 +1,175 @@
+"""Many masks as runs: found, compressed to COCO's strings and back, compared without their pixels.
+
+N masks of one size lie one after the other on a strip of pixels, each column by column, and of the
+strip we keep where runs of 1 start and end. So all masks are handled by the same few array
+operations, and two masks are compared in time that grows with their outlines, not their areas.
+
+Letters: N masks, R runs of 1 of all of them, P pairs of masks, H and W the image's size.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Runs(NamedTuple):
+    """The runs of 1 of N masks; pixel (x, y) of mask n is at n·H·W + x·H + y."""
+
+    start: np.ndarray  # [R] int64, rising: the first pixel of each run
+    end: np.ndarray  # [R] the pixel after its last
+    n: int
+    size: tuple[int, int]  # H and W
+
+    def __len__(self) -> int:
+        return self.n
+
+    @property
+    def borders(self) -> np.ndarray:
+        """Between which runs a mask ends and the next one starts: [N + 1], from 0 to R."""
+        pixels = self.size[0] * self.size[1]
+        return np.searchsorted(self.start, np.arange(self.n + 1) * pixels)
+
+    def areas(self) -> np.ndarray:
+        """Pixels [N] of each mask."""
+        before = np.concatenate(([0], np.cumsum(self.end - self.start)))
+        return np.diff(before[self.borders])
+
+    def boxes(self) -> np.ndarray:
+        """The smallest boxes [N, 4] around the masks; zeros around an empty one."""
+        height = self.size[0]
+        x1, y1 = np.divmod(self.start, height)
+        x2, y2 = np.divmod(self.end - 1, height)
+        one = x1 == x2  # a run that goes on in the next column touches top and bottom
+        y1, y2 = np.where(one, y1, 0), np.where(one, y2, height - 1)
+        boxes, borders = np.zeros((self.n, 4), dtype=np.int64), self.borders
+        full = borders[1:] > borders[:-1]
+        first, width = borders[:-1][full], self.size[1]
+        if len(first):
+            least = [np.minimum.reduceat(low, first) for low in (x1, y1)]
+            most = [np.maximum.reduceat(high + 1, first) for high in (x2, y2)]
+            boxes[full] = np.stack((*least, *most), axis=1)
+            boxes[full] -= (np.flatnonzero(full) * width)[:, None] * [1, 0, 1, 0]  # on the strip
+        return boxes
+
+    def take(self, rows: np.ndarray) -> "Runs":
+        """The runs of the masks at some rows, of which any may come several times."""
+        pixels, borders = self.size[0] * self.size[1], self.borders
+        n_runs = (borders[1:] - borders[:-1])[rows]
+        shift = borders[rows] - (n_runs.cumsum() - n_runs)
+        runs = np.arange(n_runs.sum()) + shift.repeat(n_runs)
+        shift = ((np.arange(len(rows)) - rows) * pixels).repeat(n_runs)
+        return Runs(self.start[runs] + shift, self.end[runs] + shift, len(rows), self.size)
+
+
+def find_runs(masks: Tensor) -> Runs:
+    """The runs of masks [N, H, W] bool."""
+    pixels = masks.cpu().numpy()
+    n, height, width = pixels.shape
+    places = [np.zeros(0, dtype=np.int64)]
+    for i, x in enumerate(map(np.flatnonzero, pixels.any(axis=1))):
+        if len(x):
+            part = pixels[i, :, x[0] : x[-1] + 1]  # with any 1, as most masks are small
+            y = np.flatnonzero(part.any(axis=1))
+            part = part[y[0] : y[-1] + 1].T
+            columns = np.zeros((len(part), part.shape[1] + 2), dtype=bool)
+            columns[:, 1:-1] = part
+            edges = np.flatnonzero(
+                columns[:, 1:] != columns[:, :-1]
+            )  # a start, an end, a start, ...
+            column, row = np.divmod(edges, columns.shape[1] - 1)
+            places.append((i * width + x[0] + column) * height + y[0] + row)
+    place = np.concatenate(places)
+    start, end = place[0::2], place[1::2]
+    # A run that goes on at the top of the next column is one; but the next mask starts anew.
+    joined = (end[:-1] == start[1:]) & (end[:-1] % max(height * width, 1) != 0)
+    keep_start, keep_end = np.append(True, ~joined), np.append(~joined, True)
+    return Runs(start[keep_start[: len(start)]], end[keep_end[: len(end)]], n, (height, width))
+
+
+def draw_runs(runs: Runs) -> Tensor:
+    """The masks [N, H, W] bool: find_runs' inverse."""
+    height, width = runs.size
+    edges = np.stack((runs.start, runs.end), axis=1).ravel()
+    lengths = np.diff(edges, prepend=0, append=len(runs) * height * width)
+    strip = np.repeat(np.arange(len(lengths)) % 2 == 1, lengths)  # 0 first
+    return torch.from_numpy(strip.reshape(-1, width, height)).transpose(1, 2).contiguous()
+
+
+def common_pixels(a: Runs, b: Runs) -> np.ndarray:
+    """How many pixels [N] each mask of a has in common with the mask of b in the same row."""
+    edges = np.stack((b.start, b.end), axis=1)  # [R, 2]
+    seen = np.cumsum(b.end - b.start)  # pixels of b up to the end of each run
+    seen = np.stack((seen - (b.end - b.start), seen), axis=1)
+    if edges.size == 0:
+        return np.zeros(len(a), dtype=np.int64)
+    # Up to any place: between two edges the count rises by 1 a pixel, or not at all.
+    within = np.diff(np.interp(np.stack((a.start, a.end), axis=1), edges.ravel(), seen.ravel()))
+    before = np.concatenate(([0], np.cumsum(within).astype(np.int64)))
+    return np.diff(before[a.borders])
+
+
+def compress(runs: Runs) -> list[bytes]:
+    """COCO's string for each mask: the lengths of its runs, of 0 and 1 in turn, in characters.
+
+    From the fourth run on a length is replaced by its difference from the one before the last. Each
+    number is cut into pieces of 5 bits, the lowest first; what is left out is all sign. A piece is
+    a character from "0" on; 32 more says that another one follows.
+    """
+    pixels, borders = runs.size[0] * runs.size[1], runs.borders
+    n_runs = np.diff(borders)
+    mask = np.arange(len(runs)).repeat(n_runs)
+    # To each mask's starts and ends comes the end of its last run of 0, unless it is empty.
+    edges = np.stack((runs.start, runs.end), axis=1) - (mask * pixels)[:, None]
+    edges = np.insert(edges.ravel(), 2 * borders[1:], pixels)
+    count = 2 * n_runs + 1
+    first = count.cumsum() - count
+    place = np.arange(len(edges)) - first.repeat(count)  # 0 for each mask's first number
+    length = edges - np.where(place > 0, np.roll(edges, 1), 0)
+    # A mask that ends in a 1 has no last run of 0.
+    exists = (length > 0) | (place < count.repeat(count) - 1)
+    number = np.where(place > 2, length - np.roll(length, 2), length)[exists]
+
+    piece = np.arange(8)
+    rest = number[:, None] >> (5 * piece - 1).clip(0)  # what is left, with the sign of the last
+    needed = (piece == 0) | ((rest != 0) & (rest != -1))  # [numbers, 8]
+    character = ((number[:, None] >> 5 * piece[:-1]) & 31) + 32 * needed[:, 1:] + ord("0")
+    text = character.astype(np.uint8)[needed[:, :-1]].tobytes()
+    n_characters = np.bincount(np.arange(len(runs)).repeat(count)[exists], needed.sum(1), len(runs))
+    ends = n_characters.astype(int).cumsum().tolist()
+    return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def decompress(strings: list[bytes], size: tuple[int, int]) -> Runs:
+    """The runs of masks of size (H, W) from COCO's strings: compress' inverse."""
+    text = np.frombuffer(b"".join(strings), dtype=np.uint8).astype(np.int64) - ord("0")
+    after = np.flatnonzero(text & 32 == 0) + 1  # where each number ends in the text
+    n_pieces = np.diff(after, prepend=0)
+    place = np.arange(after[-1] if len(after) else 0) - (after - n_pieces).repeat(n_pieces)
+    bits = np.cumsum((text[: len(place)] & 31) << 5 * place)[after - 1]
+    number = np.diff(bits, prepend=0) - ((text[after - 1] & 16 != 0) << 5 * n_pieces)  # the sign
+
+    ends = np.searchsorted(after, np.cumsum([len(s) for s in strings]), side="right")
+    count = np.diff(ends, prepend=0)  # numbers of each mask
+    # A row [N, 2] for a run of 0 and the run of 1 after it; an odd count leaves a place for a 0.
+    n_rows = (count + 1) // 2
+    first = n_rows.cumsum() - n_rows
+    mask = np.arange(len(strings)).repeat(count)
+    place = np.arange(len(number)) - (ends - count)[mask]
+    length = np.zeros((n_rows.sum(), 2), dtype=np.int64)
+    length[first[mask] + place // 2, place % 2] = number
+    wrong = ValueError("the mask's runs do not add up to the image's pixels")
+    if (count == 0).any():
+        raise wrong
+    alone, length[first, 0] = length[first, 0], 0  # all others are sums down their column
+    sums = length.cumsum(axis=0)
+    length = sums - (sums - length)[first].repeat(n_rows, axis=0)
+    length[first, 0] = alone
+    length[(first + n_rows - 1)[count % 2 == 1], 1] = 0
+    total = np.diff(length.sum(axis=1).cumsum()[first + n_rows - 1], prepend=0)
+    if (length < 0).any() or (total != size[0] * size[1]).any():
+        raise wrong
+    end = length.ravel().cumsum()[1::2]
+    start = end - length[:, 1]
+    return Runs(start[start < end], end[start < end], len(strings), size)
