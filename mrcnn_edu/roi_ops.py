@@ -8,12 +8,15 @@ rows and weights ("taps"), and the maps of a pyramid, laid end to end, are poole
 Letters: R RoIs, P output cells along one side, s sample points along one side of an output cell.
 """
 
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
+
+TRITON = find_spec("triton") is not None
 
 
 class FeatureTable(NamedTuple):
@@ -188,6 +191,11 @@ def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce=
             return _align_adaptively(rows, place, boxes, output_size, smallest, reduce)
         sampling_ratio = (sampling_ratio, sampling_ratio)
     s_y, s_x = sampling_ratio
+    if in_one_kernel(rows, boxes, reduce):
+        from mrcnn_edu.kernels.roi_align import align_cells
+
+        cells = align_cells(rows, place, boxes, output_size, sampling_ratio, smallest)
+        return _as_maps(cells, len(boxes), output_size)
     first, height, width = place
     y, y_weight = _linear_taps(boxes[:, 1], boxes[:, 3], height, output_size, s_y, smallest)
     x, x_weight = _linear_taps(boxes[:, 0], boxes[:, 2], width, output_size, s_x, smallest)
@@ -207,6 +215,16 @@ def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce=
         points = sums.view(len(boxes), output_size, s_y, output_size, s_x, rows.shape[1])
         sums = points.amax(dim=(2, 4)).flatten(0, 2)
     return _as_maps(sums, len(boxes), output_size)
+
+
+def in_one_kernel(rows: Tensor, boxes: Tensor, reduce: str) -> bool:
+    """Whether `kernels.roi_align` computes RoIAlign: on a GPU with Triton.
+
+    It knows neither the maximum nor the gradient with respect to boxes, and its gradients are sums
+    in any order, so not under `torch.use_deterministic_algorithms`.
+    """
+    in_order = torch.are_deterministic_algorithms_enabled() and rows.requires_grad
+    return rows.is_cuda and TRITON and reduce == "mean" and not boxes.requires_grad and not in_order
 
 
 def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,12 @@
 """What several tests use: random boxes and targets, a tiny model, and one seed for every test."""
 
+import os
+
 import pytest
 import torch
+
+if not torch.cuda.is_available():
+    os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; Triton reads it at its import
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN

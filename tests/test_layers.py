@@ -11,10 +11,10 @@ import mrcnn_edu
 
 PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
-    "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "config", "model", "weights", "data.shapes", "data.runs", "data.rle",
-    "data.found", "data.coco", "data.results", "data.check", "data.coverage", "data",
-    "evaluate", "train", "pretrained.make",
+    "boxes", "anchors", "matching", "kernels.roi_align", "kernels", "roi_ops", "backbone", "rpn",
+    "heads", "targets", "losses", "images", "detections", "config", "model", "weights",
+    "data.shapes", "data.runs", "data.rle", "data.found", "data.coco", "data.results", "data.check",
+    "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
     "ablations", "ancestors.regions", "ancestors.selective_search", "ancestors.proposals",

@@ -1,0 +1,160 @@
+"""RoIAlign as one kernel: a program reads the points of one output cell, all channels at once.
+
+`roi_ops.align` builds a list of rows and weights for every output cell and hands it to an embedding
+bag. Here nothing is built: each program computes its few rows and weights where it needs them, and
+the only memory touched is the features read and the output written.
+
+The table of features has the cells of all levels and images, a row of C numbers each (channels
+last), so a whole pyramid is one launch: a RoI needs only the first row, H and W of its map.
+
+Sums are in float32 whatever the features are (in float64 for float64). Letters: R RoIs, P output
+cells along a side, s sample points along a side of an output cell, N rows, C channels.
+"""
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+def align_cells(
+    rows: Tensor, place: tuple, boxes: Tensor, output_size: int, points: tuple[int, int], smallest
+) -> Tensor:
+    """RoI features [R * P * P, C] of boxes [R, 4] in cells; the same numbers as `roi_ops.align`.
+
+    rows: [N, C]. place: first row, H and W, each [R], of each RoI's map. points: s along y and x.
+    smallest: a RoI's side, in cells, at least. There is no gradient with respect to the boxes.
+    """
+    place = (values.contiguous() for values in place)  # a kernel reads memory, not strides
+    return _Align.apply(rows, *place, boxes, output_size, *points, smallest)
+
+
+class _Align(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, rows, first, height, width, boxes, P, s_y, s_x, smallest):
+        rows, boxes = rows.contiguous(), boxes.detach().to(_sums_in(rows)).contiguous()
+        out = rows.new_empty(len(boxes) * P * P, rows.shape[1])
+        if out.numel() > 0:
+            where = first, height, width, boxes
+            _forward[_grid(out)](rows, out, *where, rows.shape[1], P, s_y, s_x, smallest, BLOCK)
+        ctx.save_for_backward(first, height, width, boxes)
+        ctx.rows, ctx.numbers = rows.shape, (P, s_y, s_x, smallest)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, gradient):
+        where, gradient = ctx.saved_tensors, gradient.contiguous()
+        # Programs add to the same row at the same time, in any order: in float32, and atomically.
+        of_rows = torch.zeros(ctx.rows, dtype=_sums_in(gradient), device=gradient.device)
+        if gradient.numel() > 0:
+            grid = _grid(gradient)
+            _backward[grid](of_rows, gradient, *where, ctx.rows[1], *ctx.numbers, BLOCK)
+        return of_rows.to(gradient.dtype), *[None] * 8
+
+
+BLOCK = 128  # channels of a program
+
+
+def _grid(out: Tensor) -> tuple[int, int]:
+    """A program for each output cell and block of channels."""
+    return len(out), triton.cdiv(out.shape[1], BLOCK)
+
+
+def _sums_in(values: Tensor) -> torch.dtype:
+    return torch.float64 if values.dtype == torch.float64 else torch.float32
+
+
+@triton.jit
+def _forward(
+    rows,
+    out,
+    first,
+    height,
+    width,
+    boxes,
+    C,
+    P: tl.constexpr,
+    S_Y: tl.constexpr,
+    S_X: tl.constexpr,
+    smallest,
+    BLOCK: tl.constexpr,
+):
+    cell = tl.program_id(0)  # of R * P * P
+    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    exists = channel < C
+    roi, p_y, p_x = cell // (P * P), cell // P % P, cell % P
+    x1, y1, x2, y2 = _box(boxes, roi)
+    h, w = tl.load(height + roi), tl.load(width + roi)
+    start = rows + tl.load(first + roi) * C + channel  # the map's first cell
+    total = tl.zeros([BLOCK], dtype=boxes.dtype.element_ty)
+    for i in tl.static_range(S_Y):
+        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, S_Y, smallest)
+        for j in tl.static_range(S_X):
+            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, S_X, smallest)
+            # The four cells around the point, weighted by how near they are.
+            total += near_top * near_left * tl.load(start + (top * w + left) * C, exists)
+            total += near_top * near_right * tl.load(start + (top * w + right) * C, exists)
+            total += near_bottom * near_left * tl.load(start + (bottom * w + left) * C, exists)
+            total += near_bottom * near_right * tl.load(start + (bottom * w + right) * C, exists)
+    mean = (total / (S_Y * S_X)).to(out.dtype.element_ty)
+    tl.store(out + cell.to(tl.int64) * C + channel, mean, exists)
+
+
+@triton.jit
+def _backward(
+    of_rows,
+    gradient,
+    first,
+    height,
+    width,
+    boxes,
+    C,
+    P: tl.constexpr,
+    S_Y: tl.constexpr,
+    S_X: tl.constexpr,
+    smallest,
+    BLOCK: tl.constexpr,
+):
+    # The same walk: what was read is now added to, with the same weight.
+    cell = tl.program_id(0)
+    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    exists = channel < C
+    roi, p_y, p_x = cell // (P * P), cell // P % P, cell % P
+    x1, y1, x2, y2 = _box(boxes, roi)
+    h, w = tl.load(height + roi), tl.load(width + roi)
+    start = of_rows + tl.load(first + roi) * C + channel
+    g = tl.load(gradient + cell.to(tl.int64) * C + channel, exists)
+    g = g.to(of_rows.dtype.element_ty) / (S_Y * S_X)
+    for i in tl.static_range(S_Y):
+        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, S_Y, smallest)
+        for j in tl.static_range(S_X):
+            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, S_X, smallest)
+            tl.atomic_add(start + (top * w + left) * C, near_top * near_left * g, exists)
+            tl.atomic_add(start + (top * w + right) * C, near_top * near_right * g, exists)
+            tl.atomic_add(start + (bottom * w + left) * C, near_bottom * near_left * g, exists)
+            tl.atomic_add(start + (bottom * w + right) * C, near_bottom * near_right * g, exists)
+
+
+@triton.jit
+def _box(boxes, roi):
+    at = boxes + roi * 4
+    return tl.load(at), tl.load(at + 1), tl.load(at + 2), tl.load(at + 3)
+
+
+@triton.jit
+def _two_cells(start, end, length, p, i, P: tl.constexpr, S: tl.constexpr, smallest):
+    """The two cells around the i-th sample point of output cell p along one axis; their weights.
+
+    The nearer cell weighs more; both weigh 0 if the point is more than a cell outside the map. As
+    `roi_ops._linear_taps`, in the same order of operations.
+    """
+    size = tl.maximum(end - start, smallest) / P
+    at = start + p * size + (i + 0.5) * size / S
+    inside = tl.where((at >= -1) & (at <= length), 1.0, 0.0)
+    at = tl.minimum(tl.maximum(at, 0.0), (length - 1).to(at.dtype))
+    low = at.to(tl.int64)  # downwards, since it is not negative
+    high = tl.minimum(low + 1, length - 1)
+    share = at - low
+    return low, high, (1 - share) * inside, share * inside

@@ -1,0 +1,107 @@
+"""The Triton kernels, run by Triton's interpreter where there is no GPU."""
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+pytest.importorskip("triton")
+
+from mrcnn_edu import roi_ops
+from mrcnn_edu.kernels.roi_align import align_cells
+from mrcnn_edu.roi_ops import align, feature_table, pool_pyramid, pyramid_level
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+
+
+@pytest.fixture
+def pyramid(random_boxes):
+    """A function to (rows, place, boxes in cells) of n RoIs on two levels of two images."""
+
+    def case(n, channels=5, dtype=torch.float64):
+        maps = [torch.randn(2, channels, h, w, dtype=dtype) for h, w in ((9, 13), (5, 7))]
+        table = feature_table([level.to(DEVICE) for level in maps])
+        boxes = random_boxes(n, size=13, dtype=torch.float64).to(DEVICE)  # in and around the map
+        level = pyramid_level(boxes, (4, 8), canonical_size=24)
+        image = torch.randint(0, 2, (n,), device=DEVICE)
+        return table.rows, table.place(level, image), boxes
+
+    return case
+
+
+def cells(pooled):
+    """What `align_cells` gives, [R * P * P, C], of RoI features [R, C, P, P]."""
+    return pooled.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(("size", "points", "channels"), [(3, (2, 2), 5), (1, (1, 3), 130)])
+def test_it_gives_the_embedding_bags_numbers_and_gradients(pyramid, dtype, size, points, channels):
+    rows, place, boxes = pyramid(4, channels)
+    rows = rows.to(dtype).requires_grad_()
+    exact = rows.detach().double().requires_grad_()
+    ours = align_cells(rows, place, boxes, size, points, 1.0)
+    expected = cells(align(exact, place, boxes, size, points))
+    assert ours.dtype == dtype
+    assert_close(ours.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
+    slope = torch.randn_like(expected)
+    ours.backward(slope.to(dtype))
+    expected.backward(slope.to(dtype).double())
+    assert_close(rows.grad.double(), exact.grad, rtol=TOLERANCE[dtype], atol=4 * TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        [-9, -9, -3, -3],  # off the map
+        [12, 8, 30, 30],  # mostly off it
+        [2, 2, 2, 2],  # without area: one cell at least
+        [-1e6, -1e6, 1e6, 1e6],
+        [1e6, 1e6, 2e6, 2e6],
+        [0, 0, 13, 9],
+        [12.5, 8.5, 13, 9],
+    ],
+)
+def test_boxes_off_the_map_huge_and_empty(pyramid, box):
+    rows, place, _ = pyramid(1)
+    boxes = torch.tensor([box], dtype=torch.float64, device=DEVICE)
+    for smallest in (0.0, 1.0):
+        expected = cells(align(rows, place, boxes, 2, 2, smallest))
+        assert_close(align_cells(rows, place, boxes, 2, (2, 2), smallest), expected)
+
+
+def test_no_rois_and_no_channels(pyramid):
+    rows, place, boxes = pyramid(0)
+    rows = rows.requires_grad_()
+    pooled = align_cells(rows, place, boxes, 7, (2, 2), 1.0)
+    assert pooled.shape == (0, 5)
+    pooled.sum().backward()
+    assert (rows.grad == 0).all()
+    rows, place, boxes = pyramid(3, channels=0)
+    assert align_cells(rows, place, boxes, 2, (2, 2), 1.0).shape == (12, 0)
+
+
+def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):
+    table = feature_table([torch.randn(1, 4, side, side, device=DEVICE) for side in (8, 4)])
+    boxes = [torch.tensor([[3.0, 4, 11, 17], [0, 0, 30, 30]], device=DEVICE)]
+    pooled = []
+    for use in (False, True):
+        monkeypatch.setattr(roi_ops, "in_one_kernel", lambda *_, use=use: use)
+        pooled.append(pool_pyramid(table, boxes, (4, 8), 2, canonical_size=40))
+    assert_close(*pooled)
+
+
+def test_when_it_is_used(pyramid, monkeypatch):
+    class OnGPU:
+        is_cuda, requires_grad = True, True
+
+    boxes = torch.zeros(1, 4)
+    monkeypatch.setattr(roi_ops, "TRITON", True)
+    assert roi_ops.in_one_kernel(OnGPU, boxes, "mean")
+    assert not roi_ops.in_one_kernel(OnGPU, boxes, "max")
+    assert not roi_ops.in_one_kernel(OnGPU, boxes.clone().requires_grad_(), "mean")
+    assert not roi_ops.in_one_kernel(torch.zeros(1, 1), boxes, "mean")
+    monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
+    assert not roi_ops.in_one_kernel(OnGPU, boxes, "mean")
+    monkeypatch.setattr(roi_ops, "TRITON", False)
+    assert not roi_ops.in_one_kernel(OnGPU, boxes, "mean")
