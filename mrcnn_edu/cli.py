@@ -28,9 +28,10 @@ from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
 from mrcnn_edu.data.coco import read_image, write_file
+from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
-from mrcnn_edu.weights import PUBLISHED, load, load_state, read
+from mrcnn_edu.weights import PUBLISHED, load, read
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -59,17 +60,16 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args)
     if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
         args.insert(1, "--")  # what follows is for JupyterLab to understand
-    preset = re.search(r" --preset[ =](\S+)", " ".join(args))  # gives other options their defaults
-    commands = {
-        "lab": lab,
-        "demo": demo,
-        "train": partial(train, model=PRESETS.get(preset and preset[1], PRESETS["tiny"])),
-        "evaluate": evaluate,
-        "predict": predict,
-        "check-data": check_data,
-        "ablate": ablate,
-    }
     try:
+        commands = {
+            "lab": lab,
+            "demo": demo,
+            "train": partial(train, model=_model_defaults(args)),
+            "evaluate": evaluate,
+            "predict": predict,
+            "check-data": check_data,
+            "ablate": ablate,
+        }
         return tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="mrcnn-edu",
@@ -152,7 +152,8 @@ def train(
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: the folder for checkpoints (default: runs/ and the data's name).
         preset: a laptop's model or the paper's; --model.* changes single numbers.
-        weights: start from these: shapes-tiny, a checkpoint or its folder.
+        weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder. The
+            model is theirs if no preset is given; classes may be others.
     """
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
@@ -162,14 +163,24 @@ def train(
 
     torch.manual_seed(training.seed)
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
+    if config.in_channels != len(config.pixel_mean):  # of another number, as it comes with preset
+        config = config.with_channels(config.in_channels)
     network = MaskRCNN(config)
-    if weights is not None:
-        load_state(network, _open_model(weights).state_dict(), weights)
+    kept = []
+    if weights is not None and not done:
+        kept = start_from(network, _open_model(weights).cpu(), dataset.classes, weights)
     network.to(_device())
     n_parameters = sum(p.numel() for p in network.parameters())
     passes = training.steps * training.batch_size / len(dataset)
     print(f"data      {data}: {len(dataset):,} images, {_named(dataset.classes)}")
-    print(f"model     {preset}, {n_parameters:,} parameters, on {_device()}")
+    print(
+        f"model     {config.backbone}, {config.neck}, {n_parameters:,} parameters, on {_device()}"
+    )
+    if kept:
+        print(f"weights   {weights}: " + ";\n          ".join(kept))
+    rate = training.learning_rate
+    if weights in PUBLISHED and training.optimizer == "adamw" and rate == Training.learning_rate:
+        print(f"          A rate of {rate:g} suits small new models: try --learning-rate 1e-4")
     print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
     if config.norm == "frozen" and weights is None:
         print("          Frozen norms do not suit random weights: try --model.norm batch")
@@ -431,6 +442,16 @@ def open_data(
         counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
         raise ValueError(f"{data} has {counts}: there must be one of each at least")
     return dataset
+
+
+def _model_defaults(args: list[str]) -> Model:
+    """What --model.* starts from: the preset, else the settings of the weights, else tiny."""
+    given = dict(re.findall(r"^--(preset|weights)[=\n](.*)$", "\n".join(args), re.MULTILINE))
+    weights = given.get("weights")
+    if args[:1] != ["train"] or "preset" in given or weights is None:
+        return PRESETS.get(given.get("preset"), PRESETS["tiny"])
+    config = PUBLISHED[weights][1] if weights in PUBLISHED else _open_model(weights).config
+    return Model(**asdict(config) | {"n_classes": 0})
 
 
 def _open_model(weights: str, dataset=None) -> MaskRCNN:

@@ -188,6 +188,35 @@ def test_train_starts_from_the_seed_or_from_weights(run, checkpoint, monkeypatch
     assert given.equal(read(checkpoint)["model"][name])
 
 
+def test_weights_for_other_classes_are_fine_tuned(run, tmp_path):
+    blobs = ("--scenes.outlines", "blobs", *QUICK)
+    code, out, _ = run("train", "--weights", "shapes-tiny", *blobs)
+    assert code == 0 and "kept: every layer that is not named here" in out
+    assert "which know the classes, start anew, but for background" in out
+    assert read("runs/shapes/checkpoint.pt")["classes"] == ["blob"]
+    code, out, _ = run("train", "--weights", "shapes-tiny", *blobs)
+    assert code == 0 and "is complete" in out and "kept" not in out
+
+
+def test_without_a_preset_the_model_is_that_of_the_weights(run, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    save(tmp_path / "my model.pt", MaskRCNN(Config.tiny(2, mask_convs=1)), ["yes", "no"])
+    for args, expected in [
+        (["--weights", "my model.pt"], Config.tiny(6, mask_convs=1)),
+        (
+            ["--weights=my model.pt", "--model.roi-op", "pool"],
+            Config.tiny(mask_convs=1, roi_op="pool"),
+        ),
+        (["--weights", "coco-resnet50-fpn"], Config(6)),
+        (["--weights", "my model.pt", "--preset", "tiny"], Config.tiny()),
+        (["--weights", "shapes-tiny", "--model.in-channels", 1], Config.tiny().with_channels(1)),
+    ]:
+        with pytest.raises(ZeroDivisionError):
+            run("train", *args)
+        assert made[-1] == expected
+
+
 def test_an_interrupted_training_goes_on(run, monkeypatch):
     rate = mrcnn_edu.train.learning_rate
     args = ["train", "--checkpoint-every", 2, *QUICK, "--steps", 4]
@@ -435,8 +464,11 @@ def test_bad_weights(run, checkpoint, tmp_path):
             code, _, err = run(command, "--weights", name)
             assert code == 2 and words in err and name in err and err.count("\n") == 1, err
     assert not (tmp_path / "executed").exists()
-    code, _, err = run("train", *QUICK, "--weights", "blobs.pt")
+    other = "--model.backbone", "tiny-deep"
+    code, _, err = run("train", *QUICK, "--weights", "blobs.pt", *other)
     assert code == 2 and "blobs.pt does not fit this model (n_classes=6" in err
+    code, _, err = run("train", *QUICK, "--weights", "nowhere.pt")
+    assert code == 2 and "there is no file nowhere.pt" in err
     assert err.count("\n") <= 5  # of many lines
 
 
