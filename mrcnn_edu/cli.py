@@ -27,14 +27,15 @@ from tqdm.auto import tqdm
 from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
-from mrcnn_edu.data.coco import read_image, write_file
+from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
 from mrcnn_edu.weights import PUBLISHED, load, read
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
 HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
 FEW = Shapes(n=10, seed=1)
 
@@ -165,6 +166,8 @@ def train(
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
     if config.in_channels != len(config.pixel_mean):  # of another number, as it comes with preset
         config = config.with_channels(config.in_channels)
+    if isinstance(dataset, CocoFolder):
+        dataset.channels = config.in_channels
     network = MaskRCNN(config)
     kept = []
     if weights is not None and not done:
@@ -436,12 +439,25 @@ def open_data(
             "annotations.json, or a folder of images with --annotations FILE"
         )
     else:
-        folder = Path(data) if annotations else Path(data) / "images"
-        dataset = CocoFolder(folder, annotations or Path(data) / "annotations.json", keep_ids)
+        dataset = CocoFolder(*_coco_paths(Path(data), annotations), keep_ids)
     if len(dataset) == 0 or len(dataset.classes) == 0:
         counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
         raise ValueError(f"{data} has {counts}: there must be one of each at least")
     return dataset
+
+
+def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
+    """The folder of images, and the JSON file, of a COCO folder as labelling tools write it."""
+    if annotations is not None:
+        return data, annotations
+    file = data / "annotations.json"
+    others = sorted([*data.glob("*.json"), *data.glob("annotations/*.json")])
+    if not file.is_file() and others:
+        raise FileNotFoundError(
+            f"{file}: there is no such annotation file; is it --annotations {others[0]}? "
+            f"data is then the folder of images: {data / 'images'}, or {data} itself"
+        )
+    return data / "images", file
 
 
 def _model_defaults(args: list[str]) -> Model:
@@ -455,8 +471,13 @@ def _model_defaults(args: list[str]) -> Model:
 
 
 def _open_model(weights: str, dataset=None) -> MaskRCNN:
-    """The model, which must know the classes of the data set, if one is given, by their labels."""
+    """The model, which must know the classes of the data set, if one is given, by their labels.
+
+    A data set of files then gives images of as many channels as the model reads.
+    """
     model = load(Path(weights) / CHECKPOINT if Path(weights).is_dir() else weights)
+    if hasattr(dataset, "channels"):
+        dataset.channels = model.config.in_channels
     known = dict(enumerate(model.classes))
     for k, name in enumerate(getattr(dataset, "classes", [])):
         if known.get(k) != name and not name.startswith("unused"):
@@ -485,6 +506,8 @@ def _score(model: MaskRCNN, dataset, found: evaluation.Found) -> dict[str, evalu
 class _Files:
     """Files, and folders of them, as a dataset whose images have no objects."""
 
+    channels = 3
+
     def __init__(self, paths: Sequence[Path]):
         files = []
         for path in paths:
@@ -498,7 +521,8 @@ class _Files:
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
         record = self.records[index]
-        return read_image(Path(record["file_name"])), {"image_id": record["id"]}
+        image = read_image(Path(record["file_name"]), channels=self.channels)
+        return image, {"image_id": record["id"]}
 
 
 def _options(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> list[str]:

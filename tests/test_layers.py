@@ -13,7 +13,7 @@ PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "config", "model", "weights", "fine_tune",
-    "data.shapes", "data.rle", "data.coco",
+    "data.shapes", "data.rle", "data.image_file", "data.coco",
     "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
