@@ -6,6 +6,7 @@ mended is a line and exit code 2; with MRCNN_EDU_TRACEBACK=1 it shows its place 
 """
 
 import json
+import math
 import os
 import re
 import shlex
@@ -27,6 +28,8 @@ from tqdm.auto import tqdm
 from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
+from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.fine_tune import start_from
@@ -141,8 +144,10 @@ def train(
     out: File = None,
     preset: Preset = "tiny",
     weights: Name = None,
+    cache: float = 0,
     *,
     training: Annotated[Training, Flat],
+    augment: Augmentation,
     model: Model,
     scenes: Shapes,
 ) -> int:
@@ -155,6 +160,7 @@ def train(
         preset: a laptop's model or the paper's; --model.* changes single numbers.
         weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder. The
             model is theirs if no preset is given; classes may be others.
+        cache: gigabytes of memory, of each of the --workers, for images that are decoded.
     """
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
@@ -190,8 +196,13 @@ def train(
     on = "is complete" if done == training.steps else f"goes on after step {done}"
     print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
 
+    images = Cached(dataset, cache * 1e9) if cache else dataset
+    if augment != Augmentation():
+        transform = augment.transform(config.pixel_mean)
+        shown = augment.short_sides, training.seed, math.ceil(passes)
+        images = Augmented(images, transform, *shown)
     try:
-        losses = fit(network, dataset, training, out)
+        losses = fit(network, images, training, out)
     except KeyboardInterrupt:
         kept = f"The same command goes on from {checkpoint}."
         none = f"Nothing was kept: the first checkpoint comes at step {training.checkpoint_every}."

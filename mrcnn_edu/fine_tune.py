@@ -1,7 +1,8 @@
 """Fine-tuning: a model for your classes that starts from another's weights.
 
 What a network learned to see is of use for other objects, too; only its last layers know classes.
-So everything is kept but those. Letters: K classes (label 0 is background), C channels.
+So everything is kept but those, and there a new class starts as the mean of the old ones.
+Letters: K classes (label 0 is background), C channels.
 """
 
 import torch
@@ -25,9 +26,10 @@ def start_from(
     """Sentences that say what the model now has of `given`, and what starts anew.
 
     classes: the names of the model's labels; `given` has its own. In the last layers, which know
-    the classes, background and classes of the same name keep their rows. Of the heads every other
-    layer that fits is kept, and the rest starts anew. Backbone and neck must fit, but for the
-    channels of the images. Raises ValueError that names all that does not.
+    the classes, background and classes of the same name keep their rows, and each other class
+    starts as the mean of all classes of `given`. Other layers of the heads are kept if they fit,
+    and start anew if not. Backbone and neck must fit, but for the channels of the images. Raises
+    ValueError that names all that does not.
     """
     own, state = model.state_dict(), dict(given.state_dict())
     norms = _fit_norms(model, given, own, state)
@@ -51,10 +53,14 @@ def start_from(
     if norms:
         sentences.append(norms)
     if shared is not None:
-        names = ", ".join(["background", *shared[:8]]) + (", ..." if len(shared) > 8 else "")
+        names = ", ".join(shared[:8]) + (", ..." if len(shared) > 8 else "")
         last = [name for name in CLASS_LAYERS if f"{name}.weight" in own and name not in layers]
-        which = f"{', '.join(last)}, which know the classes, start anew, but for {names}"
-        sentences.append(which)
+        sentences.append(f"{', '.join(last)}, which know the classes, are made anew")
+        if len(shared) < len(classes):
+            n = f"{len(classes) - len(shared)} of {len(classes)} classes"
+            sentences.append(f"{n} start as the mean of the {len(given.classes)} there")
+        if shared:
+            sentences.append(f"kept by their names: {names}")
     if layers:
         sentences.append(f"{', '.join(sorted(layers))} start anew: none there of this shape")
     if left_out:
@@ -66,25 +72,30 @@ def _fit_classes(
     config: Config, given: Config, classes: list[str], known: list[str], own: dict, state: dict
 ) -> list[str] | None:
     """Classes that both know; None if they are the same with the same labels. `state` is fitted."""
-    if [name.casefold() for name in classes] == [name.casefold() for name in known]:
-        return None
     labels = {name.casefold(): label for label, name in enumerate(known, start=1)}
     pairs = {0: 0} | {
         label: labels[name.casefold()]
         for label, name in enumerate(classes, start=1)
         if name.casefold() in labels
     }
+    agnostic = config.class_agnostic_mask or given.class_agnostic_mask
+    if len(classes) == len(known) == sum(a == b for a, b in pairs.items()) - 1 and (
+        config.class_agnostic_mask == given.class_agnostic_mask
+    ):
+        return None
     for layer in CLASS_LAYERS:
-        agnostic = config.class_agnostic_mask or given.class_agnostic_mask
+        n, n_known, rows = len(classes), len(known), pairs
         if agnostic and layer.startswith("mask_head."):
-            continue  # one mask for all classes knows none of them
+            n = 1 if config.class_agnostic_mask else n
+            n_known = 1 if given.class_agnostic_mask else n_known
+            rows = {0: 0}
         for name in (f"{layer}.weight", f"{layer}.bias"):
             if name in own and name in state:
-                new = own[name].unflatten(0, (len(classes) + 1, -1)).clone()
-                old = state[name].unflatten(0, (len(known) + 1, -1))
-                if new.shape[1:] == old.shape[1:]:
-                    new[list(pairs)] = old[list(pairs.values())]
-                    state[name] = new.flatten(0, 1)
+                old = state[name].unflatten(0, (n_known + 1, -1))
+                # Random rows at first undo what the layers before them know of any object.
+                new = old[1:].mean(dim=0).repeat(n + 1, *[1] * (old.ndim - 1))
+                new[list(rows)] = old[list(rows.values())]
+                state[name] = new.flatten(0, 1)
     return [classes[label - 1] for label in pairs if label > 0]
 
 

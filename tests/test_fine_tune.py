@@ -38,20 +38,21 @@ def _changed(model, given):
 
 def test_only_the_layers_that_know_the_classes_start_anew(given):
     model = _new(given, 2)
-    before = {name: value.clone() for name, value in model.state_dict().items()}
     sentences = start_from(model, given, ["screw", "nut"])
     assert _changed(model, given) == set(LAST)
     for layer in LAST:
         n = {"box_head.bbox_pred": 4}.get(layer, 1)
         for kind in ("weight", "bias"):
             value = model.state_dict()[f"{layer}.{kind}"]
-            assert value[:n].equal(given.state_dict()[f"{layer}.{kind}"][:n])  # background
-            assert value[n:].equal(before[f"{layer}.{kind}"][n:])
-    assert sentences[0] == "kept: every layer that is not named here"
-    assert (
-        sentences[1] == f"{', '.join(LAST)}, which know the classes, start anew, but for background"
-    )
-    assert len(sentences) == 2
+            old = given.state_dict()[f"{layer}.{kind}"]
+            assert value[:n].equal(old[:n])  # background
+            mean = old[n:].unflatten(0, (6, n)).mean(dim=0)
+            assert value[n : 2 * n].equal(mean) and value[2 * n :].equal(mean)
+    assert sentences == [
+        "kept: every layer that is not named here",
+        f"{', '.join(LAST)}, which know the classes, are made anew",
+        "2 of 2 classes start as the mean of the 6 there",
+    ]
 
 
 @pytest.mark.parametrize("mask_head", ["fcn", "mlp"])
@@ -60,13 +61,18 @@ def test_a_class_of_the_same_name_is_recognised_as_before(given, random_targets,
     old = _new(given, 6, mask_head=mask_head)
     old.classes = OLD
     model = _new(given, 3, mask_head=mask_head)
-    assert "background, Fox, bee" in start_from(model, old, ["Fox", "screw", "bee"])[1]
+    sentences = start_from(model, old, ["Fox", "screw", "bee"])
+    assert sentences[2:] == [
+        "1 of 3 classes start as the mean of the 6 there",
+        "kept by their names: Fox, bee",
+    ]
     image, target = random_targets(3)
     new_logits, new_masks = model.look_at(image, target["boxes"])
     old_logits, old_masks = old.look_at(image, target["boxes"])
     torch.testing.assert_close(new_logits[:, [0, 1, 3]], old_logits[:, [0, 6, 2]])
     torch.testing.assert_close(new_masks[:, [0, 1, 3]], old_masks[:, [0, 6, 2]])
-    assert not torch.allclose(new_logits[:, 2], old_logits[:, 1])
+    torch.testing.assert_close(new_logits[:, 2], old_logits[:, 1:].mean(dim=1))
+    torch.testing.assert_close(new_masks[:, 2], old_masks[:, 1:].mean(dim=1))
 
 
 def test_the_same_classes_keep_everything_and_another_order_is_put_right(given):
@@ -85,8 +91,13 @@ def test_one_mask_for_all_classes_knows_none_and_is_kept(given):
     model = _new(given, 2, class_agnostic_mask=True)
     start_from(model, old, ["screw", "nut"])
     assert _changed(model, old) == set(LAST[:2])
-    split = _new(given, 2)
-    assert any("mask_fcn_logits start anew" in s for s in start_from(split, old, ["screw", "nut"]))
+    for one, other, rows in [(old, False, [0, 1, 1, 1, 1, 1, 1]), (given, True, [0, None])]:
+        model = _new(given, 6, class_agnostic_mask=other)
+        start_from(model, one, OLD)
+        mask, before = model.mask_head.mask_fcn_logits.bias, one.mask_head.mask_fcn_logits.bias
+        expected = [before[1:].mean() if row is None else before[row] for row in rows]
+        torch.testing.assert_close(mask, torch.stack(expected))
+        assert model.box_head.bbox_pred.weight.equal(one.box_head.bbox_pred.weight)
 
 
 @torch.no_grad()

@@ -175,14 +175,15 @@ def _check_object(box: list[float] | None, mask: Tensor | None, size: tuple) -> 
     elif not mask.any():
         yield "the mask is empty"
     elif sound:
-        around = _box_around(mask)
+        around = box_around(mask)
         both = torch.tensor([box, around])
         # The IoU alone will not do: half of a tiny box can be one rounded pixel.
         if box_iou(both[:1], both[1:]) < 0.5 and (both[0] - both[1]).abs().max() > 2:
             yield f"box and mask disagree: corners {_short(box)}, around the mask {_short(around)}"
 
 
-def _box_around(mask: Tensor) -> list[int]:
+def box_around(mask: Tensor) -> list[int]:
+    """The box (x1, y1, x2, y2) around a mask [H, W] that is not empty."""
     rows, columns = torch.where(mask.any(dim=1))[0], torch.where(mask.any(dim=0))[0]
     return [int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)]
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
-from mrcnn_edu.data.image_file import image_size, read_image
+from mrcnn_edu.data.image_file import read_image, read_size
 from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 
@@ -102,13 +102,13 @@ class CocoFolder:
             "image_id": record["id"],
         }
 
-    def size(self, index: int) -> tuple[int, int]:
+    def image_size(self, index: int) -> tuple[int, int]:
         """(height, width) of an image, in pixels: the JSON's, else that in the file's head."""
         record = self.records[index]
         if None not in (size := (record.get("height"), record.get("width"))):
             return size
         with self._say_where(record):
-            return image_size(self.folder / record["file_name"])
+            return read_size(self.folder / record["file_name"])
 
     def label(self, annotation: dict) -> int:
         """The label 1..K of an annotation."""

@@ -40,7 +40,7 @@ def read_image(path: Path, size: Size = (None, None), channels: int = 3) -> Tens
     return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> tuple[int, int]:
     """(height, width) of the image that `read_image` gives, without reading its pixels."""
     if not path.is_file():
         raise FileNotFoundError("there is no such image")
