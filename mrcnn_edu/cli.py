@@ -14,7 +14,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -32,6 +32,15 @@ from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.image_file import read_image
+from mrcnn_edu.data.overview import (
+    POSITIVE,
+    UNREACHED,
+    coverage_rows,
+    images_to_show,
+    overview,
+    suggest_sizes,
+    with_sizes,
+)
 from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
@@ -41,6 +50,7 @@ MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
 HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
 FEW = Shapes(n=10, seed=1)
+ENOUGH = 50  # objects to suggest anchors from: fewer say little of those to come
 
 
 @dataclass(frozen=True)
@@ -319,15 +329,27 @@ def predict(
     return 1 if failures else 0
 
 
-def check_data(folder: Positional[str], annotations: File = None, all: bool = False) -> int:
-    """List what is wrong with a COCO folder; the exit code is 1 if anything is.
+def check_data(
+    folder: Positional[str],
+    annotations: File = None,
+    all: bool = False,
+    out: File = None,
+    preset: Literal["tiny", "resnet50-fpn"] = "resnet50-fpn",
+    channels: int = 3,
+) -> int:
+    """List what is wrong with a COCO folder, and what is in it; the exit code is 1 if any is wrong.
 
     Args:
         folder: with images/ and annotations.json.
         annotations: the JSON file, if it is elsewhere; folder is then that of the images.
         all: print every problem, not only the first three of a kind.
+        out: a folder for pictures: counts and sizes, anchor coverage, a sheet of images.
+        preset: the model whose input size and anchors the objects are compared with.
+        channels: of the images: 3 for colour, 1 for grey, or as many as the files have.
     """
     dataset = open_data(folder, annotations)
+    if isinstance(dataset, CocoFolder):
+        dataset.channels = channels
     kinds: dict[str, list] = {}  # the message without its particulars -> problems
     for problem in check(dataset):
         kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)
@@ -337,12 +359,16 @@ def check_data(folder: Positional[str], annotations: File = None, all: bool = Fa
         print(f"{len(problems)} x {kind}", *shown, sep="\n    ")
         if len(shown) < len(problems):
             print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
+    _describe(dataset, PRESETS[preset], preset, out)
     n_images = f"{len(dataset):,} images, {_named(dataset.classes)}"
     if kinds:
         print(f"\n{sum(map(len, kinds.values()))} problems in {n_images}")
         return 1
-    command = ["mrcnn-edu", "train", *_options(folder, annotations)]
-    print(f"Nothing is wrong in {n_images}.\nNext: {shlex.join(command)}")
+    options = _options(folder, annotations)
+    options += ["--weights", "coco-resnet50-fpn"] if preset == "resnet50-fpn" else []
+    print(
+        f"\nNothing is wrong in {n_images}.\nNext: {shlex.join(['mrcnn-edu', 'train', *options])}"
+    )
     return 0
 
 
@@ -455,6 +481,65 @@ def open_data(
         counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
         raise ValueError(f"{data} has {counts}: there must be one of each at least")
     return dataset
+
+
+def _describe(dataset, config: Config, preset: str, out: Path | None) -> None:
+    """Print what is in a data set and which anchors fit it; draw it, if there is a folder `out`."""
+    found = overview(dataset)
+    sides = found.sides(config)
+    if len(sides) == 0:
+        print("There is no object in it that could be learned.")
+        return
+    empty = sum(len(labels) == 0 for labels in found.labels)
+    print(f"objects   {len(sides):,}, and {found.n_crowds:,} crowds; {empty:,} images without any")
+    counted = sorted(zip(found.counts().tolist(), found.classes, strict=True), reverse=True)
+    few = ", ".join(f"{name} {n:,}" for n, name in counted[:8])
+    print(f"classes   {few}" + (f", ... {counted[-1][1]} {counted[-1][0]:,}" * (len(counted) > 8)))
+    low, middle, high = sides.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
+    scaled = f"scaled to a short side of {config.short_side}"
+    print(f"sides     {scaled}: {low:.0f}, {middle:.0f} and {high:.0f} pixels (10, 50 and 90 %)")
+    sizes = [level[0] for level in config.anchor_sizes]
+    wanted = suggest_sizes(sides, len(sizes))
+    now, then = (found.coverage(c) for c in (config, with_sizes(config, wanted)))
+    print(f"anchors   of {preset}: {' '.join(f'{size:g}' for size in sizes)}\n")
+    names = "side", "objects", "best IoU", f"{POSITIVE} or more", f"below {UNREACHED}: none reaches"
+    print(_table(names, *coverage_rows(now)))
+    good, better = ((c.best_iou >= POSITIVE).float().mean() for c in (now, then))
+    lost, left = ((c.best_iou < UNREACHED).float().mean() for c in (now, then))
+    if len(sides) < ENOUGH:
+        print(f"\n{len(sides)} objects are too few to suggest other sizes.")
+    elif better > good + 0.02 and left <= lost:
+        options = " ".join(f"--model.anchor-sizes.{i} {size}" for i, size in enumerate(wanted))
+        print(f"\nfits more {options}\n          (k-means of the sides' logarithms): ", end="")
+        print(f"{100 * better:.0f} % at {POSITIVE} or more, {100 * left:.0f} % below {UNREACHED}")
+    else:
+        print(f"\nSizes from the sides, {' '.join(map(str, wanted))}, would fit no better.")
+    if out is not None:
+        _draw(
+            dataset, found, sides, {f"of {preset}": sizes, "from the data": wanted}, now, then, out
+        )
+
+
+def _draw(dataset, found, sides, anchors: dict, now, then, out: Path) -> None:
+    """Write the pictures of `check_data`."""
+    from mrcnn_edu.viz import show_coverage, show_overview, show_sheet
+
+    per_image = torch.tensor([len(labels) for labels in found.labels])
+    numbers = found.counts(), sides, found.sizes, per_image
+    items = {}
+    for index in images_to_show(found, 12):
+        with suppress(ValueError, OSError):  # the list of problems has it
+            image, target = dataset[index]
+            record = getattr(dataset, "records", {}) and dataset.records[index]
+            items[Path(record["file_name"]).name if record else f"item {index}"] = image, target
+    pictures = {
+        "objects.png": show_overview(found.classes, *numbers, anchors),
+        "anchors.png": show_coverage(dict(zip(anchors, (now, then), strict=True))),
+        "images.png": show_sheet(items, found.classes),
+    }
+    for name, picture in pictures.items():
+        write_file(out / name, picture.png())
+    print(f"pictures  {', '.join(str(out / name) for name in pictures)}")
 
 
 def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
