@@ -510,7 +510,7 @@ def _describe(dataset, config: Config, preset: str, out: Path | None) -> None:
         print(f"\n{len(sides)} objects are too few to suggest other sizes.")
     elif better > good + 0.02 and left <= lost:
         options = " ".join(f"--model.anchor-sizes.{i} {size}" for i, size in enumerate(wanted))
-        print(f"\nfits more {options}\n          (k-means of the sides' logarithms): ", end="")
+        print(f"\nbetter    {options}\n          (k-means of the sides' logarithms): ", end="")
         print(f"{100 * better:.0f} % at {POSITIVE} or more, {100 * left:.0f} % below {UNREACHED}")
     else:
         print(f"\nSizes from the sides, {' '.join(map(str, wanted))}, would fit no better.")

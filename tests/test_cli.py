@@ -371,6 +371,19 @@ def test_check_data(run, coco, broken_coco):
     assert code == 1 and "--all prints" not in out and out.count("the box has no area: ") == 5
 
 
+def test_check_data_suggests_anchors_that_can_be_given_to_train(run, tmp_path, monkeypatch):
+    write_coco(Shapes(n=20, size=64, seed=3), tmp_path / "scenes")
+    code, out, _ = run("check-data", "scenes")
+    (line,) = [line for line in out.splitlines() if line.startswith("better ")]
+    assert code == 0 and "at 0.7 or more" in out
+    made = []
+    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("train", "--preset", "resnet50-fpn", *line.split()[1:])
+    sizes = [size for (size,) in made[0].anchor_sizes]
+    assert sizes == [float(size) for size in line.split()[2::2]] == sorted(sizes)
+
+
 # What goes wrong
 
 
