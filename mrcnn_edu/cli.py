@@ -6,6 +6,7 @@ mended is a line and exit code 2; with MRCNN_EDU_TRACEBACK=1 it shows its place 
 """
 
 import json
+import math
 import os
 import re
 import shlex
@@ -13,7 +14,7 @@ import statistics
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from importlib.util import find_spec
@@ -34,15 +35,29 @@ from mrcnn_edu.data import (
     read_results,
     write_results,
 )
-from mrcnn_edu.data.coco import read_image, write_file
+from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.cache import Cached
+from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.data.image_file import read_image
+from mrcnn_edu.data.overview import (
+    POSITIVE,
+    UNREACHED,
+    coverage_rows,
+    images_to_show,
+    overview,
+    suggest_sizes,
+    with_sizes,
+)
+from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import CHECKPOINT, Training, fit
-from mrcnn_edu.weights import PUBLISHED, load, load_state, read
+from mrcnn_edu.weights import PUBLISHED, load, read
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
 HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
 FEW = Shapes(n=10, seed=1)
+ENOUGH = 50  # objects to suggest anchors from: fewer say little of those to come
 
 
 @dataclass(frozen=True)
@@ -66,17 +81,16 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args)
     if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
         args.insert(1, "--")  # what follows is for JupyterLab to understand
-    preset = re.search(r" --preset[ =](\S+)", " ".join(args))  # gives other options their defaults
-    commands = {
-        "lab": lab,
-        "demo": demo,
-        "train": partial(train, model=PRESETS.get(preset and preset[1], PRESETS["tiny"])),
-        "evaluate": evaluate,
-        "predict": predict,
-        "check-data": check_data,
-        "ablate": ablate,
-    }
     try:
+        commands = {
+            "lab": lab,
+            "demo": demo,
+            "train": partial(train, model=_model_defaults(args)),
+            "evaluate": evaluate,
+            "predict": predict,
+            "check-data": check_data,
+            "ablate": ablate,
+        }
         return tyro.extras.subcommand_cli_from_dict(
             commands,
             prog="mrcnn-edu",
@@ -147,8 +161,10 @@ def train(
     out: File = None,
     preset: Preset = "tiny",
     weights: Name = None,
+    cache: float = 0,
     *,
     training: Annotated[Training, Flat],
+    augment: Augmentation,
     model: Model,
     scenes: Shapes,
 ) -> int:
@@ -159,7 +175,9 @@ def train(
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: the folder for checkpoints (default: runs/ and the data's name).
         preset: a laptop's model or the paper's; --model.* changes single numbers.
-        weights: start from these: shapes-tiny, a checkpoint or its folder.
+        weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder. The
+            model is theirs if no preset is given; classes may be others.
+        cache: gigabytes of memory, of each of the --workers, for images that are decoded.
     """
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
@@ -169,22 +187,39 @@ def train(
 
     torch.manual_seed(training.seed)
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
+    if config.in_channels != len(config.pixel_mean):  # of another number, as it comes with preset
+        config = config.with_channels(config.in_channels)
+    if isinstance(dataset, CocoFolder):
+        dataset.channels = config.in_channels
     network = MaskRCNN(config)
-    if weights is not None:
-        load_state(network, _open_model(weights).state_dict(), weights)
+    kept = []
+    if weights is not None and not done:
+        kept = start_from(network, _open_model(weights).cpu(), dataset.classes, weights)
     network.to(_device())
     n_parameters = sum(p.numel() for p in network.parameters())
     passes = training.steps * training.batch_size / len(dataset)
     print(f"data      {data}: {len(dataset):,} images, {_named(dataset.classes)}")
-    print(f"model     {preset}, {n_parameters:,} parameters, on {_device()}")
+    print(
+        f"model     {config.backbone}, {config.neck}, {n_parameters:,} parameters, on {_device()}"
+    )
+    if kept:
+        print(f"weights   {weights}: " + ";\n          ".join(kept))
+    rate = training.learning_rate
+    if weights in PUBLISHED and training.optimizer == "adamw" and rate == Training.learning_rate:
+        print(f"          A rate of {rate:g} suits small new models: try --learning-rate 1e-4")
     print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
     if config.norm == "frozen" and weights is None:
         print("          Frozen norms do not suit random weights: try --model.norm batch")
     on = "is complete" if done == training.steps else f"goes on after step {done}"
     print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
 
+    images = Cached(dataset, cache * 1e9) if cache else dataset
+    if augment != Augmentation():
+        transform = augment.transform(config.pixel_mean)
+        shown = augment.short_sides, training.seed, math.ceil(passes)
+        images = Augmented(images, transform, *shown)
     try:
-        losses = fit(network, dataset, training, out)
+        losses = fit(network, images, training, out)
     except KeyboardInterrupt:
         kept = f"The same command goes on from {checkpoint}."
         none = f"Nothing was kept: the first checkpoint comes at step {training.checkpoint_every}."
@@ -316,15 +351,27 @@ def predict(
     return 1 if failures else 0
 
 
-def check_data(folder: Positional[str], annotations: File = None, all: bool = False) -> int:
-    """List what is wrong with a COCO folder; the exit code is 1 if anything is.
+def check_data(
+    folder: Positional[str],
+    annotations: File = None,
+    all: bool = False,
+    out: File = None,
+    preset: Literal["tiny", "resnet50-fpn"] = "resnet50-fpn",
+    channels: int = 3,
+) -> int:
+    """List what is wrong with a COCO folder, and what is in it; the exit code is 1 if any is wrong.
 
     Args:
         folder: with images/ and annotations.json.
         annotations: the JSON file, if it is elsewhere; folder is then that of the images.
         all: print every problem, not only the first three of a kind.
+        out: a folder for pictures: counts and sizes, anchor coverage, a sheet of images.
+        preset: the model whose input size and anchors the objects are compared with.
+        channels: of the images: 3 for colour, 1 for grey, or as many as the files have.
     """
     dataset = open_data(folder, annotations)
+    if isinstance(dataset, CocoFolder):
+        dataset.channels = channels
     kinds: dict[str, list] = {}  # the message without its particulars -> problems
     for problem in check(dataset):
         kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)
@@ -334,12 +381,16 @@ def check_data(folder: Positional[str], annotations: File = None, all: bool = Fa
         print(f"{len(problems)} x {kind}", *shown, sep="\n    ")
         if len(shown) < len(problems):
             print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
+    _describe(dataset, PRESETS[preset], preset, out)
     n_images = f"{len(dataset):,} images, {_named(dataset.classes)}"
     if kinds:
         print(f"\n{sum(map(len, kinds.values()))} problems in {n_images}")
         return 1
-    command = ["mrcnn-edu", "train", *_options(folder, annotations)]
-    print(f"Nothing is wrong in {n_images}.\nNext: {shlex.join(command)}")
+    options = _options(folder, annotations)
+    options += ["--weights", "coco-resnet50-fpn"] if preset == "resnet50-fpn" else []
+    print(
+        f"\nNothing is wrong in {n_images}.\nNext: {shlex.join(['mrcnn-edu', 'train', *options])}"
+    )
     return 0
 
 
@@ -447,17 +498,104 @@ def open_data(
             "annotations.json, or a folder of images with --annotations FILE"
         )
     else:
-        folder = Path(data) if annotations else Path(data) / "images"
-        dataset = CocoFolder(folder, annotations or Path(data) / "annotations.json", keep_ids)
+        dataset = CocoFolder(*_coco_paths(Path(data), annotations), keep_ids)
     if len(dataset) == 0 or len(dataset.classes) == 0:
         counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
         raise ValueError(f"{data} has {counts}: there must be one of each at least")
     return dataset
 
 
+def _describe(dataset, config: Config, preset: str, out: Path | None) -> None:
+    """Print what is in a data set and which anchors fit it; draw it, if there is a folder `out`."""
+    found = overview(dataset)
+    sides = found.sides(config)
+    if len(sides) == 0:
+        print("There is no object in it that could be learned.")
+        return
+    empty = sum(len(labels) == 0 for labels in found.labels)
+    print(f"objects   {len(sides):,}, and {found.n_crowds:,} crowds; {empty:,} images without any")
+    counted = sorted(zip(found.counts().tolist(), found.classes, strict=True), reverse=True)
+    few = ", ".join(f"{name} {n:,}" for n, name in counted[:8])
+    print(f"classes   {few}" + (f", ... {counted[-1][1]} {counted[-1][0]:,}" * (len(counted) > 8)))
+    low, middle, high = sides.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
+    scaled = f"scaled to a short side of {config.short_side}"
+    print(f"sides     {scaled}: {low:.0f}, {middle:.0f} and {high:.0f} pixels (10, 50 and 90 %)")
+    sizes = [level[0] for level in config.anchor_sizes]
+    wanted = suggest_sizes(sides, len(sizes))
+    now, then = (found.coverage(c) for c in (config, with_sizes(config, wanted)))
+    print(f"anchors   of {preset}: {' '.join(f'{size:g}' for size in sizes)}\n")
+    names = "side", "objects", "best IoU", f"{POSITIVE} or more", f"below {UNREACHED}: none reaches"
+    print(_table(names, *coverage_rows(now)))
+    good, better = ((c.best_iou >= POSITIVE).float().mean() for c in (now, then))
+    lost, left = ((c.best_iou < UNREACHED).float().mean() for c in (now, then))
+    if len(sides) < ENOUGH:
+        print(f"\n{len(sides)} objects are too few to suggest other sizes.")
+    elif better > good + 0.02 and left <= lost:
+        options = " ".join(f"--model.anchor-sizes.{i} {size}" for i, size in enumerate(wanted))
+        print(f"\nbetter    {options}\n          (k-means of the sides' logarithms): ", end="")
+        print(f"{100 * better:.0f} % at {POSITIVE} or more, {100 * left:.0f} % below {UNREACHED}")
+    else:
+        print(f"\nSizes from the sides, {' '.join(map(str, wanted))}, would fit no better.")
+    if out is not None:
+        _draw(
+            dataset, found, sides, {f"of {preset}": sizes, "from the data": wanted}, now, then, out
+        )
+
+
+def _draw(dataset, found, sides, anchors: dict, now, then, out: Path) -> None:
+    """Write the pictures of `check_data`."""
+    from mrcnn_edu.viz import show_coverage, show_overview, show_sheet
+
+    per_image = torch.tensor([len(labels) for labels in found.labels])
+    numbers = found.counts(), sides, found.sizes, per_image
+    items = {}
+    for index in images_to_show(found, 12):
+        with suppress(ValueError, OSError):  # the list of problems has it
+            image, target = dataset[index]
+            record = getattr(dataset, "records", {}) and dataset.records[index]
+            items[Path(record["file_name"]).name if record else f"item {index}"] = image, target
+    pictures = {
+        "objects.png": show_overview(found.classes, *numbers, anchors),
+        "anchors.png": show_coverage(dict(zip(anchors, (now, then), strict=True))),
+        "images.png": show_sheet(items, found.classes),
+    }
+    for name, picture in pictures.items():
+        write_file(out / name, picture.png())
+    print(f"pictures  {', '.join(str(out / name) for name in pictures)}")
+
+
+def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
+    """The folder of images, and the JSON file, of a COCO folder as labelling tools write it."""
+    if annotations is not None:
+        return data, annotations
+    file = data / "annotations.json"
+    others = sorted([*data.glob("*.json"), *data.glob("annotations/*.json")])
+    if not file.is_file() and others:
+        raise FileNotFoundError(
+            f"{file}: there is no such annotation file; is it --annotations {others[0]}? "
+            f"data is then the folder of images: {data / 'images'}, or {data} itself"
+        )
+    return data / "images", file
+
+
+def _model_defaults(args: list[str]) -> Model:
+    """What --model.* starts from: the preset, else the settings of the weights, else tiny."""
+    given = dict(re.findall(r"^--(preset|weights)[=\n](.*)$", "\n".join(args), re.MULTILINE))
+    weights = given.get("weights")
+    if args[:1] != ["train"] or "preset" in given or weights is None:
+        return PRESETS.get(given.get("preset"), PRESETS["tiny"])
+    config = PUBLISHED[weights][1] if weights in PUBLISHED else _open_model(weights).config
+    return Model(**asdict(config) | {"n_classes": 0})
+
+
 def _open_model(weights: str, dataset=None) -> MaskRCNN:
-    """The model, which must know the classes of the data set, if one is given, by their labels."""
+    """The model, which must know the classes of the data set, if one is given, by their labels.
+
+    A data set of files then gives images of as many channels as the model reads.
+    """
     model = load(Path(weights) / CHECKPOINT if Path(weights).is_dir() else weights)
+    if hasattr(dataset, "channels"):
+        dataset.channels = model.config.in_channels
     known = dict(enumerate(model.classes))
     for k, name in enumerate(getattr(dataset, "classes", [])):
         if known.get(k) != name and not name.startswith("unused"):
@@ -486,6 +624,8 @@ def _score(dataset, found: evaluation.Found) -> dict[str, evaluation.Scores]:
 class _Files:
     """Files, and folders of them, as a dataset whose images have no objects."""
 
+    channels = 3
+
     def __init__(self, paths: Sequence[Path]):
         files = []
         for path in paths:
@@ -499,7 +639,8 @@ class _Files:
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
         record = self.records[index]
-        return read_image(Path(record["file_name"])), {"image_id": record["id"]}
+        image = read_image(Path(record["file_name"]), channels=self.channels)
+        return image, {"image_id": record["id"]}
 
 
 def _options(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> list[str]:

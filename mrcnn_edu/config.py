@@ -1,6 +1,6 @@
 """The settings of a model: every number that the paper, or somebody since, has chosen."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 
@@ -73,6 +73,19 @@ class Config:
     score_threshold: float = 0.05  # a detection scores more than this
     nms_iou: float = 0.5  # the paper's appendix and torchvision; 0.3 in its main experiments
     max_detections: int = 100  # of an image
+
+    def with_channels(self, n: int) -> "Config":
+        """The same settings for images of n channels.
+
+        Channels beyond those there are get the mean of their numbers; so does grey.
+        """
+
+        def numbers(old: tuple[float, ...]) -> tuple[float, ...]:
+            mean = round(sum(old) / len(old), 6)
+            return (*old, *[mean] * (n - len(old))) if n >= len(old) else (mean,) * n
+
+        mean, std = numbers(self.pixel_mean), numbers(self.pixel_std)
+        return replace(self, in_channels=n, pixel_mean=mean, pixel_std=std)
 
     @classmethod
     def c4(cls, **changes) -> "Config":

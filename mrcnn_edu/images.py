@@ -25,7 +25,7 @@ def make_batch(
     images: list[Tensor],
     mean: tuple[float, ...],
     std: tuple[float, ...],
-    short_side: int,
+    short_sides: list[int],
     long_side: int,
     multiple: int,
     device: torch.device | str = "cpu",
@@ -34,11 +34,14 @@ def make_batch(
     """The batch of images, a list of [C, H, W] in 0..1.
 
     Each is normalised by mean and std (one number a channel), then scaled so that its shorter side
-    is `short_side`, or its longer one `long_side` if that is smaller (section 3.1). The batch is as
-    large as the largest, rounded up to a `multiple` of the coarsest stride.
+    is its number of `short_sides`, or its longer one `long_side` if that makes it smaller (section
+    3.1). The batch is as large as the largest, rounded up to a `multiple` of the coarsest stride.
     """
     mean, std = (torch.tensor(numbers, device=device)[:, None, None] for numbers in (mean, std))
-    scaled = [_scale((image.to(device) - mean) / std, short_side, long_side) for image in images]
+    scaled = [
+        _scale((image.to(device) - mean) / std, short_side, long_side)
+        for image, short_side in zip(images, short_sides, strict=True)
+    ]
     sizes = [tuple(image.shape[1:]) for image in scaled]
     height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
     batch = torch.zeros(len(images), len(mean), height, width, device=device, dtype=dtype)

@@ -8,8 +8,10 @@
 Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m side of a mask.
 """
 
+from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice, zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -127,7 +129,7 @@ class MaskRCNN(nn.Module):
         the image, for what cannot be learned from.
         """
         c = self.config
-        batch = self.preprocess(images)
+        batch = self.preprocess(images, [t.get("short_side") for t in targets])
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
         anchors = self.anchors(features, batch)
@@ -210,14 +212,19 @@ class MaskRCNN(nn.Module):
 
     # The stages. Each can be called by itself; none of them depends on the mode.
 
-    def preprocess(self, images: list[Tensor]) -> Batch:
-        """The batch the network sees: images checked, normalised, scaled and padded."""
+    def preprocess(self, images: list[Tensor], short_sides: Sequence[int | None] = ()) -> Batch:
+        """The batch the network sees: images checked, normalised, scaled and padded.
+
+        short_sides: of each image, where it is not the config's.
+        """
         c = self.config
         check_images(images, c.in_channels)
         weight = next(self.parameters())
         multiple = self.backbone.strides[-1]
+        asked = zip_longest(images, short_sides)  # targets are counted where they are checked
+        sides = [side or c.short_side for _, side in islice(asked, len(images))]
         return make_batch(
-            images, c.pixel_mean, c.pixel_std, c.short_side, c.long_side, multiple,
+            images, c.pixel_mean, c.pixel_std, sides, c.long_side, multiple,
             weight.device, weight.dtype,
         )  # fmt: skip
 

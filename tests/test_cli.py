@@ -189,6 +189,35 @@ def test_train_starts_from_the_seed_or_from_weights(run, checkpoint, monkeypatch
     assert given.equal(read(checkpoint)["model"][name])
 
 
+def test_weights_for_other_classes_are_fine_tuned(run, tmp_path):
+    blobs = ("--scenes.outlines", "blobs", *QUICK)
+    code, out, _ = run("train", "--weights", "shapes-tiny", *blobs)
+    assert code == 0 and "kept: every layer that is not named here" in out
+    assert "1 of 1 classes start as the mean of the 6 there" in out
+    assert read("runs/shapes/checkpoint.pt")["classes"] == ["blob"]
+    code, out, _ = run("train", "--weights", "shapes-tiny", *blobs)
+    assert code == 0 and "is complete" in out and "kept" not in out
+
+
+def test_without_a_preset_the_model_is_that_of_the_weights(run, tmp_path, monkeypatch):
+    made = []
+    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    save(tmp_path / "my model.pt", MaskRCNN(Config.tiny(2, mask_convs=1)), ["yes", "no"])
+    for args, expected in [
+        (["--weights", "my model.pt"], Config.tiny(6, mask_convs=1)),
+        (
+            ["--weights=my model.pt", "--model.roi-op", "pool"],
+            Config.tiny(mask_convs=1, roi_op="pool"),
+        ),
+        (["--weights", "coco-resnet50-fpn"], Config(6)),
+        (["--weights", "my model.pt", "--preset", "tiny"], Config.tiny()),
+        (["--weights", "shapes-tiny", "--model.in-channels", 1], Config.tiny().with_channels(1)),
+    ]:
+        with pytest.raises(ZeroDivisionError):
+            run("train", *args)
+        assert made[-1] == expected
+
+
 def test_an_interrupted_training_goes_on(run, monkeypatch):
     rate = mrcnn_edu.train.learning_rate
     args = ["train", "--checkpoint-every", 2, *QUICK, "--steps", 4]
@@ -353,7 +382,20 @@ def test_check_data(run, coco, broken_coco):
     assert code == 1 and "5 x the box has no area" in out and "lost.png" in out
     assert "and 2 more" in out and "6 problems in 4 images" in out
     code, out, _ = run("check-data", coco / "images", "--annotations", broken_coco, "--all")
-    assert code == 1 and "more" not in out and out.count("the box has no area: ") == 5
+    assert code == 1 and "--all prints" not in out and out.count("the box has no area: ") == 5
+
+
+def test_check_data_suggests_anchors_that_can_be_given_to_train(run, tmp_path, monkeypatch):
+    write_coco(Shapes(n=20, size=64, seed=3), tmp_path / "scenes")
+    code, out, _ = run("check-data", "scenes")
+    (line,) = [line for line in out.splitlines() if line.startswith("better ")]
+    assert code == 0 and "at 0.7 or more" in out
+    made = []
+    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run("train", "--preset", "resnet50-fpn", *line.split()[1:])
+    sizes = [size for (size,) in made[0].anchor_sizes]
+    assert sizes == [float(size) for size in line.split()[2::2]] == sorted(sizes)
 
 
 # What goes wrong
@@ -449,8 +491,11 @@ def test_bad_weights(run, checkpoint, tmp_path):
             code, _, err = run(command, "--weights", name)
             assert code == 2 and words in err and name in err and err.count("\n") == 1, err
     assert not (tmp_path / "executed").exists()
-    code, _, err = run("train", *QUICK, "--weights", "blobs.pt")
+    other = "--model.backbone", "tiny-deep"
+    code, _, err = run("train", *QUICK, "--weights", "blobs.pt", *other)
     assert code == 2 and "blobs.pt does not fit this model (n_classes=6" in err
+    code, _, err = run("train", *QUICK, "--weights", "nowhere.pt")
+    assert code == 2 and "there is no file nowhere.pt" in err
     assert err.count("\n") <= 5  # of many lines
 
 

@@ -12,9 +12,10 @@ import mrcnn_edu
 PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "kernels.roi_align", "kernels", "roi_ops", "backbone", "rpn",
-    "heads", "targets", "losses", "images", "detections", "config", "model", "weights",
-    "data.shapes", "data.runs", "data.rle", "data.found", "data.coco", "data.results", "data.check",
-    "data.coverage", "data", "evaluate", "train", "pretrained.make",
+    "heads", "targets", "losses", "images", "detections", "config", "model", "weights", "fine_tune",
+    "data.shapes", "data.runs", "data.rle", "data.found", "data.image_file", "data.coco",
+    "data.results", "data.check", "data.transforms", "data.augment", "data.cache", "data.order",
+    "data.coverage", "data.overview", "data", "evaluate", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
     "ablations", "ancestors.regions", "ancestors.selective_search", "ancestors.proposals",
@@ -22,7 +23,7 @@ ORDER = [
     "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
     "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors", "viz.picture",
     "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors", "viz.bins",
-    "viz", "widgets.player", "widgets", "exercises", "cli", "__main__",
+    "viz.overview", "viz", "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

@@ -1,20 +1,27 @@
-"""Data: synthetic scenes, COCO folders, and what is wrong with a dataset.
+"""Data: synthetic scenes, COCO folders, and what is wrong with a dataset; augmentation, a cache.
 
 A dataset is any sequence of items (image, target) with the attribute `classes`, the names of the
 labels 1, 2, ..., K. image: [3, H, W] float32 of 0..1. target: a dict of boxes [M, 4], labels [M],
 masks [M, H, W] bool, and where known iscrowd [M] bool, area [M] and image_id.
 """
 
+from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.check import check
 from mrcnn_edu.data.coco import CocoFolder, coco_results, write_coco
+from mrcnn_edu.data.order import grouped_indices
 from mrcnn_edu.data.results import read_results, write_results
 from mrcnn_edu.data.shapes import Shapes
 
 __all__ = [
+    "Augmentation",
+    "Augmented",
+    "Cached",
     "CocoFolder",
     "Shapes",
     "check",
     "coco_results",
+    "grouped_indices",
     "read_results",
     "write_coco",
     "write_results",

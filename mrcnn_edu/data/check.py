@@ -14,7 +14,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import CocoFolder, read_box, read_image
+from mrcnn_edu.data.coco import CocoFolder, read_box
+from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.data.rle import decode_mask
 
 BORDER = 0.5  # pixels that a box may stick out of the image: tools round differently
@@ -54,7 +55,7 @@ def _check_folder(dataset: CocoFolder) -> Iterator[Problem]:
         if None in size:
             yield Problem(str(path), i, None, "the JSON gives no width and height")
         try:
-            size = tuple(read_image(path, size).shape[1:])
+            size = tuple(read_image(path, size, dataset.channels).shape[1:])
         except (ValueError, FileNotFoundError) as error:
             yield Problem(str(path), i, None, str(error))
         annotations = [] if i in checked else dataset.annotations_of.get(i, [])
@@ -113,13 +114,13 @@ def _check_annotation(dataset: CocoFolder, annotation: dict, size: tuple) -> Ite
 
 
 def _check_items(dataset) -> Iterator[Problem]:
-    ids = []
+    ids, channels = [], getattr(dataset, "channels", 3)
     for index in tqdm(range(len(dataset)), desc="check", leave=False):
         try:
             image, target = dataset[index]
             i = target.get("image_id", index)
             ids.append(i.item() if isinstance(i, Tensor) else i)
-            problems = [(None, message) for message in _check_image(image)]
+            problems = [(None, message) for message in _check_image(image, channels)]
             problems += _check_target(target, tuple(image.shape[-2:]), len(dataset.classes))
         except Exception as error:  # the dataset is somebody's own code: anything can happen
             yield Problem(None, index, None, f"the item cannot be read: {error!r}")
@@ -147,9 +148,9 @@ def _check_target(target: dict, size: tuple, n_classes: int) -> Iterator[tuple[i
             yield row, message
 
 
-def _check_image(image: Tensor) -> Iterator[str]:
-    if image.ndim != 3 or image.shape[0] != 3:
-        yield f"the image's shape is {list(image.shape)}, not [3, H, W]"
+def _check_image(image: Tensor, channels: int) -> Iterator[str]:
+    if image.ndim != 3 or image.shape[0] != channels:
+        yield f"the image's shape is {list(image.shape)}, not [{channels}, H, W]"
     if image.dtype != torch.float32:
         yield f"the image is {image.dtype}, not torch.float32 (of 0..1)"
     elif not image.isfinite().all():
@@ -174,14 +175,15 @@ def _check_object(box: list[float] | None, mask: Tensor | None, size: tuple) -> 
     elif not mask.any():
         yield "the mask is empty"
     elif sound:
-        around = _box_around(mask)
+        around = box_around(mask)
         both = torch.tensor([box, around])
         # The IoU alone will not do: half of a tiny box can be one rounded pixel.
         if box_iou(both[:1], both[1:]) < 0.5 and (both[0] - both[1]).abs().max() > 2:
             yield f"box and mask disagree: corners {_short(box)}, around the mask {_short(around)}"
 
 
-def _box_around(mask: Tensor) -> list[int]:
+def box_around(mask: Tensor) -> list[int]:
+    """The box (x1, y1, x2, y2) around a mask [H, W] that is not empty."""
     rows, columns = torch.where(mask.any(dim=1))[0], torch.where(mask.any(dim=0))[0]
     return [int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)]
 

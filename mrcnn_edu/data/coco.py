@@ -15,23 +15,24 @@ from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.found import Found, pack
+from mrcnn_edu.data.image_file import read_image, read_size
 from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.data.runs import find_runs
 from mrcnn_edu.detections import Detections
 
 
 class CocoFolder:
-    """Items (image [3, H, W] of 0..1, target) of a COCO folder, in the order of the image ids.
+    """Items (image [C, H, W] of 0..1, target) of a COCO folder, in the order of the image ids.
 
-    images: the folder that the JSON's file names start from. annotations: the JSON file.
+    images: the folder that the JSON's file names start from. annotations: the JSON file. channels:
+    C, of the images: 3 for colour, 1 for grey, or as many as the files have.
     keep_ids: labels are 1..K in the order of the category ids, whatever the ids are; label k has id
     `category_ids[k - 1]` and name `classes[k - 1]`. With keep_ids the ids are the labels, gaps and
     all, which published weights with 91 outputs expect; the gaps are named "unused 12".
@@ -43,8 +44,14 @@ class CocoFolder:
     A file is read when its item is asked for; `check` lists at once all that is wrong.
     """
 
-    def __init__(self, images: str | Path, annotations: str | Path, keep_ids: bool = False):
-        self.folder, self.file = Path(images), Path(annotations)
+    def __init__(
+        self,
+        images: str | Path,
+        annotations: str | Path,
+        keep_ids: bool = False,
+        channels: int = 3,
+    ):
+        self.folder, self.file, self.channels = Path(images), Path(annotations), channels
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder}: there is no such folder of images")
         self.contents = _read_json(self.file)  # as it stands in the file, for `check`
@@ -83,7 +90,7 @@ class CocoFolder:
     def _image(self, record: dict) -> Tensor:
         with self._say_where(record):
             size = record.get("height"), record.get("width")
-            return read_image(self.folder / record["file_name"], size)
+            return read_image(self.folder / record["file_name"], size, self.channels)
 
     def _target(self, record: dict, height: int, width: int) -> dict:
         boxes, labels, masks, crowd, area = [], [], [], [], []
@@ -107,6 +114,14 @@ class CocoFolder:
             "area": torch.tensor(area, dtype=torch.float32),
             "image_id": record["id"],
         }
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        """(height, width) of an image, in pixels: the JSON's, else that in the file's head."""
+        record = self.records[index]
+        if None not in (size := (record.get("height"), record.get("width"))):
+            return size
+        with self._say_where(record):
+            return read_size(self.folder / record["file_name"])
 
     def label(self, annotation: dict) -> int:
         """The label 1..K of an annotation."""
@@ -155,37 +170,6 @@ def _read_json(file: Path) -> dict:
             if missing:
                 raise ValueError(f"{file}: entry {i} of {name!r} has no {missing[0]!r}: {entry}")
     return contents
-
-
-def read_image(path: Path, size: tuple[int | None, int | None] = (None, None)) -> Tensor:
-    """Image [3, H, W] of 0..1 from a file of any kind: grey, palette, transparent (alpha dropped).
-
-    size: the (height, width) that the annotations were made for, if known. Cameras store a turned
-    picture with a note (EXIF) how to turn it back. Most tools obey the note, some do not see it;
-    so we obey it unless only the picture as stored has the annotations' size.
-    """
-    if not path.is_file():
-        raise FileNotFoundError("there is no such image")
-    try:
-        with Image.open(path) as stored:
-            stored.load()
-            image = ImageOps.exif_transpose(stored)
-            if image.size != size[::-1] and stored.size == size[::-1]:
-                image = stored
-            if image.mode.startswith("I"):  # 16 bits of grey; PIL would cut them off at 255
-                pixels = np.asarray(image, np.float32)[..., None].repeat(3, axis=2) / 65535
-            else:
-                if "transparency" in image.info:
-                    image = image.convert("RGBA")
-                pixels = np.asarray(image.convert("RGB"), np.float32) / 255
-    except Exception as error:  # PIL has a dozen kinds of exception for a damaged file
-        raise ValueError(f"this file cannot be read as an image ({error})") from error
-    found = pixels.shape[:2]
-    if None not in size and found != tuple(size):
-        raise ValueError(
-            f"the image is {found[1]} x {found[0]} pixels, the JSON says {size[1]} x {size[0]}"
-        )
-    return torch.from_numpy(pixels).permute(2, 0, 1).contiguous()
 
 
 def read_box(annotation: dict) -> tuple[float, float, float, float]:

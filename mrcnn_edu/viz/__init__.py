@@ -8,6 +8,7 @@ charts   numbers
 flow     the stages of a detector
 anchors  where they stand, and which objects they reach
 bins     what RoIPool, RoIWarp and RoIAlign read
+overview what is in a data set
 """
 
 from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_centre, show_coverage
@@ -35,6 +36,7 @@ from mrcnn_edu.viz.draw import (
 )
 from mrcnn_edu.viz.flow import STAGES, show_flow, show_sharing
 from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, side_by_side
+from mrcnn_edu.viz.overview import show_overview, show_sheet
 from mrcnn_edu.viz.picture import CLASSES, OPS, OTHERS, ROLES, Picture, class_colour, colour, row
 from mrcnn_edu.viz.scenes import (
     sample_photograph,
@@ -84,12 +86,14 @@ __all__ = [
     "show_lines",
     "show_maps",
     "show_objectness",
+    "show_overview",
     "show_panels",
     "show_parts",
     "show_regions",
     "show_scores",
     "show_seeds",
     "show_sharing",
+    "show_sheet",
     "show_side_by_side",
     "show_spread",
     "show_table",

@@ -16,9 +16,12 @@ from mrcnn_edu.viz.picture import OPS, ROLES, class_colour
 
 
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
-    """An image [3, H, W] or [1, H, W] in 0..1; pixel corners are at whole numbers."""
+    """An image [C, H, W] in 0..1; pixel corners are at whole numbers.
+
+    The first three channels are its colours; with fewer the first is shown as grey.
+    """
     height, width = image.shape[-2:]
-    pixels = image.expand(3, -1, -1) if len(image) == 1 else image[:3]
+    pixels = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
     pixels = pixels.clamp(0, 1).permute(1, 2, 0).cpu().numpy()
     axes.imshow(pixels, extent=(0, width, height, 0), interpolation="nearest")
     axes.set_title(title, fontsize=10)
@@ -77,11 +80,12 @@ def draw_boxes(axes: Axes, boxes: Tensor, role="proposal", width: float = 2, lin
 
 
 def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
-    """The image [3, H, W] with masks [N, H, W] laid over it in colour, later ones on top."""
-    painted = image.expand(3, -1, -1).clone() if len(image) == 1 else image[:3].clone()
+    """Colours [3, H, W]: an image [C, H, W] under masks [N, H, W] in colour, later ones on top."""
+    image = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
+    painted = image.clone()
     for mask, label in zip(masks.bool(), labels.tolist(), strict=True):
         paint = painted.new_tensor(to_rgb(class_colour(label)))[:, None]  # [3, 1]
-        painted[:, mask] = (1 - opacity) * image[:3, mask] + opacity * paint
+        painted[:, mask] = (1 - opacity) * image[:, mask] + opacity * paint
     return painted
 
 

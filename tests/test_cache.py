@@ -1,0 +1,68 @@
+"""The cache gives the very items of its dataset, reads each once, and keeps to its bytes."""
+
+import torch
+
+from mrcnn_edu.data.cache import Cached
+
+
+class _Counted:
+    classes = ("a", "b", "c", "d", "e", "f")
+
+    def __init__(self, items):
+        self.items, self.read = items, []
+
+    def __len__(self):
+        return len(self.items)
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return self.items[index]
+
+
+def _of_8_bits(item):
+    image, target = item
+    return (image * 255).byte().float() / 255, target | {"image_id": "7"}
+
+
+def _assert_same(one, other):
+    assert one[0].equal(other[0]) and one[0].dtype == other[0].dtype
+    assert list(one[1]) == list(other[1])
+    for name, value in one[1].items():
+        if isinstance(value, torch.Tensor):
+            assert value.equal(other[1][name]) and value.dtype == other[1][name].dtype
+        else:
+            assert value == other[1][name]
+
+
+def test_items_are_the_same_and_read_once(random_targets):
+    items = [_of_8_bits(random_targets(n, (33, 45))) for n in (3, 0, 1)]
+    boxes_only = {"boxes": torch.rand(2, 4), "labels": torch.ones(2).long(), "image_id": "8"}
+    data = _Counted([*items, (items[0][0], boxes_only)])
+    cached = Cached(data, 1e6)
+    assert len(cached) == 4 and cached.classes == data.classes
+    for _ in range(3):
+        for index in range(4):
+            found = cached[index]
+            _assert_same(found, data.items[index])
+            if data.read.count(index) == 1 and found[0] is not data.items[index][0]:
+                found[0].zero_()  # whoever is given an item may change it
+                found[1]["boxes"].zero_()
+    assert data.read == [0, 1, 2, 3] and cached.n_kept == 4
+
+
+def test_only_what_fits_is_kept_and_nothing_that_would_be_rounded(random_targets):
+    items = [_of_8_bits(random_targets(2, (40, 64))) for _ in range(5)]
+    data = _Counted([*items, random_targets(1)])  # the last has more than 8 bits
+    one = Cached(data, 1e9)
+    one[0]
+    assert 3 * 40 * 64 + 2 * 40 * 64 / 8 < one.n_bytes < 3 * 40 * 64 + 2 * 40 * 64 / 8 + 100
+    cached = Cached(data, 2.5 * one.n_bytes)
+    data.read.clear()
+    for _ in range(2):
+        for index in range(6):
+            _assert_same(cached[index], data.items[index])
+    assert cached.n_kept == 2 and cached.n_bytes <= cached.max_bytes
+    assert data.read == [0, 1, 2, 3, 4, 5, 2, 3, 4, 5]
+    last = Cached(data, 1e9)
+    last[5]
+    assert last.n_kept == 0

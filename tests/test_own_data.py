@@ -1,0 +1,147 @@
+"""Somebody's own photographs, from the labelling tool's folder to predictions, by the command."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from own_data import CATEGORIES, make_folder
+from PIL import Image
+from reference import maskrcnn_of_the_same_layers
+from skimage.io import imsave
+from torchvision import models
+
+from mrcnn_edu import Config, cli, load, weights
+from mrcnn_edu.data import CocoFolder
+from mrcnn_edu.data.image_file import read_image
+
+QUICK = ("--steps", "2", "--batch-size", "2", "--model.short-side", "48")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return make_folder(tmp_path_factory.mktemp("own") / "photographs", 64)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        code = cli.main([str(arg) for arg in args])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Weights by the name coco-resnet50-fpn in torch.hub's cache, by torchvision's names; small."""
+    config = Config.tiny(90)
+    theirs = maskrcnn_of_the_same_layers(config)
+    name = "coco-resnet50-fpn"
+    enum_name, _ = weights.PUBLISHED[name]
+    monkeypatch.setitem(weights.PUBLISHED, name, (enum_name, config))
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "home"))
+    cache = tmp_path / "home" / "hub" / "checkpoints"
+    cache.mkdir(parents=True)
+    file = models.get_weight(enum_name).url.rpartition("/")[2]
+    torch.save(theirs.state_dict(), cache / file)
+    return name
+
+
+def test_the_turned_grey_and_transparent_photographs_lie_as_they_were_labelled(folder):
+    data = CocoFolder(folder / "images", folder / "annotations.json")
+    assert data.classes == list(CATEGORIES.values()) and data.category_ids == [1, 4, 9]
+    turned, straight = data[2], data[4]  # the same photograph
+    with Image.open(folder / "images" / "chelsea.jpg") as stored:
+        assert stored.size == turned[0].shape[1:] != straight[0].shape[:0:-1]
+    assert (turned[0] - straight[0]).abs().mean() < 0.05  # one is a JPEG
+    assert turned[1]["boxes"].equal(straight[1]["boxes"])
+    assert data[3][0].std(dim=0).max() == 0 and len(data[5][1]["boxes"]) == 0
+    for index in range(2):
+        assert data[index][1]["iscrowd"].tolist()[-1] and data[index][1]["masks"][-1].any()
+
+
+def test_from_check_to_predictions(run, folder, published, tmp_path):
+    code, out, _ = run("check-data", folder, "--out", "checked")
+    assert code == 0 and "6, and 2 crowds; 1 images without any" in out
+    assert "person 3, cat 2, cup 1" in out and "6 objects are too few to suggest" in out
+    for name in ("objects", "anchors", "images"):
+        with Image.open(tmp_path / "checked" / f"{name}.png") as picture:
+            assert picture.width > 300
+    command = out.splitlines()[-1].removeprefix("Next: mrcnn-edu ").split()
+    assert command == ["train", "--data", str(folder), "--weights", published]
+
+    code, out, _ = run(
+        *command, *QUICK, "--augment.flip", 0.5, "--augment.scale", 0.5, 2, "--cache", 1
+    )
+    assert code == 0, out
+    assert "kept by their names: person, cup, cat" in out and "try --learning-rate 1e-4" in out
+    model = load("runs/photographs/checkpoint.pt")
+    assert model.classes == ["person", "cup", "cat"] and model.config.n_classes == 3
+
+    code, out, _ = run("evaluate", "--data", folder, "--weights", "runs/photographs")
+    assert code == 0 and "AP 50" in out and "cup" in out and "6 images" in out
+    code, out, _ = run("predict", folder / "images", "--weights", "runs/photographs")
+    assert code == 0 and "in 6 images" in out
+    names = {path.name for path in (tmp_path / "predictions").iterdir()}
+    assert "chelsea2-detections.png" in names and len(names) == 7
+    code, out, _ = run("predict", "--data", folder, "--weights", "runs/photographs", "--out", "ids")
+    results = json.loads((tmp_path / "ids" / "detections.json").read_text())
+    assert code == 0 and {result["category_id"] for result in results} <= set(CATEGORIES)
+
+
+def test_a_model_for_grey_images_reads_the_same_folder_in_grey(run, folder):
+    code, out, _ = run("check-data", folder, "--channels", 1, "--preset", "tiny")
+    assert code == 0 and out.splitlines()[-1].endswith(f"train --data {folder}")
+    grey = ("--model.in-channels", 1, "--weights", "shapes-tiny", "--augment.flip", 1)
+    code, out, _ = run("train", "--data", folder, *QUICK, *grey)
+    assert code == 0 and "conv1 sums its 3 channels" in out
+    assert load("runs/photographs/checkpoint.pt").config.in_channels == 1
+    assert run("evaluate", "--data", folder, "--weights", "runs/photographs")[0] == 0
+    assert run("predict", folder / "images", "--weights", "runs/photographs")[0] == 0
+    with pytest.raises(SystemExit):
+        run("check-data", folder, "--channels", "many")
+
+
+def test_images_of_many_channels(run, folder, tmp_path):
+    contents = json.loads((folder / "annotations.json").read_text())
+    (tmp_path / "images").mkdir()
+    rng = np.random.default_rng(0)
+    for i, record in enumerate(contents["images"]):
+        pixels = rng.integers(0, 65536, (record["height"], record["width"], 5), dtype=np.uint16)
+        record["file_name"] = f"{i}.npy" if i % 2 else f"{i}.tif"
+        if i % 2:
+            np.save(tmp_path / "images" / record["file_name"], pixels)
+        elif i % 4:
+            imsave(tmp_path / "images" / record["file_name"], pixels, check_contrast=False)
+        else:  # channel after channel
+            planes = pixels.transpose(2, 0, 1)
+            imsave(tmp_path / "images" / record["file_name"], planes, check_contrast=False)
+        found = read_image(tmp_path / "images" / record["file_name"], channels=5)
+        expected = torch.from_numpy(pixels.astype("float32") / 65535).permute(2, 0, 1)
+        assert found.equal(expected)
+    (tmp_path / "annotations.json").write_text(json.dumps(contents))
+    assert run("check-data", tmp_path, "--channels", 5, "--out", "checked")[0] == 0
+    code, out, _ = run("check-data", tmp_path, "--channels", 4)
+    assert code == 1 and "not height, width and 4 channels" in out
+    many = ("--model.in-channels", 5, "--weights", "shapes-tiny", "--augment.scale", 0.5, 2)
+    code, out, err = run("train", "--data", tmp_path, *QUICK, *many, "--out", "run")
+    assert code == 0 and "the others start at 0" in out, err
+    assert run("evaluate", "--data", tmp_path, "--weights", "run")[0] == 0
+    assert run("predict", "images", "--weights", "run")[0] == 0
+
+
+def test_the_json_of_another_tool_is_found_and_named(run, folder, tmp_path):
+    (tmp_path / "export" / "annotations").mkdir(parents=True)
+    other = tmp_path / "export" / "annotations" / "instances_default.json"
+    other.write_bytes((folder / "annotations.json").read_bytes())
+    code, _, err = run("check-data", "export")
+    assert code == 2 and f"--annotations {other.relative_to(tmp_path)}" in err
+
+
+def test_a_range_of_factors_that_is_none(run, folder):
+    code, _, err = run("train", "--data", folder, *QUICK, "--augment.scale", 2, 1)
+    assert code == 2 and "scale is 2.0 to 1.0" in err
