@@ -8,6 +8,7 @@
 Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m side of a mask.
 """
 
+from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -26,7 +27,7 @@ from mrcnn_edu.detections import (
 )
 from mrcnn_edu.heads import AveragedBoxHead, BoxHead, MaskHeadFCN, MaskHeadMLP
 from mrcnn_edu.images import Batch, check_images, check_targets, make_batch, scale_targets
-from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
+from mrcnn_edu.losses import at_least_one, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
 from mrcnn_edu.targets import RoITargets, RPNTargets, mask_targets, roi_targets, rpn_targets
@@ -110,14 +111,16 @@ class MaskRCNN(nn.Module):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        divide_by: Callable[[int], Tensor | int] = at_least_one,
     ) -> dict[str, Tensor]:
         """The five losses, scalars under torchvision's names; L is their sum (section 3).
 
         Without a mask head there is no loss_mask, and targets need no masks.
 
-        The generator draws which anchors and RoIs are used. Raises TypeError or ValueError, naming
-        the image, for what cannot be learned from.
+        The generator, or one for each image, draws which anchors and RoIs are used. divide_by: what
+        a loss is divided by, given its rows. Raises TypeError or ValueError, naming the image, for
+        what cannot be learned from.
         """
         c = self.config
         batch = self.preprocess(images)
@@ -132,6 +135,7 @@ class MaskRCNN(nn.Module):
             torch.cat([row[a.positives] for row, a in zip(rpn_deltas, answers, strict=True)]),
             torch.cat([a.labels for a in answers]),
             torch.cat([a.deltas for a in answers]),
+            divide_by,
         )
 
         numbers = c.train_candidates, c.train_proposals
@@ -140,7 +144,8 @@ class MaskRCNN(nn.Module):
         table = feature_table(features[: len(self.strides)])
         roi_features = self.pool(table, [r.boxes for r in rois], c.box_pool)
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
-        loss_class, loss_box = box_loss(*self.box_head(roi_features), labels, deltas)
+        said = self.box_head(roi_features)
+        loss_class, loss_box = box_loss(*said, labels, deltas, divide_by)
         losses = {
             "loss_objectness": loss_objectness,
             "loss_rpn_box_reg": loss_rpn_box,
@@ -154,7 +159,7 @@ class MaskRCNN(nn.Module):
             mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
             masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
             channels = self.mask_channels(labels[labels > 0])
-            losses["loss_mask"] = mask_loss(mask_logits, channels, masks, c.mask_loss)
+            losses["loss_mask"] = mask_loss(mask_logits, channels, masks, c.mask_loss, divide_by)
         return losses
 
     @torch.inference_mode()
@@ -248,7 +253,8 @@ class MaskRCNN(nn.Module):
         c = self.config
         numbers = c.rpn_positive_iou, c.rpn_negative_iou, c.rpn_batch, c.rpn_positive_fraction
         anchors = torch.cat(anchors)
-        return [rpn_targets(anchors, o["boxes"], *numbers, generator) for o in objects]
+        images = zip(objects, _of_each(generator, objects), strict=True)
+        return [rpn_targets(anchors, o["boxes"], *numbers, g) for o, g in images]
 
     def propose(
         self, objectness, deltas, anchors, batch, n_candidates, n_proposals
@@ -262,10 +268,8 @@ class MaskRCNN(nn.Module):
         """The sampled RoIs of each image, and the heads' answers for them."""
         c = self.config
         numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
-        images = zip(proposals, objects, strict=True)
-        return [
-            roi_targets(p.boxes, o["boxes"], o["labels"], *numbers, generator) for p, o in images
-        ]
+        images = zip(proposals, objects, _of_each(generator, objects), strict=True)
+        return [roi_targets(p.boxes, o["boxes"], o["labels"], *numbers, g) for p, o, g in images]
 
     def pool(self, table: FeatureTable, boxes: list[Tensor], output_size: int) -> Tensor:
         """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level.
@@ -307,6 +311,10 @@ class MaskRCNN(nn.Module):
             probs = of_all.split([len(s.labels) for s in selected])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [to_original(s, p, size, original) for s, p, size, original in images]
+
+
+def _of_each(generator, objects: list) -> list[torch.Generator | None]:
+    return generator if isinstance(generator, list) else [generator] * len(objects)
 
 
 def _choose(name: str, value: str, choices: dict):

@@ -13,7 +13,8 @@ PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "config", "model", "weights", "data.shapes", "data.rle", "data.coco",
-    "data.check", "data.coverage", "data", "evaluate", "train", "pretrained.make",
+    "data.check", "data.coverage", "data", "evaluate", "recipes", "processes", "batches",
+    "checkpoints", "lighter", "trouble", "progress", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
     "ablations", "ancestors.regions", "ancestors.selective_search", "ancestors.proposals",
