@@ -62,8 +62,10 @@ def in_parts(images, targets, training: Training, step: int, device) -> Iterator
         return
     seeds = [image_seed(training, step, place) for place in places]
     generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+    size = len(places) // n  # so a part is of the same images, however many processes share it
     for part in range(n):
-        yield images[part::n], targets[part::n], generators[part::n]
+        rows = slice(part * size, (part + 1) * size)
+        yield images[rows], targets[rows], generators[rows]
 
 
 def image_seed(training: Training, step: int, place: int) -> int:

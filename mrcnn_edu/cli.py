@@ -25,17 +25,20 @@ import tyro
 from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
+from mrcnn_edu.checkpoints import newest
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
 from mrcnn_edu.data.coco import read_image, write_file
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.train import CHECKPOINT, Training, fit
-from mrcnn_edu.weights import PUBLISHED, load, load_state, read
+from mrcnn_edu.processes import detect_shared, joined, rank, world_size
+from mrcnn_edu.train import CHECKPOINT, Terminated, Training, fit
+from mrcnn_edu.weights import PUBLISHED, load, load_state
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
 FEW = Shapes(n=10, seed=1)
+HELP = "mrcnn-edu COMMAND --help lists its options."
 
 
 @dataclass(frozen=True)
@@ -70,12 +73,16 @@ def main(args: Sequence[str] | None = None) -> int:
         "ablate": ablate,
     }
     try:
-        return tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="mrcnn-edu",
-            description="Mask R-CNN from a terminal. mrcnn-edu COMMAND --help lists its options.",
-            args=args,
-        )
+        with joined():
+            return tyro.extras.subcommand_cli_from_dict(
+                commands,
+                prog="mrcnn-edu",
+                description=f"Mask R-CNN from a terminal. {HELP}",
+                args=args,
+            )
+    except Terminated as stop:
+        print(f"\nStopped: {stop.message}.", file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt as stop:
         print(f"\nStopped. {stop}".rstrip(), file=sys.stderr)
         return 130
@@ -158,7 +165,8 @@ def train(
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / CHECKPOINT
-    done = len(read(checkpoint).get("losses", [])) if checkpoint.is_file() else 0
+    kept = newest(out)
+    done = 0 if kept is None else len(kept[1].get("losses", []))
 
     torch.manual_seed(training.seed)
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
@@ -169,7 +177,8 @@ def train(
     n_parameters = sum(p.numel() for p in network.parameters())
     passes = training.steps * training.batch_size / len(dataset)
     print(f"data      {data}: {len(dataset):,} images, {_named(dataset.classes)}")
-    print(f"model     {preset}, {n_parameters:,} parameters, on {_device()}")
+    shared = "" if world_size() == 1 else f", in {world_size()} processes"
+    print(f"model     {preset}, {n_parameters:,} parameters, on {_device()}{shared}")
     print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
     if config.norm == "frozen" and weights is None:
         print("          Frozen norms do not suit random weights: try --model.norm batch")
@@ -216,12 +225,12 @@ def evaluate(
     model = _open_model(weights, dataset)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)  # fails, if it must, before the long work
-    found = evaluation.detect_all(model, dataset)
+    found = detect_shared(model, dataset)
     milliseconds = 1000 * statistics.median(found.seconds)
     scores = _score(model, dataset, found)
     print(_score_table(scores))
     print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {_device()} (median)")
-    if out is not None:
+    if out is not None and rank() == 0:
         contents = {"weights": weights, "data": data, "n_images": len(dataset)}
         contents |= {"milliseconds_per_image": milliseconds}
         contents |= {kind: asdict(values) for kind, values in scores.items()}

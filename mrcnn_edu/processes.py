@@ -79,7 +79,7 @@ def mean_rows(n: int) -> Tensor | int:
     """How many rows a loss is divided by: at least 1; of several processes their mean."""
     if world_size() == 1:
         return max(n, 1)
-    return (_sum([n]).clamp(min=1) / world_size()).float()
+    return (_sum([n])[0].clamp(min=1) / world_size()).float()
 
 
 def mean(values: list[float]) -> list[float]:

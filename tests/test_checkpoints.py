@@ -80,6 +80,7 @@ def killed_again_and_again(folder, moments):
     print(went_on, done)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_at_twenty_moments_ends_with_the_same_bits(tmp_path):
     chance = random.Random(time.time_ns())
     moments = [0.5] + [chance.uniform(0, 0.3) for _ in range(19)]
