@@ -28,6 +28,7 @@ ablations   the paper's tables as data, and as runs
 ancestors   R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
 pretrained  the weights that come with the package, and how they were made
 viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
+board       what TensorBoard shows of a run
 cli         the command mrcnn-edu
 """
 

@@ -25,12 +25,15 @@ import tyro
 from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
+from mrcnn_edu.ablations.start import start_from
 from mrcnn_edu.checkpoints import newest
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes, check, coco_results
 from mrcnn_edu.data.coco import read_image, write_file
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.processes import detect_shared, joined, rank, world_size
+from mrcnn_edu.progress import HeldOut
+from mrcnn_edu.recipes import RECIPES, scaled
 from mrcnn_edu.train import CHECKPOINT, Terminated, Training, fit
 from mrcnn_edu.weights import PUBLISHED, load, load_state
 
@@ -38,6 +41,7 @@ MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
 HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
 FEW = Shapes(n=10, seed=1)
+N_SHOWN = 4  # images in TensorBoard
 HELP = "mrcnn-edu COMMAND --help lists its options."
 
 
@@ -50,6 +54,7 @@ class Model(Config):
 
 PRESETS = {"tiny": Model.tiny(0), "resnet50-fpn": Model(), "resnet50-c4": Model.c4()}
 Preset = Literal["tiny", "resnet50-fpn", "resnet50-c4"]
+RecipeName = Literal["paper-fpn", "paper-c4", "torchvision", "detectron2-1x"]
 Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
 Positional = tyro.conf.Positional
 File = tyro.conf.DisallowNone[Path | None]  # or left away; the word None is no file
@@ -62,11 +67,11 @@ def main(args: Sequence[str] | None = None) -> int:
     args = list(sys.argv[1:] if args is None else args)
     if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
         args.insert(1, "--")  # what follows is for JupyterLab to understand
-    preset = re.search(r" --preset[ =](\S+)", " ".join(args))  # gives other options their defaults
+    model, training = _defaults(" ".join(args))
     commands = {
         "lab": lab,
         "demo": demo,
-        "train": partial(train, model=PRESETS.get(preset and preset[1], PRESETS["tiny"])),
+        "train": partial(train, model=model, training=training),
         "evaluate": evaluate,
         "predict": predict,
         "check-data": check_data,
@@ -146,7 +151,11 @@ def train(
     annotations: File = None,
     out: File = None,
     preset: Preset = "tiny",
+    recipe: RecipeName | None = None,
     weights: Name = None,
+    held_out: Name = None,
+    measure_every: int = 500,
+    tensorboard: bool = False,
     *,
     training: Annotated[Training, Flat],
     model: Model,
@@ -159,7 +168,13 @@ def train(
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: the folder for checkpoints (default: runs/ and the data's name).
         preset: a laptop's model or the paper's; --model.* changes single numbers.
-        weights: start from these: shapes-tiny, a checkpoint or its folder.
+        recipe: the paper's training, or a library's, and its model; with another --batch-size the
+            rate and the steps follow.
+        weights: start from these: shapes-tiny, a checkpoint or its folder, or the word imagenet for
+            a backbone that has learned to classify.
+        held_out: a COCO folder that is not trained on, or shapes; the model is measured on it.
+        measure_every: so many steps.
+        tensorboard: write what TensorBoard shows, with pictures of held-out images.
     """
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
@@ -171,22 +186,36 @@ def train(
     torch.manual_seed(training.seed)
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
     network = MaskRCNN(config)
-    if weights is not None:
+    if weights == "imagenet":
+        start_from(network)
+    elif weights is not None:
         load_state(network, _open_model(weights).state_dict(), weights)
     network.to(_device())
     n_parameters = sum(p.numel() for p in network.parameters())
     passes = training.steps * training.batch_size / len(dataset)
     print(f"data      {data}: {len(dataset):,} images, {_named(dataset.classes)}")
     shared = "" if world_size() == 1 else f", in {world_size()} processes"
-    print(f"model     {preset}, {n_parameters:,} parameters, on {_device()}{shared}")
+    print(f"model     {recipe or preset}, {n_parameters:,} parameters, on {_device()}{shared}")
     print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
     if config.norm == "frozen" and weights is None:
         print("          Frozen norms do not suit random weights: try --model.norm batch")
     on = "is complete" if done == training.steps else f"goes on after step {done}"
     print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
 
+    watchers, unseen, measured = [], dataset, None
+    if held_out is not None:
+        unseen = open_data(held_out, None, replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed))
+        if unseen.classes != dataset.classes:
+            raise ValueError(f"{held_out} has other classes than {data}: {_named(unseen.classes)}")
+        measured = HeldOut(network, unseen, measure_every, out)
+        watchers.append(measured)
+    if tensorboard:
+        from mrcnn_edu.board import TensorBoard
+
+        shown = [unseen[i] for i in range(min(N_SHOWN, len(unseen)))]
+        watchers.append(TensorBoard(network, shown, training, measure_every, out, measured))
     try:
-        losses = fit(network, dataset, training, out)
+        losses = fit(network, dataset, training, out, watchers=tuple(watchers))
     except KeyboardInterrupt:
         kept = f"The same command goes on from {checkpoint}."
         none = f"Nothing was kept: the first checkpoint comes at step {training.checkpoint_every}."
@@ -403,6 +432,22 @@ def ablate(
 
 
 # What the commands have in common
+
+
+def _defaults(args: str) -> tuple[Model, Training]:
+    """What the options of `train` are where nothing is said: the preset's, or the recipe's."""
+    preset, recipe, batch = (
+        re.search(rf" --{option}[ =](\S+)", args) for option in ("preset", "recipe", "batch-size")
+    )
+    model, training = PRESETS.get(preset and preset[1], PRESETS["tiny"]), Training()
+    if recipe and recipe[1] in RECIPES:  # or else tyro says which there are
+        chosen = RECIPES[recipe[1]]
+        training = chosen.training
+        if batch and batch[1].isdecimal() and int(batch[1]) > 0:
+            training = scaled(training, int(batch[1]))
+        if preset is None:
+            model = Model(**asdict(chosen.model) | {"n_classes": 0})
+    return model, training
 
 
 @contextmanager

@@ -22,7 +22,7 @@ ORDER = [
     "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
     "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors", "viz.picture",
     "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors", "viz.bins",
-    "viz", "widgets.player", "widgets", "exercises", "cli", "__main__",
+    "viz", "board", "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
