@@ -59,15 +59,19 @@ def recomputed(stage: nn.Module) -> Callable:
 
 @contextmanager
 def _no_statistics(stage: nn.Module) -> Iterator[None]:
-    """Inside, batch norm does not count what it sees: it has seen it before."""
-    norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.track_running_stats]
-    for norm in norms:
-        norm.track_running_stats = False
+    """Inside, batch norm counts what it sees on a copy, for it has counted it before."""
+    kept = [
+        (module, name, buffer)
+        for module in stage.modules()
+        for name, buffer in module.named_buffers(recurse=False)
+    ]
+    for module, name, buffer in kept:
+        setattr(module, name, buffer.clone())
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for module, name, buffer in kept:
+            setattr(module, name, buffer)
 
 
 def _float32(outputs):
