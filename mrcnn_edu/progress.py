@@ -61,7 +61,9 @@ class LossFile:
             return
         lines = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
         lines = [line for line in lines[: len(losses) + 1] if line.endswith("\n")]
-        if lines:
+        if not losses:
+            lines = []  # a new run, perhaps with other losses: its header too is new
+        if self.path.is_file():
             write_file(self.path, "".join(lines).encode())
         for n in range(max(0, len(lines) - 1), len(losses)):
             self._append(losses[: n + 1], seconds="")
@@ -100,8 +102,13 @@ class HeldOut:
             scores = asdict(evaluate(self.dataset, found, kind, progress=False))
             values |= {f"{kind} {name}": scores[name] for name in ("ap", "ap50", "ap75")}
         self.measured[len(losses)] = values
-        if self.path is not None:
-            append(self.path, {"step": len(losses), **values})
+        if self.path is None:
+            return
+        if len(self.measured) == 1 and self.path.is_file():  # what is measured again goes
+            header, *lines = self.path.read_text().splitlines(keepends=True)
+            lines = [line for line in lines if int(line.split(",")[0]) < len(losses)]
+            write_file(self.path, "".join([header, *lines] if lines else []).encode())
+        append(self.path, {"step": len(losses), **values})
 
 
 def held_out_losses(model, dataset) -> dict[str, float]:

@@ -4,11 +4,14 @@ full memory.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from math import isfinite
 from pathlib import Path
 
 import torch
 
+from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.processes import rank, world_size
 from mrcnn_edu.recipes import Training
 
 N_FIRST_STEPS = 1_000  # in which a loss that grows means a rate that is too high
@@ -53,14 +56,19 @@ def check_finite(
         alone = [sum(model([i], [t]).values()) for i, t in zip(images, targets, strict=True)]
     names = [t.get("image_id", f"number {i} of the batch") for i, t in enumerate(targets)]
     culprits = [name for name, loss in zip(names, alone, strict=True) if not loss.isfinite()]
-    where = ""
+    whose, where = f"image {culprits or names}", ""
+    if world_size() > 1:
+        others = "" if culprits else ", or images of other processes"
+        whose += f" of process {rank()}{others}"
     if folder is not None:
-        path = Path(folder) / f"batch-of-step-{step}.pt"
+        name = f"batch-of-step-{step}" + (f"-process-{rank()}" if world_size() > 1 else "")
+        contents, path = BytesIO(), Path(folder) / f"{name}.pt"
+        torch.save({"images": list(images), "targets": list(targets), "step": step}, contents)
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"images": list(images), "targets": list(targets), "step": step}, path)
+        write_file(path, contents.getvalue())
         where = f". The batch is in {path}"
     raise FloatingPointError(
-        f"step {step}: {', '.join(bad)} is not finite; image {culprits or names}. "
+        f"step {step}: {', '.join(bad)} is not finite; {whose}. "
         "Lower the learning rate, lengthen the warm-up, or look at these images' annotations"
         f"{where}"
     )
