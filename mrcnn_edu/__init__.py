@@ -16,11 +16,19 @@ model       MaskRCNN: forward, detect, trace
 weights     saving and loading, our own and torchvision's
 data        synthetic scenes, COCO folders, what is wrong with yours, how anchors cover them
 evaluate    COCO's average precision
-train       the loop, and its checkpoints
+recipes     how a model is trained: the settings, the paper's and two libraries'
+processes   several that train one model: torchrun
+batches     the images of a step, and what is drawn at random for each
+checkpoints written so that nothing is lost, and how a run goes on
+lighter     bfloat16, and maps that are computed twice instead of kept
+trouble     losses that are no numbers, wrong labels, a full memory: told early
+progress    what a run shows and writes of itself
+train       the loop
 ablations   the paper's tables as data, and as runs
 ancestors   R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
 pretrained  the weights that come with the package, and how they were made
 viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
+board       what TensorBoard shows of a run
 cli         the command mrcnn-edu
 """
 

@@ -26,6 +26,8 @@ import tyro
 from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
+from mrcnn_edu.ablations import start
+from mrcnn_edu.checkpoints import newest
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import (
     CocoFolder,
@@ -50,14 +52,19 @@ from mrcnn_edu.data.overview import (
 )
 from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.train import CHECKPOINT, Training, fit
-from mrcnn_edu.weights import PUBLISHED, load, read
+from mrcnn_edu.processes import detect_shared, joined, rank, world_size
+from mrcnn_edu.progress import HeldOut
+from mrcnn_edu.recipes import RECIPES, scaled
+from mrcnn_edu.train import CHECKPOINT, Terminated, Training, fit
+from mrcnn_edu.weights import PUBLISHED, load
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
 HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
 FEW = Shapes(n=10, seed=1)
 ENOUGH = 50  # objects to suggest anchors from: fewer say little of those to come
+N_SHOWN = 4  # images in TensorBoard
+HELP = "mrcnn-edu COMMAND --help lists its options."
 
 
 @dataclass(frozen=True)
@@ -69,6 +76,7 @@ class Model(Config):
 
 PRESETS = {"tiny": Model.tiny(0), "resnet50-fpn": Model(), "resnet50-c4": Model.c4()}
 Preset = Literal["tiny", "resnet50-fpn", "resnet50-c4"]
+RecipeName = Literal["paper-fpn", "paper-c4", "torchvision", "detectron2-1x"]
 Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
 Positional = tyro.conf.Positional
 File = tyro.conf.DisallowNone[Path | None]  # or left away; the word None is no file
@@ -82,21 +90,26 @@ def main(args: Sequence[str] | None = None) -> int:
     if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
         args.insert(1, "--")  # what follows is for JupyterLab to understand
     try:
+        model, training = _defaults(args)
         commands = {
             "lab": lab,
             "demo": demo,
-            "train": partial(train, model=_model_defaults(args)),
+            "train": partial(train, model=model, training=training),
             "evaluate": evaluate,
             "predict": predict,
             "check-data": check_data,
             "ablate": ablate,
         }
-        return tyro.extras.subcommand_cli_from_dict(
-            commands,
-            prog="mrcnn-edu",
-            description="Mask R-CNN from a terminal. mrcnn-edu COMMAND --help lists its options.",
-            args=args,
-        )
+        with joined():
+            return tyro.extras.subcommand_cli_from_dict(
+                commands,
+                prog="mrcnn-edu",
+                description=f"Mask R-CNN from a terminal. {HELP}",
+                args=args,
+            )
+    except Terminated as stop:
+        print(f"\nStopped: {stop.message}.", file=sys.stderr)
+        return stop.code
     except KeyboardInterrupt as stop:
         print(f"\nStopped. {stop}".rstrip(), file=sys.stderr)
         return 130
@@ -160,7 +173,11 @@ def train(
     annotations: File = None,
     out: File = None,
     preset: Preset = "tiny",
+    recipe: RecipeName | None = None,
     weights: Name = None,
+    held_out: Name = None,
+    measure_every: int = 500,
+    tensorboard: bool = False,
     cache: float = 0,
     *,
     training: Annotated[Training, Flat],
@@ -175,15 +192,22 @@ def train(
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: the folder for checkpoints (default: runs/ and the data's name).
         preset: a laptop's model or the paper's; --model.* changes single numbers.
-        weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder. The
-            model is theirs if no preset is given; classes may be others.
+        recipe: the paper's training, or a library's, and its model; with another --batch-size the
+            rate and the steps follow.
+        weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder; the
+            model is theirs if no preset or recipe is given, and classes may be others. The word
+            imagenet starts from a backbone that has learned to classify.
+        held_out: a COCO folder that is not trained on, or shapes; the model is measured on it.
+        measure_every: so many steps.
+        tensorboard: write what TensorBoard shows, with pictures of held-out images.
         cache: gigabytes of memory, of each of the --workers, for images that are decoded.
     """
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / CHECKPOINT
-    done = len(read(checkpoint).get("losses", [])) if checkpoint.is_file() else 0
+    kept = newest(out)
+    done = 0 if kept is None else len(kept[1].get("losses", []))
 
     torch.manual_seed(training.seed)
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
@@ -193,15 +217,17 @@ def train(
         dataset.channels = config.in_channels
     network = MaskRCNN(config)
     kept = []
-    if weights is not None and not done:
+    if weights == "imagenet":
+        start.start_from(network)
+    elif weights is not None and not done:
         kept = start_from(network, _open_model(weights).cpu(), dataset.classes, weights)
     network.to(_device())
     n_parameters = sum(p.numel() for p in network.parameters())
     passes = training.steps * training.batch_size / len(dataset)
     print(f"data      {data}: {len(dataset):,} images, {_named(dataset.classes)}")
-    print(
-        f"model     {config.backbone}, {config.neck}, {n_parameters:,} parameters, on {_device()}"
-    )
+    shared = "" if world_size() == 1 else f", in {world_size()} processes"
+    layers = f"{config.backbone}, {config.neck}, {n_parameters:,} parameters"
+    print(f"model     {layers}, on {_device()}{shared}")
     if kept:
         print(f"weights   {weights}: " + ";\n          ".join(kept))
     rate = training.learning_rate
@@ -218,8 +244,22 @@ def train(
         transform = augment.transform(config.pixel_mean)
         shown = augment.short_sides, training.seed, math.ceil(passes)
         images = Augmented(images, transform, *shown)
+    watchers, unseen, measured = [], dataset, None
+    if held_out is not None:
+        unseen = open_data(held_out, None, replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed))
+        if unseen.classes != dataset.classes:
+            raise ValueError(f"{held_out} has other classes than {data}: {_named(unseen.classes)}")
+        if isinstance(unseen, CocoFolder):
+            unseen.channels = config.in_channels
+        measured = HeldOut(network, unseen, measure_every, out)
+        watchers.append(measured)
+    if tensorboard:
+        from mrcnn_edu.board import TensorBoard
+
+        shown = [unseen[i] for i in range(min(N_SHOWN, len(unseen)))]
+        watchers.append(TensorBoard(network, shown, training, measure_every, out, measured))
     try:
-        losses = fit(network, images, training, out)
+        losses = fit(network, images, training, out, watchers=tuple(watchers))
     except KeyboardInterrupt:
         kept = f"The same command goes on from {checkpoint}."
         none = f"Nothing was kept: the first checkpoint comes at step {training.checkpoint_every}."
@@ -263,10 +303,10 @@ def evaluate(
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)  # fails before the long work, if it must
     if detections is None:
-        found = evaluation.detect_all(_open_model(weights, dataset), dataset)
+        found = detect_shared(_open_model(weights, dataset), dataset)
     else:
         found = read_results(dataset, detections)
-    if results is not None:  # before anything else can go wrong
+    if results is not None and rank() == 0:  # before anything else can go wrong
         n = write_results(dataset, found, results)
         print(f"{n} detections are in {results}")
     scores = _score(dataset, found)
@@ -280,7 +320,7 @@ def evaluate(
         print(f"\n{len(dataset)} images, detections from {detections}")
         contents["weights"] = None
         contents |= {"detections": str(detections)}
-    if out is not None:
+    if out is not None and rank() == 0:
         contents |= {kind: asdict(values) for kind, values in scores.items()}
         contents = json.loads(json.dumps(contents), parse_constant=lambda nan: None)
         write_file(out, json.dumps(contents, indent=2).encode())
@@ -469,6 +509,27 @@ def ablate(
 # What the commands have in common
 
 
+def _defaults(args: list[str]) -> tuple[Model, Training]:
+    """What the options of `train` are where nothing is said.
+
+    The training is the recipe's. The model is the preset's, else the recipe's, else that of the
+    weights, else tiny.
+    """
+    options = r"^--(preset|recipe|batch-size|weights)[=\n](.*)$"
+    given = dict(re.findall(options, "\n".join(args), re.MULTILINE))
+    recipe, weights = RECIPES.get(given.get("recipe")), given.get("weights", "imagenet")
+    model, training = PRESETS["tiny"], Training()
+    if recipe is not None:  # or else tyro says which there are
+        training, batch_size = recipe.training, given.get("batch-size", "")
+        if batch_size.isdecimal() and int(batch_size) > 0:
+            training = scaled(training, int(batch_size))
+        model = recipe.model
+    elif args[:1] == ["train"] and weights != "imagenet":
+        model = PUBLISHED[weights][1] if weights in PUBLISHED else _open_model(weights).config
+    model = Model(**asdict(model) | {"n_classes": 0})
+    return PRESETS.get(given.get("preset"), model), training
+
+
 @contextmanager
 def _cluster(address: str | None):
     """The executor of a Dask cluster; None, processes of this machine, without an address."""
@@ -576,16 +637,6 @@ def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
             f"data is then the folder of images: {data / 'images'}, or {data} itself"
         )
     return data / "images", file
-
-
-def _model_defaults(args: list[str]) -> Model:
-    """What --model.* starts from: the preset, else the settings of the weights, else tiny."""
-    given = dict(re.findall(r"^--(preset|weights)[=\n](.*)$", "\n".join(args), re.MULTILINE))
-    weights = given.get("weights")
-    if args[:1] != ["train"] or "preset" in given or weights is None:
-        return PRESETS.get(given.get("preset"), PRESETS["tiny"])
-    config = PUBLISHED[weights][1] if weights in PUBLISHED else _open_model(weights).config
-    return Model(**asdict(config) | {"n_classes": 0})
 
 
 def _open_model(weights: str, dataset=None) -> MaskRCNN:

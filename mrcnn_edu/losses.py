@@ -1,8 +1,12 @@
 """Losses: they only compare rows. Which rows, and with what, `targets.py` has decided.
 
 Formulas survive having no rows: the sum over nothing is 0, and it is divided by at least 1.
+divide_by: given the number of rows, what the sum is divided by; of several processes that share a
+batch, for example, the mean of their numbers.
 Letters: N sampled anchors, R sampled RoIs, K classes, m the side of a mask.
 """
+
+from collections.abc import Callable
 
 from torch import Tensor
 from torch.nn.functional import (
@@ -15,25 +19,42 @@ from torch.nn.functional import (
 SMOOTH_L1_BETA = 1 / 9
 
 
-def rpn_loss(objectness: Tensor, deltas: Tensor, labels: Tensor, target_deltas: Tensor):
+def at_least_one(n: int) -> int:
+    """n, or 1 for 0."""
+    return max(n, 1)
+
+
+def rpn_loss(
+    objectness: Tensor,
+    deltas: Tensor,
+    labels: Tensor,
+    target_deltas: Tensor,
+    divide_by: Callable[[int], Tensor | int] = at_least_one,
+) -> tuple[Tensor, Tensor]:
     """Objectness loss and box loss of the RPN, two scalars.
 
     objectness: [N] logits of the sampled anchors of all images. labels: [N] 1 or 0. deltas and
     target_deltas: [positives, 4]. Both are divided by N (Faster R-CNN, equation 1).
     """
-    n = max(len(labels), 1)
+    n = divide_by(len(labels))
     labels = labels.to(objectness.dtype)
     objectness_loss = binary_cross_entropy_with_logits(objectness, labels, reduction="sum") / n
     return objectness_loss, smooth_l1(deltas, target_deltas) / n
 
 
-def box_loss(class_logits: Tensor, deltas: Tensor, labels: Tensor, target_deltas: Tensor):
+def box_loss(
+    class_logits: Tensor,
+    deltas: Tensor,
+    labels: Tensor,
+    target_deltas: Tensor,
+    divide_by: Callable[[int], Tensor | int] = at_least_one,
+) -> tuple[Tensor, Tensor]:
     """Class loss and box loss of the box head, two scalars: L_cls and L_box (section 3).
 
     class_logits: [R, K + 1]. deltas: [R, K + 1, 4], of which only the true class's count. labels:
     [R], 0 background. target_deltas: [R, 4]. Both are divided by R.
     """
-    n = max(len(labels), 1)
+    n = divide_by(len(labels))
     positive = labels.nonzero()[:, 0]
     true_class_deltas = deltas[positive, labels[positive]]
     class_loss = cross_entropy(class_logits, labels, reduction="sum") / n
@@ -41,7 +62,11 @@ def box_loss(class_logits: Tensor, deltas: Tensor, labels: Tensor, target_deltas
 
 
 def mask_loss(
-    mask_logits: Tensor, labels: Tensor, targets: Tensor, kind: str = "sigmoid"
+    mask_logits: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    kind: str = "sigmoid",
+    divide_by: Callable[[int], Tensor | int] = at_least_one,
 ) -> Tensor:
     """L_mask, a scalar: the mean cross-entropy of a pixel with the true class's mask (section 3).
 
@@ -50,7 +75,7 @@ def mask_loss(
     compete for a pixel. With "softmax" every pixel is of one class or background, channel 0, as in
     an FCN for semantic segmentation (table 2b).
     """
-    n, rows = max(targets.numel(), 1), range(len(labels))
+    n, rows = divide_by(targets.numel()), range(len(labels))
     if kind == "softmax":
         log_probs = mask_logits.log_softmax(dim=1)
         of_class, of_background = log_probs[rows, labels], log_probs[:, 0]  # [R, m, m]

@@ -8,7 +8,7 @@
 Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m side of a mask.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice, zip_longest
@@ -35,7 +35,7 @@ from mrcnn_edu.images import (
     scale_boxes,
     scale_targets,
 )
-from mrcnn_edu.losses import box_loss, mask_loss, rpn_loss
+from mrcnn_edu.losses import at_least_one, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
 from mrcnn_edu.targets import RoITargets, RPNTargets, mask_targets, roi_targets, rpn_targets
@@ -119,14 +119,16 @@ class MaskRCNN(nn.Module):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        divide_by: Callable[[int], Tensor | int] = at_least_one,
     ) -> dict[str, Tensor]:
         """The five losses, scalars under torchvision's names; L is their sum (section 3).
 
         Without a mask head there is no loss_mask, and targets need no masks.
 
-        The generator draws which anchors and RoIs are used. Raises TypeError or ValueError, naming
-        the image, for what cannot be learned from.
+        The generator, or one for each image, draws which anchors and RoIs are used. divide_by: what
+        a loss is divided by, given its rows. Raises TypeError or ValueError, naming the image, for
+        what cannot be learned from.
         """
         c = self.config
         batch = self.preprocess(images, [t.get("short_side") for t in targets])
@@ -136,7 +138,7 @@ class MaskRCNN(nn.Module):
 
         objectness, rpn_deltas = self.rpn_head(features)
         answers = self.rpn_targets(anchors, objects, generator)
-        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers)
+        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers, divide_by)
 
         numbers = c.train_candidates, c.train_proposals
         proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
@@ -144,7 +146,8 @@ class MaskRCNN(nn.Module):
         table = feature_table(features[: len(self.strides)])
         roi_features = self.pool(table, [r.boxes for r in rois], c.box_pool)
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
-        loss_class, loss_box = box_loss(*self.box_head(roi_features), labels, deltas)
+        said = self.box_head(roi_features)
+        loss_class, loss_box = box_loss(*said, labels, deltas, divide_by)
         losses = {
             "loss_objectness": loss_objectness,
             "loss_rpn_box_reg": loss_rpn_box,
@@ -158,7 +161,7 @@ class MaskRCNN(nn.Module):
             mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
             masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
             channels = self.mask_channels(labels[labels > 0])
-            losses["loss_mask"] = mask_loss(mask_logits, channels, masks, c.mask_loss)
+            losses["loss_mask"] = mask_loss(mask_logits, channels, masks, c.mask_loss, divide_by)
         return losses
 
     @torch.inference_mode()
@@ -256,15 +259,19 @@ class MaskRCNN(nn.Module):
         c = self.config
         numbers = c.rpn_positive_iou, c.rpn_negative_iou, c.rpn_batch, c.rpn_positive_fraction
         anchors = torch.cat(anchors)
-        return [rpn_targets(anchors, o["boxes"], *numbers, generator) for o in objects]
+        images = zip(objects, _of_each(generator, objects), strict=True)
+        return [rpn_targets(anchors, o["boxes"], *numbers, g) for o, g in images]
 
-    def rpn_losses(self, objectness, deltas, answers: list[RPNTargets]) -> tuple[Tensor, Tensor]:
+    def rpn_losses(
+        self, objectness, deltas, answers: list[RPNTargets], divide_by: Callable = at_least_one
+    ) -> tuple[Tensor, Tensor]:
         """The loss of the sampled anchors' objectness, and that of the positives' deltas."""
         return rpn_loss(
             torch.cat([row[a.anchors] for row, a in zip(objectness, answers, strict=True)]),
             torch.cat([row[a.positives] for row, a in zip(deltas, answers, strict=True)]),
             torch.cat([a.labels for a in answers]),
             torch.cat([a.deltas for a in answers]),
+            divide_by,
         )
 
     def propose(
@@ -279,10 +286,8 @@ class MaskRCNN(nn.Module):
         """The sampled RoIs of each image, and the heads' answers for them."""
         c = self.config
         numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
-        images = zip(proposals, objects, strict=True)
-        return [
-            roi_targets(p.boxes, o["boxes"], o["labels"], *numbers, generator) for p, o in images
-        ]
+        images = zip(proposals, objects, _of_each(generator, objects), strict=True)
+        return [roi_targets(p.boxes, o["boxes"], o["labels"], *numbers, g) for p, o, g in images]
 
     def pool(self, table: FeatureTable, boxes: list[Tensor], output_size: int) -> Tensor:
         """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level.
@@ -324,6 +329,10 @@ class MaskRCNN(nn.Module):
             probs = of_all.split([len(s.labels) for s in selected])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [to_original(s, p, size, original) for s, p, size, original in images]
+
+
+def _of_each(generator, objects: list) -> list[torch.Generator | None]:
+    return generator if isinstance(generator, list) else [generator] * len(objects)
 
 
 def _choose(name: str, value: str, choices: dict):

@@ -16,10 +16,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch import nn
 
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
 from mrcnn_edu.data import CocoFolder, Shapes, write_coco
+from mrcnn_edu.progress import read_run
+from mrcnn_edu.recipes import PAPER, RECIPES, Training
 from mrcnn_edu.weights import read
 
 QUICK = ("--steps", "2", "--batch-size", "2", "--model.short-side", "48")
@@ -176,7 +179,7 @@ def test_train_takes_the_presets_numbers_and_changes_them(run, monkeypatch):
 def test_train_starts_from_the_seed_or_from_weights(run, checkpoint, monkeypatch):
     started = []
 
-    def fit(model, *_):
+    def fit(model, *_, **__):
         started.append(model.state_dict())
         return []
 
@@ -244,6 +247,49 @@ def test_an_interrupted_training_goes_on(run, monkeypatch):
     assert code == 0 and "is complete" in out
     code, _, err = run(*args, "--learning-rate", 1)
     assert code == 2 and "learning_rate is 0.003 there, 1.0 now" in err
+
+
+@pytest.mark.parametrize(
+    "args, expected, model",
+    [
+        ([], Training(), Config.tiny()),
+        (["--recipe", "paper-fpn"], RECIPES["paper-fpn"].training, Config()),
+        (["--recipe=paper-c4"], RECIPES["paper-c4"].training, Config.c4()),
+        (["--recipe", "paper-c4", "--steps", 7], replace(PAPER, steps=7), Config.c4()),
+        (["--recipe", "paper-fpn", "--preset", "tiny"], PAPER, Config.tiny()),
+        (
+            ["--recipe", "paper-fpn", "--batch-size", 2],  # as many images are seen, slower
+            replace(PAPER, batch_size=2, learning_rate=0.0025, steps=1_280_000),
+            Config(),
+        ),
+        (
+            ["--batch-size", 8, "--recipe", "detectron2-1x", "--learning-rate", 1],
+            replace(
+                RECIPES["detectron2-1x"].training, batch_size=8, learning_rate=1.0, steps=180_000
+            ),
+            Config(train_proposals=1000),
+        ),
+    ],
+)
+def test_a_recipe_gives_the_training_and_the_model(run, monkeypatch, args, expected, model):
+    done = []
+    monkeypatch.setattr(cli, "fit", lambda model, data, training, *_, **__: done.append(training))
+    monkeypatch.setattr(cli, "MaskRCNN", lambda config: configs.append(config) or nn.Linear(1, 1))
+    configs = []
+    assert run("train", *args)[0] == 0
+    assert done == [expected] and configs == [replace(model, n_classes=6)]
+
+
+def test_training_is_watched_on_images_held_out(run, coco):
+    some = ["--data", coco, "--held-out", coco, "--measure-every", 1]
+    code, _, err = run("train", *QUICK, *some, "--tensorboard", "--out", "seen")
+    assert code == 0, err
+    losses, measured = read_run("seen")
+    assert len(losses) == 2 and set(measured["segm ap"]) == {1, 2}
+    assert all(0 <= value <= 1 for values in measured.values() for value in values.values())
+    assert "rpn box" in err and "images/s" in err and " GB" in err
+    code, _, err = run("train", *QUICK, "--held-out", coco, "--scenes.outlines", "lobes")
+    assert code == 2 and "has other classes than shapes" in err
 
 
 def test_train_and_evaluate_on_a_coco_folder(run, coco):

@@ -15,7 +15,8 @@ ORDER = [
     "heads", "targets", "losses", "images", "detections", "config", "model", "weights", "fine_tune",
     "data.shapes", "data.runs", "data.rle", "data.found", "data.image_file", "data.coco",
     "data.results", "data.check", "data.transforms", "data.augment", "data.cache", "data.order",
-    "data.coverage", "data.overview", "data", "evaluate", "train", "pretrained.make",
+    "data.coverage", "data.overview", "data", "evaluate", "recipes", "processes", "batches",
+    "checkpoints", "lighter", "trouble", "progress", "train", "pretrained.make",
     "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
     "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
     "ablations", "ancestors.regions", "ancestors.selective_search", "ancestors.proposals",
@@ -23,7 +24,7 @@ ORDER = [
     "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
     "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors", "viz.picture",
     "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors", "viz.bins",
-    "viz.overview", "viz", "widgets.player", "widgets", "exercises", "cli", "__main__",
+    "viz.overview", "viz", "board", "widgets.player", "widgets", "exercises", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

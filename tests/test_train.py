@@ -1,18 +1,14 @@
 """Training: it learns, it is a function of its seed, and no interruption changes its result."""
 
-import random
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from itertools import chain, pairwise
-from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
 import mrcnn_edu
+from mrcnn_edu.checkpoints import BEFORE
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
@@ -25,7 +21,7 @@ from mrcnn_edu.train import (
     make_optimizer,
     step_indices,
 )
-from mrcnn_edu.weights import read, save
+from mrcnn_edu.weights import save
 
 SCENES = Shapes(n=10, size=48, n_objects=(1, 3), object_size=(0.2, 0.5))
 TRAINING = Training(steps=6, batch_size=3, checkpoint_every=2)
@@ -140,45 +136,11 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted, n
 
 def test_a_finished_run_is_only_read(tmp_path, uninterrupted):
     _fit(tmp_path)
+    kept = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     model, losses = _fit(tmp_path, Interrupted(0))  # asks for no item
     assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
-    assert [file.name for file in tmp_path.iterdir()] == [CHECKPOINT]
-
-
-class Loud(Interrupted):
-    """A data set that prints a line for each item, and is slow, so that no run ends by itself."""
-
-    def __getitem__(self, index):
-        print(index, flush=True)
-        time.sleep(0.1)
-        return SCENES[index]
-
-
-def killed_run(folder):
-    """What the process that is killed does: a run that prints a line for each item."""
-    torch.set_num_threads(1)
-    _fit(folder, Loud(0), replace(TRAINING, checkpoint_every=1))
-
-
-@pytest.mark.slow
-def test_a_run_that_is_killed_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted):
-    chance = random.Random(time.time_ns())
-    code = f"import test_train; test_train.killed_run({str(tmp_path)!r})"
-    command = [sys.executable, "-c", code]
-    begun = []
-    for n_items in (4, 2, 2):  # in the second of the six steps or soon after, then a bit later
-        with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=Path(__file__).parent) as run:
-            for _ in range(n_items):
-                assert run.stdout.readline(), "it ended by itself"
-            pause = chance.uniform(0, 0.3)
-            time.sleep(pause)
-            run.kill()  # SIGKILL: nothing can be tidied up
-        assert run.returncode == -9
-        kept = tmp_path / CHECKPOINT
-        begun.append((pause, len(read(kept)["losses"]) if kept.exists() else 0))
-    model, losses = _fit(tmp_path)
-    assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0]), begun
-    assert begun[-1][1] > 0, "no checkpoint was gone on from"
+    assert set(kept) == {CHECKPOINT, BEFORE, "losses.csv"}
+    assert kept == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
 
 def test_other_settings_are_refused(tmp_path):

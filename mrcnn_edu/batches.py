@@ -1,0 +1,93 @@
+"""Batches: which images make up a step, who takes them, and what is drawn at random for each.
+
+All of it follows from the seed and the step's number alone, so that a run can go on anywhere, in as
+many processes as there are, as if nothing had been.
+"""
+
+from collections.abc import Iterator
+from itertools import chain, count, islice
+
+import torch
+from torch.utils.data import DataLoader
+
+from mrcnn_edu.processes import rank, world_size
+from mrcnn_edu.recipes import Training
+
+
+def step_indices(n: int, training: Training) -> Iterator[list[int]]:
+    """For every step the indices of its images: all n in random order, again and again."""
+    generator = torch.Generator().manual_seed(training.seed)
+    rounds = (torch.randperm(n, generator=generator).tolist() for _ in count())
+    stream = chain.from_iterable(rounds)
+    for _ in range(training.steps):
+        yield list(islice(stream, training.batch_size))
+
+
+def own_places(training: Training) -> range:
+    """The places in a step's batch whose images this process takes: of N processes every N-th.
+
+    Raises ValueError unless each process and part has as many.
+    """
+    shares = world_size() * training.accumulate
+    if training.batch_size % shares:
+        raise ValueError(
+            f"batch_size is {training.batch_size}, the images of a step: they cannot be dealt out "
+            f"evenly to {world_size()} processes in {training.accumulate} parts each, so give a "
+            f"multiple of {shares}"
+        )
+    return range(rank(), training.batch_size, world_size())
+
+
+def loader(dataset, training: Training, first_step: int = 0) -> DataLoader:
+    """This process's images of the steps from `first_step` on: lists of images, of targets."""
+    places = own_places(training)
+    steps = enumerate(step_indices(len(dataset), training))
+    return DataLoader(
+        _Drawn(dataset),
+        batch_sampler=(
+            [(indices[place], image_seed(training, step, place)) for place in places]
+            for step, indices in islice(steps, first_step, None)
+        ),
+        collate_fn=_columns,
+        num_workers=training.workers,
+    )
+
+
+def in_parts(images, targets, training: Training, step: int, device) -> Iterator[tuple]:
+    """The images, targets and generators of a process's share of a step, part by part."""
+    n, places = training.accumulate, own_places(training)
+    if training.draws == "step" and world_size() * n == 1:
+        seed = training.seed * 1_000_003 + step
+        yield images, targets, torch.Generator(device).manual_seed(seed)
+        return
+    seeds = [image_seed(training, step, place) for place in places]
+    generators = [torch.Generator(device).manual_seed(seed) for seed in seeds]
+    size = len(places) // n  # so a part is of the same images, however many processes share it
+    for part in range(n):
+        rows = slice(part * size, (part + 1) * size)
+        yield images[rows], targets[rows], generators[rows]
+
+
+def image_seed(training: Training, step: int, place: int) -> int:
+    """The seed of all that is drawn for the image in a place of a step's batch: 32 bits."""
+    return (training.seed * 1_000_003 + step * training.batch_size + place + 1) % 2**32
+
+
+class _Drawn:
+    """A data set whose item (index, seed) is made with torch's own generator set to that seed.
+
+    So a data set may draw, as augmentation does, and a run that goes on draws the same.
+    """
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __getitem__(self, index_and_seed: tuple[int, int]):
+        index, seed = index_and_seed
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            return self.dataset[index]
+
+
+def _columns(items: list[tuple]) -> tuple:
+    return tuple(zip(*items, strict=True))

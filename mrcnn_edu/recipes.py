@@ -1,0 +1,121 @@
+"""Recipes: how a model is trained, and how the paper and two libraries train theirs.
+
+What the recipes say, with the linear scaling rule (`scaled`) for other numbers of images a step:
+
+                 paper                     torchvision        detectron2's 1x
+images a step    16                        16                 16
+steps            160k                      26 passes, 190k    90k
+rate             0.02                      0.02               0.02
+a tenth of it    from 120k on              passes 16 and 22   60k, 80k
+warm-up          none is told              1,000 steps        1,000 steps
+weight decay     1e-4                      1e-4               1e-4
+RoIs an image    64 (C4), 512 (FPN), 1:3   512, 1:3           512, 1:3
+short side       800                       800                640 to 800, at random
+
+Where a run with such a recipe differs from the paper, and why:
+
+setting          paper              here            because
+warm-up          none is told       1,000 steps     at the full rate a fresh head can diverge
+RPN              by itself          with the rest   one training for all; table 8 of the paper too
+smooth L1        turns at 1         at 1/9          torchvision's, whose weights are loaded here
+ResNet's stride  in the 1x1         in the 3x3      torchvision's ImageNet weights are made so
+mask targets     0 or 1             soft            a cell that the outline cuts is told so
+NMS              0.3                0.5             the paper's appendix and torchvision
+long side        not told           1333 at most    torchvision and detectron2
+"""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mrcnn_edu.config import Config
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train. The defaults suit Config.tiny() on a laptop."""
+
+    steps: int = 300
+    batch_size: int = 4  # images a step, of all processes; 8 make better models in twice the time
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd with momentum 0.9 is the paper's
+    learning_rate: float = 3e-3  # the highest; 0.02 for the paper's 16 images a step and sgd
+    warmup: float = 0.1  # share of the steps in which the rate rises from 0; then it falls
+    schedule: Literal["cosine", "steps"] = "cosine"  # it falls in half a cosine to 0, or in steps
+    drops: tuple[float, ...] = (0.75,)  # of "steps": from these shares on the rate is a tenth
+    weight_decay: float = 1e-4
+    clip_norm: float = 5.0  # gradients longer than this are shortened to it
+    seed: int = 0  # of the order of the images and the choice of anchors and RoIs
+    # Who draws anchors and RoIs: one generator for a step, or one for each image, so that it does
+    # not matter how images are dealt out. With several processes or parts it is always "image".
+    draws: Literal["step", "image"] = "step"
+    checkpoint_every: int = 100  # steps; a run that is killed goes on from the last one
+    workers: int = 0  # processes that prepare images beside the training
+    # Less memory for more time
+    accumulate: int = 1  # parts that a process takes its images of a step in, one after another
+    precision: Literal["float32", "bfloat16"] = "float32"  # of the layers; the rest is float32
+    recompute: bool = False  # the backbone's maps are computed again when gradients need them
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A model and how it is trained."""
+
+    model: Config
+    training: Training
+
+
+# Gradients are not shortened there, so they are not here.
+PAPER = Training(
+    steps=160_000, batch_size=16, optimizer="sgd", learning_rate=0.02, warmup=1 / 160,
+    schedule="steps", drops=(0.75,), clip_norm=math.inf, checkpoint_every=1_000, workers=4,
+)  # fmt: skip
+RECIPES = {
+    "paper-fpn": Recipe(Config(), PAPER),
+    "paper-c4": Recipe(Config.c4(), PAPER),
+    "torchvision": Recipe(
+        Config(), replace(PAPER, steps=190_000, warmup=1 / 190, drops=(16 / 26, 22 / 26))
+    ),
+    "detectron2-1x": Recipe(
+        Config(train_proposals=1000),
+        replace(PAPER, steps=90_000, warmup=1 / 90, drops=(2 / 3, 8 / 9)),
+    ),
+}
+
+
+def scaled(training: Training, batch_size: int) -> Training:
+    """The same training with another number of images a step: as many images are seen in all.
+
+    The linear scaling rule (Goyal et al. 2017): a step of half the images goes half as far, so the
+    rate is halved and the steps are doubled, those of the warm-up too.
+    """
+    factor = batch_size / training.batch_size
+    rate, steps = training.learning_rate * factor, round(training.steps / factor)
+    return replace(training, batch_size=batch_size, learning_rate=rate, steps=steps)
+
+
+def learning_rate(step: int, training: Training) -> float:
+    """The rate of a step: a straight rise, then half a cosine down to 0, or drops to a tenth."""
+    rise = max(1, round(training.warmup * training.steps))
+    if step < rise:
+        return training.learning_rate * (step + 1) / rise
+    if training.schedule == "cosine":
+        fallen = (step - rise) / max(1, training.steps - rise)
+        return training.learning_rate * 0.5 * (1 + math.cos(math.pi * fallen))
+    if training.schedule == "steps":
+        dropped = sum(step >= round(share * training.steps) for share in training.drops)
+        return training.learning_rate / 10**dropped
+    raise ValueError(f"schedule is {training.schedule!r}: choose 'cosine' or 'steps'")
+
+
+def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
+    """The optimizer of the settings over all parameters that are to be trained."""
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    rate, decay = training.learning_rate, training.weight_decay
+    if training.optimizer == "adamw":
+        return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)
+    if training.optimizer == "sgd":
+        return torch.optim.SGD(parameters, rate, momentum=0.9, weight_decay=decay, fused=True)
+    raise ValueError(f"optimizer is {training.optimizer!r}: choose 'adamw' or 'sgd'")

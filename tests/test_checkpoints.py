@@ -1,0 +1,241 @@
+"""Checkpoints: whatever ends a run, and whenever, it goes on to the same bits."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT, Terminated, newest
+from mrcnn_edu.config import Config
+from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.train import Training, fit
+from mrcnn_edu.weights import read
+
+SCENES = Shapes(n=10, size=32, n_objects=(1, 2), object_size=(0.3, 0.6))
+TRAINING = Training(steps=6, batch_size=1, checkpoint_every=1)
+LONG = replace(TRAINING, steps=30)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    """A sum in another order has other last bits, so runs compared use one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def _fit(folder=None, training=TRAINING, dataset=SCENES):
+    """The trained model and its losses."""
+    torch.manual_seed(1)
+    small = dict(fpn_channels=8, box_hidden=8, mask_channels=8, mask_convs=1, train_candidates=20)
+    sizes = dict(short_side=32, long_side=32, anchor_sizes=((8,), (16,), (24,), (32,)))
+    model = MaskRCNN(Config.tiny(**small | sizes))
+    return model, fit(model, dataset, training, folder, progress=False)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted():
+    torch.set_num_threads(1)
+    return _fit()
+
+
+def _same(a, b):
+    """Whether two runs have the same losses and, in the end, the same bits."""
+    states = a[0].state_dict(), b[0].state_dict()
+    return a[1] == b[1] and all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def killed_again_and_again(folder, moments):
+    """Takes the run up, and kills it after so many seconds, for each of the moments.
+
+    Each run is a fork of this process, which has everything imported. What is left when all are
+    killed is done at last, and the sum of the weights and the number of runs that went on printed.
+    """
+    torch.set_num_threads(1)
+    whole, went_on = _fit(None, LONG), 0
+    for moment in moments:
+        found = newest(folder)
+        went_on += found is not None
+        child = os.fork()
+        if child == 0:
+            try:
+                _fit(folder, LONG)
+            finally:
+                os._exit(0)
+        time.sleep(moment)
+        os.kill(child, signal.SIGKILL)  # nothing can be tidied up
+        os.waitpid(child, 0)
+    done = len(newest(folder)[1]["losses"])
+    ended = _fit(folder, LONG)
+    assert _same(ended, whole), moments
+    print(went_on, done)
+
+
+@pytest.mark.slow
+def test_a_run_that_is_killed_at_twenty_moments_ends_with_the_same_bits(tmp_path):
+    chance = random.Random(time.time_ns())
+    moments = [0.5] + [chance.uniform(0, 0.3) for _ in range(19)]
+    code = f"import test_checkpoints as t; t.killed_again_and_again({str(tmp_path)!r}, {moments})"
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    went_on, done = map(int, run.stdout.split())
+    assert went_on >= 1 and done > 0, "no checkpoint was gone on from"
+
+
+class Killed(BaseException):
+    """Stands for a kill: nobody catches it, as nobody catches SIGKILL."""
+
+
+class Stops:
+    """A data set that gives a number of items and then stops the run."""
+
+    classes = SCENES.classes
+
+    def __init__(self, n_items, with_what=Killed):
+        self.left, self.with_what = n_items, with_what
+
+    def __len__(self):
+        return len(SCENES)
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left < 0:
+            raise self.with_what
+        return SCENES[index]
+
+
+@pytest.fixture
+def half_done(tmp_path):
+    """The folder of a run that was stopped after three of its six steps."""
+    with pytest.raises(Killed):
+        _fit(tmp_path, dataset=Stops(3))
+    return tmp_path
+
+
+@pytest.mark.parametrize("at", ["half the file", "rename 1", "rename 2", "rename 3"])
+def test_a_kill_within_the_write_loses_a_step_at_most(half_done, monkeypatch, uninterrupted, at):
+    save, rename, names = torch.save, os.replace, []
+
+    def killed_save(contents, file):
+        save(contents, file)
+        if at == "half the file":
+            file.truncate(file.tell() // 2)
+            raise Killed
+
+    def killed_rename(source, target):
+        if str(target).endswith(".csv"):
+            return rename(source, target)
+        names.append(target)
+        if at == f"rename {len(names)}":
+            raise Killed
+        rename(source, target)
+
+    monkeypatch.setattr(torch, "save", killed_save)
+    monkeypatch.setattr(os, "replace", killed_rename)
+    with pytest.raises(Killed):
+        _fit(half_done)
+    monkeypatch.undo()
+    assert len(newest(half_done)[1]["losses"]) == 3
+    assert _same(_fit(half_done), uninterrupted)
+    assert set(os.listdir(half_done)) == {CHECKPOINT, BEFORE, "losses.csv"}
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(half_done, monkeypatch, uninterrupted):
+    save = torch.save
+
+    def full(contents, file):
+        save(contents, file)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"could not write the checkpoint .*No space left on device"):
+        _fit(half_done)
+    monkeypatch.undo()
+    assert len(newest(half_done)[1]["losses"]) == 3
+    assert _same(_fit(half_done), uninterrupted)
+
+
+@pytest.mark.parametrize("how", ["cut short", "a byte is another"])
+def test_the_newest_good_checkpoint_is_found_when_the_last_is_damaged(
+    half_done, uninterrupted, how
+):
+    last = half_done / CHECKPOINT
+    contents = bytearray(last.read_bytes())
+    if how == "cut short":
+        contents = contents[:-100]
+    else:
+        contents[len(contents) // 2] ^= 1
+    last.write_bytes(contents)
+    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged.* goes on from .*before\.pt"):
+        assert _same(_fit(half_done), uninterrupted)
+    last.write_bytes(b"")
+    (half_done / BEFORE).write_bytes(b"")
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged"):
+        _fit(half_done)
+
+
+def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
+    assert newest(tmp_path) is None and newest(None) is None
+
+
+class Terminates(Stops):
+    """The process gets SIGTERM, as a cluster's warning, while it makes an item."""
+
+    def __getitem__(self, index):
+        self.left -= 1
+        if self.left == 0:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return SCENES[index]
+
+
+def test_sigterm_keeps_the_step_and_ends_the_run(tmp_path, uninterrupted):
+    before = signal.getsignal(signal.SIGTERM)
+    seldom = replace(TRAINING, checkpoint_every=100)
+    with pytest.raises(Terminated) as end:
+        _fit(tmp_path, seldom, Terminates(2))
+    assert end.value.code == 143 and "checkpoint.pt has the last step" in end.value.message
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert len(read(tmp_path / CHECKPOINT)["losses"]) == 2
+    assert _same(_fit(tmp_path, seldom), uninterrupted)
+    with pytest.raises(Terminated) as end:
+        _fit(None, seldom, Terminates(2))
+    assert "nothing was kept" in end.value.message
+
+
+def test_what_a_data_set_draws_is_drawn_again(tmp_path):
+    """Augmentation draws from torch's own generator: a run that goes on draws the same."""
+
+    class Noisy(Stops):
+        def __getitem__(self, index):
+            image, target = super().__getitem__(index)
+            return (image + 0.1 * torch.rand(image.shape)).clamp(max=1), target
+
+    whole = _fit(dataset=Noisy(6))
+    with pytest.raises(Killed):
+        _fit(tmp_path, dataset=Noisy(4))
+    torch.rand(7)
+    assert _same(_fit(tmp_path, dataset=Noisy(2)), whole)
+    with_workers = replace(TRAINING, workers=2)
+    assert _same(_fit(None, with_workers, dataset=Noisy(6)), whole)
+
+
+def test_settings_that_came_later_are_at_their_defaults_in_an_old_checkpoint(
+    half_done, uninterrupted
+):
+    last = half_done / CHECKPOINT
+    contents = read(last)
+    for name in ("schedule", "drops", "draws", "accumulate", "precision", "recompute"):
+        del contents["training"][name]
+    torch.save(contents, last)
+    assert _same(_fit(half_done), uninterrupted)

@@ -1,0 +1,61 @@
+"""Recipes: the rates of steps, and that a step of other images goes as far."""
+
+import math
+
+import pytest
+
+from mrcnn_edu.config import Config
+from mrcnn_edu.recipes import RECIPES, Training, learning_rate, scaled
+
+
+def test_the_papers_rate_rises_then_falls_to_a_tenth():
+    """Section 3.1: 0.02, divided by 10 at 120k of 160k steps; the rise is ours."""
+    paper = RECIPES["paper-fpn"].training
+    rates = {step: learning_rate(step, paper) for step in (0, 499, 999, 119_999, 120_000, 159_999)}
+    assert rates == pytest.approx(
+        {0: 0.00002, 499: 0.01, 999: 0.02, 119_999: 0.02, 120_000: 0.002, 159_999: 0.002}
+    )
+    assert (paper.steps, paper.batch_size, paper.weight_decay) == (160_000, 16, 1e-4)
+    assert paper.optimizer == "sgd" and paper.clip_norm == math.inf
+
+
+def test_the_papers_models():
+    fpn, c4 = RECIPES["paper-fpn"].model, RECIPES["paper-c4"].model
+    assert (fpn.roi_batch, c4.roi_batch, fpn.short_side) == (512, 64, 800)
+    assert fpn.roi_positive_fraction == c4.roi_positive_fraction == 0.25
+    assert (c4.neck, c4.mask_size, c4.test_proposals) == ("c4", 14, 300)
+    assert fpn == Config()
+
+
+def test_detectron2s_and_torchvisions_rates_fall_twice():
+    one_x = RECIPES["detectron2-1x"].training
+    steps = (999, 59_999, 60_000, 79_999, 80_000)
+    rates = [learning_rate(step, one_x) for step in steps]
+    assert rates == pytest.approx([0.02, 0.02, 0.002, 0.002, 0.0002])
+    theirs = RECIPES["torchvision"].training
+    passes = theirs.steps * theirs.batch_size / 117_266  # images of train2017 with objects
+    assert passes == pytest.approx(26, abs=0.1)
+    for n_passes, rate in ((15.9, 0.02), (16.1, 0.002), (21.9, 0.002), (22.1, 0.0002)):
+        step = int(theirs.steps * n_passes / 26)
+        assert learning_rate(step, theirs) == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 8, 16, 64])
+def test_another_batch_goes_as_far(batch_size):
+    paper = RECIPES["paper-fpn"].training
+    other = scaled(paper, batch_size)
+    assert other.batch_size == batch_size
+    assert other.learning_rate / batch_size == pytest.approx(0.02 / 16)
+    assert other.steps * batch_size == 160_000 * 16
+    whole = sum(learning_rate(step, paper) for step in range(0, paper.steps, 40))
+    stride = 40 * 16 // batch_size
+    same = sum(learning_rate(step, other) for step in range(0, other.steps, stride))
+    assert same / batch_size == pytest.approx(whole / 16, rel=1e-2)
+    # The rise sees as many images, so that few at a time do not diverge.
+    assert learning_rate(1000 * 16 // batch_size - 1, other) == pytest.approx(other.learning_rate)
+    assert scaled(paper, 16) == paper
+
+
+def test_an_unknown_schedule_is_refused():
+    with pytest.raises(ValueError, match="schedule is 'line': choose 'cosine' or 'steps'"):
+        learning_rate(50, Training(schedule="line"))

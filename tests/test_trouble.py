@@ -1,0 +1,111 @@
+"""Trouble is told early, with the image and with advice."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from mrcnn_edu.config import Config
+from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.train import Training, fit
+from mrcnn_edu.trouble import check_rise
+
+SCENES = Shapes(n=6, size=32)
+
+
+class OneWeight(nn.Module):
+    """A loss that is its weight times what `factor` says of the images; or the error it gives."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.weight, self.factor = nn.Parameter(torch.ones(())), factor
+
+    def forward(self, images, targets, generator=None):
+        return {"loss_one": self.weight * self.factor(targets)}
+
+
+def _fit(factor, folder=None, **changes):
+    training = replace(Training(steps=9, batch_size=2, learning_rate=1e-6), **changes)
+    return fit(OneWeight(factor), SCENES, training, folder, progress=False)
+
+
+def test_the_batch_of_a_loss_that_is_not_finite_is_kept(tmp_path):
+    def factor(targets):
+        return float("nan") if any(target["image_id"] == 3 for target in targets) else 1.0
+
+    with pytest.raises(FloatingPointError, match=r"loss_one is not finite; image \[3\]") as error:
+        _fit(factor, tmp_path / "run", checkpoint_every=100)
+    (file,) = (tmp_path / "run").glob("batch-of-step-*.pt")
+    assert str(file) in str(error.value)
+    kept = torch.load(file, weights_only=True)  # tensors and plain values alone
+    assert f"step {kept['step']}:" in str(error.value) and len(kept["images"]) == 2
+    for image, target in zip(kept["images"], kept["targets"], strict=True):
+        torch.testing.assert_close(image, SCENES[target["image_id"]][0])
+        assert torch.equal(target["masks"], SCENES[target["image_id"]][1]["masks"])
+    assert any(target["image_id"] == 3 for target in kept["targets"])
+
+
+def test_labels_beyond_the_models_classes_are_named_before_the_first_step():
+    model = MaskRCNN(Config.tiny(n_classes=2))
+    start = {name: value.clone() for name, value in model.state_dict().items()}
+    first = next(i for i in range(6) if (SCENES[i][1]["labels"] > 2).any())
+    label = SCENES[first][1]["labels"][SCENES[first][1]["labels"] > 2][0].item()
+    words = f"6 classes, the model 2, and image {first} has label {label}: .* n_classes=6"
+    with pytest.raises(ValueError, match=words):
+        fit(model, SCENES, Training(steps=1), progress=False)
+    assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
+
+
+def test_a_loss_that_blows_up_is_told_with_advice():
+    seen = []
+
+    def factor(targets):
+        seen.append(len(targets))
+        return 1.0 if len(seen) < 4 else 50.0
+
+    with pytest.raises(
+        FloatingPointError, match="step 5: the loss is 50, after 1 in the first"
+    ) as e:
+        _fit(factor)
+    assert len(seen) == 6  # three in a row
+    assert "learning rate (1e-06 for 2 images a step)" in str(e.value)
+    assert "warm-up (0.1 of the steps)" in str(e.value)
+
+
+def test_a_loss_that_is_high_now_and_then_or_late_is_none():
+    def losses(*values):
+        return [{"loss": value} for value in values]
+
+    for values in ((1, 50, 50, 1, 50, 50), (1, 9, 9, 9, 9), (1, 50, 50), (), (0.0, 0.0, 0.0, 0.0)):
+        for n in range(len(values) + 1):
+            check_rise(losses(*values[:n]), Training())
+    check_rise(losses(1, *[50] * 1_001), Training())
+    with pytest.raises(FloatingPointError, match="blown up"):
+        check_rise(losses(1, *[50] * 500), Training())
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes"),
+    ],
+)
+def test_a_full_memory_is_told_with_what_to_lower(error):
+    def full(targets):
+        raise error
+
+    words = r"full with 2 images of up to 32 x 32.*accumulate \(1\).*bfloat16.*recompute"
+    with pytest.raises(torch.OutOfMemoryError, match=words) as told:
+        _fit(full)
+    assert "allocate" in str(told.value) and "short_side" in str(told.value)
+
+
+def test_other_errors_are_left_as_they_are():
+    def wrong(targets):
+        raise RuntimeError("shapes differ")
+
+    with pytest.raises(RuntimeError, match=r"^shapes differ$"):
+        _fit(wrong)
