@@ -10,8 +10,23 @@ from itertools import chain, count, islice
 import torch
 from torch.utils.data import DataLoader
 
+from mrcnn_edu.data.order import grouped_indices
 from mrcnn_edu.processes import rank, world_size
 from mrcnn_edu.recipes import Training
+
+
+def order(dataset, training: Training) -> Iterator[list[int]]:
+    """For every step the indices of its images: at random, or grouped by shape if that is asked.
+
+    Raises ValueError if images are to be grouped, and the data set has no `image_size`.
+    """
+    if not training.group_by_shape:
+        return step_indices(len(dataset), training)
+    if not hasattr(dataset, "image_size"):
+        raise ValueError("group_by_shape needs images from files: drawn scenes are all square")
+    passes = getattr(dataset, "passes", 1)
+    n = len(dataset) // passes
+    return grouped_indices(n, training, [dataset.image_size(i) for i in range(n)], passes)
 
 
 def step_indices(n: int, training: Training) -> Iterator[list[int]]:
@@ -41,7 +56,7 @@ def own_places(training: Training) -> range:
 def loader(dataset, training: Training, first_step: int = 0) -> DataLoader:
     """This process's images of the steps from `first_step` on: lists of images, of targets."""
     places = own_places(training)
-    steps = enumerate(step_indices(len(dataset), training))
+    steps = enumerate(order(dataset, training))
     return DataLoader(
         _Drawn(dataset),
         batch_sampler=(

@@ -108,11 +108,12 @@ def detect_shared(model, dataset, progress: bool = True) -> Found:
     if world_size() == 1:
         return found
     shares = [None] * world_size()
-    distributed.all_gather_object(shares, (list(found), found.seconds))  # without pasted masks
+    packed = [found.packed(i) for i in range(len(found))]  # their masks are strings
+    distributed.all_gather_object(shares, (packed, found.seconds))
     together = Found()
     for index in range(len(dataset)):
         kept, seconds = shares[index % world_size()]
-        together.extend([kept[index // world_size()]])
+        together.append(*kept[index // world_size()])
         together.seconds.append(seconds[index // world_size()])
     return together
 

@@ -53,6 +53,7 @@ class Training:
     draws: Literal["step", "image"] = "step"
     checkpoint_every: int = 100  # steps; a run that is killed goes on from the last one
     workers: int = 0  # processes that prepare images beside the training
+    group_by_shape: bool = False  # wide images come with wide ones: less of a batch is padding
     # Less memory for more time
     accumulate: int = 1  # parts that a process takes its images of a step in, one after another
     precision: Literal["float32", "bfloat16"] = "float32"  # of the layers; the rest is float32

@@ -244,6 +244,27 @@ def test_batches_follow_from_seed_and_step():
     assert [len(batch) for batch in step_indices(3, training)] == [4] * 9  # more than there are
 
 
+def test_images_come_with_images_of_their_shape_if_asked():
+    class Photographs:
+        sizes = [(3, 4), (4, 3)] * 6
+
+        def __len__(self):
+            return len(self.sizes)
+
+        def image_size(self, index):
+            return self.sizes[index]
+
+        def __getitem__(self, index):
+            return torch.zeros(3, *self.sizes[index]), {}
+
+    training = Training(steps=12, batch_size=2, group_by_shape=True)
+    batches = [{image.shape for image in images} for images, _ in loader(Photographs(), training)]
+    assert len(batches) == 12 and all(len(shapes) == 1 for shapes in batches)
+    assert set().union(*batches) == {(3, 3, 4), (3, 4, 3)}
+    with pytest.raises(ValueError, match="group_by_shape needs images from files"):
+        loader(SCENES, training)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_loader_starts_at_a_step(workers):
     training = Training(steps=4, batch_size=3, workers=workers)
