@@ -16,10 +16,10 @@ def grouped_indices(
     """For every step the indices of its images: all n in random order, again and again, by shape.
 
     As `batches.step_indices`, but an image that is wider than high comes with others that are, and
-    so do the rest: one batch a pass, at most, has some of both. The batches come in random order. After
-    every whole pass each image has been seen once more, as there. sizes: (height, width) of every
-    image. training: its seed, batch_size and steps count. passes: of an `Augmented` dataset, whose
-    item p n + i is image i in pass p; n is then the number of images, not of items.
+    so do the rest: one batch a pass, at most, has some of both. The batches come in random order.
+    After every whole pass each image has been seen once more, as there. sizes: (height, width) of
+    every image. training: its seed, batch_size and steps count. passes: of an `Augmented` dataset,
+    whose item p n + i is image i in pass p; n is then the number of images, not of items.
     """
     if len(sizes) != n:
         raise ValueError(f"{len(sizes)} sizes for {n} images: give one for each")
