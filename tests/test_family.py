@@ -10,12 +10,20 @@ from mrcnn_edu.ancestors import load
 from mrcnn_edu.ancestors.make import SYSTEMS
 
 
-def test_the_document_shows_the_results():
-    document = (family.HERE / "README.md").read_text()
-    assert document.count(family.MARK) == 2
-    if family.RESULTS.is_file():
-        results = json.loads(family.RESULTS.read_text())
-        assert family.insert(results, document) == document
+@pytest.mark.parametrize("path", family.DOCUMENTS)
+def test_the_documents_show_the_results(path):
+    document, results = path.read_text(), json.loads(family.RESULTS.read_text())
+    assert set(results["systems"]) == set(family.NAMES)
+    assert document.count(family.MARK) == 2 and "| R-CNN |" in document
+    assert family.insert(results, document, family.DOCUMENTS[path]) == document
+
+
+def test_their_scores_are_those_of_the_records():
+    for name, r in json.loads(family.RESULTS.read_text())["systems"].items():
+        record = json.loads((family.FOLDER / f"{name}.json").read_text())
+        for kind, scores in r["scores"].items():
+            assert scores["ap"] == pytest.approx(100 * record["scores"][kind]["ap"], abs=0.2)
+        assert r["parameters"] == record["parameters"]
 
 
 def test_every_system_has_a_name():
@@ -42,9 +50,11 @@ def test_it_measures_what_is_there(folder, monkeypatch):
     assert [row["passes"] for row in faster["many"]] == [1, 1]
     assert all(min(r["seconds"].values()) > 0 for r in (rcnn, faster))
     assert json.loads(json.dumps(results)) == results
-    text = family.table(results)
-    assert "| R-CNN |" in text and "Mask R-CNN, FPN |" not in text
-    assert family.insert(results, "a\n<!-- family -->\nb\n<!-- family -->\nc").count("R-CNN") > 4
+    marked = "a\n<!-- family -->\nb\n<!-- family -->\nc"
+    long, short = (family.insert(results, marked, is_short) for is_short in (False, True))
+    assert long.count("| R-CNN |") == 2 > short.count("| R-CNN |") and "Mask R-CNN, R101" in short
+    assert "Mask R-CNN, FPN |" not in long
+    assert len(family.picture_of_many(results).encoded()) > 1000
 
 
 def test_as_many_proposals_as_asked_for(folder, monkeypatch):
