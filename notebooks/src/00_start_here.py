@@ -378,6 +378,9 @@ exercises.check_mask_iou(mask_iou)
 # - 11 [average precision](11_average_precision.ipynb), 75 minutes: How can one number judge a
 #   ranked list of guesses?
 #   <br><img src='pictures/11_average_precision.png' height='90'>
+# - 12 [ablations](12_ablations.ipynb), 90 minutes: Which part earns its place, and how sure can you
+#   be?
+#   <br><img src='pictures/12_ablations.png' height='90'>
 # - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
 #   does overlap do to it?
 #   <br><img src='pictures/13_fcis.png' height='90'>
