@@ -14,7 +14,7 @@ RECORDS = json.loads(FILE.read_text())
 def test_a_record_says_what_it_is_of_and_what_it_was_made_on():
     for record in RECORDS:
         assert {"key", "code", "machine", "torch", "seconds", "parameters"} <= set(record)
-        assert record["seconds"] > 10 and 0 < record["scores"]["bbox"]["ap"] < 100
+        assert 0 < record["scores"]["bbox"]["ap"] < 100
     assert len({record["key"] for record in RECORDS}) == len(RECORDS)
 
 
@@ -27,6 +27,8 @@ def test_no_held_out_scene_is_trained_on():
 def test_every_setting_of_a_table_has_five_seeds(name):
     results = shipped(name)
     assert all(results.difference(setting).n >= 5 for setting in results.table.settings)
+    # In the median: a run that was stopped and taken up has the seconds of its last part.
+    assert all(results.cost(setting, "seconds") > 10 for setting in results.table.settings)
 
 
 @pytest.mark.parametrize(
