@@ -82,7 +82,7 @@ def test_the_full_size_models_are_the_papers():
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
-    with pytest.raises(ValueError, match="no table '2z': choose one of 2a, 2b"):
+    with pytest.raises(ValueError, match="no table '2z': choose one of 2a, 2a-longer, 2b"):
         run("2z", folder=tmp_path)
     with pytest.raises(ValueError, match="no setting 'x': choose one of 'sigmoid', 'softmax'"):
         run("2b", settings=["x"], folder=tmp_path)

@@ -496,7 +496,8 @@ def test_shipped_weights_are_small_and_made_by_this_code(name):
     record = json.loads(file.with_suffix(".json").read_text())
     kind, config = make.SYSTEMS[name]
     assert file.stat().st_size == record["bytes"] <= 3_000_000
-    assert record["training"] == json.loads(json.dumps(asdict(make.TRAINING)))
+    plain = json.loads(json.dumps(asdict(make.TRAINING)))  # a field that came later: its default
+    assert json.loads(json.dumps(asdict(Training()))) | record["training"] == plain
     assert record["config"] == json.loads(json.dumps(asdict(config)))
     model = load(name)
     assert type(model) is kind and model.config == config

@@ -7,6 +7,7 @@ import pytest
 
 from mrcnn_edu import Config, evaluate, load
 from mrcnn_edu.pretrained import make
+from mrcnn_edu.train import Training
 from mrcnn_edu.weights import PRETRAINED
 
 
@@ -27,7 +28,8 @@ def record(name):
 
 def test_the_file_is_small_and_the_record_is_of_these_settings(name, record):
     assert (PRETRAINED / f"{name}.pt").stat().st_size == record["bytes"] <= 3_000_000
-    assert record["training"] == plain(make.TRAINING)
+    # A field of Training that came later had its default.
+    assert plain(Training()) | record["training"] == plain(make.TRAINING)
     assert record["train_scenes"] == plain(make.TRAIN_SCENES)
     assert record["held_out_scenes"] == plain(make.HELD_OUT)
     assert record["changes"] == make.MODELS[name]
