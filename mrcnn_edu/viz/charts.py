@@ -166,7 +166,7 @@ def show_side_by_side(
 
     curves: setting -> {step: score}. found: setting -> `Detections`.
     """
-    picture = Picture(10.4, 2.9)
+    picture = Picture(10.4, 3.2)  # lower ones would cut the titles off
     panels = picture.subplots(1, 2 + len(found), width_ratios=[1.25] + [1] * (1 + len(found)))
     for place, (name, scores) in enumerate(curves.items()):
         shade = OTHERS[place % len(OTHERS)]
