@@ -74,8 +74,14 @@ class Model(Config):
     n_classes: tyro.conf.Suppress[int] = 0  # comes from the data
 
 
-PRESETS = {"tiny": Model.tiny(0), "resnet50-fpn": Model(), "resnet50-c4": Model.c4()}
-Preset = Literal["tiny", "resnet50-fpn", "resnet50-c4"]
+PRESETS = {
+    "tiny": Model.tiny(0),
+    "resnet50-fpn": Model(),
+    "resnet50-c4": Model.c4(),
+    "resnet101-fpn": Model(backbone="resnet101"),
+    "resnet101-c4": replace(Model.c4(), backbone="resnet101"),
+}
+Preset = Literal["tiny", "resnet50-fpn", "resnet50-c4", "resnet101-fpn", "resnet101-c4"]
 RecipeName = Literal["paper-fpn", "paper-c4", "torchvision", "detectron2-1x"]
 Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
 Positional = tyro.conf.Positional

@@ -308,6 +308,18 @@ def test_rcnn_learns_eight_scenes_by_heart(dataset):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["faster-rcnn", "mask-rcnn-c4"])
+def test_mask_rcnns_relatives_learn_eight_scenes_by_heart(name):
+    torch.manual_seed(0)
+    scenes = Shapes(8, seed=4, size=64, n_objects=(1, 3), object_size=(0.25, 0.5))
+    model = MaskRCNN(replace(make.SYSTEMS[name][1], short_side=64, roi_batch=16))
+    fit(model, scenes, Training(steps=60, batch_size=8), progress=False)
+    found = detect_all(model, scenes, progress=False)
+    for kind in ("bbox",) if model.mask_head is None else ("bbox", "segm"):
+        assert evaluate(scenes, found, kind, progress=False).ap50 > 0.8
+
+
+@pytest.mark.slow
 def test_fast_rcnn_learns_eight_scenes_by_heart(dataset):
     model = FastRCNN(replace(FastRCNN.paper(Config.tiny(test_proposals=300)), roi_batch=32))
     losses = fit(model, dataset, Training(steps=100, batch_size=4), progress=False)
@@ -491,8 +503,6 @@ def test_all_shipped_weights_together_are_small():
 @pytest.mark.parametrize("name", make.SYSTEMS)
 def test_shipped_weights_are_small_and_made_by_this_code(name):
     file = shipped.FOLDER / f"{name}.pt"
-    if not file.is_file():
-        pytest.skip(f"{name} is not trained yet: python -m mrcnn_edu.ancestors.make {name}")
     record = json.loads(file.with_suffix(".json").read_text())
     kind, config = make.SYSTEMS[name]
     assert file.stat().st_size == record["bytes"] <= 3_000_000
@@ -502,6 +512,17 @@ def test_shipped_weights_are_small_and_made_by_this_code(name):
     model = load(name)
     assert type(model) is kind and model.config == config
     assert record["scores"]["bbox"]["ap"] > 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", make.SYSTEMS)
+def test_shipped_weights_score_about_what_is_recorded(name):
+    record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
+    scenes = replace(make.HELD_OUT, n=40)  # of 300
+    found = detect_all(load(name), scenes, progress=False)
+    for kind, scores in record["scores"].items():
+        ap = evaluate(scenes, found, kind, progress=False).ap
+        assert ap == pytest.approx(scores["ap"], abs=0.06)
 
 
 def test_make_trains_saves_and_scores(tmp_path, monkeypatch):
