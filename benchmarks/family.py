@@ -18,6 +18,8 @@ from versus_torchvision import between_marks, machine
 from mrcnn_edu import viz
 from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, n_parameters
 from mrcnn_edu.ancestors.make import HELD_OUT
+from mrcnn_edu.ancestors.proposals import recall_at
+from mrcnn_edu.ancestors.selective_search import selective_search
 from mrcnn_edu.ancestors.shipped import FOLDER, load
 from mrcnn_edu.evaluate import Found, evaluate
 
@@ -86,6 +88,33 @@ def cost_of_many(model, image, rounds: int) -> list[dict]:
     return rows
 
 
+def recall_of_proposals(scenes) -> dict:
+    """Recall of selective search's proposals and of an RPN's, by IoU and number of proposals."""
+    model, items = load("mask-rcnn"), [scenes[i] for i in range(len(scenes))]
+    targets = [target for _, target in items]
+    found = {
+        "selective search": [selective_search(image) for image, _ in tqdm(items, "search")],
+        "RPN": [model.trace([image]).proposals[0].boxes for image, _ in tqdm(items, "RPN")],
+    }
+    return {
+        name: {str(iou): recall_at(boxes, targets, NUMBERS[:5], iou).tolist() for iou in (0.5, 0.7)}
+        for name, boxes in found.items()
+    }
+
+
+def recall_table(results: dict) -> list[str]:
+    """Recall by number of proposals, in %, as lines of Markdown."""
+    lines = [
+        "| recall with so many proposals, % | IoU | " + " | ".join(map(str, NUMBERS[:5])) + " |",
+        "|---|---:|" + "---:|" * 5,
+    ]
+    for name, by_iou in results["recall"].items():
+        for iou, values in by_iou.items():
+            shares = " | ".join(f"{100 * value:.0f}" for value in values)
+            lines.append(f"| {name} | {iou} | {shares} |")
+    return lines
+
+
 def systems_table(results: dict) -> list[str]:
     """How good each system is and what it costs, as lines of Markdown."""
     lines = [
@@ -130,9 +159,9 @@ def papers_table() -> list[str]:
 
 def insert(results: dict, document: str, is_short: bool) -> str:
     """A document with the tables between its marks replaced by those of `results`."""
-    parts = [systems_table(results), table_of_many(results), papers_table()]
-    if is_short:
-        del parts[1]  # which the picture shows
+    parts = [systems_table(results), papers_table()]
+    if not is_short:
+        parts[1:1] = [table_of_many(results), recall_table(results)]
     return between_marks(document, MARK, "\n\n".join("\n".join(part) for part in parts))
 
 
@@ -171,7 +200,10 @@ def measure(folder: Path, n_scenes: int, rounds: int) -> dict:
         model = load(folder / f"{name}.pt")
         systems[name] = quality_and_cost(model, scenes)
         systems[name]["many"] = cost_of_many(model, scenes[0][0], rounds)
-    return {"machine": machine("cpu"), "scenes": n_scenes, "systems": systems}
+    recall = recall_of_proposals(replace(scenes, n=min(n_scenes, 100)))
+    return {
+        "machine": machine("cpu"), "scenes": n_scenes, "systems": systems, "recall": recall,
+    }  # fmt: skip
 
 
 if __name__ == "__main__":
