@@ -6,7 +6,9 @@ BIN := .venv/bin
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cfg \
 	--nbval-cell-timeout 300
 
-# On every core, with a thread each; a notebook's cells stay together.
+# On every core, with a thread each; a notebook's cells stay together, and those that train begin.
+LONGEST := notebooks/12_ablations.ipynb notebooks/10_training.ipynb
+NOTEBOOKS = $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb))
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4
 
 SHELL := /bin/bash
@@ -23,7 +25,7 @@ demo: .venv/installed  ## set up, then score the model that comes with it, and d
 
 test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
 	$(PYTEST) --dist worksteal -p no:nbval tests/
-	$(PYTEST) --dist loadfile $(NBVAL) notebooks/
+	$(PYTEST) --dist loadfile $(NBVAL) $(NOTEBOOKS)
 
 notebooks: .venv/installed  ## build all notebooks from notebooks/src
 	$(BIN)/python notebooks/build.py
