@@ -3,6 +3,7 @@
 boxes       IoU, the code of a box, non-maximum suppression
 anchors     the boxes that the RPN starts from
 matching    which object each box answers for, and which boxes are used
+kernels     RoIAlign as one launch on a GPU, in Triton
 roi_ops     RoIAlign, RoIWarp and RoIPool over a pyramid, as lookups in one table
 backbone    ResNet and FPN
 rpn         the region proposal network
@@ -14,7 +15,8 @@ detections  from the heads' numbers to boxes and masks in the image
 config      every number of the model
 model       MaskRCNN: forward, detect, trace
 weights     saving and loading, our own and torchvision's
-data        synthetic scenes, COCO folders, what is wrong with yours, how anchors cover them
+fine_tune   a model for other classes or channels, from another's weights
+data        synthetic scenes, COCO folders, what is in yours and wrong with it, augmentation
 evaluate    COCO's average precision
 recipes     how a model is trained: the settings, the paper's and two libraries'
 processes   several that train one model: torchrun

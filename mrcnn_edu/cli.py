@@ -26,7 +26,6 @@ import tyro
 from tqdm.auto import tqdm
 
 from mrcnn_edu import evaluate as evaluation
-from mrcnn_edu.ablations import start
 from mrcnn_edu.checkpoints import newest
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import (
@@ -212,8 +211,8 @@ def train(
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
     checkpoint = out / CHECKPOINT
-    kept = newest(out)
-    done = 0 if kept is None else len(kept[1].get("losses", []))
+    last = newest(out)
+    done = 0 if last is None else len(last[1].get("losses", []))
 
     torch.manual_seed(training.seed)
     config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
@@ -224,6 +223,8 @@ def train(
     network = MaskRCNN(config)
     kept = []
     if weights == "imagenet":
+        from mrcnn_edu.ablations import start  # not above: it brings scipy
+
         start.start_from(network)
     elif weights is not None and not done:
         kept = start_from(network, _open_model(weights).cpu(), dataset.classes, weights)

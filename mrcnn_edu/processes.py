@@ -21,6 +21,7 @@ from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from mrcnn_edu.evaluate import Found, detect_all
+from mrcnn_edu.losses import at_least_one
 
 VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"}  # that torchrun sets
 LOST = re.compile("gloo|nccl|connection|socket|peer|timed? ?out", re.IGNORECASE)
@@ -78,7 +79,7 @@ def unsynchronised(network: nn.Module, really: bool):
 def mean_rows(n: int) -> Tensor | int:
     """How many rows a loss is divided by: at least 1; of several processes their mean."""
     if world_size() == 1:
-        return max(n, 1)
+        return at_least_one(n)
     return (_sum([n])[0].clamp(min=1) / world_size()).float()
 
 

@@ -15,6 +15,7 @@ import torch
 
 from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.evaluate import evaluate
+from mrcnn_edu.model import evaluating
 from mrcnn_edu.processes import detect_shared, mean, rank, world_size
 from mrcnn_edu.recipes import Training, learning_rate
 
@@ -117,18 +118,12 @@ def held_out_losses(model, dataset) -> dict[str, float]:
     Norms are as in detection, and the draws of anchors and RoIs are the same each time.
     """
     device, total = next(model.parameters()).device, {}
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
+    with evaluating(model), torch.no_grad():
         for index in range(rank(), len(dataset), world_size()):
             image, target = dataset[index]
-            with torch.no_grad():
-                parts = model([image], [target], torch.Generator(device).manual_seed(index))
+            parts = model([image], [target], torch.Generator(device).manual_seed(index))
             for name, loss in parts.items():
                 total[name] = total.get(name, 0.0) + loss.item()
-    finally:
-        for module in training:
-            module.training = True
     share = world_size() / len(dataset)
     return dict(zip(total, mean([value * share for value in total.values()]), strict=True))
 

@@ -18,6 +18,29 @@ def _seed():
 
 
 @pytest.fixture
+def one_thread():
+    """A sum in another order has other last bits, so runs that are compared use one thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def run(capsys, monkeypatch, tmp_path):
+    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
+    from mrcnn_edu import cli  # not above: most tests do without it
+
+    monkeypatch.chdir(tmp_path)
+
+    def run(*args):
+        code = cli.main([str(arg) for arg in args])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
 def random_boxes():
     """A function to boxes [n, 4] in and around an image of that size, some wholly outside it."""
 

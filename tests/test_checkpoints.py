@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from stopping import Stops
 
 from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT, Terminated, newest
 from mrcnn_edu.config import Config
@@ -24,13 +25,7 @@ TRAINING = Training(steps=6, batch_size=1, checkpoint_every=1)
 LONG = replace(TRAINING, steps=30)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """A sum in another order has other last bits, so runs compared use one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _fit(folder=None, training=TRAINING, dataset=SCENES):
@@ -97,29 +92,11 @@ class Killed(BaseException):
     """Stands for a kill: nobody catches it, as nobody catches SIGKILL."""
 
 
-class Stops:
-    """A data set that gives a number of items and then stops the run."""
-
-    classes = SCENES.classes
-
-    def __init__(self, n_items, with_what=Killed):
-        self.left, self.with_what = n_items, with_what
-
-    def __len__(self):
-        return len(SCENES)
-
-    def __getitem__(self, index):
-        self.left -= 1
-        if self.left < 0:
-            raise self.with_what
-        return SCENES[index]
-
-
 @pytest.fixture
 def half_done(tmp_path):
     """The folder of a run that was stopped after three of its six steps."""
     with pytest.raises(Killed):
-        _fit(tmp_path, dataset=Stops(3))
+        _fit(tmp_path, dataset=Stops(SCENES, 3, Killed))
     return tmp_path
 
 
@@ -203,13 +180,13 @@ def test_sigterm_keeps_the_step_and_ends_the_run(tmp_path, uninterrupted):
     before = signal.getsignal(signal.SIGTERM)
     seldom = replace(TRAINING, checkpoint_every=100)
     with pytest.raises(Terminated) as end:
-        _fit(tmp_path, seldom, Terminates(2))
+        _fit(tmp_path, seldom, Terminates(SCENES, 2))
     assert end.value.code == 143 and "checkpoint.pt has the last step" in end.value.message
     assert signal.getsignal(signal.SIGTERM) is before
     assert len(read(tmp_path / CHECKPOINT)["losses"]) == 2
     assert _same(_fit(tmp_path, seldom), uninterrupted)
     with pytest.raises(Terminated) as end:
-        _fit(None, seldom, Terminates(2))
+        _fit(None, seldom, Terminates(SCENES, 2))
     assert "nothing was kept" in end.value.message
 
 
@@ -221,13 +198,13 @@ def test_what_a_data_set_draws_is_drawn_again(tmp_path):
             image, target = super().__getitem__(index)
             return (image + 0.1 * torch.rand(image.shape)).clamp(max=1), target
 
-    whole = _fit(dataset=Noisy(6))
+    whole = _fit(dataset=Noisy(SCENES, 6, Killed))
     with pytest.raises(Killed):
-        _fit(tmp_path, dataset=Noisy(4))
+        _fit(tmp_path, dataset=Noisy(SCENES, 4, Killed))
     torch.rand(7)
-    assert _same(_fit(tmp_path, dataset=Noisy(2)), whole)
+    assert _same(_fit(tmp_path, dataset=Noisy(SCENES, 2, Killed)), whole)
     with_workers = replace(TRAINING, workers=2)
-    assert _same(_fit(None, with_workers, dataset=Noisy(6)), whole)
+    assert _same(_fit(None, with_workers, dataset=Noisy(SCENES, 6, Killed)), whole)
 
 
 def test_settings_that_came_later_are_at_their_defaults_in_an_old_checkpoint(

@@ -36,18 +36,6 @@ def one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        code = cli.main([str(arg) for arg in args])
-        return code, *capsys.readouterr()
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     """A model that a few seconds of training, through the command, have made."""

@@ -19,12 +19,7 @@ RECOMPUTE = replace(TRAINING, recompute=True)
 LOWER = replace(TRAINING, precision="bfloat16")
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _fit(training, dtype=torch.float32, **changes):

@@ -11,7 +11,7 @@ from reference import maskrcnn_of_the_same_layers
 from skimage.io import imsave
 from torchvision import models
 
-from mrcnn_edu import Config, cli, load, weights
+from mrcnn_edu import Config, load, weights
 from mrcnn_edu.data import CocoFolder
 from mrcnn_edu.data.image_file import read_image
 
@@ -21,18 +21,6 @@ QUICK = ("--steps", "2", "--batch-size", "2", "--model.short-side", "48")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return make_folder(tmp_path_factory.mktemp("own") / "photographs", 64)
-
-
-@pytest.fixture
-def run(capsys, monkeypatch, tmp_path):
-    """Runs a command in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*args):
-        code = cli.main([str(arg) for arg in args])
-        return code, *capsys.readouterr()
-
-    return run
 
 
 @pytest.fixture

@@ -31,12 +31,7 @@ TRAINING = Training(
 PARTS = replace(TRAINING, accumulate=2, steps=1)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _model():

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from stopping import Stops
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
@@ -16,24 +17,6 @@ from mrcnn_edu.train import Training, fit, learning_rate
 SCENES = Shapes(n=6, size=48, n_objects=(1, 2))
 UNSEEN = replace(SCENES, n=3, seed=1)
 TRAINING = Training(steps=4, batch_size=1, checkpoint_every=2)
-
-
-class Stops:
-    """A data set that gives a number of items and then stops the run."""
-
-    classes = SCENES.classes
-
-    def __init__(self, left):
-        self.left = left
-
-    def __len__(self):
-        return len(SCENES)
-
-    def __getitem__(self, index):
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
-        return SCENES[index]
 
 
 def _model():
@@ -48,7 +31,7 @@ def _rows(folder):
 
 def test_each_step_is_a_line_also_of_a_run_that_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(_model(), Stops(3), TRAINING, tmp_path, progress=False)
+        fit(_model(), Stops(SCENES, 3), TRAINING, tmp_path, progress=False)
     assert [row["step"] for row in _rows(tmp_path)] == ["1", "2", "3"]  # and two are kept
     with open(tmp_path / "losses.csv", "a") as file:
         file.write("4,0.1,0.2")  # a line that a kill has cut short

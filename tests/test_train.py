@@ -5,6 +5,7 @@ from itertools import chain, pairwise
 
 import pytest
 import torch
+from stopping import Stops
 from torch import nn
 
 import mrcnn_edu
@@ -27,13 +28,7 @@ SCENES = Shapes(n=10, size=48, n_objects=(1, 3), object_size=(0.2, 0.5))
 TRAINING = Training(steps=6, batch_size=3, checkpoint_every=2)
 
 
-@pytest.fixture(autouse=True)
-def _one_thread():
-    """A sum in another order has other last bits, so runs compared use one thread."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _model(**changes):
@@ -60,24 +55,6 @@ def _same_bits(a, b):
     return all(torch.equal(a[name], b[name]) for name in a)
 
 
-class Interrupted:
-    """A data set that gives a number of items and then stops the run as Ctrl-C does."""
-
-    classes = SCENES.classes
-
-    def __init__(self, n_items):
-        self.left = n_items
-
-    def __len__(self):
-        return len(SCENES)
-
-    def __getitem__(self, index):
-        self.left -= 1
-        if self.left < 0:
-            raise KeyboardInterrupt
-        return SCENES[index]
-
-
 @pytest.mark.slow
 def test_the_loss_falls():
     _, losses = _fit(training=Training(steps=20, batch_size=4))
@@ -93,7 +70,7 @@ def test_a_run_gives_its_losses_and_a_model_ready_to_detect(uninterrupted):
     assert not _same_bits(model, _model())
 
 
-class BoxesOnly(Interrupted):
+class BoxesOnly(Stops):
     """The scenes without their masks."""
 
     def __getitem__(self, index):
@@ -102,7 +79,7 @@ class BoxesOnly(Interrupted):
 
 
 def test_a_model_without_masks_is_trained_and_taken_up(tmp_path):
-    boxes_only = BoxesOnly(6)
+    boxes_only = BoxesOnly(SCENES, 6)
     training = replace(TRAINING, steps=2)
     model = _model(mask_head=None)
     losses = fit(model, boxes_only, training, tmp_path, progress=False)
@@ -126,7 +103,7 @@ def test_the_same_seed_gives_the_same_bits(uninterrupted):
 @pytest.mark.parametrize("n_items", [4, 7, 17])  # before, after and well after a checkpoint
 def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted, n_items):
     with pytest.raises(KeyboardInterrupt):
-        _fit(tmp_path, Interrupted(n_items))
+        _fit(tmp_path, Stops(SCENES, n_items))
     assert (tmp_path / CHECKPOINT).exists() == (n_items > 6)
     resumed = replace(TRAINING, checkpoint_every=1)  # how often it is kept may change
     model, losses = _fit(tmp_path, training=resumed)
@@ -137,7 +114,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted, n
 def test_a_finished_run_is_only_read(tmp_path, uninterrupted):
     _fit(tmp_path)
     kept = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    model, losses = _fit(tmp_path, Interrupted(0))  # asks for no item
+    model, losses = _fit(tmp_path, Stops(SCENES, 0))  # asks for no item
     assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
     assert set(kept) == {CHECKPOINT, BEFORE, "losses.csv"}
     assert kept == {file.name: file.read_bytes() for file in tmp_path.iterdir()}

@@ -54,7 +54,7 @@ class CocoFolder:
         self.folder, self.file, self.channels = Path(images), Path(annotations), channels
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder}: there is no such folder of images")
-        self.contents = _read_json(self.file)  # as it stands in the file, for `check`
+        self.contents = _read_coco(self.file)  # as it stands in the file, for `check`
         self.records = sorted(self.contents["images"], key=lambda record: record["id"])
         self.annotations_of: dict = {}  # image id -> its annotations, in the file's order
         for annotation in self.contents["annotations"]:
@@ -147,14 +147,19 @@ def target_of(dataset, index: int) -> dict:
     return dataset.target(index) if hasattr(dataset, "target") else dataset[index][1]
 
 
-def _read_json(file: Path) -> dict:
-    """The JSON file's contents, with the three lists of dicts that make it a COCO file."""
+def read_json(file: Path, what: str):
+    """What a JSON file holds; what: the kind of file, for the error if there is none."""
     if not file.is_file():
-        raise FileNotFoundError(f"{file}: there is no such annotation file")
+        raise FileNotFoundError(f"{file}: there is no such {what}")
     try:
-        contents = json.loads(file.read_text(encoding="utf-8"))
+        return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{file}: this is no JSON, or only a part of one ({error})") from error
+
+
+def _read_coco(file: Path) -> dict:
+    """The JSON file's contents, with the three lists of dicts that make it a COCO file."""
+    contents = read_json(file, "annotation file")
     needed = {"images": ("id", "file_name"), "annotations": (), "categories": ("id",)}
     for name, keys in needed.items():
         entries = contents.get(name) if isinstance(contents, dict) else None

@@ -11,7 +11,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mrcnn_edu.data.coco import image_id_of, iterate_results, read_box, target_of, write_file
+from mrcnn_edu.data.coco import (
+    image_id_of,
+    iterate_results,
+    read_box,
+    read_json,
+    target_of,
+    write_file,
+)
 from mrcnn_edu.data.found import Found, PackedMasks, pack
 from mrcnn_edu.data.rle import decode_mask
 from mrcnn_edu.data.runs import decompress, find_runs
@@ -97,12 +104,7 @@ def _pack(regions: list, size: tuple[int, int]) -> PackedMasks:
 
 
 def _read_entries(file: Path) -> list[dict]:
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: there is no such file of detections")
-    try:
-        entries = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: this is no JSON, or only a part of one ({error})") from error
+    entries = read_json(file, "file of detections")
     if not isinstance(entries, list):
         raise ValueError(f"{file}: this is no list of detections, as COCO's results are")
     for i, entry in enumerate(entries):

@@ -81,13 +81,10 @@ def _forward(
     smallest,
     BLOCK: tl.constexpr,
 ):
-    cell = tl.program_id(0)  # of R * P * P
-    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    exists = channel < C
-    roi, p_y, p_x = cell // (P * P), cell // P % P, cell % P
+    own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
-    start = rows + tl.load(first + roi) * C + channel  # the map's first cell
+    start = rows + _first_cell(first, roi, C, BLOCK)
     total = tl.zeros([BLOCK], dtype=boxes.dtype.element_ty)
     for i in tl.static_range(S_Y):
         top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, S_Y, smallest)
@@ -99,7 +96,7 @@ def _forward(
             total += near_bottom * near_left * tl.load(start + (bottom * w + left) * C, exists)
             total += near_bottom * near_right * tl.load(start + (bottom * w + right) * C, exists)
     mean = (total / (S_Y * S_X)).to(out.dtype.element_ty)
-    tl.store(out + cell.to(tl.int64) * C + channel, mean, exists)
+    tl.store(out + own, mean, exists)
 
 
 @triton.jit
@@ -118,14 +115,11 @@ def _backward(
     BLOCK: tl.constexpr,
 ):
     # The same walk: what was read is now added to, with the same weight.
-    cell = tl.program_id(0)
-    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    exists = channel < C
-    roi, p_y, p_x = cell // (P * P), cell // P % P, cell % P
+    own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
-    start = of_rows + tl.load(first + roi) * C + channel
-    g = tl.load(gradient + cell.to(tl.int64) * C + channel, exists)
+    start = of_rows + _first_cell(first, roi, C, BLOCK)
+    g = tl.load(gradient + own, exists)
     g = g.to(of_rows.dtype.element_ty) / (S_Y * S_X)
     for i in tl.static_range(S_Y):
         top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, S_Y, smallest)
@@ -135,6 +129,21 @@ def _backward(
             tl.atomic_add(start + (top * w + right) * C, near_top * near_right * g, exists)
             tl.atomic_add(start + (bottom * w + left) * C, near_bottom * near_left * g, exists)
             tl.atomic_add(start + (bottom * w + right) * C, near_bottom * near_right * g, exists)
+
+
+@triton.jit
+def _own_cell(C, P: tl.constexpr, BLOCK: tl.constexpr):
+    """This program's numbers in the output, which of them exist, its RoI and its cell in it."""
+    cell = tl.program_id(0)  # of R * P * P
+    channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    own = cell.to(tl.int64) * C + channel
+    return own, channel < C, cell // (P * P), cell // P % P, cell % P
+
+
+@triton.jit
+def _first_cell(first, roi, C, BLOCK: tl.constexpr):
+    """Where this program's channels of the first cell of the RoI's map are in the table."""
+    return tl.load(first + roi) * C + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
 
 
 @triton.jit
