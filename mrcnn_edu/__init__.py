@@ -1,9 +1,10 @@
 """Mask R-CNN, from scratch and readable. Read the files in this order; each imports only upward.
 
+stops       where Python waits for a GPU (this and the kernels can wait)
+kernels     NMS and RoIAlign as one launch on a GPU, in Triton
 boxes       IoU, the code of a box, non-maximum suppression
 anchors     the boxes that the RPN starts from
 matching    which object each box answers for, and which boxes are used
-kernels     RoIAlign as one launch on a GPU, in Triton
 roi_ops     RoIAlign, RoIWarp and RoIPool over a pyramid, as lookups in one table
 backbone    ResNet and FPN
 rpn         the region proposal network

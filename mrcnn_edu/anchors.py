@@ -6,6 +6,8 @@ Letters: A anchors (in all), k anchors at one place = sizes x ratios, H and W of
 import torch
 from torch import Tensor
 
+from mrcnn_edu.stops import upload
+
 
 def base_anchors(sizes: tuple[float, ...], ratios: tuple[float, ...]) -> Tensor:
     """Boxes [k, 4] centred on (0, 0), k = ratios x sizes, rounded to whole pixels.
@@ -55,7 +57,7 @@ def pyramid_anchors(
         )
     return [
         level_anchors(
-            base_anchors(level_sizes, ratios).to(device),
+            upload(base_anchors(level_sizes, ratios), device),
             grid,
             (image_size[0] // grid[0], image_size[1] // grid[1]),
         )

@@ -10,6 +10,8 @@ import math
 import torch
 from torch import Tensor
 
+from mrcnn_edu.kernels import in_one_launch
+
 # exp() of a wild prediction must not overflow: a box grows at most from 16 to 1000 pixels at once.
 LARGEST_LOG_SCALE = math.log(1000 / 16)
 
@@ -88,7 +90,13 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
-    """`nms` within each group (level, class): boxes of different groups never compete.
+    """`nms` within each group (level, class): boxes of different groups never compete."""
+    kept = torch.where(survivors(boxes, scores, groups, iou_threshold))[0]
+    return kept[scores[kept].argsort(descending=True, stable=True)]  # ties keep their order
+
+
+def survivors(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """Which boxes `batched_nms` keeps: [N] bool.
 
     boxes [N, 4], scores [N], groups [N] of integers. The greedy rule, "walk down the scores and
     drop what overlaps a kept box by more than the threshold", has exactly one solution: a box is
@@ -98,16 +106,21 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: fl
     """
     order = scores.argsort(descending=True, stable=True)
     order = order[groups[order].argsort(stable=True)]  # group by group, the best first
-    better, worse = _overlapping_pairs(boxes[order], groups[order], iou_threshold)
-    keep = torch.ones_like(order, dtype=torch.bool)
-    while True:
-        survives = torch.ones_like(keep)
-        survives[worse[keep[better]]] = False
-        if torch.equal(survives, keep):
-            break
-        keep = survives
-    kept = order[keep].sort().values  # by index, so that ties in score keep their order
-    return kept[scores[kept].argsort(descending=True, stable=True)]
+    boxes, groups = boxes[order], groups[order]
+    if in_one_launch(boxes):
+        from mrcnn_edu.kernels.nms import walk
+
+        keep = walk(boxes, groups, iou_threshold)
+    else:
+        better, worse = _overlapping_pairs(boxes, groups, iou_threshold)
+        keep = torch.ones_like(order, dtype=torch.bool)
+        while True:
+            survives = torch.ones_like(keep)
+            survives[worse[keep[better]]] = False
+            if torch.equal(survives, keep):
+                break
+            keep = survives
+    return torch.zeros_like(keep).index_copy_(0, order, keep)
 
 
 def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:

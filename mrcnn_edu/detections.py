@@ -9,10 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+from mrcnn_edu.boxes import clip_boxes, decode_boxes, survivors
 from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.stops import on_gpu, read, rows_where, upload
 
 SMALLEST_SIDE = 1e-2  # pixels; a detection clipped to less than this is dropped
+AT_ONCE = 16  # masks that a GPU pastes together: 70 MB of float32 at 800 x 1333
 
 
 @dataclass
@@ -44,30 +46,43 @@ class SelectedBoxes(NamedTuple):
 
 
 def select_detections(
-    class_logits: Tensor,
-    deltas: Tensor,
-    proposals: Tensor,
-    image_size: tuple[int, int],
+    class_logits: list[Tensor],
+    deltas: list[Tensor],
+    proposals: list[Tensor],
+    image_sizes: list[tuple[int, int]],
     score_threshold: float,
     nms_iou: float,
     max_detections: int,
-) -> SelectedBoxes:
-    """The best boxes of one image: every class of every RoI is a candidate.
+) -> list[SelectedBoxes]:
+    """The best boxes of each image: every class of every RoI is a candidate.
 
-    class_logits: [R, K + 1]. deltas: [R, K + 1, 4]. proposals: [R, 4]. image_size: (height, width)
-    of the network's input without padding. Scores above `score_threshold` only; NMS with `nms_iou`
-    within each class; then the `max_detections` best (section 3.1, inference).
+    Of each image: class_logits [R, K + 1], deltas [R, K + 1, 4], proposals [R, 4], and the (height,
+    width) of the network's input without padding. Scores above `score_threshold` only; NMS with
+    `nms_iou` within each class; then the `max_detections` best (section 3.1, inference).
     """
-    scores = class_logits.softmax(dim=1)
-    roi, k = torch.where(scores[:, 1:] > score_threshold)  # of all classes but background
-    labels = k + 1
-    scores = scores[roi, labels]
+    scores = [logits.softmax(dim=1)[:, 1:] for logits in class_logits]  # without background
+    high = [of_image > score_threshold for of_image in scores]
+    counts = read([of_image.sum() for of_image in high])
+    numbers = nms_iou, max_detections
+    images = zip(scores, high, counts, deltas, proposals, image_sizes, strict=True)
+    best = [_best_boxes(*of_image, *numbers) for of_image in images]
+    counts = read([n for _, n in best])
+    return [SelectedBoxes(*(c[:n] for c in s)) for (s, _), n in zip(best, counts, strict=True)]
+
+
+def _best_boxes(
+    scores, high, n_high, deltas, proposals, image_size, nms_iou, max_detections
+) -> tuple[SelectedBoxes, Tensor]:
+    """The boxes of one image, the best first, and how many of them survive: all others follow."""
+    place = rows_where(high.flatten(), n_high)
+    roi, labels = place // high.shape[1], place % high.shape[1] + 1
     boxes = decode_boxes(deltas[roi, labels], proposals[roi], BOX_SCALE)
     boxes = clip_boxes(boxes, image_size)
     is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
-    boxes, scores, labels = boxes[is_box], scores[is_box], labels[is_box]
-    keep = batched_nms(boxes, scores, labels, nms_iou)[:max_detections]
-    return SelectedBoxes(boxes[keep], labels[keep], scores[keep])
+    boxes, scores = torch.where(is_box[:, None], boxes, 0), scores[roi, labels - 1]
+    keep = is_box & survivors(boxes, scores, labels, nms_iou)
+    best = torch.where(keep, scores, -1).argsort(descending=True, stable=True)[:max_detections]
+    return SelectedBoxes(boxes[best], labels[best], scores[best]), keep[best].sum()
 
 
 def predicted_masks(
@@ -108,9 +123,14 @@ def paste_masks(
     rows = _resampling(boxes[:, 1], boxes[:, 3], height, mask_probs.shape[1])  # [D, H, m]
     columns = _resampling(boxes[:, 0], boxes[:, 2], width, mask_probs.shape[1])  # [D, W, m]
     masks = torch.zeros((len(boxes), height, width), dtype=torch.bool, device=boxes.device)
+    if on_gpu(boxes):  # whole images, many at once, so that no box has to be known
+        parts = zip(*(t.split(AT_ONCE) for t in (masks, rows, mask_probs, columns)), strict=True)
+        for part, along_y, probs, along_x in parts:
+            part.copy_(along_y @ probs @ along_x.mT >= threshold)
+        return masks
     corners = torch.cat((boxes[:, :2].floor(), boxes[:, 2:].ceil()), dim=1)
     for d, (x1, y1, x2, y2) in enumerate(clip_boxes(corners, size).int().tolist()):
-        probs = rows[d, y1:y2] @ mask_probs[d] @ columns[d, x1:x2].T  # inside the box only
+        probs = rows[d, y1:y2] @ mask_probs[d] @ columns[d, x1:x2].T
         masks[d, y1:y2, x1:x2] = probs >= threshold
     return masks
 
@@ -135,6 +155,7 @@ def to_original(
     mask_probs: [D, m, m] of the predicted classes, or None. Sizes are (height, width).
     """
     zoom_y, zoom_x = original[0] / size[0], original[1] / size[1]
-    boxes = selected.boxes * selected.boxes.new_tensor([zoom_x, zoom_y, zoom_x, zoom_y])
+    zoom = upload([zoom_x, zoom_y, zoom_x, zoom_y], selected.boxes.device, selected.boxes.dtype)
+    boxes = selected.boxes * zoom
     masks = None if mask_probs is None else paste_masks(mask_probs, boxes, original)
     return Detections(boxes, selected.labels, selected.scores, masks, mask_probs)

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
+from mrcnn_edu.stops import upload
+
 Size = tuple[int, int]  # (height, width) in pixels
 
 
@@ -37,9 +39,9 @@ def make_batch(
     is its number of `short_sides`, or its longer one `long_side` if that makes it smaller (section
     3.1). The batch is as large as the largest, rounded up to a `multiple` of the coarsest stride.
     """
-    mean, std = (torch.tensor(numbers, device=device)[:, None, None] for numbers in (mean, std))
+    mean, std = (upload(numbers, device)[:, None, None] for numbers in (mean, std))
     scaled = [
-        _scale((image.to(device) - mean) / std, short_side, long_side)
+        _scale((upload(image, device) - mean) / std, short_side, long_side)
         for image, short_side in zip(images, short_sides, strict=True)
     ]
     sizes = [tuple(image.shape[1:]) for image in scaled]
@@ -65,7 +67,10 @@ def scale_boxes(boxes: list[Tensor], batch: Batch) -> list[Tensor]:
     """Boxes [N, 4] of each image in the batch's pixels."""
     images = zip(boxes, batch.sizes, batch.original_sizes, strict=True)
     return [
-        of_image * of_image.new_tensor([width / original_width, height / original_height] * 2)
+        of_image
+        * upload(
+            [width / original_width, height / original_height] * 2, of_image.device, of_image.dtype
+        )
         for of_image, (height, width), (original_height, original_width) in images
     ]
 
@@ -81,7 +86,7 @@ def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) ->
     images = zip(targets, batch.sizes, batch.original_sizes, strict=True)
     for target, size, original in images:
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
-        objects = {name: target[name][crowd == 0].to(device) for name in names}
+        objects = {name: upload(target[name][crowd == 0], device) for name in names}
         if with_masks and size != original:
             masks = objects["masks"][:, None].to(torch.uint8)
             # "nearest", torchvision's choice, moves a mask by up to half a pixel

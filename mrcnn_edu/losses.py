@@ -8,6 +8,7 @@ Letters: N sampled anchors, R sampled RoIs, K classes, m the side of a mask.
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 from torch.nn.functional import (
     binary_cross_entropy_with_logits,
@@ -55,10 +56,11 @@ def box_loss(
     [R], 0 background. target_deltas: [R, 4]. Both are divided by R.
     """
     n = divide_by(len(labels))
-    positive = labels.nonzero()[:, 0]
-    true_class_deltas = deltas[positive, labels[positive]]
+    true_class_deltas = deltas[torch.arange(len(labels), device=labels.device), labels]
+    positive = labels[:, None] > 0  # background has no box to learn
+    of_positives = (torch.where(positive, d, 0) for d in (true_class_deltas, target_deltas))
     class_loss = cross_entropy(class_logits, labels, reduction="sum") / n
-    return class_loss, smooth_l1(true_class_deltas, target_deltas[positive]) / n
+    return class_loss, smooth_l1(*of_positives) / n
 
 
 def mask_loss(
@@ -75,7 +77,7 @@ def mask_loss(
     compete for a pixel. With "softmax" every pixel is of one class or background, channel 0, as in
     an FCN for semantic segmentation (table 2b).
     """
-    n, rows = divide_by(targets.numel()), range(len(labels))
+    n, rows = divide_by(targets.numel()), torch.arange(len(labels), device=labels.device)
     if kind == "softmax":
         log_probs = mask_logits.log_softmax(dim=1)
         of_class, of_background = log_probs[rows, labels], log_probs[:, 0]  # [R, m, m]

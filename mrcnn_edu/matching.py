@@ -6,6 +6,8 @@ Letters: A boxes (anchors or proposals), M objects of one image.
 import torch
 from torch import Tensor
 
+from mrcnn_edu.stops import read, rows_where, upload
+
 BACKGROUND = -1  # overlaps no object enough: must be told apart from every object
 IGNORED = -2  # neither clearly an object nor clearly background: takes no part in the loss
 
@@ -31,30 +33,41 @@ def match(
     if rescue_objects and n_boxes > 0:
         best_of_object = iou.max(dim=1, keepdim=True).values  # [M, 1]
         rescued = ((iou == best_of_object) & (iou > 0)).any(dim=0)  # [A]
-        matched[rescued] = best_object[rescued]
+        matched = torch.where(rescued, best_object, matched)
     return matched
 
 
 def sample(
-    matched: Tensor, count: int, positive_fraction: float, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
-    """Indices of the positive and of the negative boxes, drawn at random, `count` in all.
+    matched: list[Tensor],
+    count: int,
+    positive_fraction: float,
+    generator: torch.Generator | list[torch.Generator] | None = None,
+) -> list[tuple[Tensor, Tensor]]:
+    """Of each image the indices of the positive and of the negative boxes, drawn at random.
 
-    matched: [A] as `match` returns it. At most count * positive_fraction are positive; negatives
-    fill up the rest as far as there are any. Both come back in ascending order.
+    matched: [A] of each image, as `match` returns it. `count` are drawn in all. At most count *
+    positive_fraction are positive; negatives fill up the rest as far as there are any. Both come
+    back in ascending order. generator: one that draws for all, or one for each image.
     """
-    positive = torch.where(matched >= 0)[0]
-    negative = torch.where(matched == BACKGROUND)[0]
-    n_positive = min(len(positive), int(count * positive_fraction))
-    n_negative = min(len(negative), count - n_positive)
-    return (
-        _choose(positive, n_positive, generator).sort().values,
-        _choose(negative, n_negative, generator).sort().values,
-    )
+    generators = generator if isinstance(generator, list) else [generator] * len(matched)
+    kinds = [(of_image >= 0, of_image == BACKGROUND) for of_image in matched]
+    counts = read([torch.stack([kind.sum() for kind in of_image]) for of_image in kinds])
+    drawn = []
+    for of_image, n, own in zip(kinds, counts, generators, strict=True):
+        positive, negative = (rows_where(*kind) for kind in zip(of_image, n, strict=True))
+        n_positive = min(len(positive), int(count * positive_fraction))
+        n_negative = min(len(negative), count - n_positive)
+        drawn.append(
+            (
+                _choose(positive, n_positive, own).sort().values,
+                _choose(negative, n_negative, own).sort().values,
+            )
+        )
+    return drawn
 
 
 def _choose(indices: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
     # The order is drawn on the generator's device, so that one seed gives one choice everywhere.
     device = generator.device if generator is not None else indices.device
     order = torch.randperm(len(indices), generator=generator, device=device)
-    return indices[order[:count].to(indices.device)]
+    return indices[upload(order[:count], indices.device)]

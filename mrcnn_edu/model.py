@@ -37,7 +37,7 @@ from mrcnn_edu.images import (
 )
 from mrcnn_edu.losses import at_least_one, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import FeatureTable, feature_table, pool_pyramid
-from mrcnn_edu.rpn import Proposals, RPNHead, propose
+from mrcnn_edu.rpn import Proposals, RPNHead, propose, without_zeros
 from mrcnn_edu.targets import RoITargets, RPNTargets, mask_targets, roi_targets, rpn_targets
 
 
@@ -158,9 +158,10 @@ class MaskRCNN(nn.Module):
         if self.mask_head is not None:
             rois = [r.positive() for r in rois]
             boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
+            labels = torch.cat([r.labels for r in rois])
             mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
             masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
-            channels = self.mask_channels(labels[labels > 0])
+            channels = self.mask_channels(labels)
             losses["loss_mask"] = mask_loss(mask_logits, channels, masks, c.mask_loss, divide_by)
         return losses
 
@@ -178,9 +179,9 @@ class MaskRCNN(nn.Module):
             features = self.features(batch)
             anchors = self.anchors(features, batch)
             objectness, rpn_deltas = self.rpn_head(features)
-            proposals = self.propose(
-                objectness, rpn_deltas, anchors, batch, c.test_candidates, c.test_proposals
-            )
+            numbers = c.test_candidates, c.test_proposals
+            proposals = self.propose(objectness, rpn_deltas, anchors, batch, *numbers)
+            proposals = without_zeros(proposals)
             table = feature_table(features[: len(self.strides)])
             roi_features = self.pool(table, [p.boxes for p in proposals], c.box_pool)
             class_logits, box_deltas = self.box_head(roi_features)
@@ -258,9 +259,8 @@ class MaskRCNN(nn.Module):
         """The sampled anchors of each image, and the RPN's answers for them."""
         c = self.config
         numbers = c.rpn_positive_iou, c.rpn_negative_iou, c.rpn_batch, c.rpn_positive_fraction
-        anchors = torch.cat(anchors)
-        images = zip(objects, _of_each(generator, objects), strict=True)
-        return [rpn_targets(anchors, o["boxes"], *numbers, g) for o, g in images]
+        boxes = [o["boxes"] for o in objects]
+        return rpn_targets(torch.cat(anchors), boxes, *numbers, generator)
 
     def rpn_losses(
         self, objectness, deltas, answers: list[RPNTargets], divide_by: Callable = at_least_one
@@ -277,7 +277,7 @@ class MaskRCNN(nn.Module):
     def propose(
         self, objectness, deltas, anchors, batch, n_candidates, n_proposals
     ) -> list[Proposals]:
-        """The best boxes of each image, without near-duplicates."""
+        """The best boxes of each image, without near-duplicates; zeros where there are fewer."""
         numbers = n_candidates, n_proposals, self.config.rpn_nms_iou
         images = zip(objectness, deltas, batch.sizes, strict=True)
         return [propose(o, d, anchors, size, *numbers) for o, d, size in images]
@@ -286,8 +286,9 @@ class MaskRCNN(nn.Module):
         """The sampled RoIs of each image, and the heads' answers for them."""
         c = self.config
         numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
-        images = zip(proposals, objects, _of_each(generator, objects), strict=True)
-        return [roi_targets(p.boxes, o["boxes"], o["labels"], *numbers, g) for p, o, g in images]
+        boxes, labels = [o["boxes"] for o in objects], [o["labels"] for o in objects]
+        rois = [p.boxes for p in proposals]
+        return roi_targets(rois, boxes, labels, *numbers, generator)
 
     def pool(self, table: FeatureTable, boxes: list[Tensor], output_size: int) -> Tensor:
         """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level.
@@ -304,16 +305,11 @@ class MaskRCNN(nn.Module):
     def select(self, class_logits, box_deltas, proposals, batch) -> list[SelectedBoxes]:
         """The best boxes of each image, still without masks."""
         c = self.config
-        n = [len(p.boxes) for p in proposals]
-        images = zip(
-            class_logits.split(n), box_deltas.split(n), proposals, batch.sizes, strict=True
-        )
-        return [
-            select_detections(
-                logits, deltas, p.boxes, size, c.score_threshold, c.nms_iou, c.max_detections
-            )
-            for logits, deltas, p, size in images
-        ]
+        boxes = [p.boxes for p in proposals]
+        n = [len(of_image) for of_image in boxes]
+        numbers = c.score_threshold, c.nms_iou, c.max_detections
+        of_images = class_logits.split(n), box_deltas.split(n), boxes, batch.sizes
+        return select_detections(*of_images, *numbers)
 
     def mask_channels(self, labels: Tensor) -> Tensor:
         """The channel of the mask logits that belongs to each label: its own, or the only one."""
@@ -329,10 +325,6 @@ class MaskRCNN(nn.Module):
             probs = of_all.split([len(s.labels) for s in selected])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [to_original(s, p, size, original) for s, p, size, original in images]
-
-
-def _of_each(generator, objects: list) -> list[torch.Generator | None]:
-    return generator if isinstance(generator, list) else [generator] * len(objects)
 
 
 def _choose(name: str, value: str, choices: dict):

@@ -8,7 +8,6 @@ rows and weights ("taps"), and the maps of a pyramid, laid end to end, are poole
 Letters: R RoIs, P output cells along one side, s sample points along one side of an output cell.
 """
 
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -16,7 +15,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
-TRITON = find_spec("triton") is not None
+from mrcnn_edu.kernels import in_one_launch
+from mrcnn_edu.stops import upload
 
 
 class FeatureTable(NamedTuple):
@@ -27,7 +27,7 @@ class FeatureTable(NamedTuple):
 
     def place(self, level: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First row, H and W, each [R], of the map that a RoI of this level and image reads."""
-        shapes = torch.tensor(self.shapes, device=self.rows.device)  # [L, 3]
+        shapes = upload(self.shapes, self.rows.device)  # [L, 3]
         n_rows = shapes.prod(dim=1)
         _, height, width = shapes[level].unbind(1)
         return (n_rows.cumsum(0) - n_rows)[level] + image * height * width, height, width
@@ -42,8 +42,9 @@ def feature_table(features: list[Tensor]) -> FeatureTable:
 
 def image_index(boxes: list[Tensor]) -> Tensor:
     """Of each box, of the boxes [R_i, 4] of all images, the image it belongs to: [R]."""
-    counts = torch.tensor([len(b) for b in boxes], device=boxes[0].device)
-    return torch.arange(len(boxes), device=counts.device).repeat_interleave(counts)
+    counts = [len(b) for b in boxes]
+    images = torch.arange(len(boxes), device=boxes[0].device)
+    return images.repeat_interleave(upload(counts, images.device), output_size=sum(counts))
 
 
 def roi_align(
@@ -141,7 +142,7 @@ def pool_pyramid(
     image, boxes = image_index(boxes), torch.cat(boxes)
     level = pyramid_level(boxes, strides, canonical_size)
     place = table.place(level, image)
-    scaled = boxes / boxes.new_tensor(strides)[level, None]
+    scaled = boxes / upload(strides, boxes.device, boxes.dtype)[level, None]
     if roi_op == "pool":
         return _pool(table.rows, place, scaled, output_size)
     if roi_op == "warp":
@@ -185,17 +186,18 @@ def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce=
     """RoIAlign of boxes [R, 4] in cells, from rows [N, C] of a table, each at its place in it.
 
     What every RoIAlign above comes down to; smallest: a RoI's side, in cells, at least.
+    sampling_ratio: one number, or those along y and along x.
     """
     if isinstance(sampling_ratio, int):
-        if sampling_ratio <= 0:
-            return _align_adaptively(rows, place, boxes, output_size, smallest, reduce)
         sampling_ratio = (sampling_ratio, sampling_ratio)
-    s_y, s_x = sampling_ratio
     if in_one_kernel(rows, boxes, reduce):
         from mrcnn_edu.kernels.roi_align import align_cells
 
         cells = align_cells(rows, place, boxes, output_size, sampling_ratio, smallest)
         return _as_maps(cells, len(boxes), output_size)
+    if sampling_ratio[0] <= 0:
+        return _align_adaptively(rows, place, boxes, output_size, smallest, reduce)
+    s_y, s_x = sampling_ratio
     first, height, width = place
     y, y_weight = _linear_taps(boxes[:, 1], boxes[:, 3], height, output_size, s_y, smallest)
     x, x_weight = _linear_taps(boxes[:, 0], boxes[:, 2], width, output_size, s_x, smallest)
@@ -224,7 +226,8 @@ def in_one_kernel(rows: Tensor, boxes: Tensor, reduce: str) -> bool:
     in any order, so not under `torch.use_deterministic_algorithms`.
     """
     in_order = torch.are_deterministic_algorithms_enabled() and rows.requires_grad
-    return rows.is_cuda and TRITON and reduce == "mean" and not boxes.requires_grad and not in_order
+    can = reduce == "mean" and not boxes.requires_grad and not in_order
+    return can and in_one_launch(rows)
 
 
 def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tensor, Tensor]:

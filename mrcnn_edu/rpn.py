@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.backbone import Convolution
-from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+from mrcnn_edu.boxes import clip_boxes, decode_boxes, survivors
+from mrcnn_edu.stops import read
 
 SMALLEST_SIDE = 1e-3  # pixels; a proposal clipped to less than this has nothing to look at
 
@@ -65,7 +66,9 @@ def propose(
 
     objectness: [A] logits. deltas: [A, 4]. anchors: [A_level, 4] of each level. image_size:
     (height, width) without padding. Of each level the `n_candidates` best are decoded and clipped,
-    NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels come back.
+    NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels come back,
+    with boxes of zeros after them if there are not so many: `without_zeros` takes them off. A
+    candidate that has lost its area in clipping is zeros, too, and its score is 0.
     """
     chosen, levels, first = [], [], 0
     for level, n_anchors in enumerate(map(len, anchors)):
@@ -77,7 +80,19 @@ def propose(
     boxes = decode_boxes(deltas[chosen], torch.cat(anchors)[chosen])
     boxes = clip_boxes(boxes, image_size)
     is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
-    candidates, levels = boxes[is_box], levels[is_box]
-    scores = objectness[chosen[is_box]].sigmoid()
-    keep = batched_nms(candidates, scores, levels, nms_iou)[:n_proposals]
-    return Proposals(candidates[keep], scores[keep], candidates, scores, levels)
+    candidates = torch.where(is_box[:, None], boxes, 0)
+    scores = torch.where(is_box, objectness[chosen].sigmoid(), 0)
+    keep = is_box & survivors(candidates, scores, levels, nms_iou)
+    best = torch.where(keep, scores, -1).argsort(descending=True, stable=True)[:n_proposals]
+    kept = keep[best, None]
+    boxes, of_boxes = candidates[best] * kept, scores[best] * kept[:, 0]
+    return Proposals(boxes, of_boxes, candidates, scores, levels)
+
+
+def without_zeros(proposals: list[Proposals]) -> list[Proposals]:
+    """The proposals of all images without the boxes of zeros at their ends."""
+    counts = read([(p.boxes[:, 2] > 0).sum() for p in proposals])
+    return [
+        p._replace(boxes=p.boxes[:n], scores=p.scores[:n])
+        for p, n in zip(proposals, counts, strict=True)
+    ]

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import box_iou, encode_boxes
+from mrcnn_edu.boxes import box_area, box_iou, encode_boxes
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.matching import match, sample
+from mrcnn_edu.matching import IGNORED, match, sample
 from mrcnn_edu.roi_ops import align, feature_table, image_index
+from mrcnn_edu.stops import rows_where
 
 
 class RPNTargets(NamedTuple):
@@ -28,65 +29,85 @@ class RoITargets(NamedTuple):
 
     boxes: Tensor  # [R, 4] in pixels of the network's input
     labels: Tensor  # [R] 0 background, 1..K
-    deltas: Tensor  # [R, 4]; meaningless where the label is 0
+    deltas: Tensor  # [R, 4]; zeros where the label is 0
     objects: Tensor  # [R] index of the matched object; meaningless where the label is 0
+    positives: Tensor  # [positives] the rows that answer for an object
 
     def positive(self) -> "RoITargets":
         """Only the rows that answer for an object: those the mask is learned on."""
-        return RoITargets(*(rows[self.labels > 0] for rows in self))
+        rows = (column[self.positives] for column in self[:-1])
+        return RoITargets(*rows, torch.arange(len(self.positives), device=self.labels.device))
 
 
 def rpn_targets(
     anchors: Tensor,
-    boxes: Tensor,
+    boxes: list[Tensor],
     positive_iou: float,
     negative_iou: float,
     count: int,
     positive_fraction: float,
-    generator: torch.Generator | None = None,
-) -> RPNTargets:
-    """Which of the anchors [A, 4] are used, and their answers, for objects with boxes [M, 4].
+    generator: torch.Generator | list[torch.Generator] | None = None,
+) -> list[RPNTargets]:
+    """Which of the anchors [A, 4] are used in each image, and their answers.
 
-    Positive: IoU >= `positive_iou` with an object, or the best anchor of an object; negative: IoU
-    below `negative_iou` with all (Faster R-CNN, section 3.1.2).
+    boxes: of each image its objects' [M, 4]. Positive: IoU >= `positive_iou` with an object, or the
+    best anchor of an object; negative: IoU below `negative_iou` with all (Faster R-CNN, section
+    3.1.2).
     """
-    matched = match(box_iou(boxes, anchors), positive_iou, negative_iou, rescue_objects=True)
-    positive, negative = sample(matched, count, positive_fraction, generator)
-    return RPNTargets(
-        anchors=torch.cat((positive, negative)),
-        labels=torch.cat((torch.ones_like(positive), torch.zeros_like(negative))),
-        positives=positive,
-        deltas=encode_boxes(boxes[matched[positive]], anchors[positive]),
-    )
+    ious = (box_iou(of_image, anchors) for of_image in boxes)
+    matched = [match(iou, positive_iou, negative_iou, rescue_objects=True) for iou in ious]
+    drawn = sample(matched, count, positive_fraction, generator)
+    return [
+        RPNTargets(
+            anchors=torch.cat((positive, negative)),
+            labels=torch.cat((torch.ones_like(positive), torch.zeros_like(negative))),
+            positives=positive,
+            deltas=encode_boxes(of_image[object_[positive]], anchors[positive]),
+        )
+        for of_image, object_, (positive, negative) in zip(boxes, matched, drawn, strict=True)
+    ]
 
 
 def roi_targets(
-    proposals: Tensor,
-    boxes: Tensor,
-    labels: Tensor,
+    proposals: list[Tensor],
+    boxes: list[Tensor],
+    labels: list[Tensor],
     positive_iou: float,
     count: int,
     positive_fraction: float,
-    generator: torch.Generator | None = None,
-) -> RoITargets:
-    """The sampled RoIs and their answers, for objects with boxes [M, 4] and labels [M].
+    generator: torch.Generator | list[torch.Generator] | None = None,
+) -> list[RoITargets]:
+    """The sampled RoIs of each image and their answers.
 
-    proposals: [R', 4]. The objects' own boxes join the proposals, so that there are positives from
-    the first step on. Positive: IoU >= `positive_iou` with an object (section 3.1).
+    Of each image: proposals [R', 4], and its objects' boxes [M, 4] and labels [M]. The objects' own
+    boxes join the proposals, so that there are positives from the first step on. Positive: IoU >=
+    `positive_iou` with an object (section 3.1). A proposal without area is not used.
     """
-    proposals = torch.cat((proposals, boxes))
-    matched = match(box_iou(boxes, proposals), positive_iou, positive_iou)
-    positive, negative = sample(matched, count, positive_fraction, generator)
+    proposals = [torch.cat(pair) for pair in zip(proposals, boxes, strict=True)]
+    matched = []
+    for of_image, objects in zip(proposals, boxes, strict=True):
+        best = match(box_iou(objects, of_image), positive_iou, positive_iou)
+        matched.append(torch.where(box_area(of_image) > 0, best, IGNORED))
+    drawn = sample(matched, count, positive_fraction, generator)
+    images = zip(proposals, boxes, labels, matched, drawn, strict=True)
+    return [_roi_answers(*of_image) for of_image in images]
+
+
+def _roi_answers(proposals, boxes, labels, matched, drawn) -> RoITargets:
+    positive, negative = drawn
     chosen = torch.cat((positive, negative)).sort().values
     rois, objects = proposals[chosen], matched[chosen].clamp(min=0)
     if len(boxes) == 0:
         nothing = torch.zeros_like(objects)
-        return RoITargets(rois, nothing, torch.zeros_like(rois), nothing)
+        return RoITargets(rois, nothing, torch.zeros_like(rois), nothing, positive)
+    on_object = matched[chosen] >= 0
+    deltas = encode_boxes(boxes[objects], rois, BOX_SCALE)
     return RoITargets(
         boxes=rois,
-        labels=torch.where(matched[chosen] >= 0, labels[objects], 0),
-        deltas=encode_boxes(boxes[objects], rois, BOX_SCALE),
+        labels=torch.where(on_object, labels[objects], 0),
+        deltas=torch.where(on_object[:, None], deltas, 0),
         objects=objects,
+        positives=rows_where(on_object, len(positive)),
     )
 
 

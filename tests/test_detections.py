@@ -22,7 +22,7 @@ SIZE = (48, 64)  # (height, width)
 
 
 def _select(logits, deltas, proposals, threshold=0.05, most=100):
-    return select_detections(logits, deltas, proposals, SIZE, threshold, 0.5, most)
+    return select_detections([logits], [deltas], [proposals], [SIZE], threshold, 0.5, most)[0]
 
 
 def _select_with_torchvision(logits, deltas, proposals, threshold=0.05, most=100):
@@ -110,6 +110,14 @@ def test_an_empty_mask_and_a_box_outside_fill_nothing():
     assert not paste_masks(torch.full((1, 28, 28), 0.49), box, SIZE).any()
     outside = torch.tensor([[-20.0, 5, -1, 9], [64, 0, 80, 9], [0, 48, 9, 60], [-9, -9, 0, 0]])
     assert not paste_masks(torch.ones(4, 28, 28), outside, SIZE).any()
+
+
+def test_a_gpu_pastes_the_same_masks(random_boxes, monkeypatch):
+    boxes, probs = torch.cat((random_boxes(40), torch.ones(1, 4))), torch.rand(41, 7, 7)
+    expected = paste_masks(probs, boxes, SIZE)
+    monkeypatch.setattr("mrcnn_edu.detections.on_gpu", lambda _: True)
+    assert expected.any() and paste_masks(probs, boxes, SIZE).equal(expected)
+    assert paste_masks(probs[:0], boxes[:0], SIZE).shape == (0, *SIZE)
 
 
 def test_a_box_without_area_fills_nothing():

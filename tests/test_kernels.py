@@ -6,7 +6,10 @@ from torch.testing import assert_close
 
 pytest.importorskip("triton")
 
-from mrcnn_edu import roi_ops
+from torchvision.ops import nms as torchvision_nms
+
+from mrcnn_edu import kernels, roi_ops
+from mrcnn_edu.boxes import survivors
 from mrcnn_edu.kernels.roi_align import align_cells
 from mrcnn_edu.roi_ops import align, feature_table, pool_pyramid, pyramid_level
 
@@ -70,6 +73,18 @@ def test_boxes_off_the_map_huge_and_empty(pyramid, box):
         assert_close(align_cells(rows, place, boxes, 2, (2, 2), smallest), expected)
 
 
+@pytest.mark.parametrize("smallest", [0.0, 1.0])
+def test_as_many_points_as_a_roi_has_cells(pyramid, smallest):
+    rows, place, boxes = pyramid(6, channels=1)
+    boxes[0, 2:] = boxes[0, :2]  # without area
+    rows.requires_grad_()
+    expected = cells(align(rows, place, boxes, 2, -1, smallest))
+    (slope,) = torch.autograd.grad(expected.square().sum(), rows)
+    ours = align_cells(rows, place, boxes, 2, (-1, -1), smallest)
+    assert_close(ours, expected)
+    assert_close(torch.autograd.grad(ours.square().sum(), rows)[0], slope)
+
+
 def test_no_rois_and_no_channels(pyramid):
     rows, place, boxes = pyramid(0)
     rows = rows.requires_grad_()
@@ -91,17 +106,34 @@ def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):
     assert_close(*pooled)
 
 
+@pytest.mark.parametrize("n", [0, 1, 40])
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.5, 1.0])
+def test_nms_keeps_the_same_boxes(random_boxes, monkeypatch, n, threshold):
+    boxes = random_boxes(n, size=20, dtype=torch.float32).to(DEVICE).round()  # so that some tie
+    boxes[: n // 8] = 0
+    scores = torch.randint(0, 9, (n,), device=DEVICE) / 8
+    groups = torch.randint(0, 3, (n,), device=DEVICE) * 7
+    expected = torch.zeros(n, dtype=torch.bool, device=DEVICE)
+    for group in groups.unique():
+        rows = torch.where(groups == group)[0]
+        expected[rows[torchvision_nms(boxes[rows], scores[rows], threshold)]] = True
+    assert survivors(boxes, scores, groups, threshold).equal(expected)
+    monkeypatch.setattr("mrcnn_edu.boxes.in_one_launch", lambda _: True)
+    monkeypatch.setattr("mrcnn_edu.kernels.nms.BLOCK", 16)  # a group has several blocks
+    assert survivors(boxes, scores, groups, threshold).equal(expected)
+
+
 def test_when_it_is_used(pyramid, monkeypatch):
     class OnGPU:
         is_cuda, requires_grad = True, True
 
     boxes = torch.zeros(1, 4)
-    monkeypatch.setattr(roi_ops, "TRITON", True)
+    monkeypatch.setattr(kernels, "TRITON", True)
     assert roi_ops.in_one_kernel(OnGPU, boxes, "mean")
     assert not roi_ops.in_one_kernel(OnGPU, boxes, "max")
     assert not roi_ops.in_one_kernel(OnGPU, boxes.clone().requires_grad_(), "mean")
     assert not roi_ops.in_one_kernel(torch.zeros(1, 1), boxes, "mean")
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
     assert not roi_ops.in_one_kernel(OnGPU, boxes, "mean")
-    monkeypatch.setattr(roi_ops, "TRITON", False)
+    monkeypatch.setattr(kernels, "TRITON", False)
     assert not roi_ops.in_one_kernel(OnGPU, boxes, "mean")

@@ -18,7 +18,11 @@ ANCHORS = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 2], [20, 20,
 
 
 def _rpn_targets(anchors, boxes, count=256, generator=None):
-    return rpn_targets(anchors, boxes, 0.7, 0.3, count, 0.5, generator)
+    return rpn_targets(anchors, [boxes], 0.7, 0.3, count, 0.5, generator)[0]
+
+
+def _roi_targets(proposals, boxes, labels, *numbers):
+    return roi_targets([proposals], [boxes], [labels], 0.5, *numbers)[0]
 
 
 def test_rpn_targets_worked_out_by_hand():
@@ -59,7 +63,7 @@ def test_rpn_targets_without_objects_or_anchors():
 def test_roi_targets_worked_out_by_hand():
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
     proposals = torch.tensor([[21.0, 20, 31, 30], [0, 0, 10, 5], [0, 0, 10, 4], [50, 50, 60, 60]])
-    answers = roi_targets(proposals, boxes, torch.tensor([3, 5]), 0.5, 512, 0.9)
+    answers = _roi_targets(proposals, boxes, torch.tensor([3, 5]), 512, 0.9)
     assert answers.boxes.tolist() == torch.cat((proposals, boxes)).tolist()
     assert answers.labels.tolist() == [5, 3, 0, 0, 3, 5]  # IoU 0.82, 0.5, 0.4, 0, and themselves
     positive = answers.labels > 0
@@ -71,19 +75,19 @@ def test_roi_targets_worked_out_by_hand():
 
 def test_roi_targets_keep_the_share(random_boxes):
     boxes, labels = random_boxes(10), torch.randint(1, 4, (10,))
-    answers = roi_targets(random_boxes(300), boxes, labels, 0.5, 40, 0.25)
+    answers = _roi_targets(random_boxes(300), boxes, labels, 40, 0.25)
     assert len(answers.labels) == 40 and 0 < int((answers.labels > 0).sum()) <= 10
 
 
 def test_roi_targets_without_objects_or_proposals():
     no_labels = torch.zeros(0, dtype=torch.long)
-    answers = roi_targets(ANCHORS, NO_BOXES, no_labels, 0.5, 3, 0.25)
+    answers = _roi_targets(ANCHORS, NO_BOXES, no_labels, 3, 0.25)
     assert answers.boxes.shape == answers.deltas.shape == (3, 4)
     assert answers.labels.tolist() == [0, 0, 0]
     assert answers.deltas.isfinite().all()
-    answers = roi_targets(NO_BOXES, NO_BOXES, no_labels, 0.5, 3, 0.25)
-    assert [len(part) for part in answers] == [0, 0, 0, 0]
-    answers = roi_targets(NO_BOXES, OBJECT, torch.tensor([2]), 0.5, 4, 0.25)
+    answers = _roi_targets(NO_BOXES, NO_BOXES, no_labels, 3, 0.25)
+    assert [len(part) for part in answers] == [0, 0, 0, 0, 0]
+    answers = _roi_targets(NO_BOXES, OBJECT, torch.tensor([2]), 4, 0.25)
     assert answers.labels.tolist() == [2]
 
 

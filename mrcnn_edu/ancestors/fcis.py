@@ -27,7 +27,7 @@ from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.images import Batch, check_targets, scale_boxes, scale_targets
 from mrcnn_edu.losses import box_loss, mask_loss
 from mrcnn_edu.model import MaskRCNN, evaluating
-from mrcnn_edu.rpn import Proposals
+from mrcnn_edu.rpn import Proposals, without_zeros
 from mrcnn_edu.targets import mask_targets
 
 
@@ -144,7 +144,7 @@ class FCIS(MaskRCNN):
         for_all_classes = look.deltas[:, None].expand(-1, class_logits.shape[1], -1)
         loss_class, loss_box = box_loss(class_logits, for_all_classes, labels, deltas)
 
-        positive, rois = labels > 0, [r.positive() for r in rois]
+        positive, rois = torch.where(labels > 0)[0], [r.positive() for r in rois]
         boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
         masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
         return {
@@ -165,6 +165,7 @@ class FCIS(MaskRCNN):
             anchors = self.anchors(features, batch)
             numbers = c.test_candidates, c.test_proposals
             proposals = self.propose(*self.rpn_head(features), anchors, batch, *numbers)
+            proposals = without_zeros(proposals)
             maps = self.maps(features)
             rois = self.with_refined(maps, [p.boxes for p in proposals], batch)
             look = self.read(maps, rois)
@@ -221,10 +222,8 @@ class FCIS(MaskRCNN):
         c = self.config
         numbers = c.score_threshold, c.nms_iou, c.max_detections
         logits = look.class_logits.split([len(r) for r in rois])
-        return [
-            select_detections(row, row.new_zeros(*row.shape, 4), boxes, size, *numbers)
-            for row, boxes, size in zip(logits, rois, batch.sizes, strict=True)
-        ]
+        unmoved = [row.new_zeros(*row.shape, 4) for row in logits]
+        return select_detections(logits, unmoved, rois, batch.sizes, *numbers)
 
     def masks(self, look: Look, rois: list[Tensor], selected: list[SelectedBoxes]) -> list[Tensor]:
         """Masks [D, m, m] of the selected boxes of each image: 0.5 or more is the object.

@@ -122,13 +122,13 @@ class RCNN(nn.Module):
     def sample(self, targets, generator=None) -> list[RoITargets]:
         """The windows of each image that fine-tuning uses, with their labels."""
         c, device = self.config, self.svm_bias.device
-        sampled = []
-        for target, proposals in zip(targets, given_proposals(targets), strict=True):
-            boxes, labels = (rows.to(device) for rows in without_crowds(target))
-            numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
-            proposals = proposals.to(boxes)
-            sampled.append(roi_targets(proposals, boxes, labels, *numbers, generator))
-        return sampled
+        objects = [without_crowds(target) for target in targets]
+        boxes, labels = (
+            [rows.to(device) for rows in column] for column in zip(*objects, strict=True)
+        )
+        proposals = [p.to(b) for p, b in zip(given_proposals(targets), boxes, strict=True)]
+        numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
+        return roi_targets(proposals, boxes, labels, *numbers, generator)
 
     def warp(self, image: Tensor, boxes: Tensor) -> Tensor:
         """Windows [R, C, S, S] of the image [C, H, W], normalised: what the backbone sees."""

@@ -23,8 +23,9 @@ def align_cells(
 ) -> Tensor:
     """RoI features [R * P * P, C] of boxes [R, 4] in cells; the same numbers as `roi_ops.align`.
 
-    rows: [N, C]. place: first row, H and W, each [R], of each RoI's map. points: s along y and x.
-    smallest: a RoI's side, in cells, at least. There is no gradient with respect to the boxes.
+    rows: [N, C]. place: first row, H and W, each [R], of each RoI's map. points: s along y and x;
+    of 0 or less as many as the output cell has cells of the map. smallest: a RoI's side, in cells,
+    at least. There is no gradient with respect to the boxes.
     """
     place = (values.contiguous() for values in place)  # a kernel reads memory, not strides
     return _Align.apply(rows, *place, boxes, output_size, *points, smallest)
@@ -37,7 +38,8 @@ class _Align(torch.autograd.Function):
         out = rows.new_empty(len(boxes) * P * P, rows.shape[1])
         if out.numel() > 0:
             where = first, height, width, boxes
-            _forward[_grid(out)](rows, out, *where, rows.shape[1], P, s_y, s_x, smallest, BLOCK)
+            numbers = rows.shape[1], P, s_y, s_x, smallest
+            _forward[_grid(out)](rows, out, *where, *numbers, **_block(out))
         ctx.save_for_backward(first, height, width, boxes)
         ctx.rows, ctx.numbers = rows.shape, (P, s_y, s_x, smallest)
         return out
@@ -49,17 +51,20 @@ class _Align(torch.autograd.Function):
         # Programs add to the same row at the same time, in any order: in float32, and atomically.
         of_rows = torch.zeros(ctx.rows, dtype=_sums_in(gradient), device=gradient.device)
         if gradient.numel() > 0:
-            grid = _grid(gradient)
-            _backward[grid](of_rows, gradient, *where, ctx.rows[1], *ctx.numbers, BLOCK)
+            numbers = ctx.rows[1], *ctx.numbers
+            _backward[_grid(gradient)](of_rows, gradient, *where, *numbers, **_block(gradient))
         return of_rows.to(gradient.dtype), *[None] * 8
 
 
-BLOCK = 128  # channels of a program
+def _block(out: Tensor) -> dict[str, int]:
+    """The channels of a program, at most 128, and how many warps of 32 threads share them."""
+    block = min(128, triton.next_power_of_2(out.shape[1]))
+    return {"BLOCK": block, "num_warps": triton.cdiv(block, 32)}
 
 
 def _grid(out: Tensor) -> tuple[int, int]:
     """A program for each output cell and block of channels."""
-    return len(out), triton.cdiv(out.shape[1], BLOCK)
+    return len(out), triton.cdiv(out.shape[1], _block(out)["BLOCK"])
 
 
 def _sums_in(values: Tensor) -> torch.dtype:
@@ -84,18 +89,19 @@ def _forward(
     own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
+    s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
     start = rows + _first_cell(first, roi, C, BLOCK)
     total = tl.zeros([BLOCK], dtype=boxes.dtype.element_ty)
-    for i in tl.static_range(S_Y):
-        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, S_Y, smallest)
-        for j in tl.static_range(S_X):
-            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, S_X, smallest)
+    for i in range(s_y):
+        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
+        for j in range(s_x):
+            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, s_x, smallest)
             # The four cells around the point, weighted by how near they are.
             total += near_top * near_left * tl.load(start + (top * w + left) * C, exists)
             total += near_top * near_right * tl.load(start + (top * w + right) * C, exists)
             total += near_bottom * near_left * tl.load(start + (bottom * w + left) * C, exists)
             total += near_bottom * near_right * tl.load(start + (bottom * w + right) * C, exists)
-    mean = (total / (S_Y * S_X)).to(out.dtype.element_ty)
+    mean = (total / (s_y * s_x)).to(out.dtype.element_ty)
     tl.store(out + own, mean, exists)
 
 
@@ -118,13 +124,14 @@ def _backward(
     own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
+    s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
     start = of_rows + _first_cell(first, roi, C, BLOCK)
     g = tl.load(gradient + own, exists)
-    g = g.to(of_rows.dtype.element_ty) / (S_Y * S_X)
-    for i in tl.static_range(S_Y):
-        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, S_Y, smallest)
-        for j in tl.static_range(S_X):
-            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, S_X, smallest)
+    g = g.to(of_rows.dtype.element_ty) / (s_y * s_x)
+    for i in range(s_y):
+        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
+        for j in range(s_x):
+            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, s_x, smallest)
             tl.atomic_add(start + (top * w + left) * C, near_top * near_left * g, exists)
             tl.atomic_add(start + (top * w + right) * C, near_top * near_right * g, exists)
             tl.atomic_add(start + (bottom * w + left) * C, near_bottom * near_left * g, exists)
@@ -153,14 +160,23 @@ def _box(boxes, roi):
 
 
 @triton.jit
-def _two_cells(start, end, length, p, i, P: tl.constexpr, S: tl.constexpr, smallest):
+def _points(start, end, P: tl.constexpr, S: tl.constexpr, smallest):
+    """How many sample points an output cell has along one axis."""
+    if S > 0:
+        return S
+    else:
+        return tl.maximum(tl.ceil(tl.maximum(end - start, smallest) / P), 1).to(tl.int32)
+
+
+@triton.jit
+def _two_cells(start, end, length, p, i, P: tl.constexpr, s, smallest):
     """The two cells around the i-th sample point of output cell p along one axis; their weights.
 
     The nearer cell weighs more; both weigh 0 if the point is more than a cell outside the map. As
     `roi_ops._linear_taps`, in the same order of operations.
     """
     size = tl.maximum(end - start, smallest) / P
-    at = start + p * size + (i + 0.5) * size / S
+    at = start + p * size + (i + 0.5) * size / s
     inside = tl.where((at >= -1) & (at <= length), 1.0, 0.0)
     at = tl.minimum(tl.maximum(at, 0.0), (length - 1).to(at.dtype))
     low = at.to(tl.int64)  # downwards, since it is not negative

@@ -17,11 +17,10 @@ def nms_player(model: MaskRCNN, image: Tensor, target: dict) -> Player:
     Drawn as the network sees the scene, which has the network's own size.
     """
     trace = model.trace([image])
-    rois, size = trace.proposals[0].boxes, trace.batch.sizes[0]
+    said = [trace.class_logits], [trace.box_deltas], [trace.proposals[0].boxes]
     low, everything = 0.05, trace.class_logits.numel()
-    found = select_detections(
-        trace.class_logits, trace.box_deltas, rois, size, low, 1.0, everything
-    )  # no IoU is above 1: nothing is suppressed
+    # No IoU is above 1: nothing is suppressed.
+    (found,) = select_detections(*said, trace.batch.sizes, low, 1.0, everything)
 
     def draw(threshold: float, score: float, by_class: int) -> Picture:
         boxes, labels, scores = (value[found.scores > score] for value in found)

@@ -15,12 +15,13 @@ def training_player(image: Tensor, target: dict, proposals: Tensor) -> Player:
 
     proposals: [R, 4] of the image; the objects' own boxes join them.
     """
-    objects = target["boxes"], target["labels"]
+    boxes = target["boxes"]
+    scene = [proposals], [boxes], [target["labels"]]
 
     def draw(iou: int, count: int, share: int) -> Picture:
         generator = torch.Generator().manual_seed(0)
-        rois = roi_targets(proposals, *objects, iou / 100, count, share / 100, generator)
-        every = roi_targets(proposals, *objects, iou / 100, len(proposals) + len(objects[0]), 1.0)
+        (rois,) = roi_targets(*scene, iou / 100, count, share / 100, generator)
+        (every,) = roi_targets(*scene, iou / 100, len(proposals) + len(boxes), 1.0)
         picture = Picture(7.6, 3.9)
         panels = picture.subplots(1, 2)
         for axes, name, is_positive in zip(
@@ -30,7 +31,7 @@ def training_player(image: Tensor, target: dict, proposals: Tensor) -> Player:
             there = int(((every.labels > 0) == is_positive).sum())
             viz.draw_image(axes, image, f"{len(chosen)} of {there} {name} RoIs")
             if is_positive:
-                viz.draw_boxes(axes, target["boxes"], "truth", width=3)
+                viz.draw_boxes(axes, boxes, "truth", width=3)
             viz.draw_boxes(axes, chosen, "proposal", width=1.2)
         return picture
 

@@ -281,7 +281,7 @@ for n in (10, 30, 100, 300, 1000):
     assert order[keep[-1]].equal(nms_by_hand(some, scores, 0.5))
     assert order[keep[-1]].equal(boxes.nms(some, scores, 0.5)) and len(keep) - 1 < 10
     print(f"{n:5} boxes: {keep[-1].sum():4} kept after {len(keep) - 1} rounds")
-print("", getsource(boxes.batched_nms), sep="\n")
+print("", getsource(boxes.survivors), sep="\n")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -306,8 +306,8 @@ from mrcnn_edu.detections import select_detections
 def before_nms(image):
     """The box head's boxes, labels and scores over 0.5, best first."""
     t = model.trace([image])
-    rois, size = t.proposals[0].boxes, t.batch.sizes[0]
-    return select_detections(t.class_logits, t.box_deltas, rois, size, 0.5, 1.0, 1000)
+    said = [t.class_logits], [t.box_deltas], [t.proposals[0].boxes]
+    return select_detections(*said, t.batch.sizes, 0.5, 1.0, 1000)[0]
 
 
 two = Shapes(1000, seed=3, n_objects=(2, 2), object_size=(0.35, 0.5), overlap=0.6)
