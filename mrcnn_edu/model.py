@@ -11,7 +11,6 @@ Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m sid
 from collections.abc import Callable, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice, zip_longest
 
 import torch
 from torch import Tensor, nn
@@ -131,7 +130,7 @@ class MaskRCNN(nn.Module):
         what cannot be learned from.
         """
         c = self.config
-        batch = self.preprocess(images, [t.get("short_side") for t in targets])
+        batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
         anchors = self.anchors(features, batch)
@@ -216,19 +215,20 @@ class MaskRCNN(nn.Module):
 
     # The stages. Each can be called by itself; none of them depends on the mode.
 
-    def preprocess(self, images: list[Tensor], short_sides: Sequence[int | None] = ()) -> Batch:
+    def preprocess(self, images: list[Tensor], targets: Sequence[dict] = ()) -> Batch:
         """The batch the network sees: images checked, normalised, scaled and padded.
 
-        short_sides: of each image, where it is not the config's.
+        An image is scaled to its target's short_side, if it has one, or else to the config's.
         """
         c = self.config
         check_images(images, c.in_channels)
         weight = next(self.parameters())
         multiple = self.backbone.strides[-1]
-        asked = zip_longest(images, short_sides)  # targets are counted where they are checked
-        sides = [side or c.short_side for _, side in islice(asked, len(images))]
+        short_sides = [c.short_side] * len(images)
+        for i, target in enumerate(targets[: len(images)]):  # counted where they are checked
+            short_sides[i] = target.get("short_side", c.short_side)
         return make_batch(
-            images, c.pixel_mean, c.pixel_std, sides, c.long_side, multiple,
+            images, c.pixel_mean, c.pixel_std, short_sides, c.long_side, multiple,
             weight.device, weight.dtype,
         )  # fmt: skip
 

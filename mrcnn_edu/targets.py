@@ -90,10 +90,13 @@ def roi_targets(
         matched.append(torch.where(box_area(of_image) > 0, best, IGNORED))
     drawn = sample(matched, count, positive_fraction, generator)
     images = zip(proposals, boxes, labels, matched, drawn, strict=True)
-    return [_roi_answers(*of_image) for of_image in images]
+    return [roi_answers(*of_image) for of_image in images]
 
 
-def _roi_answers(proposals, boxes, labels, matched, drawn) -> RoITargets:
+def roi_answers(
+    proposals: Tensor, boxes: Tensor, labels: Tensor, matched: Tensor, drawn: tuple[Tensor, Tensor]
+) -> RoITargets:
+    """The answers of one image's RoIs: drawn are the positive and the negative proposals."""
     positive, negative = drawn
     chosen = torch.cat((positive, negative)).sort().values
     rois, objects = proposals[chosen], matched[chosen].clamp(min=0)

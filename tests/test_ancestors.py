@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
 from mrcnn_edu import Config, weights
 from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search, shipped
@@ -550,3 +551,30 @@ def test_weights_that_are_not_there_or_something_else_are_named(tmp_path):
     weights.save(tmp_path / "new.pt", MaskRCNN(Config.tiny()), ["a"], system="YOLO")
     with pytest.raises(ValueError, match="is of a YOLO"):
         load(tmp_path / "new.pt")
+
+
+@pytest.mark.parametrize("name", make.SYSTEMS)
+def test_halves_of_a_batch_learn_what_the_whole_does(dataset, name):
+    images, targets = zip(*(dataset[i] for i in range(4)), strict=True)
+    targets[3]["proposals"] = targets[3]["proposals"][:3]  # fewer than are asked for
+    kind, config, *_ = make.SYSTEMS[name]
+    model = kind(config).double().eval()  # its norms do not look at the batch
+
+    def losses(rows, divide_by):
+        generators = [torch.Generator().manual_seed(i) for i in range(4)][rows]
+        return model(list(images)[rows], list(targets)[rows], generators, divide_by)
+
+    halves = slice(0, 2), slice(2, 4)
+    numbers = [], []  # of rows, in each half's losses
+    for half, seen in zip(halves, numbers, strict=True):
+        losses(half, lambda n, seen=seen: seen.append(n) or 1)
+    means = [sum(pair) / 2 for pair in zip(*numbers, strict=True)]
+    of_halves = [losses(half, lambda _, left=[*means]: left.pop(0)) for half in halves]
+    for loss, whole in losses(slice(0, 4), lambda n: n).items():
+        assert_close(sum(of_half[loss] for of_half in of_halves) / 2, whole)
+
+
+def test_a_target_says_how_its_image_is_scaled():
+    model = FastRCNN(CONFIGS["fast-rcnn"])
+    target = SCENES[0][1] | {"short_side": 48}
+    assert model.preprocess([SCENES[0][0]], [target]).sizes == [(48, 48)]

@@ -144,7 +144,7 @@ def test_the_model_scales_an_image_to_the_short_side_that_was_drawn(tiny_model, 
     model = tiny_model()
     items = [random_targets(2, (48, 64)) for _ in range(2)]
     images, targets = zip(*items, strict=True)
-    sizes = model.preprocess(list(images), [24, None]).sizes
+    sizes = model.preprocess(list(images), [{"short_side": 24}, {}]).sizes
     assert sizes == [(24, 32), (48, 64)]
     small, plain = targets[0] | {"short_side": 24}, targets[0]
 

@@ -8,6 +8,7 @@ It is Mask R-CNN without what came after it: the boxes are given, so there is no
 Letters: B images, R RoIs, C channels, K classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -18,7 +19,7 @@ from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import Detections, SelectedBoxes
 from mrcnn_edu.images import Batch, scale_boxes
-from mrcnn_edu.losses import box_loss
+from mrcnn_edu.losses import at_least_one, box_loss
 from mrcnn_edu.model import MaskRCNN, evaluating
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.rpn import Proposals
@@ -66,20 +67,22 @@ class FastRCNN(MaskRCNN):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        divide_by: Callable[[int], Tensor | int] = at_least_one,
     ) -> dict[str, Tensor]:
         """The class loss and the box loss, scalars: L of equation 1.
 
-        The generator draws which RoIs are used. Raises TypeError or ValueError, naming the image.
+        The arguments, and what they raise, are those of `MaskRCNN.forward`.
         """
-        batch = self.preprocess(images)
+        batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         proposals = self.propose(images, batch, given_proposals(targets))
         rois = self.roi_targets(proposals, objects, generator)
         table = feature_table(self.features(batch)[: len(self.strides)])
         roi_features = self.pool(table, [r.boxes for r in rois], self.config.box_pool)
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
-        loss_class, loss_box = box_loss(*self.box_head(roi_features), labels, deltas)
+        said = self.box_head(roi_features)
+        loss_class, loss_box = box_loss(*said, labels, deltas, divide_by)
         return {"loss_classifier": loss_class, "loss_box_reg": loss_box}
 
     @torch.inference_mode()

@@ -11,6 +11,7 @@ box and on its object, "outside" that it is in the box and beside it (section 3.
 Letters: B images, R RoIs, D detections, K classes, k cells along a RoI's side, m side of a mask.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -25,7 +26,7 @@ from mrcnn_edu.config import Config
 from mrcnn_edu.detections import Detections, SelectedBoxes, select_detections, to_original
 from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.images import Batch, check_targets, scale_boxes, scale_targets
-from mrcnn_edu.losses import box_loss, mask_loss
+from mrcnn_edu.losses import at_least_one, box_loss, mask_loss
 from mrcnn_edu.model import MaskRCNN, evaluating
 from mrcnn_edu.rpn import Proposals, without_zeros
 from mrcnn_edu.targets import mask_targets
@@ -119,21 +120,22 @@ class FCIS(MaskRCNN):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        divide_by: Callable[[int], Tensor | int] = at_least_one,
     ) -> dict[str, Tensor]:
         """The five losses, scalars under Mask R-CNN's names, added with equal weight (section 3.3).
 
-        Images and targets are checked as there, and the generator draws anchors and RoIs.
+        The arguments, and what they raise, are those of `MaskRCNN.forward`.
         """
         c = self.config
-        batch = self.preprocess(images)
+        batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
         anchors = self.anchors(features, batch)
 
         objectness, rpn_deltas = self.rpn_head(features)
         answers = self.rpn_targets(anchors, objects, generator)
-        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers)
+        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers, divide_by)
 
         numbers = c.train_candidates, c.train_proposals
         proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
@@ -142,17 +144,19 @@ class FCIS(MaskRCNN):
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
         class_logits = look.class_logits
         for_all_classes = look.deltas[:, None].expand(-1, class_logits.shape[1], -1)
-        loss_class, loss_box = box_loss(class_logits, for_all_classes, labels, deltas)
+        loss_class, loss_box = box_loss(class_logits, for_all_classes, labels, deltas, divide_by)
 
         positive, rois = torch.where(labels > 0)[0], [r.positive() for r in rois]
+        mask_logits = look.mask_logits[positive]
         boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
         masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
+        loss_mask = mask_loss(mask_logits, labels[positive], masks, divide_by=divide_by)
         return {
             "loss_objectness": loss_objectness,
             "loss_rpn_box_reg": loss_rpn_box,
             "loss_classifier": loss_class,
             "loss_box_reg": loss_box,
-            "loss_mask": mask_loss(look.mask_logits[positive], labels[positive], masks),
+            "loss_mask": loss_mask,
         }
 
     @torch.no_grad()

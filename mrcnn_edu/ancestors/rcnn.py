@@ -8,6 +8,7 @@ The class scores are those of linear SVMs, trained after the network is done (`f
 Letters: R proposals of an image, S side of a window, C channels, F features, K classes.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -21,6 +22,7 @@ from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import SMALLEST_SIDE, Detections
 from mrcnn_edu.images import check_images, check_targets
+from mrcnn_edu.losses import at_least_one
 from mrcnn_edu.model import evaluating
 from mrcnn_edu.targets import RoITargets, roi_targets
 
@@ -72,12 +74,14 @@ class RCNN(nn.Module):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | None = None,
+        generator: torch.Generator | list[torch.Generator] | None = None,
+        divide_by: Callable[[int], Tensor | int] = at_least_one,
     ) -> dict[str, Tensor]:
         """The loss of fine-tuning, a scalar: the windows' mean cross-entropy (section 2.3).
 
         The generator draws the windows: IoU >= 0.5 with an object is its class, the rest is
-        background, one to three. Raises TypeError or ValueError, naming the image.
+        background, one to three. The arguments, and what they raise, are those of
+        `MaskRCNN.forward`.
         """
         check_images(images, self.config.in_channels)
         sizes = [tuple(image.shape[1:]) for image in images]
@@ -86,7 +90,7 @@ class RCNN(nn.Module):
         pairs = zip(images, rois, strict=True)
         windows = torch.cat([self.warp(image, r.boxes) for image, r in pairs])
         logits, labels = self.cls_score(self.features(windows)), torch.cat([r.labels for r in rois])
-        loss = cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
+        loss = cross_entropy(logits, labels, reduction="sum") / divide_by(len(labels))
         return {"loss_classifier": loss}
 
     @torch.inference_mode()

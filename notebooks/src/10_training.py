@@ -35,7 +35,7 @@ from mrcnn_edu import Config, MaskRCNN, viz
 from mrcnn_edu.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes
 from mrcnn_edu.data import Shapes, check
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.targets import mask_targets, roi_targets, rpn_targets
+from mrcnn_edu.targets import mask_targets, roi_answers, roi_targets, rpn_targets
 
 viz.show_flow("class, box, mask")
 
@@ -134,7 +134,7 @@ generator = torch.Generator().manual_seed(0)
 positive = rois.labels > 0
 assert positive.equal(matched[chosen] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
 torch.testing.assert_close(rois.deltas[positive], deltas[positive], rtol=0, atol=0)
-print(getsource(roi_targets).split('"""')[2], getsource(targets._roi_answers), sep="\n")
+print(*(getsource(part).split('"""')[2] for part in (roi_targets, roi_answers)))
 
 # %%
 few = sample_by_hand(torch.tensor([0] * 5 + [-1] * 140), 48, 0.25, None)
