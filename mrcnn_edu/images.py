@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from mrcnn_edu.stops import upload
+from mrcnn_edu.stops import read, upload
 
 Size = tuple[int, int]  # (height, width) in pixels
 
@@ -110,7 +110,8 @@ def check_images(images: list[Tensor], n_channels: int) -> None:
                 f"image {i} has shape {list(image.shape)}, the model reads [{n_channels}, H, W]: "
                 "convert the image, or make a model with Config(in_channels=...)"
             )
-        low, high = (extreme.item() for extreme in image.aminmax())  # NaN if any pixel is
+    extremes = read([torch.stack(image.aminmax()).float() for image in images])
+    for i, (low, high) in enumerate(extremes):  # NaN if any pixel is
         if not (low > -float("inf") and high < float("inf")):
             raise ValueError(f"image {i} has pixels that are NaN or infinite: look at its file")
         if high > 2:
