@@ -8,7 +8,8 @@ rows and weights ("taps"), and the maps of a pyramid, laid end to end, are poole
 Letters: R RoIs, P output cells along one side, s sample points along one side of an output cell.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -19,25 +20,30 @@ from mrcnn_edu.kernels import in_one_launch
 from mrcnn_edu.stops import upload
 
 
-class FeatureTable(NamedTuple):
+@dataclass(frozen=True)
+class FeatureTable:
     """Feature maps laid end to end: one row for every cell of every image of every level."""
 
-    rows: Tensor  # [sum of B * H * W, C]; level by level, image by image, row by row
+    maps: list[Tensor]  # of each level [B * H * W, C]; image by image, row by row
     shapes: list[tuple[int, int, int]]  # (B, H, W) of each level
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """All rows [sum of B * H * W, C], level by level."""
+        return self.maps[0] if len(self.maps) == 1 else torch.cat(self.maps)
 
     def place(self, level: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """First row, H and W, each [R], of the map that a RoI of this level and image reads."""
-        shapes = upload(self.shapes, self.rows.device)  # [L, 3]
+        shapes = upload(self.shapes, self.maps[0].device)  # [L, 3]
         n_rows = shapes.prod(dim=1)
         _, height, width = shapes[level].unbind(1)
         return (n_rows.cumsum(0) - n_rows)[level] + image * height * width, height, width
 
 
 def feature_table(features: list[Tensor]) -> FeatureTable:
-    """The table of the feature maps [B, C, H, W] of a pyramid; a view if one channels-last map."""
-    rows = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in features]  # each [B * H * W, C]
-    shapes = [(len(level), *level.shape[2:]) for level in features]
-    return FeatureTable(rows[0] if len(rows) == 1 else torch.cat(rows), shapes)
+    """The table of the feature maps [B, C, H, W] of a pyramid: no copies if channels come last."""
+    maps = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in features]
+    return FeatureTable(maps, [(len(level), *level.shape[2:]) for level in features])
 
 
 def image_index(boxes: list[Tensor]) -> Tensor:
@@ -64,12 +70,11 @@ def roi_align(
     aligned: take half a cell off the coordinates, so that cell i lies at i + 0.5 and not at i; the
     original and torchvision's models do not. reduce: "mean" or "max" over the points of a cell.
     """
-    table = feature_table([features])
     image = rois[:, 0].long()
     boxes = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
     smallest = 0.0 if aligned else 1.0
-    place = table.place(torch.zeros_like(image), image)
-    return align(table.rows, place, boxes, output_size, sampling_ratio, smallest, reduce)
+    where = feature_table([features]), torch.zeros_like(image), image, boxes
+    return align(*where, output_size, sampling_ratio, smallest, reduce)
 
 
 def roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale: float) -> Tensor:
@@ -96,11 +101,10 @@ def roi_warp(
     Arguments as for `roi_align`. Half way between RoIPool and RoIAlign: the bins are not rounded,
     but the RoI is, so the features still lie beside the object (section 4.2; Dai et al. 2016).
     """
-    table = feature_table([features])
     image = rois[:, 0].long()
-    place = table.place(torch.zeros_like(image), image)
     boxes = round_half_away(rois[:, 1:] * spatial_scale)
-    return align(table.rows, place, boxes, output_size, sampling_ratio, reduce=reduce)
+    where = feature_table([features]), torch.zeros_like(image), image, boxes
+    return align(*where, output_size, sampling_ratio, reduce=reduce)
 
 
 OPERATIONS = {"pool": roi_pool, "warp": roi_warp, "align": roi_align}
@@ -141,15 +145,14 @@ def pool_pyramid(
     """
     image, boxes = image_index(boxes), torch.cat(boxes)
     level = pyramid_level(boxes, strides, canonical_size)
-    place = table.place(level, image)
     scaled = boxes / upload(strides, boxes.device, boxes.dtype)[level, None]
     if roi_op == "pool":
-        return _pool(table.rows, place, scaled, output_size)
+        return _pool(table.rows, table.place(level, image), scaled, output_size)
     if roi_op == "warp":
         scaled = round_half_away(scaled)
     elif roi_op != "align":
         raise ValueError(f"roi_op is {roi_op!r}: choose 'align', 'warp' or 'pool'")
-    return align(table.rows, place, scaled, output_size, sampling_ratio, reduce=reduce)
+    return align(table, level, image, scaled, output_size, sampling_ratio, reduce=reduce)
 
 
 class Lookup(torch.autograd.Function):
@@ -182,23 +185,33 @@ class Lookup(torch.autograd.Function):
         return of_rows, None, of_weight
 
 
-def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce="mean") -> Tensor:
-    """RoIAlign of boxes [R, 4] in cells, from rows [N, C] of a table, each at its place in it.
+def align(
+    table: FeatureTable,
+    level: Tensor,
+    image: Tensor,
+    boxes: Tensor,
+    output_size: int,
+    sampling_ratio: int | tuple[int, int],
+    smallest: float = 1.0,
+    reduce: str = "mean",
+) -> Tensor:
+    """RoIAlign of boxes [R, 4] in cells, each on the map of its level and image, both [R].
 
     What every RoIAlign above comes down to; smallest: a RoI's side, in cells, at least.
     sampling_ratio: one number, or those along y and along x.
     """
     if isinstance(sampling_ratio, int):
         sampling_ratio = (sampling_ratio, sampling_ratio)
-    if in_one_kernel(rows, boxes, reduce):
+    where = table, level, image, boxes
+    if in_one_kernel(table.maps[0], boxes, reduce):
         from mrcnn_edu.kernels.roi_align import align_cells
 
-        cells = align_cells(rows, place, boxes, output_size, sampling_ratio, smallest)
+        cells = align_cells(*where, output_size, sampling_ratio, smallest)
         return _as_maps(cells, len(boxes), output_size)
     if sampling_ratio[0] <= 0:
-        return _align_adaptively(rows, place, boxes, output_size, smallest, reduce)
+        return _align_adaptively(*where, output_size, smallest, reduce)
     s_y, s_x = sampling_ratio
-    first, height, width = place
+    rows, (first, height, width) = table.rows, table.place(level, image)
     y, y_weight = _linear_taps(boxes[:, 1], boxes[:, 3], height, output_size, s_y, smallest)
     x, x_weight = _linear_taps(boxes[:, 0], boxes[:, 2], width, output_size, s_x, smallest)
     taps = y * width.view(-1, 1, 1, 1), y_weight, x, x_weight  # each [R, P, s, 2]
@@ -219,15 +232,15 @@ def align(rows, place, boxes, output_size, sampling_ratio, smallest=1.0, reduce=
     return _as_maps(sums, len(boxes), output_size)
 
 
-def in_one_kernel(rows: Tensor, boxes: Tensor, reduce: str) -> bool:
+def in_one_kernel(features: Tensor, boxes: Tensor, reduce: str) -> bool:
     """Whether `kernels.roi_align` computes RoIAlign: on a GPU with Triton.
 
     It knows neither the maximum nor the gradient with respect to boxes, and its gradients are sums
     in any order, so not under `torch.use_deterministic_algorithms`.
     """
-    in_order = torch.are_deterministic_algorithms_enabled() and rows.requires_grad
+    in_order = torch.are_deterministic_algorithms_enabled() and features.requires_grad
     can = reduce == "mean" and not boxes.requires_grad and not in_order
-    return can and in_one_launch(rows)
+    return can and in_one_launch(features)
 
 
 def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tensor, Tensor]:
@@ -250,18 +263,18 @@ def _linear_taps(start, end, length, n_cells, n_points, smallest) -> tuple[Tenso
     return torch.stack((low, high), dim=-1), weight
 
 
-def _align_adaptively(rows, place, boxes, output_size, smallest, reduce) -> Tensor:
+def _align_adaptively(table, level, image, boxes, output_size, smallest, reduce) -> Tensor:
     """RoIAlign with ceil(RoI / P) points along each axis, one call for each number of points."""
     if len(boxes) == 0:  # one call all the same, so that gradients find their way
-        return align(rows, place, boxes, output_size, 1, smallest, reduce)
+        return align(table, level, image, boxes, output_size, 1, smallest, reduce)
     size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=smallest)
     points = (size / output_size).ceil().long().clamp(min=1)  # [R, 2] along x, along y
-    pooled = rows.new_zeros(len(boxes), rows.shape[1], output_size, output_size)
+    pooled = table.rows.new_zeros(len(boxes), table.rows.shape[1], output_size, output_size)
     for s_x, s_y in points.unique(dim=0).tolist():
         of_this_size = torch.where((points == points.new_tensor([s_x, s_y])).all(dim=1))[0]
-        part = tuple(value[of_this_size] for value in place)
-        args = rows, part, boxes[of_this_size], output_size, (s_y, s_x), smallest, reduce
-        pooled = pooled.index_copy(0, of_this_size, align(*args))
+        part = (column[of_this_size] for column in (level, image, boxes))
+        few = align(table, *part, output_size, (s_y, s_x), smallest, reduce)
+        pooled = pooled.index_copy(0, of_this_size, few)
     return pooled
 
 

@@ -130,10 +130,10 @@ def mask_targets(
     far up and left. (Scaling masks with "nearest" moves them about as far back at COCO's sizes;
     where nothing is scaled, as in the drawn scenes, doing it right is worth 13 points of AP.)
     """
-    table = feature_table([of_image[:, None] for of_image in masks])  # a "feature" for each mask
-    place = table.place(image_index(rois), torch.cat(objects))
-    rois = torch.cat(rois)
-    rows, smallest = table.rows.to(rois.dtype), 1.0
+    image, object_, rois = image_index(rois), torch.cat(objects), torch.cat(rois)
+    # A "level" for each image, a "feature map" for each of its masks.
+    table = feature_table([of_image[:, None].to(rois.dtype) for of_image in masks])
+    smallest = 1.0
     if aligned:
         rois, smallest = rois - 0.5, 0.0
-    return align(rows, place, rois, mask_size, sampling_ratio=-1, smallest=smallest)[:, 0]
+    return align(table, image, object_, rois, mask_size, -1, smallest)[:, 0]

@@ -19,15 +19,15 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, to
 
 @pytest.fixture
 def pyramid(random_boxes):
-    """A function to (rows, place, boxes in cells) of n RoIs on two levels of two images."""
+    """A function to (maps, level, image, boxes in cells) of n RoIs on two levels of two images."""
 
-    def case(n, channels=5, dtype=torch.float64):
-        maps = [torch.randn(2, channels, h, w, dtype=dtype) for h, w in ((9, 13), (5, 7))]
-        table = feature_table([level.to(DEVICE) for level in maps])
+    def case(n, channels=5):
+        shapes = (2, channels, 9, 13), (2, channels, 5, 7)
+        maps = [torch.randn(shape, dtype=torch.float64, device=DEVICE) for shape in shapes]
         boxes = random_boxes(n, size=13, dtype=torch.float64).to(DEVICE)  # in and around the map
         level = pyramid_level(boxes, (4, 8), canonical_size=24)
         image = torch.randint(0, 2, (n,), device=DEVICE)
-        return table.rows, table.place(level, image), boxes
+        return maps, level, image, boxes
 
     return case
 
@@ -40,17 +40,19 @@ def cells(pooled):
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize(("size", "points", "channels"), [(3, (2, 2), 5), (1, (1, 3), 130)])
 def test_it_gives_the_embedding_bags_numbers_and_gradients(pyramid, dtype, size, points, channels):
-    rows, place, boxes = pyramid(4, channels)
-    rows = rows.to(dtype).requires_grad_()
-    exact = rows.detach().double().requires_grad_()
-    ours = align_cells(rows, place, boxes, size, points, 1.0)
-    expected = cells(align(exact, place, boxes, size, points))
+    maps, *rois = pyramid(4, channels)
+    maps = [of_level.to(dtype).requires_grad_() for of_level in maps]
+    exact = [of_level.detach().double().requires_grad_() for of_level in maps]
+    ours = align_cells(feature_table(maps), *rois, size, points, 1.0)
+    expected = cells(align(feature_table(exact), *rois, size, points))
     assert ours.dtype == dtype
     assert_close(ours.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
     slope = torch.randn_like(expected)
     ours.backward(slope.to(dtype))
     expected.backward(slope.to(dtype).double())
-    assert_close(rows.grad.double(), exact.grad, rtol=TOLERANCE[dtype], atol=4 * TOLERANCE[dtype])
+    tolerance = {"rtol": TOLERANCE[dtype], "atol": 4 * TOLERANCE[dtype]}
+    for own, other in zip(maps, exact, strict=True):
+        assert_close(own.grad.double(), other.grad, **tolerance)
 
 
 @pytest.mark.parametrize(
@@ -66,34 +68,35 @@ def test_it_gives_the_embedding_bags_numbers_and_gradients(pyramid, dtype, size,
     ],
 )
 def test_boxes_off_the_map_huge_and_empty(pyramid, box):
-    rows, place, _ = pyramid(1)
+    maps, level, image, _ = pyramid(1)
     boxes = torch.tensor([box], dtype=torch.float64, device=DEVICE)
+    where = feature_table(maps), level, image, boxes
     for smallest in (0.0, 1.0):
-        expected = cells(align(rows, place, boxes, 2, 2, smallest))
-        assert_close(align_cells(rows, place, boxes, 2, (2, 2), smallest), expected)
+        expected = cells(align(*where, 2, 2, smallest))
+        assert_close(align_cells(*where, 2, (2, 2), smallest), expected)
 
 
 @pytest.mark.parametrize("smallest", [0.0, 1.0])
 def test_as_many_points_as_a_roi_has_cells(pyramid, smallest):
-    rows, place, boxes = pyramid(6, channels=1)
+    maps, level, image, boxes = pyramid(6, channels=1)
     boxes[0, 2:] = boxes[0, :2]  # without area
-    rows.requires_grad_()
-    expected = cells(align(rows, place, boxes, 2, -1, smallest))
-    (slope,) = torch.autograd.grad(expected.square().sum(), rows)
-    ours = align_cells(rows, place, boxes, 2, (-1, -1), smallest)
+    where = feature_table([of_level.requires_grad_() for of_level in maps]), level, image, boxes
+    expected = cells(align(*where, 2, -1, smallest))
+    ours = align_cells(*where, 2, (-1, -1), smallest)
     assert_close(ours, expected)
-    assert_close(torch.autograd.grad(ours.square().sum(), rows)[0], slope)
+    slopes = (torch.autograd.grad(pooled.square().sum(), maps) for pooled in (expected, ours))
+    for slope, own in zip(*slopes, strict=True):
+        assert_close(own, slope)
 
 
 def test_no_rois_and_no_channels(pyramid):
-    rows, place, boxes = pyramid(0)
-    rows = rows.requires_grad_()
-    pooled = align_cells(rows, place, boxes, 7, (2, 2), 1.0)
+    maps, *rois = pyramid(0)
+    pooled = align_cells(feature_table([m.requires_grad_() for m in maps]), *rois, 7, (2, 2), 1.0)
     assert pooled.shape == (0, 5)
     pooled.sum().backward()
-    assert (rows.grad == 0).all()
-    rows, place, boxes = pyramid(3, channels=0)
-    assert align_cells(rows, place, boxes, 2, (2, 2), 1.0).shape == (12, 0)
+    assert all((of_level.grad == 0).all() for of_level in maps)
+    maps, *rois = pyramid(3, channels=0)
+    assert align_cells(feature_table(maps), *rois, 2, (2, 2), 1.0).shape == (12, 0)
 
 
 def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):

@@ -73,8 +73,8 @@ def as_on_a_gpu(monkeypatch):
         monkeypatch.setattr(module, "on_gpu", lambda _: True)
     monkeypatch.setattr(kernels, "TRITON", True)
 
-    def align_cells(rows, place, boxes, size, points, smallest):
-        return rows.mean(dim=0).sigmoid().expand(len(boxes) * size**2, -1)
+    def align_cells(table, level, image, boxes, size, points, smallest):
+        return table.maps[0].mean(dim=0).sigmoid().expand(len(boxes) * size**2, -1)
 
     monkeypatch.setattr(kernels.roi_align, "align_cells", align_cells)
     monkeypatch.setattr(kernels.nms, "walk", lambda boxes, *_: boxes[:, 0] >= 0)

@@ -32,8 +32,7 @@ def assemble(features: Tensor, boxes: list[Tensor], n_cells: int, size: int, str
     image, rois = image_index(boxes), torch.cat(boxes) / stride
     cell = torch.arange(k**2, device=image.device)
     map_ = (image[:, None] * k**2 + cell).flatten()  # [R * k * k]
-    place = table.place(torch.zeros_like(map_), map_)
-    read = align(table.rows, place, cells(rois, k).flatten(0, 1), n, 1, smallest=0.0)
+    read = align(table, torch.zeros_like(map_), map_, cells(rois, k).flatten(0, 1), n, 1, 0.0)
     read = read.unflatten(0, (len(rois), k, k))  # [R, k, k, C, n, n]
     return read.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)  # [R, C, m, m]
 

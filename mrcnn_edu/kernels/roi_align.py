@@ -4,8 +4,8 @@
 bag. Here nothing is built: each program computes its few rows and weights where it needs them, and
 the only memory touched is the features read and the output written.
 
-The table of features has the cells of all levels and images, a row of C numbers each (channels
-last), so a whole pyramid is one launch: a RoI needs only the first row, H and W of its map.
+The features have a row of C numbers for each cell (channels last), so a whole pyramid is one
+launch: a RoI needs only to know where its map begins, its H and W.
 
 Sums are in float32 whatever the features are (in float64 for float64). Letters: R RoIs, P output
 cells along a side, s sample points along a side of an output cell, N rows, C channels.
@@ -17,43 +17,68 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mrcnn_edu.stops import upload
+
 
 def align_cells(
-    rows: Tensor, place: tuple, boxes: Tensor, output_size: int, points: tuple[int, int], smallest
+    table,
+    level: Tensor,
+    image: Tensor,
+    boxes: Tensor,
+    output_size: int,
+    points: tuple[int, int],
+    smallest: float,
 ) -> Tensor:
     """RoI features [R * P * P, C] of boxes [R, 4] in cells; the same numbers as `roi_ops.align`.
 
-    rows: [N, C]. place: first row, H and W, each [R], of each RoI's map. points: s along y and x;
-    of 0 or less as many as the output cell has cells of the map. smallest: a RoI's side, in cells,
-    at least. There is no gradient with respect to the boxes.
+    table: a `roi_ops.FeatureTable`; each RoI reads the map of its level and image, both [R].
+    points: s along y and x; of 0 or less as many as the output cell has cells of the map. smallest:
+    a RoI's side, in cells, at least. There is no gradient with respect to the boxes.
     """
-    place = (values.contiguous() for values in place)  # a kernel reads memory, not strides
-    return _Align.apply(rows, *place, boxes, output_size, *points, smallest)
+    place = (column.contiguous() for column in table.place(level, image))
+    numbers = output_size, *points, smallest
+    return _Align.apply(level, *place, boxes.detach(), *numbers, *table.maps)
 
 
 class _Align(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, rows, first, height, width, boxes, P, s_y, s_x, smallest):
-        rows, boxes = rows.contiguous(), boxes.detach().to(_sums_in(rows)).contiguous()
-        out = rows.new_empty(len(boxes) * P * P, rows.shape[1])
+    def forward(ctx, level, first, height, width, boxes, P, s_y, s_x, smallest, *maps):
+        maps = [of_level.contiguous() for of_level in maps]  # a kernel reads memory, not strides
+        boxes = boxes.to(_sums_in(maps[0])).contiguous()
+        out = maps[0].new_empty(len(boxes) * P * P, maps[0].shape[1])
+        place, numbers = (height, width, boxes), (P, s_y, s_x, smallest)
         if out.numel() > 0:
-            where = first, height, width, boxes
-            numbers = rows.shape[1], P, s_y, s_x, smallest
-            _forward[_grid(out)](rows, out, *where, *numbers, **_block(out))
-        ctx.save_for_backward(first, height, width, boxes)
-        ctx.rows, ctx.numbers = rows.shape, (P, s_y, s_x, smallest)
+            at = first * out.shape[1] + upload(_gaps(maps), first.device)[level]
+            _forward[_grid(out)](maps[0], out, at, *place, out.shape[1], *numbers, **_block(out))
+        ctx.save_for_backward(first, *place)
+        ctx.numbers, ctx.lengths = numbers, [len(of_level) for of_level in maps]
         return out
 
     @staticmethod
     @once_differentiable
     def backward(ctx, gradient):
-        where, gradient = ctx.saved_tensors, gradient.contiguous()
+        gradient = gradient.contiguous()
         # Programs add to the same row at the same time, in any order: in float32, and atomically.
-        of_rows = torch.zeros(ctx.rows, dtype=_sums_in(gradient), device=gradient.device)
+        of_rows = gradient.new_zeros(sum(ctx.lengths), gradient.shape[1], dtype=_sums_in(gradient))
         if gradient.numel() > 0:
-            numbers = ctx.rows[1], *ctx.numbers
-            _backward[_grid(gradient)](of_rows, gradient, *where, *numbers, **_block(gradient))
-        return of_rows.to(gradient.dtype), *[None] * 8
+            numbers = gradient.shape[1], *ctx.numbers
+            first, *place = ctx.saved_tensors
+            at = first * gradient.shape[1]
+            _backward[_grid(gradient)](of_rows, gradient, at, *place, *numbers, **_block(gradient))
+        return *[None] * 9, *of_rows.to(gradient.dtype).split(ctx.lengths)
+
+
+def _gaps(maps: list[Tensor]) -> list[int]:
+    """By how many numbers each map lies farther from the first than if all lay end to end.
+
+    So one pointer reads them all, and none is copied to lie beside the others.
+    """
+    gaps, rows = [], 0
+    for of_level in maps:
+        numbers = (of_level.data_ptr() - maps[0].data_ptr()) // of_level.element_size()
+        gaps.append(numbers - rows * of_level.shape[1])
+        rows += len(of_level)
+    return gaps
 
 
 def _block(out: Tensor) -> dict[str, int]:
@@ -90,7 +115,7 @@ def _forward(
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
     s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
-    start = rows + _first_cell(first, roi, C, BLOCK)
+    start = rows + _first_cell(first, roi, BLOCK)
     total = tl.zeros([BLOCK], dtype=boxes.dtype.element_ty)
     for i in range(s_y):
         top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
@@ -125,7 +150,7 @@ def _backward(
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
     s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
-    start = of_rows + _first_cell(first, roi, C, BLOCK)
+    start = of_rows + _first_cell(first, roi, BLOCK)
     g = tl.load(gradient + own, exists)
     g = g.to(of_rows.dtype.element_ty) / (s_y * s_x)
     for i in range(s_y):
@@ -148,9 +173,9 @@ def _own_cell(C, P: tl.constexpr, BLOCK: tl.constexpr):
 
 
 @triton.jit
-def _first_cell(first, roi, C, BLOCK: tl.constexpr):
+def _first_cell(first, roi, BLOCK: tl.constexpr):
     """Where this program's channels of the first cell of the RoI's map are in the table."""
-    return tl.load(first + roi) * C + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    return tl.load(first + roi) + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
 
 
 @triton.jit
