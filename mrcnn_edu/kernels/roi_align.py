@@ -21,14 +21,9 @@ from mrcnn_edu.stops import upload
 
 
 def align_cells(
-    table,
-    level: Tensor,
-    image: Tensor,
-    boxes: Tensor,
-    output_size: int,
-    points: tuple[int, int],
+    table, level: Tensor, image: Tensor, boxes: Tensor, output_size: int, points: tuple[int, int],
     smallest: float,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """RoI features [R * P * P, C] of boxes [R, 4] in cells; the same numbers as `roi_ops.align`.
 
     table: a `roi_ops.FeatureTable`; each RoI reads the map of its level and image, both [R].
@@ -98,19 +93,9 @@ def _sums_in(values: Tensor) -> torch.dtype:
 
 @triton.jit
 def _forward(
-    rows,
-    out,
-    first,
-    height,
-    width,
-    boxes,
-    C,
-    P: tl.constexpr,
-    S_Y: tl.constexpr,
-    S_X: tl.constexpr,
-    smallest,
-    BLOCK: tl.constexpr,
-):
+    rows, out, first, height, width, boxes, C, P: tl.constexpr, S_Y: tl.constexpr,
+    S_X: tl.constexpr, smallest, BLOCK: tl.constexpr,
+):  # fmt: skip
     own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
@@ -132,19 +117,9 @@ def _forward(
 
 @triton.jit
 def _backward(
-    of_rows,
-    gradient,
-    first,
-    height,
-    width,
-    boxes,
-    C,
-    P: tl.constexpr,
-    S_Y: tl.constexpr,
-    S_X: tl.constexpr,
-    smallest,
-    BLOCK: tl.constexpr,
-):
+    of_rows, gradient, first, height, width, boxes, C, P: tl.constexpr, S_Y: tl.constexpr,
+    S_X: tl.constexpr, smallest, BLOCK: tl.constexpr,
+):  # fmt: skip
     # The same walk: what was read is now added to, with the same weight.
     own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
