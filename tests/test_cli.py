@@ -107,12 +107,13 @@ def test_lab_starts_jupyterlab_with_the_first_notebook_through_the_installed_scr
 
 
 def test_lab_says_what_is_missing(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli, "__file__", str(tmp_path / "site-packages" / "mrcnn_edu" / "cli.py"))
+    elsewhere = tmp_path / "site-packages" / "mrcnn_edu" / "cli" / "lab.py"
+    monkeypatch.setattr(cli.lab, "__file__", str(elsewhere))
     code, _, err = run("lab", "--no-browser")
     assert code == 2 and "00_start_here.ipynb" in err and "checkout" in err
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / "00_start_here.ipynb").touch()
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(cli.lab, "find_spec", lambda name: None)
     code, _, err = run("lab")
     assert code == 2 and "pip install" in err
 
@@ -152,7 +153,7 @@ def test_the_last_line_of_train_is_the_command_that_evaluates(run, tmp_path):
 
 def test_train_takes_the_presets_numbers_and_changes_them(run, monkeypatch):
     made = []
-    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    monkeypatch.setattr(cli.train, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
     for args, expected in [
         (["--model.roi-op", "pool"], Config.tiny(roi_op="pool")),
         (["--preset", "tiny"], Config.tiny()),
@@ -171,7 +172,7 @@ def test_train_starts_from_the_seed_or_from_weights(run, checkpoint, monkeypatch
         started.append(model.state_dict())
         return []
 
-    monkeypatch.setattr(cli, "fit", fit)
+    monkeypatch.setattr(cli.train, "fit", fit)
     for args in (["--seed", 1], ["--seed", 1], ["--seed", 2], ["--weights", checkpoint]):
         assert run("train", *QUICK, *args)[0] == 0
     name = "rpn_head.cls_logits.weight"
@@ -192,7 +193,7 @@ def test_weights_for_other_classes_are_fine_tuned(run, tmp_path):
 
 def test_without_a_preset_the_model_is_that_of_the_weights(run, tmp_path, monkeypatch):
     made = []
-    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    monkeypatch.setattr(cli.train, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
     save(tmp_path / "my model.pt", MaskRCNN(Config.tiny(2, mask_convs=1)), ["yes", "no"])
     for args, expected in [
         (["--weights", "my model.pt"], Config.tiny(6, mask_convs=1)),
@@ -207,6 +208,16 @@ def test_without_a_preset_the_model_is_that_of_the_weights(run, tmp_path, monkey
         with pytest.raises(ZeroDivisionError):
             run("train", *args)
         assert made[-1] == expected
+
+
+def test_weights_are_read_once(run, checkpoint, monkeypatch):
+    reads = []
+    monkeypatch.setattr("mrcnn_edu.weights.read", lambda path: reads.append(path) or read(path))
+    monkeypatch.setattr(cli.train, "fit", lambda *_, **__: [])
+    for recipe in ([], ["--recipe", "paper-c4", "--preset", "tiny", "--model.roi-op", "pool"]):
+        reads.clear()
+        code, out, _ = run("train", *QUICK, "--weights", checkpoint, *recipe)
+        assert code == 0 and "kept: every layer" in out and reads == [str(checkpoint)]
 
 
 def test_an_interrupted_training_goes_on(run, monkeypatch):
@@ -261,8 +272,12 @@ def test_an_interrupted_training_goes_on(run, monkeypatch):
 )
 def test_a_recipe_gives_the_training_and_the_model(run, monkeypatch, args, expected, model):
     done = []
-    monkeypatch.setattr(cli, "fit", lambda model, data, training, *_, **__: done.append(training))
-    monkeypatch.setattr(cli, "MaskRCNN", lambda config: configs.append(config) or nn.Linear(1, 1))
+    monkeypatch.setattr(
+        cli.train, "fit", lambda model, data, training, *_, **__: done.append(training)
+    )
+    monkeypatch.setattr(
+        cli.train, "MaskRCNN", lambda config: configs.append(config) or nn.Linear(1, 1)
+    )
     configs = []
     assert run("train", *args)[0] == 0
     assert done == [expected] and configs == [replace(model, n_classes=6)]
@@ -374,7 +389,8 @@ def test_predict_a_data_set_with_its_own_ids(run, checkpoint, coco, tmp_path):
 def test_published_weights_keep_the_ids_with_their_gaps(
     run, checkpoint, coco, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(cli, "PUBLISHED", [str(checkpoint)])
+    for command in (cli.evaluate, cli.predict):
+        monkeypatch.setattr(command, "PUBLISHED", [str(checkpoint)])
     contents = json.loads((coco / "annotations.json").read_text())
     unused = contents["categories"].pop(1)["id"], contents["categories"].pop()["id"]
     annotations = [a for a in contents["annotations"] if a["category_id"] not in unused]
@@ -425,7 +441,7 @@ def test_check_data_suggests_anchors_that_can_be_given_to_train(run, tmp_path, m
     (line,) = [line for line in out.splitlines() if line.startswith("better ")]
     assert code == 0 and "at 0.7 or more" in out
     made = []
-    monkeypatch.setattr(cli, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
+    monkeypatch.setattr(cli.train, "MaskRCNN", lambda config: made.append(config) or 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run("train", "--preset", "resnet50-fpn", *line.split()[1:])
     sizes = [size for (size,) in made[0].anchor_sizes]
@@ -466,7 +482,7 @@ def small_lab(monkeypatch):
     few = [Shapes(4, n_objects=(1, 2)), Shapes(2, seed=1, n_objects=(1, 2))]
     monkeypatch.setattr(lab.Lab.__init__, "__defaults__", ("tiny", None, *few))
     with ThreadPoolExecutor(1) as here:  # starting processes takes longer than these runs
-        monkeypatch.setattr(cli, "_cluster", lambda address: nullcontext(here))
+        monkeypatch.setattr(cli.ablate, "_cluster", lambda address: nullcontext(here))
         yield
 
 
@@ -514,7 +530,7 @@ def test_ablate_says_what_is_missing(run, coco, monkeypatch):
     assert code == 2 and "give --data and --held-out together" in err
     code, _, err = run("ablate", "2q")
     assert code == 2 and "no table '2q': choose one of 2a" in err
-    monkeypatch.setattr(cli, "find_spec", lambda name: None)
+    monkeypatch.setattr(cli.ablate, "find_spec", lambda name: None)
     code, _, err = run("ablate", "2c", "--dask", "tcp://nowhere:1")
     assert code == 2 and "pip install 'mrcnn_edu[dask]'" in err
 

@@ -25,7 +25,9 @@ ORDER = [
     "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
     "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors", "viz.picture",
     "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors", "viz.bins",
-    "viz.overview", "viz", "board", "widgets.player", "widgets", "exercises", "cli", "__main__",
+    "viz.overview", "viz", "board", "widgets.player", "widgets", "exercises", "cli.text",
+    "cli.opening", "cli.options", "cli.evaluate", "cli.demo", "cli.predict", "cli.train",
+    "cli.check_data", "cli.ablate", "cli.lab", "cli.command", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
@@ -33,7 +35,7 @@ MODULES = {
 }
 MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items()}
 del MODULES["__init__"]  # the package itself: it shows what is inside
-for shelf, before in (("widgets.", "widgets"), ("exercises.", "cli")):
+for shelf, before in (("widgets.", "widgets"), ("exercises.", "cli.text")):
     lessons = [name for name in MODULES if name.startswith(shelf) and name not in ORDER]
     ORDER[ORDER.index(before) : ORDER.index(before)] = lessons  # none needs another
 

@@ -1,0 +1,98 @@
+"""mrcnn-edu ablate: the paper's tables, measured."""
+
+import shlex
+from contextlib import contextmanager
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from mrcnn_edu.cli.opening import open_data
+from mrcnn_edu.cli.options import Name, Number, Positional
+from mrcnn_edu.data.coco import write_file
+
+
+def ablate(
+    table: Positional[str],
+    seeds: int = 2,
+    seed: Number = None,
+    setting: tuple[str, ...] = (),
+    steps: Number = None,
+    *,
+    data: str = "shapes",
+    held_out: Name = None,
+    config: Literal["tiny", "c4-r50", "c5-r50", "fpn-r50"] = "tiny",
+    out: Path = Path("runs/ablations"),
+    dask: Name = None,
+    plan: bool = False,
+    shipped: bool = False,
+) -> int:
+    """Measure a table of the paper: 2a, 2b, 2c, 2d, 2d-box, 2e, 3, agnostic, points or size.
+
+    Finished runs are kept, and a run that was stopped goes on: the same command takes it up.
+
+    Args:
+        table: its name, or a wrong one to see all names.
+        seeds: how many; they are 0, 1, ...
+        seed: this one alone.
+        setting: the names of some settings, if not all are wanted.
+        steps: of each training (default: 400; with --config c4-r50 and the like the paper's).
+        data: shapes, or a COCO folder to train on.
+        held_out: a COCO folder to score on.
+        config: the model that is changed; the r50 are of full size and start from ImageNet's.
+        out: the folder where runs are kept.
+        dask: the address of a Dask scheduler, to run on its workers.
+        plan: print a command for each setting and seed, as for an array of SLURM; run nothing.
+        shipped: print the results that come with the package; run nothing.
+    """
+    from mrcnn_edu.ablations import Folder, Lab, run, table_of
+    from mrcnn_edu.ablations import shipped as shipped_results
+    from mrcnn_edu.viz import show_seeds
+
+    chosen = table_of(table)
+    if shipped:
+        print(shipped_results(chosen))
+        return 0
+    wanted = [chosen.setting(name) for name in setting] if setting else chosen.settings
+    numbers = range(seeds) if seed is None else [seed]
+    if plan:
+        given = ["--data", data, "--config", config, "--out", str(out)]
+        given += [] if steps is None else ["--steps", str(steps)]
+        given += [] if held_out is None else ["--held-out", held_out]
+        for number in numbers:
+            for one in wanted:
+                which = ["ablate", table, "--seed", str(number), "--setting", one.name]
+                print(shlex.join(["mrcnn-edu", *which, *given]))
+        return 0
+
+    lab = Lab()
+    if (data == "shapes") != (held_out is None):
+        raise ValueError("give --data and --held-out together: two COCO folders")
+    if held_out is not None:
+        folders = [open_data(folder) for folder in (data, held_out)]
+        lab = Lab("tiny", None, *(Folder(str(f.folder), str(f.file)) for f in folders))
+    if config != "tiny":
+        neck, size = config.split("-")
+        lab = replace(lab, size=size, neck=neck)
+    names = [one.name for one in wanted]
+    with _cluster(dask) as executor:
+        results = run(chosen, numbers, steps, executor, settings=names, lab=lab, folder=out)
+    print(results)
+    picture = out / f"{chosen.name}.png"
+    write_file(picture, show_seeds(*results.by_seed(), f"{results.table.what} AP").png())
+    print(f"\nEvery seed, and the paper's numbers: {picture}")
+    return 1 if results.failed else 0
+
+
+@contextmanager
+def _cluster(address: str | None):
+    """The executor of a Dask cluster; None, processes of this machine, without an address."""
+    if address is None:
+        yield None
+        return
+    if find_spec("distributed") is None:
+        raise FileNotFoundError("Dask is missing: pip install 'mrcnn_edu[dask]'")
+    from distributed import Client
+
+    with Client(address) as client, client.get_executor() as executor:
+        yield executor

@@ -1,0 +1,37 @@
+"""mrcnn-edu demo: the main job, scored and drawn."""
+
+import statistics
+from dataclasses import replace
+from pathlib import Path
+
+from mrcnn_edu.cli.evaluate import score, score_table
+from mrcnn_edu.cli.opening import HELD_OUT, open_data, open_model
+from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.evaluate import detect_all
+
+
+def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")) -> int:
+    """Find and outline the objects of scenes that the model has never seen.
+
+    Args:
+        weights: the shipped model, or a checkpoint of yours.
+        n: scenes.
+        out: a picture of one of them, truth beside detections.
+    """
+    from mrcnn_edu.viz import show_detections
+
+    dataset = open_data("shapes", None, replace(HELD_OUT, n=n))
+    model = open_model(weights, dataset)
+    found = detect_all(model, dataset)
+    milliseconds = 1000 * statistics.median(found.seconds)
+    print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
+    print(score_table(score(dataset, found)))
+
+    fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
+    image, target = dataset[fullest]
+    surest = found[fullest][found[fullest].scores >= 0.5]
+    picture = show_detections(image, surest, dataset.classes, target)
+    write_file(out, picture.png())
+    print(f"\nThe fullest scene, truth beside detections: {out.resolve()}")
+    print("Next: make lab opens notebook 00, which starts from such a scene.")
+    return 0

@@ -1,0 +1,72 @@
+"""Options: presets, the types that several commands share, and the defaults of `train`."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+from mrcnn_edu.cli.opening import HELD_OUT
+from mrcnn_edu.config import Config
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.recipes import RECIPES, Training, scaled
+from mrcnn_edu.weights import PUBLISHED
+
+Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
+Positional = tyro.conf.Positional
+File = tyro.conf.DisallowNone[Path | None]  # or left away; the word None is no file
+Name = tyro.conf.DisallowNone[str | None]
+Number = tyro.conf.DisallowNone[int | None]
+
+
+@dataclass(frozen=True)
+class Model(Config):
+    """The model, where it is to differ from the preset."""
+
+    n_classes: tyro.conf.Suppress[int] = 0  # comes from the data
+
+
+PRESETS = {
+    "tiny": Model.tiny(0),
+    "resnet50-fpn": Model(),
+    "resnet50-c4": Model.c4(),
+    "resnet101-fpn": Model(backbone="resnet101"),
+    "resnet101-c4": replace(Model.c4(), backbone="resnet101"),
+}
+Preset = Literal[*PRESETS]
+RecipeName = Literal[*RECIPES]
+
+
+def defaults(args: list[str], opened: Callable[[str], MaskRCNN]) -> tuple[Model, Training]:
+    """What the options of `train` are where nothing is said, which other options decide.
+
+    The training is the recipe's. The model is the preset's, else the recipe's, else that of the
+    weights (as `opened`, `open_model`, gives them), else tiny.
+    """
+    options = r"^--(preset|recipe|batch-size|weights)[=\n](.*)$"
+    given = dict(re.findall(options, "\n".join(args), re.MULTILINE))
+    recipe, weights = RECIPES.get(given.get("recipe")), given.get("weights", "imagenet")
+    model, training = PRESETS["tiny"], Training()
+    if recipe is not None:  # or else tyro says which there are
+        training, batch_size = recipe.training, given.get("batch-size", "")
+        if batch_size.isdecimal() and int(batch_size) > 0:
+            training = scaled(training, int(batch_size))
+        model = recipe.model
+    elif args[:1] == ["train"] and weights != "imagenet":
+        model = PUBLISHED[weights][1] if weights in PUBLISHED else opened(weights).config
+    model = Model(**asdict(model) | {"n_classes": 0})
+    return PRESETS.get(given.get("preset"), model), training
+
+
+def options_of(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> list[str]:
+    """The options for this data; of scenes as many, and from the seed, that `evaluate` takes."""
+    options = ["--data", data]
+    options += [] if annotations is None else ["--annotations", str(annotations)]
+    for name, value in asdict(replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed)).items():
+        if data == "shapes" and value != getattr(HELD_OUT, name):
+            values = value if isinstance(value, tuple) else [value]
+            options += [f"--scenes.{name.replace('_', '-')}", *map(str, values)]
+    return options

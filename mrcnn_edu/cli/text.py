@@ -1,0 +1,16 @@
+"""What the commands print: classes in a line, numbers in a table."""
+
+from collections.abc import Sequence
+
+
+def named(classes: Sequence[str]) -> str:
+    """How many classes there are, and the names of the first eight."""
+    names = ", ".join(classes[:8]) + (", ..." if len(classes) > 8 else "")
+    return f"{len(classes)} class{'' if len(classes) == 1 else 'es'} ({names})"
+
+
+def table(*rows: tuple) -> str:
+    """The rows as text, in columns of even width."""
+    rows = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, wide)).rstrip() for row in rows)

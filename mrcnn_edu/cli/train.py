@@ -1,0 +1,181 @@
+"""mrcnn-edu train: a model for your data."""
+
+import math
+import shlex
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Annotated
+
+import torch
+
+from mrcnn_edu.checkpoints import CHECKPOINT, newest
+from mrcnn_edu.cli.opening import HELD_OUT, device, open_data
+from mrcnn_edu.cli.options import File, Flat, Model, Name, Preset, RecipeName, options_of
+from mrcnn_edu.cli.text import named, table
+from mrcnn_edu.config import Config
+from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.cache import Cached
+from mrcnn_edu.fine_tune import start_from
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.processes import world_size
+from mrcnn_edu.progress import HeldOut
+from mrcnn_edu.train import Training, fit
+from mrcnn_edu.weights import PUBLISHED
+
+N_SHOWN = 4  # images in TensorBoard
+
+
+def train(
+    opened: Callable[[str], MaskRCNN],
+    data: str = "shapes",
+    annotations: File = None,
+    out: File = None,
+    preset: Preset = "tiny",
+    recipe: RecipeName | None = None,
+    weights: Name = None,
+    held_out: Name = None,
+    measure_every: int = 500,
+    tensorboard: bool = False,
+    cache: float = 0,
+    *,
+    training: Annotated[Training, Flat],
+    augment: Augmentation,
+    model: Model,
+    scenes: Shapes,
+) -> int:
+    """Train a model; with a checkpoint in the folder, go on from there.
+
+    Args:
+        opened: no option: `open_model`, which has read the weights if the defaults are theirs.
+        data: shapes, or a COCO folder with images/ and annotations.json.
+        annotations: the JSON file, if it is elsewhere; data is then the folder of images.
+        out: the folder for checkpoints (default: runs/ and the data's name).
+        preset: a laptop's model or the paper's; --model.* changes single numbers.
+        recipe: the paper's training, or a library's, and its model; with another --batch-size the
+            rate and the steps follow.
+        weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder; the
+            model is theirs if no preset or recipe is given, and classes may be others. The word
+            imagenet starts from a backbone that has learned to classify.
+        held_out: a COCO folder that is not trained on, or shapes; the model is measured on it.
+        measure_every: so many steps.
+        tensorboard: write what TensorBoard shows, with pictures of held-out images.
+        cache: gigabytes of memory, of each of the --workers, for images that are decoded.
+    """
+    dataset = open_data(data, annotations, scenes)
+    out = out or Path("runs") / Path(data).resolve().name
+    out.mkdir(parents=True, exist_ok=True)
+    last = newest(out)
+    done = 0 if last is None else len(last[1].get("losses", []))
+
+    torch.manual_seed(training.seed)
+    config = _config(model, dataset)
+    network = MaskRCNN(config)
+    kept = [] if done else _start(network, weights, opened, dataset.classes)
+    network.to(device())
+    n_parameters = sum(p.numel() for p in network.parameters())
+    passes = training.steps * training.batch_size / len(dataset)
+    print(f"data      {data}: {len(dataset):,} images, {named(dataset.classes)}")
+    shared = "" if world_size() == 1 else f", in {world_size()} processes"
+    layers = f"{config.backbone}, {config.neck}, {n_parameters:,} parameters"
+    print(f"model     {layers}, on {device()}{shared}")
+    _print_plan(weights, kept, training, passes, config)
+    on = "is complete" if done == training.steps else f"goes on after step {done}"
+    print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
+
+    images = _prepared(dataset, cache, augment, training.seed, passes, config)
+    watchers, unseen, measured = [], dataset, None
+    if held_out is not None:
+        unseen = _unseen(held_out, scenes, data, dataset, config.in_channels)
+        measured = HeldOut(network, unseen, measure_every, out)
+        watchers.append(measured)
+    if tensorboard:
+        from mrcnn_edu.board import TensorBoard
+
+        shown = [unseen[i] for i in range(min(N_SHOWN, len(unseen)))]
+        watchers.append(TensorBoard(network, shown, training, measure_every, out, measured))
+    losses = _fit(network, images, training, out, watchers)
+    if losses:
+        print(_loss_table(losses))
+    better = "" if data == "shapes" else ", better with images that were not trained on"
+    command = ["mrcnn-edu", "evaluate", "--weights", str(out / CHECKPOINT)]
+    print(f"\nNext{better}:\n  {shlex.join(command + options_of(data, annotations, scenes))}")
+    return 0
+
+
+def _config(model: Model, dataset) -> Config:
+    """The model's, for the data set's classes; a data set of files then gives its channels."""
+    config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
+    if config.in_channels != len(config.pixel_mean):  # of another number, as it comes with preset
+        config = config.with_channels(config.in_channels)
+    if isinstance(dataset, CocoFolder):
+        dataset.channels = config.in_channels
+    return config
+
+
+def _start(network: MaskRCNN, weights: str | None, opened: Callable, classes: list) -> list[str]:
+    """Sentences that say what the network, which starts from the weights, has of them."""
+    if weights is None:
+        return []
+    if weights == "imagenet":
+        from mrcnn_edu.ablations import start  # not above: it brings scipy
+
+        start.start_from(network)
+        return []
+    return start_from(network, opened(weights).cpu(), classes, weights)
+
+
+def _print_plan(weights, kept: list[str], training: Training, passes: float, config: Config):
+    """Print where the training starts from and how long it is, with advice on both."""
+    if kept:
+        print(f"weights   {weights}: " + ";\n          ".join(kept))
+    rate = training.learning_rate
+    if weights in PUBLISHED and training.optimizer == "adamw" and rate == Training.learning_rate:
+        print(f"          A rate of {rate:g} suits small new models: try --learning-rate 1e-4")
+    print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
+    if config.norm == "frozen" and weights is None:
+        print("          Frozen norms do not suit random weights: try --model.norm batch")
+
+
+def _prepared(dataset, cache: float, augment: Augmentation, seed: int, passes: float, config):
+    """The data set as the training sees it: kept in memory, if that is asked, and augmented."""
+    images = Cached(dataset, cache * 1e9) if cache else dataset
+    if augment == Augmentation():
+        return images
+    transform = augment.transform(config.pixel_mean)
+    return Augmented(images, transform, augment.short_sides, seed, math.ceil(passes))
+
+
+def _unseen(held_out: str, scenes: Shapes, data: str, dataset, channels: int):
+    """The data set that is not trained on, of the same classes; of files with so many channels."""
+    unseen = open_data(held_out, None, replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed))
+    if unseen.classes != dataset.classes:
+        raise ValueError(f"{held_out} has other classes than {data}: {named(unseen.classes)}")
+    if isinstance(unseen, CocoFolder):
+        unseen.channels = channels
+    return unseen
+
+
+def _fit(network, images, training: Training, out: Path, watchers: list) -> list[dict]:
+    """`fit`; to who stops it, it says what is kept."""
+    try:
+        return fit(network, images, training, out, watchers=tuple(watchers))
+    except KeyboardInterrupt:
+        checkpoint = out / CHECKPOINT
+        kept = f"The same command goes on from {checkpoint}."
+        none = f"Nothing was kept: the first checkpoint comes at step {training.checkpoint_every}."
+        raise KeyboardInterrupt(kept if checkpoint.is_file() else none) from None
+
+
+def _loss_table(losses: list[dict[str, float]]) -> str:
+    """Each loss, its mean over the first and over the last tenth of the steps."""
+    n = -(-len(losses) // 10)
+    ends = losses[:n], losses[-n:]
+    rows = [
+        (name, *(statistics.fmean(step[name] for step in end) for end in ends))
+        for name in losses[0]
+    ]
+    rows.append(("sum", sum(row[1] for row in rows), sum(row[2] for row in rows)))
+    return table(("mean loss", f"first {n} steps", f"last {n} steps"), *rows)
