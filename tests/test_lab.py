@@ -9,7 +9,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-TRAIN = "10_training", "12_ablations"  # for minutes, once in nbval; test_widgets moves sliders
+# These compute for long, in nbval alone; test_widgets moves their sliders.
+LONG = "03_history", "08_heads", "09_mask_loss", "10_training", "12_ablations"
 PICTURE_WITH_A_SLIDER = """\
 import io
 import ipywidgets as widgets
@@ -44,7 +45,7 @@ def write_notebook(path, *sources):
 
 
 @pytest.mark.parametrize(
-    "notebook", [path for path in NOTEBOOKS if path.stem not in TRAIN], ids=lambda path: path.stem
+    "notebook", [path for path in NOTEBOOKS if path.stem not in LONG], ids=lambda path: path.stem
 )
 def test_lesson_runs_and_its_slider_changes_the_picture(folder, lab, record_property, notebook):
     shutil.copy(notebook, folder)  # JupyterLab may save what it runs
