@@ -208,8 +208,9 @@ def _judge(found: Detected, objects: Objects) -> _Judged:
     verdict = -_outside(area).to(torch.int8)[:, None].repeat(1, len(IOU_THRESHOLDS), 1)
 
     d, m = torch.where(found.group[best, None] == objects.group)  # pairs of one image and class
-    iou = pair_iou(found, objects, best[d], m, IOU_THRESHOLDS[0])
-    near = iou >= IOU_THRESHOLDS[0]  # all others match nothing
+    lowest = float(IOU_THRESHOLDS[0])
+    iou = pair_iou(found, objects, best[d], m, lowest)
+    near = iou >= lowest  # all others match nothing
     (rows, d), (columns, m) = (x[near].unique(return_inverse=True) for x in (d, m))
     table = torch.zeros(len(rows), len(columns), dtype=torch.float64)
     table[d, m] = iou[near]

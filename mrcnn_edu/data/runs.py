@@ -34,7 +34,8 @@ class Runs(NamedTuple):
     @property
     def offsets(self) -> np.ndarray:
         """Where each mask starts on the strip, and where the last one ends: [N + 1]."""
-        return _offsets(self.n, self.size)
+        pixels = np.broadcast_to(self.size[0] * self.size[1], self.n)
+        return np.concatenate(([0], pixels.cumsum()))
 
     @property
     def borders(self) -> np.ndarray:
@@ -66,29 +67,21 @@ class Runs(NamedTuple):
 
     def take(self, rows: np.ndarray) -> "Runs":
         """The runs of the masks at some rows, of which any may come several times."""
-        borders = self.borders
-        n_runs = (borders[1:] - borders[:-1])[rows]
-        shift = borders[rows] - (n_runs.cumsum() - n_runs)
-        runs = np.arange(n_runs.sum()) + shift.repeat(n_runs)
-        size = sizes_at(self.size, rows)
-        shift = (_offsets(len(rows), size)[:-1] - self.offsets[rows]).repeat(n_runs)
-        return Runs(self.start[runs] + shift, self.end[runs] + shift, len(rows), size)
+        offsets, borders = self.offsets, self.borders
+        n_runs, pixels = np.diff(borders)[rows], np.diff(offsets)[rows]
+        runs = np.arange(n_runs.sum()) + (borders[rows] - n_runs.cumsum() + n_runs).repeat(n_runs)
+        shift = (pixels.cumsum() - pixels - offsets[rows]).repeat(n_runs)
+        start, end = self.start[runs] + shift, self.end[runs] + shift
+        return Runs(start, end, len(rows), sizes_at(self.size, rows))
 
     @staticmethod
     def join(parts: Sequence["Runs"]) -> "Runs":
         """All masks of some images, whose sizes may differ."""
-        before = np.cumsum([0, *(part.offsets[-1] for part in parts)])
-        start, end = (
-            np.concatenate(
-                [getattr(p, at) + shift for p, shift in zip(parts, before, strict=False)]
-            )
-            for at in ("start", "end")
-        )
+        pixels = [part.offsets[-1] for part in parts]
+        shift = (np.cumsum(pixels) - pixels).repeat([len(part.start) for part in parts])
+        start = np.concatenate([part.start for part in parts]) + shift
+        end = np.concatenate([part.end for part in parts]) + shift
         return Runs(start, end, sum(map(len, parts)), sizes_of(parts))
-
-
-def _offsets(n: int, size: tuple[int, int] | np.ndarray) -> np.ndarray:
-    return np.concatenate(([0], np.broadcast_to(size[0] * size[1], n).cumsum()))
 
 
 def sizes_of(parts: Sequence) -> np.ndarray:
@@ -184,7 +177,7 @@ def decompress(strings: list[bytes], size: tuple[int, int] | np.ndarray) -> Runs
     text = np.frombuffer(b"".join(strings), dtype=np.uint8) - np.uint8(ord("0"))
     last = np.flatnonzero(text & 32 == 0)  # the last piece of each number
     n_pieces = np.diff(last, prepend=-1)
-    number = (text[last].astype(np.int64) & 31 ^ 16) - 16  # with the sign; the others go below it
+    number = (text[last].astype(np.int64) & 31 ^ 16) - 16  # the highest, with the sign
     for piece in range(1, n_pieces.max(initial=1)):
         longer = np.flatnonzero(n_pieces > piece)
         number[longer] = 32 * number[longer] + (text[last[longer] - piece] & 31)
@@ -195,7 +188,7 @@ def decompress(strings: list[bytes], size: tuple[int, int] | np.ndarray) -> Runs
     wrong = ValueError("the mask's runs do not add up to the image's pixels")
     if (count == 0).any() or (last[ends - 1] != stop - 1).any():
         raise wrong
-    # Two rows: runs of 0, and the run of 1 after each, which a mask may lack after its last.
+    # Two rows: runs of 0, and the run of 1 after each. A mask that ends in a 0 lacks the last one.
     odd = count % 2
     after = (count + odd).cumsum() // 2  # the column after each mask's last
     first = after - (count + odd) // 2
