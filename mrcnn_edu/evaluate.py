@@ -254,7 +254,7 @@ def _average_precisions(batches: list[_Judged], n_classes: int) -> Tensor:
         # recall as it is and does not raise precision: the envelope does without it.
         correct = of_class > 0
         some = correct.any(dim=0).any(dim=0)
-        n_counted = (of_class >= 0).cumsum(-1)[..., some]
+        n_counted = (of_class >= 0).cumsum(-1, dtype=torch.int32)[..., some]
         n_correct = correct[..., some].cumsum(-1).double()
         precision = n_correct / n_counted.clamp(min=1)
         recall = n_correct / n_objects[:, None, None]
