@@ -83,7 +83,7 @@ class CocoFolder:
         return image, target | {"masks": draw_runs(target["masks"])}
 
     def target(self, index: int) -> dict:
-        """The target alone, its masks as `Runs`, which scores need no pixels of.
+        """The target alone, its masks as `Runs`: scoring detections takes no pixels.
 
         The image is read only if the JSON does not say how large it is.
         """
@@ -110,18 +110,16 @@ class CocoFolder:
             kept.append(annotation)
         try:
             masks = decompress(strings, (height, width))
-        except ValueError:
+        except ValueError:  # of which of them?
             for annotation, string in zip(kept, strings, strict=True):
                 with self._say_where(record, annotation):
                     decompress([string], (height, width))
             raise
-        crowd = [bool(annotation.get("iscrowd", False)) for annotation in kept]
-        area = [
-            (n_pixels or box_size) if annotation.get("area") is None else annotation["area"]
-            for annotation, n_pixels, box_size in zip(
-                kept, masks.areas().tolist(), sizes, strict=True
-            )
-        ]
+        crowd, area = [], []
+        for annotation, n_pixels, size in zip(kept, masks.areas().tolist(), sizes, strict=True):
+            crowd.append(bool(annotation.get("iscrowd", False)))
+            given = annotation.get("area")
+            area.append((n_pixels or size) if given is None else given)
         return {
             "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
             "labels": torch.tensor(labels, dtype=torch.int64),
