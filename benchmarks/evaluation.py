@@ -5,20 +5,22 @@ overlaps and scores like a COCO detector's: see `Crowded`. pycocotools and we ta
 
 - Of pycocotools, `COCOeval.evaluate` and `accumulate` are timed: not reading, not `loadRes`, which
   measures the masks, and not `summarize`.
-- Of ours, all of `evaluate` is timed. It gets the objects' masks as tables of pixels, as every
-  dataset of this package gives them, and turns them into runs; the detections it gets as `Found`
-  keeps them, their masks as COCO's strings.
+- Of ours, all of `evaluate` is timed. It gets the same annotations, masks as COCO's strings, from a
+  `CocoFolder`, and the detections as `Found` keeps them, masks as strings too.
 
-`--images 5000 --alone` leaves pycocotools out, makes every target anew when it is asked for, and
-prints seconds and the peak of the process's memory for a whole evaluation.
+`--images 5000 --alone` leaves pycocotools out, and prints seconds and the peak of the process's
+memory for a whole evaluation.
 """
 
 import argparse
 import contextlib
 import io
+import json
 import resource
 import time
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -28,8 +30,8 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.data.coco import coco_results
-from mrcnn_edu.data.rle import encode_mask
+from mrcnn_edu.data.coco import CocoFolder, coco_results
+from mrcnn_edu.data.runs import compress, find_runs
 from mrcnn_edu.detections import Detections, paste_masks
 from mrcnn_edu.evaluate import Found, evaluate
 
@@ -45,13 +47,6 @@ class Crowded:
 
     def __len__(self) -> int:
         return self.n
-
-    def target(self, index: int) -> dict:
-        """The objects of an image, as `evaluate` wants them."""
-        boxes, labels, probs, crowd = self.objects(index)
-        masks = paste_masks(probs, boxes, SIZE)
-        target = {"boxes": boxes, "labels": labels, "masks": masks, "iscrowd": crowd}
-        return target | {"area": _areas(masks), "image_id": index}
 
     def objects(self, index: int):
         """Boxes, labels, blobs and crowds of 0 to 40 objects, 7.3 on average, of few classes.
@@ -88,25 +83,6 @@ class Crowded:
         return Detections(boxes[best], label[best], score[best], masks, probs[best])
 
 
-class Kept:
-    """A dataset whose targets are made once and kept."""
-
-    def __init__(self, dataset):
-        self.classes = dataset.classes
-        self.targets = [dataset.target(i) for i in tqdm(range(len(dataset)), "make objects")]
-
-    def __len__(self) -> int:
-        return len(self.targets)
-
-    def target(self, index: int) -> dict:
-        return self.targets[index]
-
-
-def _areas(masks: Tensor) -> Tensor:
-    """Pixels [M] of each mask, without the table of integers that sum() makes."""
-    return torch.tensor([np.count_nonzero(mask) for mask in masks.numpy()], dtype=torch.int64)
-
-
 def _boxes(rng: Generator, n: int) -> Tensor:
     side = np.exp(rng.uniform(np.log(8), np.log(400), size=(n, 1)))
     side = side * np.exp(rng.uniform(-0.4, 0.4, size=(n, 1)) * [1, -1])
@@ -124,29 +100,33 @@ def _blobs(rng: Generator, n: int) -> Tensor:
     return torch.from_numpy(1 / (1 + np.exp(8 * (radius - 0.9 + wave)))).float()
 
 
-def as_coco(dataset: Kept) -> COCO:
-    """The dataset in pycocotools' form."""
+def coco_file(dataset: Crowded, folder: Path) -> Path:
+    """A file with the dataset's objects, masks as strings."""
     images, annotations = [], []
-    for i, target in enumerate(dataset.targets):
-        images.append({"id": i, "height": SIZE[0], "width": SIZE[1]})
-        for row, (x1, y1, x2, y2) in enumerate(target["boxes"].tolist()):
-            region = encode_mask(target["masks"][row])
-            annotation = {"id": len(annotations) + 1, "image_id": i, "segmentation": region}
-            annotation |= {"category_id": int(target["labels"][row])}
-            annotation |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": int(target["area"][row])}
-            annotations.append(annotation | {"iscrowd": int(target["iscrowd"][row])})
-    coco = COCO()
+    for i in tqdm(range(len(dataset)), "make objects"):
+        images.append({"id": i, "file_name": "", "height": SIZE[0], "width": SIZE[1]})
+        boxes, labels, probs, crowd = dataset.objects(i)
+        masks = find_runs(paste_masks(probs, boxes, SIZE))
+        columns = boxes.tolist(), labels.tolist(), compress(masks), masks.areas().tolist()
+        for (x1, y1, x2, y2), label, counts, area, many in zip(
+            *columns, crowd.tolist(), strict=True
+        ):
+            region = {"size": SIZE, "counts": counts.decode()}
+            annotation = {"id": len(annotations) + 1, "image_id": i, "category_id": label}
+            annotation |= {"bbox": [x1, y1, x2 - x1, y2 - y1], "area": area, "iscrowd": int(many)}
+            annotations.append(annotation | {"segmentation": region})
     categories = [{"id": k, "name": name} for k, name in enumerate(dataset.classes, 1)]
-    coco.dataset = {"images": images, "annotations": annotations, "categories": categories}
-    coco.createIndex()
-    return coco
+    contents = {"images": images, "annotations": annotations, "categories": categories}
+    file = folder / "annotations.json"
+    file.write_text(json.dumps(contents))
+    return file
 
 
-def beside_pycocotools(dataset: Kept, found: Found, rounds: int) -> None:
+def beside_pycocotools(dataset: CocoFolder, found: Found, rounds: int) -> None:
     """Prints the seconds of both, in turns, and how far their scores are apart."""
     quiet = contextlib.redirect_stdout(io.StringIO())
     with quiet:
-        coco = as_coco(dataset)
+        coco = COCO(dataset.file)
     for kind, name in (("bbox", "boxes"), ("segm", "masks")):
         with quiet:
             results = coco.loadRes(coco_results(dataset, found, kind))
@@ -185,25 +165,20 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="without pycocotools")
     options = parser.parse_args()
     torch.set_num_threads(1)  # pycocotools has one thread
-    dataset, found = Crowded(options.images, options.classes), Found()
-    before, start = memory(), time.perf_counter()
-    for index in tqdm(range(options.images), "make detections"):
-        found.append(dataset.detections(index, options.detections))
-    seconds = time.perf_counter() - start
-    print(f"{options.images} images x {options.detections} detections made in {seconds:.0f} s;")
-    if not options.alone:
-        return beside_pycocotools(Kept(dataset), found, options.rounds)
+    scenes, found = Crowded(options.images, options.classes), Found()
+    with TemporaryDirectory() as folder:
+        dataset = CocoFolder(folder, coco_file(scenes, Path(folder)))
+        before = memory()
+        for index in tqdm(range(options.images), "make detections"):
+            found.append(scenes.detections(index, options.detections))
+        if not options.alone:
+            return beside_pycocotools(dataset, found, options.rounds)
     print(f"memory {before:.0f} MB before, {memory():.0f} MB at most with the detections")
-    start = time.perf_counter()
-    for index in range(options.images):
-        dataset.target(index)
-    seconds = time.perf_counter() - start
-    print(f"making the targets alone: {seconds:.0f} s, at most {memory():.0f} MB")
     for kind in ("bbox", "segm"):
         start = time.perf_counter()
         scores = evaluate(dataset, found, kind)
         seconds = time.perf_counter() - start
-        print(f"{kind}: {seconds:.0f} s, at most {memory():.0f} MB, AP {scores.ap:.4f}")
+        print(f"{kind}: {seconds:.1f} s, at most {memory():.0f} MB, AP {scores.ap:.4f}")
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ model       MaskRCNN: forward, detect, trace
 weights     saving and loading, our own and torchvision's
 fine_tune   a model for other classes or channels, from another's weights
 data        synthetic scenes, COCO folders, what is in yours and wrong with it, augmentation
+regions     what was found in images beside what is there, and how far the two overlap
 evaluate    COCO's average precision
 recipes     how a model is trained: the settings, the paper's and two libraries'
 processes   several that train one model: torchrun

@@ -8,8 +8,9 @@
    at the recalls 0, 0.01, ..., 1.
 4. Mean over ten IoU thresholds, then over the classes.
 
-1 and 2 look at an image once, for all classes, thresholds and ranges of areas together. Most
-detections cannot reach the lowest threshold with any object, and need no matching.
+1 and 2 look at an image once, for all classes, thresholds and ranges of areas together, and at some
+images at a time. Most detections cannot reach the lowest threshold with any object, and need no
+matching.
 
 Some objects count neither way: crowds, and those outside the range of areas that is asked about.
 
@@ -27,11 +28,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.boxes import box_area, box_intersection
-from mrcnn_edu.data.coco import target_of
-from mrcnn_edu.data.found import Found, PackedMasks
-from mrcnn_edu.data.runs import Runs, common_pixels, find_runs
+from mrcnn_edu.boxes import box_intersection
+from mrcnn_edu.data.found import Found
 from mrcnn_edu.detections import Detections
+from mrcnn_edu.regions import Detected, Objects, area_of, pair_iou, ratio, side_by_side
 
 # NumPy's numbers to the last bit: an IoU of exactly 0.6 must fall on the side it falls elsewhere.
 IOU_THRESHOLDS = torch.from_numpy(np.linspace(0.5, 0.95, 10))
@@ -91,22 +91,9 @@ def evaluate(
         raise ValueError(f"kind is {kind!r}: choose 'segm' or 'bbox'")
     if len(dataset) != len(detections):
         raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
-    images = []  # of each what `_judge` says
     bar = tqdm(range(len(dataset)), desc="evaluate", leave=False, disable=not progress)
-    for index in bar:
-        truth = _truth(target_of(dataset, index), kind)
-        found = _found(detections, index, kind)
-        sizes = [getattr(side["region"], "size", None) for side in (truth, found)]
-        if kind == "segm" and sizes[0] != sizes[1]:
-            shapes = [
-                [len(s["region"]), *size] for s, size in zip((truth, found), sizes, strict=True)
-            ]
-            raise ValueError(
-                f"image {index}: its masks are {shapes[0]}, the detections' {shapes[1]}: are the "
-                "detections in the dataset's order?"
-            )
-        images.append(_judge(found, truth))
-    table = _average_precisions(images, len(dataset.classes))  # [K, A, T]
+    judged = [_judge(*tables) for tables in side_by_side(dataset, detections, bar, kind)]
+    table = _average_precisions(judged, len(dataset.classes))  # [K, A, T]
     by_class = dict(zip(AREAS, table.unbind(1), strict=True))  # each [K, T]
     mean = {area: rows.nanmean(dim=0) for area, rows in by_class.items()}  # each [T]
     names_and_rows = zip(dataset.classes, by_class["all"], strict=True)
@@ -135,13 +122,7 @@ def overlap(found: Tensor, objects: Tensor, crowd: Tensor | None = None) -> Tens
         exact = torch.float32 if found.shape[1] * found.shape[2] <= 2**24 else torch.float64
         intersection = (found.flatten(1).to(exact) @ objects.flatten(1).to(exact).T).double()
     crowd = torch.zeros(len(objects), dtype=torch.bool) if crowd is None else crowd
-    return _ratio(intersection, _size(found)[:, None], _size(objects), crowd)
-
-
-def _ratio(intersection: Tensor, area: Tensor, object_area: Tensor, crowd: Tensor) -> Tensor:
-    """Intersection over union, or of crowds over the detection's own area; 0 of nothing."""
-    union = torch.where(crowd, area, area + object_area - intersection)
-    return torch.where(intersection > 0, intersection / union, 0)
+    return ratio(intersection, area_of(found)[:, None], area_of(objects), crowd)
 
 
 def match_detections(
@@ -161,21 +142,28 @@ def match_detections(
     """
     none = torch.zeros(iou.shape[1], dtype=torch.bool)
     ignored, crowd = (none if x is None else x for x in (ignored, crowd))
-    # Small tables, many steps: NumPy's are quicker than tensors'.
-    ignored, crowd = ignored.cpu().numpy()[..., None, :], crowd.cpu().numpy()
-    iou, thresholds = iou.cpu().numpy(), thresholds.numpy()[:, None]
-    free = np.ones((*ignored.shape[:-2], len(thresholds), len(crowd)), dtype=bool)  # [..., T, M]
-    match = np.full((*free.shape[:-1], len(iou)), -1)
-    each = np.arange(len(crowd))
-    for d in scores.argsort(descending=True, stable=True).tolist() if len(crowd) else []:
-        enough = free & (iou[d] >= thresholds)
-        better = enough & ~ignored
-        choice = np.where(better.any(axis=-1, keepdims=True), better, enough)
-        # of two objects overlapped equally COCO takes the later one
-        best = each[-1] - np.where(choice, iou[d], -1)[..., ::-1].argmax(axis=-1)  # [..., T]
-        match[..., d] = np.where(enough.any(axis=-1), best, -1)
-        free &= (match[..., d, None] != each) | crowd
-    return torch.from_numpy(match)
+    # Small tables, many steps: NumPy's are quicker than tensors'. Column 0 stands for no object.
+    iou, ignored, crowd = (
+        np.insert(table.cpu().numpy(), 0, of_none, axis=-1)
+        for table, of_none in ((iou, -np.inf), (ignored, False), (crowd, False))
+    )
+    reached = iou[:, None] >= thresholds.numpy()[:, None]  # [D, T, 1 + M]
+    # Objects rank by IoU, the ignored behind all others. Of two overlapped equally COCO takes the
+    # later one.
+    d, m = np.nonzero(reached.any(axis=1))
+    order = np.lexsort((m, iou[d, m]))
+    rank = np.zeros(iou.shape, dtype=np.int64)
+    rank[d[order], m[order]] = np.arange(1, len(d) + 1)
+    rank = rank + len(d) * ~ignored[..., None, :]  # [..., D, 1 + M]
+
+    free = np.ones((*ignored.shape[:-1], *reached.shape[1:]), dtype=bool)  # [..., T, 1 + M]
+    each = np.ix_(*map(np.arange, free.shape[:-1]))
+    match = np.zeros((*free.shape[:-1], len(iou)), dtype=np.int64)
+    for d in scores.argsort(descending=True, stable=True).tolist():
+        best = ((free & reached[d]) * rank[..., d, None, :]).argmax(axis=-1)  # [..., T]
+        free[*each, best] = crowd[best]
+        match[..., d] = best
+    return torch.from_numpy(match) - 1
 
 
 def precision_recall(correct: Tensor, n_objects: int) -> tuple[Tensor, Tensor]:
@@ -198,101 +186,51 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
     return float(envelope[torch.searchsorted(recall, RECALLS)].mean())
 
 
-def _truth(target: dict, kind: str) -> dict:
-    """The objects of an image as columns of M rows; `area` is the annotation's, if it has one."""
-    target = {name: value.cpu() for name, value in target.items() if isinstance(value, Tensor)}
-    masks = target.get("masks")
-    masks = None if masks is None or ("area" in target and kind == "bbox") else find_runs(masks)
-    region = _region(masks, target["boxes"], kind)
-    area = (
-        target["area"] if "area" in target else _size(target["boxes"] if masks is None else masks)
-    )
-    crowd = target.get("iscrowd", torch.zeros(len(area))).bool()
-    return {"label": target["labels"], "region": region, "area": area.double(), "crowd": crowd}
-
-
-def _found(detections: list[Detections], index: int, kind: str) -> dict:
-    """The detections of an image as columns of D rows."""
-    if isinstance(detections, Found):
-        found, masks = detections.packed(index)
-    else:
-        found = detections[index]
-        masks = None if found.masks is None or kind == "bbox" else find_runs(found.masks)
-    region = _region(masks, found.boxes.detach().cpu(), kind)
-    score, label = found.scores.detach().cpu(), found.labels.cpu()
-    return {"label": label, "region": region, "score": score, "area": _size(region)}
-
-
-def _region(masks: Runs | PackedMasks | None, boxes: Tensor, kind: str):
-    """What is compared: the masks or the boxes."""
-    if kind == "segm" and masks is None:
-        raise ValueError("there are no masks to compare: kind='bbox' compares boxes")
-    return masks if kind == "segm" else boxes
-
-
-def _size(region: Tensor | Runs | PackedMasks) -> Tensor:
-    """Square pixels [N] in float64 of masks or boxes [N, 4]."""
-    if isinstance(region, Tensor):
-        return box_area(region.double()) if region.ndim == 2 else region.sum(dim=(1, 2)).double()
-    return torch.from_numpy(region.areas()).double()
-
-
 class _Judged(NamedTuple):
-    """One image. A detection that does not count is neither right nor wrong."""
+    """The detections in some images, and what is to be found."""
 
     label: Tensor  # [D] of the detections
     score: Tensor  # [D]
-    correct: Tensor  # [A, T, D]
-    counts: Tensor  # [A, T, D]
+    verdict: Tensor  # [A, T, D] int8: 1 correct, 0 wrong, -1 does not count
     there: Tensor  # [M] the objects' labels
     ignored: Tensor  # [A, M]
 
 
-def _judge(found: dict, objects: dict) -> _Judged:
-    """What becomes of the detections, the best of each class, and of the objects of an image.
+def _judge(found: Detected, objects: Objects) -> _Judged:
+    """What becomes of the detections, the best of each class of an image, and of the objects.
 
     A detection does not count if its object is ignored, nor if it has none and is itself outside
     the range of areas.
     """
-    iou = torch.where(found["label"][:, None] == objects["label"], _iou(found, objects), 0)
-    best = _best(found["label"], found["score"])
-    iou, label, score = iou[best], found["label"][best], found["score"][best]
-    ignored = objects["crowd"] | _outside(objects["area"])  # [A, M]
-    correct = torch.zeros(len(AREAS), len(IOU_THRESHOLDS), len(best), dtype=torch.bool)
-    counts = ~_outside(found["area"][best])[:, None].repeat(1, len(IOU_THRESHOLDS), 1)
+    best = _best(found.group, found.score)
+    label, score, area = found.label[best], found.score[best], area_of(found.region)[best]
+    ignored = objects.crowd | _outside(objects.area)  # [A, M]
+    verdict = -_outside(area).to(torch.int8)[:, None].repeat(1, len(IOU_THRESHOLDS), 1)
 
-    near = torch.where((iou >= IOU_THRESHOLDS[0]).any(dim=1))[0]  # all others match nothing
-    match = match_detections(iou[near], score[near], ignored=ignored, crowd=objects["crowd"])
-    matched = match >= 0  # [A, T, near]
-    on_counting = (~ignored).gather(1, match.clamp(min=0).flatten(1)).view(match.shape)
-    correct[..., near] = matched
-    counts[..., near] = torch.where(matched, on_counting, counts[..., near])
-    return _Judged(label, score, correct, counts, objects["label"], ignored)
-
-
-def _iou(found: dict, objects: dict) -> Tensor:
-    """IoU [D, M] of boxes or masks; of masks 0 where it cannot reach the lowest threshold."""
-    if isinstance(found["region"], Tensor):
-        return overlap(found["region"], objects["region"], objects["crowd"])
-    a, b = found["region"], objects["region"]
-    area_a, area_b = _size(a)[:, None], _size(b)
-    boxes = (torch.from_numpy(side.boxes()).double() for side in (a, b))
-    most = torch.minimum(box_intersection(*boxes), torch.minimum(area_a, area_b))  # in common
-    same = found["label"][:, None] == objects["label"]
-    possible = same & (_ratio(most, area_a, area_b, objects["crowd"]) >= IOU_THRESHOLDS[0])
-    d, m = torch.where(possible)
-    common = torch.from_numpy(common_pixels(a.take(d.numpy()), b.take(m.numpy()))).double()
-    iou = torch.zeros(same.shape, dtype=torch.float64)
-    iou[d, m] = _ratio(common, area_a[d, 0], area_b[m], objects["crowd"][m])
-    return iou
+    d, m = torch.where(found.group[best, None] == objects.group)  # pairs of one image and class
+    lowest = float(IOU_THRESHOLDS[0])
+    iou = pair_iou(found, objects, best[d], m, lowest)
+    near = iou >= lowest  # all others match nothing
+    (rows, d), (columns, m) = (x[near].unique(return_inverse=True) for x in (d, m))
+    table = torch.zeros(len(rows), len(columns), dtype=torch.float64)
+    table[d, m] = iou[near]
+    ignored_here = ignored[:, columns]
+    match = match_detections(
+        table, score[rows], IOU_THRESHOLDS, ignored_here, objects.crowd[columns]
+    )
+    matched = torch.where(ignored_here, -1, 1).to(torch.int8)  # what a match with each is worth
+    matched = matched.gather(1, match.clamp(min=0).flatten(1)).view(match.shape)
+    verdict[..., rows] = torch.where(match >= 0, matched, verdict[..., rows])
+    return _Judged(label, score, verdict, objects.label, ignored)
 
 
-def _best(label: Tensor, score: Tensor) -> Tensor:
-    """The rows of the best detections of each class, best first."""
+def _best(group: Tensor, score: Tensor) -> Tensor:
+    """The rows of the best detections of each group, group by group, best first."""
     order = score.argsort(descending=True, stable=True)
-    if len(order) <= MAX_DETECTIONS:
-        return order
-    return torch.cat([order[label[order] == k][:MAX_DETECTIONS] for k in label.unique()])
+    order = order[group[order].argsort(stable=True)]
+    n = group[order].unique_consecutive(return_counts=True)[1]
+    place = torch.arange(len(order)) - (n.cumsum(0) - n).repeat_interleave(n)
+    return order[place < MAX_DETECTIONS]
 
 
 def _outside(area: Tensor) -> Tensor:
@@ -300,22 +238,25 @@ def _outside(area: Tensor) -> Tensor:
     return (area < LOW) | (area > HIGH)
 
 
-def _average_precisions(images: list[_Judged], n_classes: int) -> Tensor:
+def _average_precisions(batches: list[_Judged], n_classes: int) -> Tensor:
     """The average precision [K, A, T] of each class, range of areas and threshold."""
     ap = torch.full((n_classes, len(AREAS), len(IOU_THRESHOLDS)), nan, dtype=torch.float64)
-    if not images:
+    if not batches:
         return ap
-    label, score, correct, counts, there, ignored = (
-        torch.cat(column, dim=-1) for column in zip(*images, strict=True)
+    label, score, verdict, there, ignored = (
+        torch.cat(column, dim=-1) for column in zip(*batches, strict=True)
     )
     order = score.argsort(descending=True, stable=True)
     for k in range(n_classes):
-        rows = order[label[order] == k + 1]
+        of_class = verdict[..., order[label[order] == k + 1]]  # [A, T, D]
         n_objects = (~ignored[:, there == k + 1]).sum(dim=1)  # [A], in each range
-        # `average_precision` for A x T at once; a row that does not count repeats the one before.
-        of_class, counted = correct[..., rows], counts[..., rows]
-        n_correct = (of_class & counted).cumsum(-1).double()  # [A, T, D] like all here
-        precision = n_correct / counted.cumsum(-1).clamp(min=1)
+        # `average_precision` for A x T at once. A detection that is correct in none of them leaves
+        # recall as it is and does not raise precision: the envelope does without it.
+        correct = of_class > 0
+        some = correct.any(dim=0).any(dim=0)
+        n_counted = (of_class >= 0).cumsum(-1, dtype=torch.int32)[..., some]
+        n_correct = correct[..., some].cumsum(-1).double()
+        precision = n_correct / n_counted.clamp(min=1)
         recall = n_correct / n_objects[:, None, None]
         envelope = precision.flip(-1).cummax(-1).values.flip(-1)
         envelope = torch.cat((envelope, envelope.new_zeros(*envelope.shape[:-1], 1)), dim=-1)

@@ -397,3 +397,12 @@ def test_polygons_are_drawn_as_pycocotools_draws_them():
         polygons = [(rng.random(2 * n) * 40).tolist() for n in rng.integers(3, 8, size=2)]
         expected = oracle_decode(rle.merge(rle.frPyObjects(polygons, 30, 40)))
         assert np.array_equal(decode_mask(polygons, 30, 40), expected)
+
+
+def test_lists_may_have_runs_of_length_0():
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        counts = rng.choice([0, 0, 1, 5, 20], size=rng.integers(1, 12)).tolist()
+        runs = {"size": [20, 30], "counts": [*counts, 600 - sum(counts)]}
+        expected = oracle_decode(rle.frPyObjects(runs, 20, 30))
+        assert np.array_equal(decode_mask(runs, 20, 30), expected)

@@ -10,10 +10,12 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from mrcnn_edu import regions
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.coco import coco_results
 from mrcnn_edu.data.rle import encode_mask
+from mrcnn_edu.data.runs import find_runs
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import (
     IOU_THRESHOLDS,
@@ -62,9 +64,9 @@ def _random_boxes(rng, n, size):
 def _random_case(seed):
     """Images of few objects with few labels, few scores (ties), copies, crowds and empty ones."""
     rng = np.random.default_rng(seed)
-    size = int(rng.choice([8, 40, 110]))
     dataset, detections = Items(), []
     for _ in range(rng.integers(1, 6)):
+        size = int(rng.choice([8, 40, 110]))
         n, m = rng.integers(0, 7), rng.integers(0, 5)
         truth = _random_boxes(rng, m, size)
         if m > 2 and rng.random() < 0.3:
@@ -92,7 +94,7 @@ def _random_case(seed):
         if rng.random() < 0.3:
             del target["area"], target["iscrowd"]
         dataset.append((torch.zeros(3, size, size), target))
-        labels = rng.integers(1, 4, size=n)
+        labels = rng.choice([1, 1, 2, 2, 3, 3, 4], size=n)  # 4 is none of the classes
         scores = rng.choice([0.25, 0.5, 0.75, 0.9, 1.0], size=n)
         n = 0 if rng.random() < 0.1 else n
         detections.append(_detections(found[:n], labels[:n], scores[:n], found_masks[:n]))
@@ -151,10 +153,21 @@ def ours(scores):
     return [getattr(scores, name) for name in NAMES] + list(scores.per_class.values())
 
 
+class AsRuns(Items):
+    """The same with masks as runs, as a COCO folder gives them."""
+
+    def target(self, index):
+        target = self[index][1]
+        return target | {"masks": find_runs(target["masks"])}
+
+
 @pytest.mark.parametrize("kind", ["segm", "bbox"])
-def test_equals_pycocotools_on_random_cases(kind):
+def test_equals_pycocotools_on_random_cases(kind, monkeypatch):
     values = []
     for seed in range(100):
+        monkeypatch.setattr(
+            regions, "ROWS", (1, 10, 1000)[seed % 3]
+        )  # how many at once is the same
         dataset, detections = _random_case(seed)
         with contextlib.redirect_stdout(io.StringIO()):
             coco = _coco(dataset)
@@ -164,6 +177,7 @@ def test_equals_pycocotools_on_random_cases(kind):
             kept.append(one)
         found = ours(evaluate(dataset, kept, kind))
         np.testing.assert_array_equal(found, ours(evaluate(dataset, detections, kind)))
+        np.testing.assert_array_equal(found, ours(evaluate(AsRuns(dataset), kept, kind)))
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9, err_msg=f"seed {seed}")
         values.append(found)
     # The cases reach every score, and with more than the easy answers nan, 0 and 1.
@@ -292,8 +306,11 @@ def test_boxes_are_scored_without_any_mask():
     found = _detections(boxes, [1, 1], [0.9, 0.8], None)
     assert evaluate(dataset, [found], "bbox").ap == 1
     for truth, masks in ((dataset, _paint(boxes, 40)), (_two_objects(), None)):
-        with pytest.raises(ValueError, match="no masks to compare: kind='bbox' compares boxes"):
-            evaluate(truth, [_detections(boxes, [1, 1], [0.9, 0.8], masks)])
+        other = _detections(boxes, [1, 1], [0.9, 0.8], masks)
+        for before in (0, 1):  # alone, and behind an image that has masks
+            good = [_detections(boxes, [1, 1], [0.9, 0.8], _paint(boxes, 40))] * before
+            with pytest.raises(ValueError, match="no masks to compare: kind='bbox' compares boxes"):
+                evaluate(Items(_two_objects() * before + truth), [*good, other])
 
 
 def test_an_item_is_fetched_once():
@@ -315,6 +332,9 @@ def test_what_does_not_fit_is_refused():
         evaluate(_two_objects(), [nothing, nothing])
     with pytest.raises(ValueError, match=r"image 0: its masks are \[2, 40, 40\].* \[0, 8, 40\]"):
         evaluate(_two_objects(), [_detections([], [], [], torch.zeros(0, 8, 40).bool())])
+    with pytest.raises(ValueError, match=r"image 1: its masks are \[2, 40, 40\].* \[0, 8, 40\]"):
+        found = [nothing, _detections([], [], [], torch.zeros(0, 8, 40).bool())]
+        evaluate(AsRuns(_two_objects() * 2), found)
     with pytest.raises(ValueError, match="'mask': choose 'segm' or 'bbox'"):
         evaluate(_two_objects(), [nothing], kind="mask")
 

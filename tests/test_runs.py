@@ -5,8 +5,9 @@ import pytest
 import torch
 from pycocotools import mask as rle
 
+from mrcnn_edu.data.found import PackedMasks, pack
 from mrcnn_edu.data.rle import decode_mask
-from mrcnn_edu.data.runs import common_pixels, compress, decompress, draw_runs, find_runs
+from mrcnn_edu.data.runs import Runs, common_pixels, compress, decompress, draw_runs, find_runs
 
 
 def _random_masks():
@@ -49,6 +50,25 @@ def test_common_pixels():
         assert common_pixels(find_runs(masks), find_runs(others)).tolist() == expected
 
 
+def test_masks_of_different_sizes_lie_on_one_strip():
+    rng, cases = np.random.default_rng(2), list(_random_masks())
+    for start in range(0, len(cases), 8):
+        masks = cases[start : start + 8]
+        others = [torch.from_numpy(rng.random(m.shape) < 0.5) for m in masks]
+        runs, other_runs = (Runs.join([find_runs(m) for m in side]) for side in (masks, others))
+        packed = PackedMasks.join([pack(find_runs(m)) for m in masks])
+        flat, flat_others = ([mask for m in side for mask in m] for side in (masks, others))
+        rows = rng.integers(0, len(flat), size=rng.integers(0, 20))
+        expected = [int((flat[row] & flat_others[row]).sum()) for row in rows]
+        for joined in (runs, packed):
+            assert len(joined) == len(flat)
+            for name in ("areas", "boxes"):
+                each = [getattr(find_runs(m), name)() for m in masks]
+                assert np.array_equal(getattr(joined, name)(), np.concatenate(each))
+            common = common_pixels(joined.take(rows), other_runs.take(rows))
+            assert common.tolist() == expected
+
+
 def test_strings_equal_pycocotools_and_lead_back():
     for masks in _random_masks():
         runs = find_runs(masks)
@@ -75,7 +95,9 @@ def test_damaged_strings_are_refused():
     masks = torch.eye(20).bool()[None].repeat(2, 1, 1)
     good = compress(find_runs(masks))
     assert decompress(good, (20, 20)).n == 2
-    for bad in ([good[0], b""], [good[0][:-2], good[1]], [good[0] + b"1", good[1]], [b"~~~"]):
+    bad_ends = [good[0], b""], [good[0][:-2], good[1]], [good[0] + b"1", good[1]]
+    unfinished = [good[0] + b"P", good[1]], [good[0], good[1] + b"P"], [b"P"]
+    for bad in (*bad_ends, *unfinished, [b"~~~"]):
         with pytest.raises(ValueError, match="do not add up"):
             decompress(bad, (20, 20))
     with pytest.raises(ValueError, match="do not add up"):

@@ -3,6 +3,8 @@
 A dataset is any sequence of items (image, target) with the attribute `classes`, the names of the
 labels 1, 2, ..., K. image: [3, H, W] float32 of 0..1. target: a dict of boxes [M, 4], labels [M],
 masks [M, H, W] bool, and where known iscrowd [M] bool, area [M] and image_id.
+It may also have `target(index)`, the target without the image, with masks as such or as `Runs`:
+then detections are scored without reading images or drawing masks.
 """
 
 from mrcnn_edu.data.augment import Augmentation, Augmented

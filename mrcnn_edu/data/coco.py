@@ -23,8 +23,8 @@ from tqdm.auto import tqdm
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.found import Found, pack
 from mrcnn_edu.data.image_file import read_image, read_size
-from mrcnn_edu.data.rle import decode_mask, encode_mask
-from mrcnn_edu.data.runs import find_runs
+from mrcnn_edu.data.rle import encode_mask, encode_region
+from mrcnn_edu.data.runs import decompress, draw_runs, find_runs
 from mrcnn_edu.detections import Detections
 
 
@@ -79,10 +79,14 @@ class CocoFolder:
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         record = self.records[index]
         image = self._image(record)
-        return image, self._target(record, *image.shape[1:])
+        target = self._target(record, *image.shape[1:])
+        return image, target | {"masks": draw_runs(target["masks"])}
 
     def target(self, index: int) -> dict:
-        """The target alone; the image is read only if the JSON does not say how large it is."""
+        """The target alone, its masks as `Runs`: scoring detections takes no pixels.
+
+        The image is read only if the JSON does not say how large it is.
+        """
         record = self.records[index]
         size = record.get("height"), record.get("width")
         return self._target(record, *(self._image(record).shape[1:] if None in size else size))
@@ -93,23 +97,33 @@ class CocoFolder:
             return read_image(self.folder / record["file_name"], size, self.channels)
 
     def _target(self, record: dict, height: int, width: int) -> dict:
-        boxes, labels, masks, crowd, area = [], [], [], [], []
+        kept, boxes, sizes, labels, strings = [], [], [], [], []
         for annotation in self.annotations_of.get(record["id"], []):
             with self._say_where(record, annotation):
                 x, y, w, h = read_box(annotation)
                 if not (w > 0 and h > 0):
                     continue
-                mask = decode_mask(annotation.get("segmentation"), height, width)
+                strings.append(encode_region(annotation.get("segmentation"), height, width))
                 labels.append(self.label(annotation))
             boxes.append((x, y, x + w, y + h))
-            masks.append(mask)
+            sizes.append(w * h)
+            kept.append(annotation)
+        try:
+            masks = decompress(strings, (height, width))
+        except ValueError:  # of which of them?
+            for annotation, string in zip(kept, strings, strict=True):
+                with self._say_where(record, annotation):
+                    decompress([string], (height, width))
+            raise
+        crowd, area = [], []
+        for annotation, n_pixels, size in zip(kept, masks.areas().tolist(), sizes, strict=True):
             crowd.append(bool(annotation.get("iscrowd", False)))
             given = annotation.get("area")
-            area.append(float((mask.sum() or w * h) if given is None else given))
+            area.append((n_pixels or size) if given is None else given)
         return {
             "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
             "labels": torch.tensor(labels, dtype=torch.int64),
-            "masks": torch.stack(masks) if masks else torch.zeros(0, height, width).bool(),
+            "masks": masks,
             "iscrowd": torch.tensor(crowd, dtype=torch.bool),
             "area": torch.tensor(area, dtype=torch.float32),
             "image_id": record["id"],

@@ -9,20 +9,33 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mrcnn_edu.data.runs import Runs, compress, decompress, draw_runs, find_runs
+from mrcnn_edu.data.runs import (
+    Runs,
+    compress,
+    decompress,
+    draw_runs,
+    find_runs,
+    sizes_at,
+    sizes_of,
+)
 from mrcnn_edu.detections import Detections
 
 
 class PackedMasks(NamedTuple):
-    """D masks of one size, of which any can be unpacked without the others."""
+    """D masks, of which any can be unpacked without the others."""
 
     strings: list[bytes]  # one for each mask
-    size: tuple[int, int]  # H and W
+    size: tuple[int, int] | np.ndarray  # H and W, or those of each mask [2, D]
     area: np.ndarray  # [D] pixels
     box: np.ndarray  # [D, 4], the smallest around each mask
 
     def __len__(self) -> int:
         return len(self.strings)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(D, H, W) of masks of one size."""
+        return len(self), *self.size
 
     def areas(self) -> np.ndarray:
         """Pixels [D] of each mask."""
@@ -34,7 +47,14 @@ class PackedMasks(NamedTuple):
 
     def take(self, rows: Sequence[int]) -> Runs:
         """The runs of the masks at some rows, of which any may come several times."""
-        return decompress([self.strings[row] for row in rows], self.size)
+        return decompress([self.strings[row] for row in rows], sizes_at(self.size, rows))
+
+    @staticmethod
+    def join(parts: Sequence["PackedMasks"]) -> "PackedMasks":
+        """All masks of some images, whose sizes may differ."""
+        strings = [string for part in parts for string in part.strings]
+        area, box = (np.concatenate([getattr(p, name) for p in parts]) for name in ("area", "box"))
+        return PackedMasks(strings, sizes_of(parts), area, box)
 
 
 def pack(runs: Runs) -> PackedMasks:

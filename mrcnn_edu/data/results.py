@@ -19,9 +19,9 @@ from mrcnn_edu.data.coco import (
     target_of,
     write_file,
 )
-from mrcnn_edu.data.found import Found, PackedMasks, pack
-from mrcnn_edu.data.rle import decode_mask
-from mrcnn_edu.data.runs import decompress, find_runs
+from mrcnn_edu.data.found import Found, pack
+from mrcnn_edu.data.rle import encode_region
+from mrcnn_edu.data.runs import decompress
 from mrcnn_edu.detections import Detections
 
 
@@ -68,7 +68,9 @@ def read_results(dataset, file: str | Path) -> Found:
         masks = None
         if with_masks and "masks" in target:
             try:
-                masks = _pack([entry["segmentation"] for entry in own], target["masks"].shape[1:])
+                size = target["masks"].shape[1:]
+                strings = [encode_region(entry["segmentation"], *size) for entry in own]
+                masks = pack(decompress(strings, size))
             except ValueError as error:
                 raise ValueError(f"{file}: entries {rows[0]} to {rows[-1]}: {error}") from error
         if all("bbox" in entry for entry in own):
@@ -87,20 +89,6 @@ def read_results(dataset, file: str | Path) -> Found:
         image_id, rows = next(iter(of_image.items()))
         raise ValueError(f"{file}: entry {rows[0]} is of image {image_id!r}, which the data lacks")
     return found
-
-
-def _pack(regions: list, size: tuple[int, int]) -> PackedMasks:
-    height, width = size
-    strings = [region.get("counts") if isinstance(region, dict) else None for region in regions]
-    if any(not isinstance(string, str) for string in strings):  # polygons, or runs as numbers
-        masks = [decode_mask(region, height, width) for region in regions]
-        return pack(find_runs(torch.stack(masks)))
-    for region in regions:
-        if list(region.get("size", ())) != [height, width]:
-            raise ValueError(
-                f"a mask's size is {region.get('size')}, the image's {[height, width]}"
-            )
-    return pack(decompress([string.encode() for string in strings], (height, width)))
 
 
 def _read_entries(file: Path) -> list[dict]:

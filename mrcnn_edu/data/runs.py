@@ -1,12 +1,13 @@
 """Many masks as runs: found, compressed to COCO's strings and back, compared without their pixels.
 
-N masks of one size lie one after the other on a strip of pixels, each column by column, and of the
-strip we keep where runs of 1 start and end. So all masks are handled by the same few array
-operations, and two masks are compared in time that grows with their outlines, not their areas.
+N masks lie one after the other on a strip of pixels, each column by column, and of the strip we
+keep where runs of 1 start and end. So all masks are handled by the same few array operations, and
+two masks are compared in time that grows with their outlines, not their areas.
 
 Letters: N masks, R runs of 1 of all of them, P pairs of masks, H and W the image's size.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,21 +16,31 @@ from torch import Tensor
 
 
 class Runs(NamedTuple):
-    """The runs of 1 of N masks; pixel (x, y) of mask n is at n·H·W + x·H + y."""
+    """The runs of 1 of N masks; pixel (x, y) of a mask is at x·H + y from where the mask starts."""
 
     start: np.ndarray  # [R] int64, rising: the first pixel of each run
     end: np.ndarray  # [R] the pixel after its last
     n: int
-    size: tuple[int, int]  # H and W
+    size: tuple[int, int] | np.ndarray  # H and W, or those of each mask [2, N]
 
     def __len__(self) -> int:
         return self.n
 
     @property
+    def shape(self) -> tuple[int, int, int]:
+        """(N, H, W) of masks of one size."""
+        return self.n, *self.size
+
+    @property
+    def offsets(self) -> np.ndarray:
+        """Where each mask starts on the strip, and where the last one ends: [N + 1]."""
+        pixels = np.broadcast_to(self.size[0] * self.size[1], self.n)
+        return np.concatenate(([0], pixels.cumsum()))
+
+    @property
     def borders(self) -> np.ndarray:
         """Between which runs a mask ends and the next one starts: [N + 1], from 0 to R."""
-        pixels = self.size[0] * self.size[1]
-        return np.searchsorted(self.start, np.arange(self.n + 1) * pixels)
+        return np.searchsorted(self.start, self.offsets)
 
     def areas(self) -> np.ndarray:
         """Pixels [N] of each mask."""
@@ -38,29 +49,49 @@ class Runs(NamedTuple):
 
     def boxes(self) -> np.ndarray:
         """The smallest boxes [N, 4] around the masks; zeros around an empty one."""
-        height = self.size[0]
-        x1, y1 = np.divmod(self.start, height)
-        x2, y2 = np.divmod(self.end - 1, height)
+        borders = self.borders
+        n_runs = borders[1:] - borders[:-1]
+        height = np.broadcast_to(self.size[0], self.n).repeat(n_runs)
+        offset = self.offsets[:-1].repeat(n_runs)
+        x1, y1 = np.divmod(self.start - offset, height)
+        x2, y2 = np.divmod(self.end - 1 - offset, height)
         one = x1 == x2  # a run that goes on in the next column touches top and bottom
         y1, y2 = np.where(one, y1, 0), np.where(one, y2, height - 1)
-        boxes, borders = np.zeros((self.n, 4), dtype=np.int64), self.borders
-        full = borders[1:] > borders[:-1]
-        first, width = borders[:-1][full], self.size[1]
+        boxes, full = np.zeros((self.n, 4), dtype=np.int64), n_runs > 0
+        first = borders[:-1][full]
         if len(first):
             least = [np.minimum.reduceat(low, first) for low in (x1, y1)]
             most = [np.maximum.reduceat(high + 1, first) for high in (x2, y2)]
             boxes[full] = np.stack((*least, *most), axis=1)
-            boxes[full] -= (np.flatnonzero(full) * width)[:, None] * [1, 0, 1, 0]  # on the strip
         return boxes
 
     def take(self, rows: np.ndarray) -> "Runs":
         """The runs of the masks at some rows, of which any may come several times."""
-        pixels, borders = self.size[0] * self.size[1], self.borders
-        n_runs = (borders[1:] - borders[:-1])[rows]
-        shift = borders[rows] - (n_runs.cumsum() - n_runs)
-        runs = np.arange(n_runs.sum()) + shift.repeat(n_runs)
-        shift = ((np.arange(len(rows)) - rows) * pixels).repeat(n_runs)
-        return Runs(self.start[runs] + shift, self.end[runs] + shift, len(rows), self.size)
+        offsets, borders = self.offsets, self.borders
+        n_runs, pixels = np.diff(borders)[rows], np.diff(offsets)[rows]
+        runs = np.arange(n_runs.sum()) + (borders[rows] - n_runs.cumsum() + n_runs).repeat(n_runs)
+        shift = (pixels.cumsum() - pixels - offsets[rows]).repeat(n_runs)
+        start, end = self.start[runs] + shift, self.end[runs] + shift
+        return Runs(start, end, len(rows), sizes_at(self.size, rows))
+
+    @staticmethod
+    def join(parts: Sequence["Runs"]) -> "Runs":
+        """All masks of some images, whose sizes may differ."""
+        pixels = [part.offsets[-1] for part in parts]
+        shift = (np.cumsum(pixels) - pixels).repeat([len(part.start) for part in parts])
+        start = np.concatenate([part.start for part in parts]) + shift
+        end = np.concatenate([part.end for part in parts]) + shift
+        return Runs(start, end, sum(map(len, parts)), sizes_of(parts))
+
+
+def sizes_of(parts: Sequence) -> np.ndarray:
+    """H and W [2, N] of all masks of some images."""
+    return np.repeat([part.size for part in parts], [len(part) for part in parts], axis=0).T
+
+
+def sizes_at(size: tuple[int, int] | np.ndarray, rows: Sequence[int]) -> tuple | np.ndarray:
+    """H and W of the masks at some rows."""
+    return size if isinstance(size, tuple) else size[:, rows]
 
 
 def find_runs(masks: Tensor) -> Runs:
@@ -141,35 +172,37 @@ def compress(runs: Runs) -> list[bytes]:
     return [text[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def decompress(strings: list[bytes], size: tuple[int, int]) -> Runs:
-    """The runs of masks of size (H, W) from COCO's strings: compress' inverse."""
-    text = np.frombuffer(b"".join(strings), dtype=np.uint8).astype(np.int64) - ord("0")
-    after = np.flatnonzero(text & 32 == 0) + 1  # where each number ends in the text
-    n_pieces = np.diff(after, prepend=0)
-    place = np.arange(after[-1] if len(after) else 0) - (after - n_pieces).repeat(n_pieces)
-    bits = np.cumsum((text[: len(place)] & 31) << 5 * place)[after - 1]
-    number = np.diff(bits, prepend=0) - ((text[after - 1] & 16 != 0) << 5 * n_pieces)  # the sign
+def decompress(strings: list[bytes], size: tuple[int, int] | np.ndarray) -> Runs:
+    """The runs of masks from COCO's strings: compress' inverse. size: as `Runs` have it."""
+    text = np.frombuffer(b"".join(strings), dtype=np.uint8) - np.uint8(ord("0"))
+    last = np.flatnonzero(text & 32 == 0)  # the last piece of each number
+    n_pieces = np.diff(last, prepend=-1)
+    number = (text[last].astype(np.int64) & 31 ^ 16) - 16  # the highest, with the sign
+    for piece in range(1, n_pieces.max(initial=1)):
+        longer = np.flatnonzero(n_pieces > piece)
+        number[longer] = 32 * number[longer] + (text[last[longer] - piece] & 31)
 
-    ends = np.searchsorted(after, np.cumsum([len(s) for s in strings]), side="right")
+    stop = np.cumsum([len(string) for string in strings], dtype=np.int64)
+    ends = np.searchsorted(last, stop)
     count = np.diff(ends, prepend=0)  # numbers of each mask
-    # A row [N, 2] for a run of 0 and the run of 1 after it; an odd count leaves a place for a 0.
-    n_rows = (count + 1) // 2
-    first = n_rows.cumsum() - n_rows
-    mask = np.arange(len(strings)).repeat(count)
-    place = np.arange(len(number)) - (ends - count)[mask]
-    length = np.zeros((n_rows.sum(), 2), dtype=np.int64)
-    length[first[mask] + place // 2, place % 2] = number
     wrong = ValueError("the mask's runs do not add up to the image's pixels")
-    if (count == 0).any():
+    if (count == 0).any() or (last[ends - 1] != stop - 1).any():
         raise wrong
-    alone, length[first, 0] = length[first, 0], 0  # all others are sums down their column
-    sums = length.cumsum(axis=0)
-    length = sums - (sums - length)[first].repeat(n_rows, axis=0)
-    length[first, 0] = alone
-    length[(first + n_rows - 1)[count % 2 == 1], 1] = 0
-    total = np.diff(length.sum(axis=1).cumsum()[first + n_rows - 1], prepend=0)
-    if (length < 0).any() or (total != size[0] * size[1]).any():
+    # Two rows: runs of 0, and the run of 1 after each. A mask that ends in a 0 lacks the last one.
+    odd = count % 2
+    after = (count + odd).cumsum() // 2  # the column after each mask's last
+    first = after - (count + odd) // 2
+    length = np.zeros((after[-1] if len(after) else 0, 2), dtype=np.int64)
+    length.ravel()[np.arange(len(number)) + (odd.cumsum() - odd).repeat(count)] = number
+    length = length.T.copy()
+    alone, length[0, first] = length[0, first], 0  # all others are sums along their row
+    length[:, first[1:]] -= np.add.reduceat(length, first, axis=1)[:, :-1]  # and of their mask
+    length = length.cumsum(axis=1)
+    length[0, first] = alone
+    length[1, after[odd == 1] - 1] = 0
+    end = length.sum(axis=0).cumsum()
+    pixels = np.broadcast_to(size[0] * size[1], len(strings))
+    if (length < 0).any() or (end[after - 1] != pixels.cumsum()).any():
         raise wrong
-    end = length.ravel().cumsum()[1::2]
-    start = end - length[:, 1]
-    return Runs(start[start < end], end[start < end], len(strings), size)
+    some = length[1] > 0
+    return Runs((end - length[1])[some], end[some], len(strings), size)

@@ -153,7 +153,7 @@ print("and if the first pixel is a one:", runs_by_hand(~tiny))
 # </details>
 #
 # `pycocotools`, COCO's own program, squeezes the runs into a string of characters. The package
-# reads both; all must agree.
+# reads both; all must agree. And the way back to pixels is short.
 
 # %%
 from inspect import getsource
@@ -161,6 +161,7 @@ from inspect import getsource
 from pycocotools import mask as coco_rle
 
 from mrcnn_edu.data.rle import decode_mask, encode_mask
+from mrcnn_edu.data.runs import draw_runs
 
 theirs = coco_rle.frPyObjects({"size": [3, 4], "counts": runs}, 3, 4)
 assert torch.from_numpy(coco_rle.decode(theirs)).bool().equal(tiny)
@@ -168,7 +169,7 @@ assert encode_mask(tiny) == {"size": [3, 4], "counts": theirs["counts"].decode()
 assert decode_mask({"size": [3, 4], "counts": runs}, 3, 4).equal(tiny)
 assert decode_mask(encode_mask(tiny), 3, 4).equal(tiny)
 print(encode_mask(tiny))
-print(getsource(decode_mask))
+print(getsource(draw_runs))
 
 # %% [markdown]
 # ## 4. A region as a polygon
