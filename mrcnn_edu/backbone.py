@@ -140,6 +140,12 @@ class Stages(nn.Module):
             maps.append(x)
         return maps
 
+    def first_stages(self, n: int) -> nn.ModuleList:
+        """The layers of the stem and of the first n stages."""
+        return nn.ModuleList(
+            [self.conv1, self.bn1, *(getattr(self, f"layer{i + 1}") for i in range(n))]
+        )
+
     def take_last_stage(self) -> nn.Sequential:
         """The last stage, no longer part of the backbone, and with stride 1.
 

@@ -10,7 +10,11 @@ a tenth of it    from 120k on              passes 16 and 22   60k, 80k
 warm-up          none is told              1,000 steps        1,000 steps
 weight decay     1e-4                      1e-4               1e-4
 RoIs an image    64 (C4), 512 (FPN), 1:3   512, 1:3           512, 1:3
+frozen           stem, first stage         stem, first stage  stem, first stage
+mirror images    half                      half               half
 short side       800                       800                640 to 800, at random
+
+That the paper's models were trained with frozen layers and mirror images is in its code alone.
 
 Where a run with such a recipe differs from the paper, and why:
 
@@ -25,6 +29,8 @@ long side        not told           1333 at most    torchvision and detectron2
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -32,6 +38,7 @@ import torch
 from torch import nn
 
 from mrcnn_edu.config import Config
+from mrcnn_edu.data.augment import Augmentation
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,8 @@ class Training:
     drops: tuple[float, ...] = (0.75,)  # of "steps": from these shares on the rate is a tenth
     weight_decay: float = 1e-4
     clip_norm: float = 5.0  # gradients longer than this are shortened to it
+    # Of the backbone so many stages, and the stem before them, stay as they are; 1 from ImageNet.
+    frozen_stages: int = 0
     seed: int = 0  # of the order of the images and the choice of anchors and RoIs
     # Who draws anchors and RoIs: one generator for a step, or one for each image, so that it does
     # not matter how images are dealt out. With several processes or parts it is always "image".
@@ -62,26 +71,30 @@ class Training:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A model and how it is trained."""
+    """A model, how it is trained, and what is done to the images."""
 
     model: Config
     training: Training
+    augmentation: Augmentation
 
 
 # Gradients are not shortened there, so they are not here.
 PAPER = Training(
     steps=160_000, batch_size=16, optimizer="sgd", learning_rate=0.02, warmup=1 / 160,
-    schedule="steps", drops=(0.75,), clip_norm=math.inf, checkpoint_every=1_000, workers=4,
+    schedule="steps", drops=(0.75,), clip_norm=math.inf, frozen_stages=1, checkpoint_every=1_000,
+    workers=4,
 )  # fmt: skip
+FLIP = Augmentation(flip=0.5)
 RECIPES = {
-    "paper-fpn": Recipe(Config(), PAPER),
-    "paper-c4": Recipe(Config.c4(), PAPER),
+    "paper-fpn": Recipe(Config(), PAPER, FLIP),
+    "paper-c4": Recipe(Config.c4(), PAPER, FLIP),
     "torchvision": Recipe(
-        Config(), replace(PAPER, steps=190_000, warmup=1 / 190, drops=(16 / 26, 22 / 26))
+        Config(), replace(PAPER, steps=190_000, warmup=1 / 190, drops=(16 / 26, 22 / 26)), FLIP
     ),
     "detectron2-1x": Recipe(
         Config(train_proposals=1000),
         replace(PAPER, steps=90_000, warmup=1 / 90, drops=(2 / 3, 8 / 9)),
+        replace(FLIP, short_sides=(640, 672, 704, 736, 768, 800)),
     ),
 }
 
@@ -109,6 +122,30 @@ def learning_rate(step: int, training: Training) -> float:
         dropped = sum(step >= round(share * training.steps) for share in training.drops)
         return training.learning_rate / 10**dropped
     raise ValueError(f"schedule is {training.schedule!r}: choose 'cosine' or 'steps'")
+
+
+@contextmanager
+def frozen(model: nn.Module, n_stages: int) -> Iterator[None]:
+    """Inside, the backbone's stem and first stages are not trained: no gradients, no statistics.
+
+    What they have learned from ImageNet, edges and textures, is right for other images, too.
+    Raises ValueError if the backbone has fewer stages.
+    """
+    if n_stages == 0:
+        yield
+        return
+    if not 0 < n_stages <= len(model.backbone.strides):
+        n = len(model.backbone.strides)
+        raise ValueError(f"frozen_stages is {n_stages}, the backbone has {n}: give 0 to {n}")
+    stages = model.backbone.first_stages(n_stages).eval()  # batch norm counts no longer
+    trained = [p for p in stages.parameters() if p.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_()
 
 
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:

@@ -29,7 +29,7 @@ from mrcnn_edu.processes import (
     world_size,
 )
 from mrcnn_edu.progress import LossFile, in_words
-from mrcnn_edu.recipes import Training, learning_rate, make_optimizer
+from mrcnn_edu.recipes import Training, frozen, learning_rate, make_optimizer
 from mrcnn_edu.trouble import advice_on_memory, check_finite, check_rise, check_start
 
 __all__ = [
@@ -87,27 +87,28 @@ def steps(
     check_start(model, dataset, training)
     model.classes = list(dataset.classes)
     model.train()
-    optimizer = make_optimizer(model, training)
-    losses = resume(model, optimizer, training, dataset, folder)
-    network = parallel(model)
-    yield losses
-
-    for images, targets in loader(dataset, training, first_step=len(losses)):
-        step = len(losses)
-        for group in optimizer.param_groups:
-            group["lr"] = learning_rate(step, training)
-        optimizer.zero_grad()
-        losses.append(backward(model, network, images, targets, training, step, folder))
-        nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
-        optimizer.step()
-
-        stopped = in_any(stop())
-        due = len(losses) % training.checkpoint_every == 0 or len(losses) == training.steps
-        if folder is not None and (due or stopped):
-            keep(model, optimizer, training, dataset, losses, folder)
+    with frozen(model, training.frozen_stages):
+        optimizer = make_optimizer(model, training)
+        losses = resume(model, optimizer, training, dataset, folder)
+        network = parallel(model)
         yield losses
-        if stopped:
-            raise Terminated(folder)
+
+        for images, targets in loader(dataset, training, first_step=len(losses)):
+            step = len(losses)
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(step, training)
+            optimizer.zero_grad()
+            losses.append(backward(model, network, images, targets, training, step, folder))
+            nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
+            optimizer.step()
+
+            stopped = in_any(stop())
+            due = len(losses) % training.checkpoint_every == 0 or len(losses) == training.steps
+            if folder is not None and (due or stopped):
+                keep(model, optimizer, training, dataset, losses, folder)
+            yield losses
+            if stopped:
+                raise Terminated(folder)
     model.eval()
 
 

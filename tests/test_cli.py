@@ -283,6 +283,32 @@ def test_a_recipe_gives_the_training_and_the_model(run, monkeypatch, args, expec
     assert done == [expected] and configs == [replace(model, n_classes=6)]
 
 
+@pytest.mark.parametrize(
+    "recipe, frozen_stages, flip, short_sides",
+    [
+        ([], "0", "0.0", ""),
+        (["--recipe", "paper-fpn"], "1", "0.5", ""),
+        (["--recipe", "paper-c4"], "1", "0.5", ""),
+        (["--recipe", "torchvision"], "1", "0.5", ""),
+        (["--recipe", "detectron2-1x"], "1", "0.5", "640 672 704 736 768 800"),
+    ],
+)
+def test_the_command_has_the_recipes_defaults(
+    capsys, monkeypatch, recipe, frozen_stages, flip, short_sides
+):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        cli.main(["train", *recipe, "--help"])
+    text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for option, default in [
+        ("--frozen-stages", frozen_stages),
+        ("--augment.flip", flip),
+        ("--augment.scale", "1.0 1.0"),
+        ("--augment.short-sides", short_sides),
+    ]:
+        assert re.search(rf"{option} .*?\(default: ?([^)]*)\)", text)[1] == default, option
+
+
 def test_training_is_watched_on_images_held_out(run, coco):
     some = ["--data", coco, "--held-out", coco, "--measure-every", 1]
     code, _, err = run("train", *QUICK, *some, "--tensorboard", "--out", "seen")

@@ -1,11 +1,21 @@
 """Recipes: the rates of steps, and that a step of other images goes as far."""
 
 import math
+from dataclasses import replace
 
 import pytest
+from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
+from mrcnn_edu.ablations.measure import step_bytes
 from mrcnn_edu.config import Config
-from mrcnn_edu.recipes import RECIPES, Training, learning_rate, scaled
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.recipes import RECIPES, Training, frozen, learning_rate, make_optimizer, scaled
+from mrcnn_edu.train import fit, steps
+
+SCENES = Shapes(n=4, size=48, n_objects=(2, 3), object_size=(0.3, 0.6))
+FROZEN = Training(steps=2, batch_size=2, learning_rate=0.01, frozen_stages=1)
+EARLY = "backbone.conv1.", "backbone.bn1.", "backbone.layer1."
 
 
 def test_the_papers_rate_rises_then_falls_to_a_tenth():
@@ -59,3 +69,57 @@ def test_another_batch_goes_as_far(batch_size):
 def test_an_unknown_schedule_is_refused():
     with pytest.raises(ValueError, match="schedule is 'line': choose 'cosine' or 'steps'"):
         learning_rate(50, Training(schedule="line"))
+
+
+def _changed(model, training):
+    """The names of what a training changes: parameters, and what norms have counted."""
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    fit(model, SCENES, training, progress=False)
+    return {name for name, value in model.state_dict().items() if not value.equal(before[name])}
+
+
+@pytest.mark.parametrize("changes", [dict(norm="batch"), dict(norm="frozen"), dict(neck="c4")])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_frozen_stages_do_not_move_and_all_else_does(tiny_model, changes, optimizer):
+    model = tiny_model(**changes)
+    names = {name for name, _ in model.named_parameters()}
+    changed = _changed(model, replace(FROZEN, optimizer=optimizer))
+    assert not any(name.startswith(EARLY) for name in changed)
+    assert changed >= {name for name in names if not name.startswith(EARLY)}
+    assert _changed(model, replace(FROZEN, optimizer=optimizer, frozen_stages=0)) >= names
+
+
+def test_gradients_of_frozen_stages_are_not_computed(tiny_model):
+    model, kept = tiny_model(), []
+    for _ in steps(model, SCENES, FROZEN):
+        for name, parameter in model.named_parameters():
+            early = name.startswith(EARLY)
+            assert parameter.requires_grad != early and (parameter.grad is None or not early)
+    for n in range(3):
+        with frozen(model, n):
+            kept.append(step_bytes(model, SCENES, 2))
+    assert kept[0] > kept[1] > kept[2]  # nor are their maps kept
+
+
+def test_torchvision_freezes_the_same_layers():
+    theirs = resnet_fpn_backbone(backbone_name="resnet50", weights=None, trainable_layers=3).body
+    model = MaskRCNN(Config())
+    with frozen(model, RECIPES["torchvision"].training.frozen_stages):
+        ours = {n for n, p in model.backbone.named_parameters() if not p.requires_grad}
+        assert ours == {n for n, p in theirs.named_parameters() if not p.requires_grad} != set()
+        groups = make_optimizer(model, Training()).param_groups
+        assert sum(len(g["params"]) for g in groups) == len([*model.parameters()]) - len(ours)
+
+
+def test_what_a_reader_froze_stays_frozen(tiny_model):
+    model = tiny_model()
+    model.backbone.conv1.requires_grad_(False)
+    fit(model, SCENES, FROZEN, progress=False)
+    asked = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert asked == {"backbone.conv1.weight"}
+
+
+@pytest.mark.parametrize("n", [-1, 4])
+def test_there_must_be_so_many_stages(tiny_model, n):
+    with pytest.raises(ValueError, match=rf"frozen_stages is {n}, the backbone has 3: give 0 to 3"):
+        fit(tiny_model(), SCENES, replace(FROZEN, frozen_stages=n), progress=False)

@@ -35,11 +35,11 @@ def main(args: Sequence[str] | None = None) -> int:
         args.insert(1, "--")  # what follows is for JupyterLab to understand
     try:
         opened = cache(open_model)  # so that a file of weights is read once
-        model, training = defaults(args, opened)
+        model, training, augment = defaults(args, opened)
         commands = {
             "lab": lab,
             "demo": demo,
-            "train": partial(train, opened, model=model, training=training),
+            "train": partial(train, opened, model=model, training=training, augment=augment),
             "evaluate": evaluate,
             "predict": predict,
             "check-data": check_data,

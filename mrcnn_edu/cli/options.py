@@ -11,6 +11,7 @@ import tyro
 from mrcnn_edu.cli.opening import HELD_OUT
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.recipes import RECIPES, Training, scaled
 from mrcnn_edu.weights import PUBLISHED
@@ -40,25 +41,27 @@ Preset = Literal[*PRESETS]
 RecipeName = Literal[*RECIPES]
 
 
-def defaults(args: list[str], opened: Callable[[str], MaskRCNN]) -> tuple[Model, Training]:
+def defaults(
+    args: list[str], opened: Callable[[str], MaskRCNN]
+) -> tuple[Model, Training, Augmentation]:
     """What the options of `train` are where nothing is said, which other options decide.
 
-    The training is the recipe's. The model is the preset's, else the recipe's, else that of the
-    weights (as `opened`, `open_model`, gives them), else tiny.
+    Training and augmentation are the recipe's. The model is the preset's, else the recipe's, else
+    that of the weights (as `opened`, `open_model`, gives them), else tiny.
     """
     options = r"^--(preset|recipe|batch-size|weights)[=\n](.*)$"
     given = dict(re.findall(options, "\n".join(args), re.MULTILINE))
     recipe, weights = RECIPES.get(given.get("recipe")), given.get("weights", "imagenet")
-    model, training = PRESETS["tiny"], Training()
+    model, training, augmentation = PRESETS["tiny"], Training(), Augmentation()
     if recipe is not None:  # or else tyro says which there are
         training, batch_size = recipe.training, given.get("batch-size", "")
         if batch_size.isdecimal() and int(batch_size) > 0:
             training = scaled(training, int(batch_size))
-        model = recipe.model
+        model, augmentation = recipe.model, recipe.augmentation
     elif args[:1] == ["train"] and weights != "imagenet":
         model = PUBLISHED[weights][1] if weights in PUBLISHED else opened(weights).config
     model = Model(**asdict(model) | {"n_classes": 0})
-    return PRESETS.get(given.get("preset"), model), training
+    return PRESETS.get(given.get("preset"), model), training, augmentation
 
 
 def options_of(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> list[str]:

@@ -54,8 +54,8 @@ def train(
         annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         out: the folder for checkpoints (default: runs/ and the data's name).
         preset: a laptop's model or the paper's; --model.* changes single numbers.
-        recipe: the paper's training, or a library's, and its model; with another --batch-size the
-            rate and the steps follow.
+        recipe: the paper's training, or a library's, and its model and augmentation; with another
+            --batch-size the rate and the steps follow.
         weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder; the
             model is theirs if no preset or recipe is given, and classes may be others. The word
             imagenet starts from a backbone that has learned to classify.
@@ -137,6 +137,8 @@ def _print_plan(weights, kept: list[str], training: Training, passes: float, con
     print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
     if config.norm == "frozen" and weights is None:
         print("          Frozen norms do not suit random weights: try --model.norm batch")
+    if training.frozen_stages and weights is None:
+        print("          Frozen stages would stay random: try --frozen-stages 0")
 
 
 def _prepared(dataset, cache: float, augment: Augmentation, seed: int, passes: float, config):
