@@ -27,6 +27,7 @@ def keep(model, optimizer, training: Training, dataset, losses, folder: str | Pa
     if rank() > 0:
         return
     run = {"training": asdict(training), "n_images": len(dataset)}
+    run |= {"augmentation": getattr(dataset, "augmentation", "none")}
     run |= {"optimizer": optimizer.state_dict(), "losses": losses}
     last, new = Path(folder) / CHECKPOINT, Path(folder) / f"{CHECKPOINT}.new"
     save(new, model, model.classes, **run)
@@ -70,9 +71,11 @@ def resume(
     if "training" not in kept:
         raise ValueError(f"{path} holds a model but no run to go on from: give another folder")
     there = kept["config"] | asdict(Training()) | kept["training"]
-    there |= {"classes": kept["classes"], "n_images": kept["n_images"]}
     asked = asdict(model.config) | asdict(training)
     asked |= {"classes": model.classes, "n_images": len(dataset)}
+    asked["augmentation"] = getattr(dataset, "augmentation", "none")
+    there |= {"classes": kept["classes"], "n_images": kept["n_images"]}
+    there["augmentation"] = kept.get("augmentation", asked["augmentation"])  # older ones lack it
     differing = [
         f"{name} is {there.get(name)!r} there, {value!r} now"
         for name, value in asked.items()

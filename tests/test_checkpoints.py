@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 import torch
 from stopping import Stops
+from torchvision.transforms import v2
 
 from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT, Terminated, newest
 from mrcnn_edu.config import Config
+from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
@@ -205,6 +207,47 @@ def test_what_a_data_set_draws_is_drawn_again(tmp_path):
     assert _same(_fit(tmp_path, dataset=Noisy(SCENES, 2, Killed)), whole)
     with_workers = replace(TRAINING, workers=2)
     assert _same(_fit(None, with_workers, dataset=Noisy(SCENES, 6, Killed)), whole)
+
+
+def _augmented(settings, seed=0, scenes=SCENES):
+    return Augmented(scenes, settings.transform(), settings.short_sides, seed)
+
+
+@pytest.mark.parametrize(
+    "now, words",
+    [
+        (SCENES, r"p=0\.5.* there, 'none' now"),
+        (_augmented(Augmentation(0.25)), r"p=0\.5.*there.*p=0\.25.*now"),
+        (_augmented(Augmentation(0.5, scale=(1, 2))), "there.*ScaleJitter.*now"),
+        (_augmented(Augmentation(0.5, short_sides=(24,))), r"sides \[\].*there.*sides \[24\].*now"),
+        (_augmented(Augmentation(0.5), seed=1), "seed 0.*there.*seed 1.*now"),
+    ],
+)
+def test_another_augmentation_is_refused(tmp_path, now, words):
+    flip, two = Augmentation(0.5), replace(TRAINING, steps=2)
+    with pytest.raises(Killed):
+        _fit(tmp_path, two, _augmented(flip, scenes=Stops(SCENES, 1, Killed)))
+    with pytest.raises(ValueError, match=f"other settings \\(augmentation is .*{words}"):
+        _fit(tmp_path, two, now)
+    assert _same(_fit(tmp_path, two, _augmented(flip)), _fit(None, two, _augmented(flip)))
+
+
+def test_a_transform_of_ones_own_is_the_same_in_every_process():
+    def darker(image, objects):
+        return image / 2, objects
+
+    own = [Augmented(SCENES, v2.Compose([function])) for function in (darker, lambda *item: item)]
+    assert "darker" in own[0].augmentation and "0x" not in own[0].augmentation
+    assert own[0].augmentation != own[1].augmentation
+
+
+def test_a_checkpoint_that_does_not_tell_of_its_augmentation_is_gone_on_from(
+    half_done, uninterrupted
+):
+    contents = read(half_done / CHECKPOINT)
+    assert contents.pop("augmentation") == "none"
+    torch.save(contents, half_done / CHECKPOINT)
+    assert _same(_fit(half_done), uninterrupted)
 
 
 def test_settings_that_came_later_are_at_their_defaults_in_an_old_checkpoint(

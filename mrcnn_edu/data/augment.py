@@ -5,6 +5,7 @@ it, a function of (seed, p, i) alone. So processes that prepare images need not 
 and a run that was stopped goes on with the images that it would have seen.
 """
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,6 +67,13 @@ class Augmented:
     def image_size(self, index: int) -> tuple[int, int]:
         """(height, width) of an image, for data sets that know it without reading the image."""
         return self.dataset.image_size(index % len(self.dataset))
+
+    @property
+    def augmentation(self) -> str:
+        """What is done to the images, in words: the same for runs that see the same images."""
+        steps = getattr(self.transform, "transforms", [self.transform])
+        words = re.sub(r" at 0x[0-9a-f]+|\n *", "", ", ".join(map(repr, steps)))  # no addresses
+        return f"{words}, short sides {list(self.short_sides)}, seed {self.seed}"
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         if index < 0:
