@@ -260,3 +260,12 @@ def test_maps_of_cells_lie_where_the_cells_are():
     picture = viz.show_cells({"inside": sheet - 1, "outside": sheet}, torch.rand(3, 12, 12), box, 2)
     assert len(picture.axes) == 3 and pixels(picture).std() > 10
     assert {axes.images[0].get_clim() for axes in picture.axes[1:]} == {(-3, 3)}
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_what_was_found_on_a_gpu_is_painted_onto_an_image_that_is_not(random_targets):
+    image, target = random_targets(3)
+    masks, labels = target["masks"], target["labels"]
+    assert viz.paint_masks(image, masks.cuda(), labels).equal(viz.paint_masks(image, masks, labels))
+    differences = viz.paint_differences(masks[0], masks[1].cuda())
+    assert differences.equal(viz.paint_differences(masks[0], masks[1]))

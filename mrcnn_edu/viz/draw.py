@@ -81,9 +81,9 @@ def draw_boxes(axes: Axes, boxes: Tensor, role="proposal", width: float = 2, lin
 
 def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
     """Colours [3, H, W]: an image [C, H, W] under masks [N, H, W] in colour, later ones on top."""
-    image = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
+    image = (image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)).cpu()
     painted = image.clone()
-    for mask, label in zip(masks.bool(), labels.tolist(), strict=True):
+    for mask, label in zip(masks.bool().cpu(), labels.tolist(), strict=True):
         paint = painted.new_tensor(to_rgb(class_colour(label)))[:, None]  # [3, 1]
         painted[:, mask] = (1 - opacity) * image[:, mask] + opacity * paint
     return painted
@@ -94,7 +94,7 @@ def paint_differences(truth: Tensor, found: Tensor) -> Tensor:
 
     Green is missing (truth only), red is too much (found only).
     """
-    pixels = torch.ones(3, *truth.shape)
+    truth, found, pixels = truth.cpu(), found.cpu(), torch.ones(3, *truth.shape)
     missing, extra = truth & ~found, found & ~truth
     paints = {"#444444": truth & found, ROLES["truth"]: missing, ROLES["detection"]: extra}
     for paint, where in paints.items():
