@@ -67,8 +67,8 @@ def show_images(images: dict[str, Tensor]) -> Picture:
     return picture
 
 
-def show_boxes(image: Tensor, boxes: Tensor, role: str, title: str = "") -> Picture:
-    """An image [3, H, W] and boxes [N, 4] of one role."""
+def show_boxes(image: Tensor, boxes: Tensor, role: str | list[str], title: str = "") -> Picture:
+    """An image [3, H, W] and boxes [N, 4] of one role, or of one each."""
     return show_panels(image, {title: (boxes, role)}, side=4)
 
 
