@@ -91,17 +91,20 @@ def image_seed(training: Training, step: int, place: int) -> int:
 class _Drawn:
     """A data set whose item (index, seed) is made with torch's own generator set to that seed.
 
-    So a data set may draw, as augmentation does, and a run that goes on draws the same.
+    So a data set may draw, as augmentation does, and a run that goes on draws the same. A target
+    without an image_id gets the image's index, so that errors can name it.
     """
 
     def __init__(self, dataset):
         self.dataset = dataset
+        self.n_images = len(dataset) // getattr(dataset, "passes", 1)
 
     def __getitem__(self, index_and_seed: tuple[int, int]):
         index, seed = index_and_seed
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            return self.dataset[index]
+            image, target = self.dataset[index]
+        return image, {"image_id": index % self.n_images} | target
 
 
 def _columns(items: list[tuple]) -> tuple:

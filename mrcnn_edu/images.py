@@ -147,7 +147,7 @@ def check_targets(
         if wrong:
             raise ValueError(
                 f"{name}, object {wrong[0]} has label {labels[wrong[0]].item()}: labels run from 1 "
-                f"to {n_classes}, 0 is background"
+                f"to {n_classes}, 0 is background; correct it, or make a model with more n_classes"
             )
         flat = torch.where(~(boxes[:, 2:] > boxes[:, :2]).all(dim=1))[0].tolist()  # NaN is flat too
         if flat:

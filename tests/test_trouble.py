@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from mrcnn_edu.config import Config
+from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
@@ -56,6 +57,35 @@ def test_labels_beyond_the_models_classes_are_named_before_the_first_step():
     with pytest.raises(ValueError, match=words):
         fit(model, SCENES, Training(steps=1), progress=False)
     assert all(torch.equal(value, start[name]) for name, value in model.state_dict().items())
+
+
+class Mislabelled:
+    """The scenes, but an object of image 4 is of a class that there is not; perhaps without ids."""
+
+    classes = SCENES.classes
+
+    def __init__(self, named):
+        self.named = named
+
+    def __len__(self):
+        return len(SCENES)
+
+    def __getitem__(self, index):
+        image, target = SCENES[index]
+        if index == 4:
+            target["labels"][-1] = 7
+        return image, {n: v for n, v in target.items() if self.named or n != "image_id"}
+
+
+@pytest.mark.parametrize("named", [True, False])
+@pytest.mark.parametrize("augmented", [True, False])
+def test_a_label_beyond_the_data_sets_own_classes_is_named_when_its_image_comes(named, augmented):
+    data, model = Mislabelled(named), MaskRCNN(Config.tiny(short_side=32))
+    if augmented:
+        data = Augmented(data, Augmentation(0.5).transform(), passes=5)
+    words = r"image_id 4\), object \d has label 7: labels run from 1 to 6.*correct it.*n_classes"
+    with pytest.raises(ValueError, match=words):
+        fit(model, data, Training(steps=len(data), batch_size=1), progress=False)
 
 
 def test_a_loss_that_blows_up_is_told_with_advice():
