@@ -125,12 +125,11 @@ def sample_by_hand(matched, n, share, generator):
 all_rois = torch.cat((proposals, boxes))
 best, owner = box_iou(boxes, all_rois).max(dim=0)
 matched = torch.where(best >= 0.5, owner, -1)
-chosen = sample_by_hand(matched, 48, 0.25, torch.Generator().manual_seed(0))
+chosen = sample_by_hand(matched, 48, 0.25, generator.manual_seed(0))
 deltas = encode_boxes(boxes[owner[chosen]], all_rois[chosen], BOX_SCALE)  # from RoI to object
 
 # %%
-generator = torch.Generator().manual_seed(0)
-(rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, generator)
+(rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, generator.manual_seed(0))
 positive = rois.labels > 0
 assert positive.equal(matched[chosen] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
 torch.testing.assert_close(rois.deltas[positive], deltas[positive], rtol=0, atol=0)
@@ -154,8 +153,7 @@ for row in [*torch.where(positive)[0][:3], *torch.where(~positive)[0][:2]]:
 c = Config.tiny()
 grids = [(24, 24), (12, 12), (6, 6), (3, 3)]
 anchors = torch.cat(pyramid_anchors(grids, (96, 96), c.anchor_sizes, c.anchor_ratios))
-generator = torch.Generator().manual_seed(0)
-(answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, generator)
+(answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, generator.manual_seed(0))
 n_one = int(answers.labels.sum())
 assert len(anchors) == 2295 and len(answers.labels) == 64 and n_one == len(answers.deltas)
 print(f"{len(anchors):,} anchors: {n_one} with label 1 and deltas, {64 - n_one} with label 0")
