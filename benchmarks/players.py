@@ -84,6 +84,10 @@ def fcis():
     return widgets.fcis_player({title: ancestors.load(name) for title, name in names.items()})
 
 
+def gpu():
+    return widgets.gpu_player({"3 x 3": (18e9, 8.4e6), "box head": (13e9, 20e6)})
+
+
 PLAYERS = [
     start_here,
     annotations,
@@ -99,13 +103,15 @@ PLAYERS = [
     average_precision,
     ablations,
     fcis,
+    gpu,
 ]
 
 
 def moved(slider):
     """Another value that the slider can take."""
     if hasattr(slider, "options"):
-        return slider.options[(slider.index + 4) % len(slider.options)]
+        n = len(slider.options)
+        return slider.options[(slider.index + (4 % n or 1)) % n]
     if hasattr(slider, "base"):  # the slider runs along the exponent
         return slider.base**slider.min if slider.value > 1 else slider.base**slider.max
     step = getattr(slider, "step", 1)

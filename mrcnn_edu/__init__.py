@@ -30,6 +30,7 @@ progress    what a run shows and writes of itself
 train       the loop
 ablations   the paper's tables as data, and as runs
 ancestors   R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
+profiler    the seconds, operators and bytes of a piece of code
 pretrained  the weights that come with the package, and how they were made
 viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
 board       what TensorBoard shows of a run

@@ -1,9 +1,10 @@
 """The exercises' checks accept the solution and typical other ways, and reject typical mistakes."""
 
 import ast
-import importlib
+import importlib.util
 import inspect
 import pkgutil
+import re
 from math import ceil
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from mrcnn_edu.exercises import (
     backbone,
     boxes,
     fcis,
+    gpu,
     heads,
     history,
     mask_loss,
@@ -546,7 +548,29 @@ def takes_the_cells_for_squares(x, y, box, k):
     return int((y - y1) / (x2 - x1) * k), int((x - x1) / (x2 - x1) * k)
 
 
+def launches_too_few_programs(x, y, factor, out):
+    n = len(x) // 16 * 16
+    out[:n] = factor * x[:n] + y[:n]
+    return out
+
+
+def swaps_the_shares(rows, y, x, width, out):
+    return gpu.read_point(rows, int(y) + x - int(x), int(x) + y - int(y), width, out)
+
+
+def reads_the_nearest_cell(rows, y, x, width, out):
+    return out.copy_(rows[round(y) * width + round(x)])
+
+
 MISTAKES = [
+    (gpu.check_scale_and_add, lambda x, y, factor, out: out.copy_(x + factor * y), 1),
+    (gpu.check_scale_and_add, launches_too_few_programs, 2),
+    (gpu.check_read_point, lambda rows, y, x, w, out: gpu.read_point(rows, y, x, 3, out), 2),
+    (gpu.check_read_point, swaps_the_shares, 3),
+    (gpu.check_read_point, reads_the_nearest_cell, 3),
+    (gpu.check_least_seconds, lambda n, b, rate, bandwidth: n / rate + b / bandwidth, 1),
+    (gpu.check_least_seconds, lambda n, b, rate, bandwidth: min(n / rate, b / bandwidth), 1),
+    (gpu.check_least_seconds, lambda n, b, rate, bandwidth: b / bandwidth, 2),
     (ablations.check_paired, compares_the_means, 1),
     (ablations.check_paired, forgets_the_root_of_n, 1),
     (ablations.check_paired, divides_the_variance_by_n, 1),
@@ -706,3 +730,27 @@ def test_the_place_of_the_first_difference_is_named(said):
 
     text = said(roi_align.check_sample_points, wrong_in_the_end)
     assert text.startswith("not yet: in case 1 the answer is 0 at [7]; check by hand:")
+
+
+def test_a_kernel_that_writes_behind_the_end_is_told_so(said):
+    def has_no_mask(x, y, factor, out):
+        whole_blocks = -len(out) // 16 * -16
+        out.as_strided((whole_blocks,), (1,)).zero_()
+        return gpu.scale_and_add(x, y, factor, out)
+
+    text = said(gpu.check_scale_and_add, has_no_mask)
+    assert text.startswith("not yet: case 2 ends in IndexError: it writes behind the end of out")
+
+
+def test_the_kernels_shown_as_solutions_are_right(said, tmp_path):
+    pytest.importorskip("triton")
+    source = next(source for source in SOURCES if source.stem == "16_gpu").read_text()
+    shown = re.search(r"^# ```python\n(.*?)^# ```", source, re.MULTILINE | re.DOTALL)[1]
+    file = tmp_path / "solutions.py"  # Triton reads a kernel's lines from its file
+    imports = "import triton\nimport triton.language as tl\n\n"
+    file.write_text(imports + re.sub(r"^# ?", "", shown, flags=re.MULTILINE))
+    specification = importlib.util.spec_from_file_location("solutions", file)
+    solutions = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(solutions)
+    assert said(gpu.check_scale_and_add, solutions.scale_and_add) == "ok\n"
+    assert said(gpu.check_read_point, solutions.read_point) == "ok\n"

@@ -23,11 +23,11 @@ ORDER = [
     "ablations", "ancestors.regions", "ancestors.selective_search", "ancestors.proposals",
     "ancestors.rcnn", "ancestors.fit_rcnn", "ancestors.fast_rcnn", "ancestors.position_sensitive",
     "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
-    "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors", "viz.picture",
-    "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors", "viz.bins",
-    "viz.overview", "viz", "board", "widgets.player", "widgets", "exercises", "cli.text",
-    "cli.opening", "cli.options", "cli.evaluate", "cli.demo", "cli.predict", "cli.train",
-    "cli.check_data", "cli.ablate", "cli.lab", "cli.command", "cli", "__main__",
+    "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors", "profiler",
+    "viz.picture", "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors",
+    "viz.bins", "viz.overview", "viz", "board", "widgets.player", "widgets", "exercises",
+    "cli.text", "cli.opening", "cli.options", "cli.evaluate", "cli.demo", "cli.predict",
+    "cli.train", "cli.check_data", "cli.ablate", "cli.lab", "cli.command", "cli", "__main__",
 ]  # fmt: skip
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path

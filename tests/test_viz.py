@@ -213,6 +213,17 @@ def test_pictures_of_lines_spreads_tables_and_bins_are_drawn():
         assert pixels(picture).std() > 10
 
 
+def test_work_meets_the_roof_on_its_slope_or_on_its_flat():
+    work, machines = {"few": 2.0, "many": 50.0}, {"a": (100.0, 10.0), "b": (1000.0, 4.0)}
+    picture = viz.show_roofline(machines, work, {"few": 15.0})
+    (axes,) = picture.axes
+    marked = [line for line in axes.lines if line.get_marker() == "o"]
+    points = {tuple(xy) for line in marked for xy in line.get_xydata()}
+    assert points == {(2, 20), (50, 100), (2, 8), (50, 200), (2, 15)}
+    assert pixels(picture).std() > 10
+    assert pixels(viz.show_roofline(machines, {})).std() > 10
+
+
 def test_of_two_objects_of_a_class_only_the_instances_differ_in_colour():
     masks = torch.zeros(2, 8, 8).bool()
     masks[0, :, :4] = masks[1, :, 4:] = True

@@ -75,6 +75,39 @@ def show_parts(wholes: dict[str, dict[str, float]], xlabel: str) -> Picture:
     return picture
 
 
+def show_roofline(
+    machines: dict[str, tuple[float, float]],
+    work: dict[str, float],
+    reached: dict[str, float] | None = None,
+) -> Picture:
+    """How many operations a second machines can reach, by the operations that work does for a byte.
+
+    machines: name -> (operations a second, bytes a second), both at most: the flat and the slanting
+    part of its roof. work: name -> operations a byte; a ring is where it meets a roof. reached:
+    name -> operations a second that were measured, a dot.
+    """
+    picture = Picture(7.4, 3.6)
+    axes = picture.subplots()
+    x = np.logspace(-0.5, 3.5, 200)
+    for place, (name, (rate, bandwidth)) in enumerate(machines.items()):
+        shade = OTHERS[place % len(OTHERS)]
+        axes.plot(x, np.minimum(rate, bandwidth * x), color=shade, label=name)
+        rings = [min(rate, bandwidth * intensity) for intensity in work.values()]
+        axes.plot(list(work.values()), rings, "o", color=shade, markerfacecolor="white")
+    for name, rate in (reached or {}).items():
+        axes.plot(work[name], rate, "o", color=ROLES["proposal"])
+    axes.set(xscale="log", yscale="log", xlim=(x[0], x[-1]))
+    axes.set(xlabel="operations a byte", ylabel="operations a second")
+    names = axes.secondary_xaxis("top")
+    names.set_xticks(list(work.values()), list(work), rotation=15, ha="left", fontsize=9)
+    names.minorticks_off()
+    for intensity in work.values():
+        axes.axvline(intensity, color="#dddddd", linewidth=1, zorder=0)
+    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.spines["right"].set_visible(False)
+    return picture
+
+
 def show_spread(values: dict[str, Tensor], xlabel: str) -> Picture:
     """How values spread, a row of bars for each name -> [n], all on one scale."""
     picture = Picture(6, 0.5 + 0.9 * len(values))

@@ -7,6 +7,7 @@ from mrcnn_edu.widgets.average_precision import average_precision_player
 from mrcnn_edu.widgets.backbone import backbone_player
 from mrcnn_edu.widgets.boxes import nms_player
 from mrcnn_edu.widgets.fcis import fcis_player
+from mrcnn_edu.widgets.gpu import gpu_player
 from mrcnn_edu.widgets.heads import heads_player
 from mrcnn_edu.widgets.history import history_player
 from mrcnn_edu.widgets.mask_loss import mask_player
@@ -23,6 +24,7 @@ __all__ = [
     "average_precision_player",
     "backbone_player",
     "fcis_player",
+    "gpu_player",
     "heads_player",
     "history_player",
     "mask_player",

@@ -384,5 +384,8 @@ exercises.check_mask_iou(mask_iou)
 # - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
 #   does overlap do to it?
 #   <br><img src='pictures/13_fcis.png' height='90'>
+# - 16 [the GPU and a kernel](16_gpu.ipynb), 90 minutes: What takes the time on a GPU, and what does
+#   a kernel save?
+#   <br><img src='pictures/16_gpu.png' height='90'>
 #
 # Next: **01, instance segmentation and its data**.
