@@ -7,6 +7,7 @@ import pytest
 from players import PLAYERS, ends, moved, start_here
 
 from mrcnn_edu.widgets import ablations as ablations_widget
+from mrcnn_edu.widgets.gpu import PYRAMID, work_of_roi_align
 
 
 @pytest.fixture(params=PLAYERS, ids=lambda make: make.__name__, scope="module")
@@ -66,3 +67,9 @@ def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch)
     player.sliders["steps"].value = 40  # not trained: what comes with the package
     player.sliders["steps"].value = 20  # and back
     assert player.image.value != before
+
+
+def test_work_of_roi_align_by_hand():
+    # 49 cells of two channels; four cells around one point, of which none is read twice.
+    assert work_of_roi_align(1, 2, 1, 4) == (49 * 2 * 4 * 2, 49 * 4 * 2 * 4, 49 * 2 * 4)
+    assert work_of_roi_align(2000, 1, 4, 2)[1] == 2 * PYRAMID  # and never more than there are
