@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from matplotlib.ticker import EngFormatter
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import draw_instances, draw_map
@@ -88,7 +89,7 @@ def show_roofline(
     """
     picture = Picture(7.4, 3.6)
     axes = picture.subplots()
-    x = np.logspace(-0.5, 3.5, 200)
+    x = np.logspace(-0.5, 4, 200)
     for place, (name, (rate, bandwidth)) in enumerate(machines.items()):
         shade = OTHERS[place % len(OTHERS)]
         axes.plot(x, np.minimum(rate, bandwidth * x), color=shade, label=name)
@@ -97,6 +98,11 @@ def show_roofline(
     for name, rate in (reached or {}).items():
         axes.plot(work[name], rate, "o", color=ROLES["proposal"])
     axes.set(xscale="log", yscale="log", xlim=(x[0], x[-1]))
+    low, high = np.log10(axes.get_ylim())
+    axes.set_ylim(10 ** np.floor(low), 10 ** np.ceil(high))  # whole decades: each has its tick
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter("{x:,.0f}")
+    axes.yaxis.set_major_formatter(EngFormatter())  # 10 G, 1 T
     axes.set(xlabel="operations a byte", ylabel="operations a second")
     names = axes.secondary_xaxis("top")
     names.set_xticks(list(work.values()), list(work), rotation=15, ha="left", fontsize=9)

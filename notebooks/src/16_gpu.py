@@ -205,7 +205,8 @@ assert loop > 10 * bag
 # <details><summary><b>Answer</b></summary>
 #
 # More than 50 times, on most computers. The loop calls thousands of operators; the bag about a
-# hundred, for any number of boxes. (We do not time the kernel here: the interpreter's time says nothing.)
+# hundred, for any number of boxes. (We do not time the kernel here: the interpreter's time says
+# nothing.)
 # </details>
 #
 # Here is the package's kernel. Its loop is our loop; what is gone is the list of rows and weights.
@@ -267,7 +268,8 @@ assert sorted(work, key=work.get) == list(work)
 # </details>
 #
 # Now this machine: its bandwidth by a copy, its rate by a product of matrices, and the four works.
-# After that some cards, whose data sheets say what they do at most (`CARDS`, with the sources).
+# After that some cards, whose data sheets say what they do at most (`CARDS`, with the sources). In
+# the pictures G is a billion, T a thousand of them.
 #
 # **Predict:** with bfloat16 a number has 2 bytes instead of 4, and an H100 multiplies matrices 15
 # times as fast. Do operations still limit the 1 x 1 convolution?
