@@ -417,4 +417,4 @@ exercises.check_merge(merge)
 # - Overlap hurts both systems; here, equally trained, about equally. Photographs may differ.
 #
 # torchvision has `ops.ps_roi_pool` and `ops.ps_roi_align`, R-FCN's, but no FCIS; detectron2 has
-# neither. Next: **14, keypoints**.
+# neither. Next: **16, the GPU and a kernel**.

@@ -531,4 +531,4 @@ exercises.check_least_seconds(least_seconds)
 #
 # torchvision's `ops.roi_align` is a kernel in CUDA, with a program (there: a thread) for each
 # number of the output; detectron2's `ROIAlign` calls it. `torch.compile` writes Triton kernels by
-# itself. Next: **your own GPU**: `python benchmarks/versus_torchvision.py --device cuda`.
+# itself. Next: **your own GPU**: `python benchmarks/gpu.py` measures all of it there.
