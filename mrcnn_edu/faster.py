@@ -46,8 +46,7 @@ def in_bfloat16(model: MaskRCNN) -> MaskRCNN:
     made of it: boxes, scores, masks and losses. Raises ValueError after `in_graphs`.
     """
     for name, layer in _with_weights(model).items():
-        if isinstance(layer.forward, _Replayed):
-            raise ValueError(f"{name} is recorded already: call in_graphs(model) last")
+        _check_not_recorded(name, layer)
         layer.forward = lower(name, layer)
     return model
 
@@ -80,6 +79,7 @@ def in_graphs(model: MaskRCNN) -> MaskRCNN:
     pool = torch.cuda.graph_pool_handle()  # memory for all, as one runs after the other
     for name, layer in _with_weights(model).items():
         if name in DENSE:
+            _check_not_recorded(name, layer)
             layer.forward = _Replayed(layer, layer.forward, partial(_record, pool))
     return model
 
@@ -136,6 +136,11 @@ def _with_weights(model: MaskRCNN) -> dict[str, nn.Module]:
     """The layers that have something to compute with."""
     layers = dict(model.named_children())
     return {name: layer for name, layer in layers.items() if any(True for _ in layer.parameters())}
+
+
+def _check_not_recorded(name: str, layer: nn.Module) -> None:
+    if isinstance(layer.forward, _Replayed):
+        raise ValueError(f"{name} is recorded already: call in_graphs(model) once, and last")
 
 
 def _tensors(x: Maps) -> list[Tensor] | tuple[Tensor, ...]:
