@@ -70,6 +70,9 @@ class Pyramid:
     def by_us(self) -> Tensor:
         return pool_pyramid(feature_table(self.ours), self.boxes, STRIDES, self.side)
 
+    def by_us_from_theirs(self) -> Tensor:
+        return pool_pyramid(feature_table(self.theirs), self.boxes, STRIDES, self.side)
+
     def by_torchvision(self) -> Tensor:
         by_name = {str(i): level for i, level in enumerate(self.theirs)}
         with autocast(self.dtype, self.sizes.device):  # it has no bfloat16 of its own
@@ -96,21 +99,22 @@ def in_a_bag(run: Callable) -> Callable:
 
 def _align(sizes: Sizes, n: int, side: int, dtype: str, backward: bool) -> dict:
     pyramid = Pyramid(sizes, n, side, dtype, backward)
-    forward = {"ours": pyramid.by_us, "torchvision": pyramid.by_torchvision}
+    forward = {
+        "ours": (pyramid.by_us, pyramid.ours),
+        "torchvision": (pyramid.by_torchvision, pyramid.theirs),
+        "from its layout": (pyramid.by_us_from_theirs, pyramid.theirs),
+    }
     if sizes.device == "cuda":  # else the bag is ours
-        forward["embedding bag"] = in_a_bag(pyramid.by_us)
+        forward["embedding bag"] = in_a_bag(pyramid.by_us), pyramid.ours
     ours, theirs = pyramid.by_us().detach().float(), pyramid.by_torchvision().detach().float()
     difference = float((ours - theirs).norm() / theirs.norm())
     del ours, theirs
-    maps = {name: pyramid.theirs if name == "torchvision" else pyramid.ours for name in forward}
-    runs = {name: versus.and_back(run, maps[name]) for name, run in forward.items()}
+    runs = {name: versus.and_back(run, maps) for name, (run, maps) in forward.items()}
     values = beside(medians(runs, sizes)) | peaks(runs, sizes)
-    table = medians({"of it the table": lambda: feature_table(pyramid.ours)}, sizes)
     floor = pyramid.floor(backward)
     speed = 1000 * floor / values["ours, ms"]
-    of_copy = speed / bytes_per_second(sizes)
-    floor = {"floor, MB": floor / 1e6, "GB/s": speed / 1e9, "of a copy": of_copy}
-    return values | table | floor | {"difference": difference}
+    values |= {"floor, MB": floor / 1e6, "GB/s": speed / 1e9}
+    return values | {"of a copy": speed / bytes_per_second(sizes), "difference": difference}
 
 
 def _orders(sizes: Sizes, n: int, side: int, dtype: str) -> dict:
