@@ -79,9 +79,11 @@ def tiny_step(device: str) -> Pair:
     return training_step(ours.to(device), theirs.to(device), [(96, 96)] * 8, device)
 
 
-def random_target(size: tuple[int, int], n_classes: int, device: str) -> dict[str, Tensor]:
-    """Five objects, filled ellipses, in an image of that size."""
-    n, (height, width) = 5, size
+def random_target(
+    size: tuple[int, int], n_classes: int, device: str, n: int = 5
+) -> dict[str, Tensor]:
+    """n objects, filled ellipses, in an image of that size."""
+    height, width = size
     centre, radius = torch.rand(n, 2) * 0.6 + 0.2, torch.rand(n, 2) * 0.15 + 0.05
     scale = torch.tensor([width, height])
     boxes = torch.cat((centre - radius, centre + radius), dim=1) * scale.repeat(2)

@@ -24,6 +24,7 @@ recipes     how a model is trained: the settings, the paper's and two libraries'
 processes   several that train one model: torchrun
 batches     the images of a step, and what is drawn at random for each
 checkpoints written so that nothing is lost, and how a run goes on
+faster      on a GPU: bfloat16, channels-last memory, torch.compile, CUDA graphs
 lighter     bfloat16, and maps that are computed twice instead of kept
 trouble     losses that are no numbers, wrong labels, a full memory: told early
 progress    what a run shows and writes of itself

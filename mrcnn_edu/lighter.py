@@ -1,16 +1,16 @@
 """Lighter training: layers in bfloat16, and maps that are computed twice instead of kept.
 
-Only the layers change, from outside: the model's code does not know of it. What lies between them,
-RoI coordinates, the decoding of boxes, RoIAlign and the losses, is computed in float32 as ever.
+Only the layers change, from outside: the model's code does not know of it. All that is made of what
+they say, boxes, RoI coordinates and the losses, is computed in float32 as ever.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mrcnn_edu.faster import lower
 from mrcnn_edu.recipes import Training
 
 
@@ -19,31 +19,25 @@ def lighter(model: nn.Module, training: Training) -> Iterator[None]:
     """Inside, the model's layers compute as precision and recompute say."""
     changed = {}
     if training.recompute:
+        if getattr(model, "is_compiled", False):
+            raise ValueError("a compiled model's maps are not recomputed: turn off recompute")
         stages = [s for name, s in model.backbone.named_children() if name.startswith("layer")]
         changed |= {stage: recomputed(stage) for stage in stages}
     if training.precision == "bfloat16":
-        changed |= {layer: in_bfloat16(layer) for layer in model.children()}
+        changed |= {layer: lower(name, layer) for name, layer in model.named_children()}
     elif training.precision != "float32":
         raise ValueError(f"precision is {training.precision!r}: choose 'float32' or 'bfloat16'")
+    before = {layer: vars(layer).get("forward") for layer in changed}
     for layer, forward in changed.items():
         layer.forward = forward
     try:
         yield
     finally:
-        for layer in changed:
-            del layer.forward  # the class's own shows again
-
-
-def in_bfloat16(layer: nn.Module) -> Callable:
-    """The layer's forward with convolutions and products in bfloat16; float32 comes back."""
-    forward = layer.forward
-
-    def lower(*inputs):
-        device = next(iter(layer.parameters()), torch.empty(0)).device.type
-        with torch.autocast(device, torch.bfloat16):
-            return _float32(forward(*inputs))
-
-    return lower
+        for layer, forward in before.items():
+            if forward is None:
+                del layer.forward  # the class's own shows again
+            else:  # that of `faster`
+                layer.forward = forward
 
 
 def recomputed(stage: nn.Module) -> Callable:
@@ -72,9 +66,3 @@ def _no_statistics(stage: nn.Module) -> Iterator[None]:
     finally:
         for module, name, buffer in kept:
             setattr(module, name, buffer)
-
-
-def _float32(outputs):
-    if isinstance(outputs, Tensor):
-        return outputs.float() if outputs.is_floating_point() else outputs
-    return type(outputs)(map(_float32, outputs))  # of a layer with several outputs

@@ -14,7 +14,7 @@ from mrcnn_edu.ablations.start import start_file
 CODE = (  # the modules that a result depends on
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
     "images", "detections", "model", "data/shapes", "data/runs", "data/found", "evaluate",
-    "recipes", "processes", "batches", "lighter", "train", "ablations/measure",
+    "recipes", "processes", "batches", "faster", "lighter", "train", "ablations/measure",
 )  # fmt: skip
 
 
