@@ -63,26 +63,38 @@ def select_detections(
     scores = [logits.softmax(dim=1)[:, 1:] for logits in class_logits]  # without background
     high = [of_image > score_threshold for of_image in scores]
     counts = read([of_image.sum() for of_image in high])
-    numbers = nms_iou, max_detections
     images = zip(scores, high, counts, deltas, proposals, image_sizes, strict=True)
-    best = [_best_boxes(*of_image, *numbers) for of_image in images]
-    counts = read([n for _, n in best])
-    return [SelectedBoxes(*(c[:n] for c in s)) for (s, _), n in zip(best, counts, strict=True)]
+    candidates = [_candidates(*of_image) for of_image in images]
+
+    groups = [s.labels + image * (1 + high[0].shape[1]) for image, s in enumerate(candidates)]
+    boxes, scores = (torch.cat([getattr(s, n) for s in candidates]) for n in ("boxes", "scores"))
+    keep = (boxes[:, 2] > 0) & survivors(boxes, scores, torch.cat(groups), nms_iou)
+    best = []
+    for of_image, kept in zip(candidates, keep.split(counts), strict=True):
+        ranked = torch.where(kept, of_image.scores, -1).argsort(descending=True, stable=True)
+        best.append(ranked[:max_detections])
+    counts = read([kept[b].sum() for kept, b in zip(keep.split(counts), best, strict=True)])
+    return [
+        SelectedBoxes(*(column[rows[:n]] for column in of_image))
+        for of_image, rows, n in zip(candidates, best, counts, strict=True)
+    ]
 
 
-def _best_boxes(
-    scores, high, n_high, deltas, proposals, image_size, nms_iou, max_detections
-) -> tuple[SelectedBoxes, Tensor]:
-    """The boxes of one image, the best first, and how many of them survive: all others follow."""
+def _candidates(
+    scores: Tensor,
+    high: Tensor,
+    n_high: int,
+    deltas: Tensor,
+    proposals: Tensor,
+    image_size: tuple[int, int],
+) -> SelectedBoxes:
+    """All boxes of an image whose scores are high; those without area are zeros."""
     place = rows_where(high.flatten(), n_high)
     roi, labels = place // high.shape[1], place % high.shape[1] + 1
     boxes = decode_boxes(deltas[roi, labels], proposals[roi], BOX_SCALE)
     boxes = clip_boxes(boxes, image_size)
     is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
-    boxes, scores = torch.where(is_box[:, None], boxes, 0), scores[roi, labels - 1]
-    keep = is_box & survivors(boxes, scores, labels, nms_iou)
-    best = torch.where(keep, scores, -1).argsort(descending=True, stable=True)[:max_detections]
-    return SelectedBoxes(boxes[best], labels[best], scores[best]), keep[best].sum()
+    return SelectedBoxes(torch.where(is_box[:, None], boxes, 0), labels, scores[roi, labels - 1])
 
 
 def predicted_masks(

@@ -279,8 +279,7 @@ class MaskRCNN(nn.Module):
     ) -> list[Proposals]:
         """The best boxes of each image, without near-duplicates; zeros where there are fewer."""
         numbers = n_candidates, n_proposals, self.config.rpn_nms_iou
-        images = zip(objectness, deltas, batch.sizes, strict=True)
-        return [propose(o, d, anchors, size, *numbers) for o, d, size in images]
+        return propose(objectness, deltas, anchors, batch.sizes, *numbers)
 
     def roi_targets(self, proposals, objects, generator=None) -> list[RoITargets]:
         """The sampled RoIs of each image, and the heads' answers for them."""

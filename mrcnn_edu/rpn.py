@@ -57,36 +57,44 @@ def propose(
     objectness: Tensor,
     deltas: Tensor,
     anchors: list[Tensor],
-    image_size: tuple[int, int],
+    image_sizes: list[tuple[int, int]],
     n_candidates: int,
     n_proposals: int,
     nms_iou: float,
-) -> Proposals:
-    """The best boxes of one image, without near-duplicates.
+) -> list[Proposals]:
+    """The best boxes of each image, without near-duplicates.
 
-    objectness: [A] logits. deltas: [A, 4]. anchors: [A_level, 4] of each level. image_size:
-    (height, width) without padding. Of each level the `n_candidates` best are decoded and clipped,
-    NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels come back,
-    with boxes of zeros after them if there are not so many: `without_zeros` takes them off. A
-    candidate that has lost its area in clipping is zeros, too, and its score is 0.
+    objectness: [B, A] logits. deltas: [B, A, 4]. anchors: [A_level, 4] of each level. image_sizes:
+    (height, width) of each image without padding. Of each level the `n_candidates` best are decoded
+    and clipped, NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels
+    come back, with boxes of zeros after them if there are not so many: `without_zeros` takes them
+    off. A candidate that has lost its area in clipping is zeros, too, and its score is 0.
     """
     chosen, levels, first = [], [], 0
     for level, n_anchors in enumerate(map(len, anchors)):
-        best = objectness[first : first + n_anchors].topk(min(n_candidates, n_anchors)).indices
+        of_level = objectness[:, first : first + n_anchors]
+        best = of_level.topk(min(n_candidates, n_anchors)).indices  # [B, at most n_candidates]
         chosen.append(best + first)
         levels.append(torch.full_like(best, level))
         first += n_anchors
-    chosen, levels = torch.cat(chosen), torch.cat(levels)
-    boxes = decode_boxes(deltas[chosen], torch.cat(anchors)[chosen])
-    boxes = clip_boxes(boxes, image_size)
-    is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
-    candidates = torch.where(is_box[:, None], boxes, 0)
-    scores = torch.where(is_box, objectness[chosen].sigmoid(), 0)
-    keep = is_box & survivors(candidates, scores, levels, nms_iou)
-    best = torch.where(keep, scores, -1).argsort(descending=True, stable=True)[:n_proposals]
-    kept = keep[best, None]
-    boxes, of_boxes = candidates[best] * kept, scores[best] * kept[:, 0]
-    return Proposals(boxes, of_boxes, candidates, scores, levels)
+    chosen, levels = torch.cat(chosen, dim=1), torch.cat(levels, dim=1)  # both [B, N]
+    deltas = deltas.gather(1, chosen[..., None].expand(-1, -1, 4))
+    boxes = decode_boxes(deltas, torch.cat(anchors)[chosen])  # [B, N, 4]
+    sizes = zip(boxes, image_sizes, strict=True)
+    boxes = torch.stack([clip_boxes(of_image, size) for of_image, size in sizes])
+    is_box = (boxes[..., 2:] - boxes[..., :2] >= SMALLEST_SIDE).all(dim=-1)
+    candidates = torch.where(is_box[..., None], boxes, 0)
+    scores = torch.where(is_box, objectness.gather(1, chosen).sigmoid(), 0)
+
+    image = torch.arange(len(boxes), device=boxes.device)[:, None]
+    groups = image * len(anchors) + levels  # boxes compete within an image and a level
+    flat = (table.flatten(0, 1) for table in (candidates, scores, groups))
+    keep = is_box & survivors(*flat, nms_iou).view(is_box.shape)
+    ranked = torch.where(keep, scores, -1).argsort(dim=1, descending=True, stable=True)
+    best = image, ranked[:, :n_proposals]  # [B, R] of each image, the kept ones first
+    kept = keep[best]
+    columns = candidates[best] * kept[..., None], scores[best] * kept, candidates, scores, levels
+    return [Proposals(*of_image) for of_image in zip(*columns, strict=True)]
 
 
 def without_zeros(proposals: list[Proposals]) -> list[Proposals]:

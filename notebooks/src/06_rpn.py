@@ -268,7 +268,7 @@ from mrcnn_edu.rpn import propose
 
 numbers = {"n_candidates": 100, "n_proposals": 100, "nms_iou": 0.7}
 mine = propose_by_hand(trace.objectness[0], moved, levels, **numbers)
-package = propose(trace.objectness[0], trace.rpn_deltas[0], levels, (96, 96), **numbers)
+(package,) = propose(trace.objectness, trace.rpn_deltas, levels, [(96, 96)], **numbers)
 torch.testing.assert_close(mine, package.boxes)
 print(getsource(propose))
 print(f"{len(anchors):,} anchors, {len(package.candidates)} candidates, {len(mine)} proposals")
