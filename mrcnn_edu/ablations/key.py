@@ -13,8 +13,9 @@ from mrcnn_edu.ablations.start import start_file
 
 CODE = (  # the modules that a result depends on
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "model", "data/shapes", "data/runs", "data/found", "evaluate",
-    "recipes", "processes", "batches", "faster", "lighter", "train", "ablations/measure",
+    "images", "detections", "model", "data/shapes", "data/runs", "data/found", "regions",
+    "evaluate", "recipes", "processes", "batches", "faster", "lighter", "train",
+    "ablations/measure",
 )  # fmt: skip
 
 
