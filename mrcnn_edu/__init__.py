@@ -30,8 +30,8 @@ trouble     losses that are no numbers, wrong labels, a full memory: told early
 progress    what a run shows and writes of itself
 train       the loop
 ablations   the paper's tables as data, and as runs
-ancestors   R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
 profiler    the seconds, operators and bytes of a piece of code
+ancestors   R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
 pretrained  the weights that come with the package, and how they were made
 viz         pictures; widgets: sliders over them; exercises: the checks of the notebooks
 board       what TensorBoard shows of a run

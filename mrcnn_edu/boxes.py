@@ -123,6 +123,14 @@ def survivors(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: floa
     return torch.zeros_like(keep).index_copy_(0, order, keep)
 
 
+def best_first(scores: Tensor, keep: Tensor) -> Tensor:
+    """Indices [..., N] that put what is kept first, best score first; ties keep their order.
+
+    scores: [..., N] of 0 or more. keep: [..., N] bool.
+    """
+    return torch.where(keep, scores, -1).argsort(dim=-1, descending=True, stable=True)
+
+
 def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
     """Positions [2, pairs], smaller first, of boxes of one group whose IoU exceeds the threshold.
 

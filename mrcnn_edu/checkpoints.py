@@ -27,7 +27,7 @@ def keep(model, optimizer, training: Training, dataset, losses, folder: str | Pa
     if rank() > 0:
         return
     run = {"training": asdict(training), "n_images": len(dataset)}
-    run |= {"augmentation": getattr(dataset, "augmentation", "none")}
+    run |= {"augmentation": _augmentation(dataset)}
     run |= {"optimizer": optimizer.state_dict(), "losses": losses}
     last, new = Path(folder) / CHECKPOINT, Path(folder) / f"{CHECKPOINT}.new"
     save(new, model, model.classes, **run)
@@ -72,10 +72,10 @@ def resume(
         raise ValueError(f"{path} holds a model but no run to go on from: give another folder")
     there = kept["config"] | asdict(Training()) | kept["training"]
     asked = asdict(model.config) | asdict(training)
-    asked |= {"classes": model.classes, "n_images": len(dataset)}
-    asked["augmentation"] = getattr(dataset, "augmentation", "none")
+    augmentation = _augmentation(dataset)
+    asked |= {"classes": model.classes, "n_images": len(dataset), "augmentation": augmentation}
     there |= {"classes": kept["classes"], "n_images": kept["n_images"]}
-    there["augmentation"] = kept.get("augmentation", asked["augmentation"])  # older ones lack it
+    there["augmentation"] = kept.get("augmentation", augmentation)  # older ones lack it
     differing = [
         f"{name} is {there.get(name)!r} there, {value!r} now"
         for name, value in asked.items()
@@ -89,6 +89,11 @@ def resume(
     load_state(model, kept["model"], str(path))
     optimizer.load_state_dict(kept["optimizer"])
     return kept["losses"]
+
+
+def _augmentation(dataset) -> str:
+    """What is done to the images, in words."""
+    return getattr(dataset, "augmentation", "none")
 
 
 class Terminated(SystemExit):

@@ -9,8 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import clip_boxes, decode_boxes, survivors
+from mrcnn_edu.boxes import best_first, clip_boxes, decode_boxes, survivors
 from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.roi_ops import image_index
 from mrcnn_edu.stops import on_gpu, read, rows_where, upload
 
 SMALLEST_SIDE = 1e-2  # pixels; a detection clipped to less than this is dropped
@@ -66,17 +67,16 @@ def select_detections(
     images = zip(scores, high, counts, deltas, proposals, image_sizes, strict=True)
     candidates = [_candidates(*of_image) for of_image in images]
 
-    groups = [s.labels + image * (1 + high[0].shape[1]) for image, s in enumerate(candidates)]
-    boxes, scores = (torch.cat([getattr(s, n) for s in candidates]) for n in ("boxes", "scores"))
-    keep = (boxes[:, 2] > 0) & survivors(boxes, scores, torch.cat(groups), nms_iou)
-    best = []
-    for of_image, kept in zip(candidates, keep.split(counts), strict=True):
-        ranked = torch.where(kept, of_image.scores, -1).argsort(descending=True, stable=True)
-        best.append(ranked[:max_detections])
-    counts = read([kept[b].sum() for kept, b in zip(keep.split(counts), best, strict=True)])
+    boxes, labels, of_boxes = (torch.cat(column) for column in zip(*candidates, strict=True))
+    image = image_index([c.boxes for c in candidates])
+    groups = image * class_logits[0].shape[1] + labels  # boxes compete within an image and a class
+    keep = (boxes[:, 2] > 0) & survivors(boxes, of_boxes, groups, nms_iou)
+    kept = keep.split(counts)
+    numbers = [min(n, max_detections) for n in read([of_image.sum() for of_image in kept])]
+    best = [best_first(c.scores, k)[:n] for c, k, n in zip(candidates, kept, numbers, strict=True)]
     return [
-        SelectedBoxes(*(column[rows[:n]] for column in of_image))
-        for of_image, rows, n in zip(candidates, best, counts, strict=True)
+        SelectedBoxes(*(column[rows] for column in of_image))
+        for of_image, rows in zip(candidates, best, strict=True)
     ]
 
 

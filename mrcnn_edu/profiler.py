@@ -19,15 +19,20 @@ RESHAPED = torch.ops.aten._unsafe_view.default  # the view at the end of a resha
 PARTS = "backbone", "RPN", "NMS", "RoIAlign", "heads", "paste", "rest"
 
 
+def now() -> float:
+    """Seconds, by a clock that has no zero, when all that was ordered is done."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()  # a GPU's work is done when it is done, not when it is ordered
+    return perf_counter()
+
+
 def seconds(run: Callable[[], object], times: int = 5) -> float:
     """The shortest of so many runs: what is longer, others on the same computer have done."""
     taken = []
     for _ in range(times):
-        start = perf_counter()
+        start = now()
         run()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()  # a GPU's work is done when it is done, not when it is ordered
-        taken.append(perf_counter() - start)
+        taken.append(now() - start)
     return min(taken)
 
 

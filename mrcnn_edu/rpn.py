@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.backbone import Convolution
-from mrcnn_edu.boxes import clip_boxes, decode_boxes, survivors
+from mrcnn_edu.boxes import best_first, clip_boxes, decode_boxes, survivors
 from mrcnn_edu.stops import read
 
 SMALLEST_SIDE = 1e-3  # pixels; a proposal clipped to less than this has nothing to look at
@@ -90,8 +90,7 @@ def propose(
     groups = image * len(anchors) + levels  # boxes compete within an image and a level
     flat = (table.flatten(0, 1) for table in (candidates, scores, groups))
     keep = is_box & survivors(*flat, nms_iou).view(is_box.shape)
-    ranked = torch.where(keep, scores, -1).argsort(dim=1, descending=True, stable=True)
-    best = image, ranked[:, :n_proposals]  # [B, R] of each image, the kept ones first
+    best = image, best_first(scores, keep)[:, :n_proposals]  # [B, R] of each image
     kept = keep[best]
     columns = candidates[best] * kept[..., None], scores[best] * kept, candidates, scores, levels
     return [Proposals(*of_image) for of_image in zip(*columns, strict=True)]

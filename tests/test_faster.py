@@ -141,13 +141,18 @@ def test_channels_last(model, random_targets):
     assert all(m.is_contiguous(memory_format=torch.channels_last) for m in maps)
 
 
-def test_recordings_give_the_same_for_every_shape(model):
+def same_for_every_shape(model, record):
+    """What is recorded detects what the model did before, whatever comes in between."""
     batches = IMAGES, IMAGES[:1], [image.flip(2) for image in IMAGES]
     expected = [model.detect(list(batch)) for batch in batches]
-    recorded(model)
+    record(model)
     for _ in range(2):
         for batch, wanted in zip(batches, expected, strict=True):
             same(model.detect(list(batch)), wanted)
+
+
+def test_recordings_give_the_same_for_every_shape(model):
+    same_for_every_shape(model, recorded)
     assert len(model.backbone.forward.recordings) == 2  # the third batch has the first one's shape
 
 
@@ -203,12 +208,7 @@ def test_graphs_give_the_same(tiny_model, changes):
     model = tiny_model().eval().to("cuda")
     for change in changes:
         change(model)
-    batches = IMAGES, IMAGES[:1], [image.flip(2) for image in IMAGES]
-    expected = [model.detect(list(batch)) for batch in batches]
-    in_graphs(model)
-    for _ in range(2):
-        for batch, wanted in zip(batches, expected, strict=True):
-            same(model.detect(list(batch)), wanted)
+    same_for_every_shape(model, in_graphs)
 
 
 def test_graphs_need_a_gpu(tiny_model):

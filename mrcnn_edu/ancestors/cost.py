@@ -7,13 +7,13 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from time import perf_counter
 
 import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mrcnn_edu.detections import Detections
+from mrcnn_edu.profiler import now
 
 STAGES = {  # methods and layers by what they do; all others are the heads', and what follows them
     "propose": "proposals",
@@ -57,9 +57,9 @@ def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[
     counting = model.backbone.register_forward_pre_hook(count)
     try:
         with _timed(model, seconds):
-            start = _now()
+            start = now()
             found = model.detect(images, **given)
-            total = _now() - start
+            total = now() - start
     finally:
         counting.remove()
     of_stages = {stage: seconds[stage] for stage in ("proposals", "features")}
@@ -95,21 +95,15 @@ def n_parameters(model: nn.Module) -> int:
     return sum(v.numel() for n, v in model.state_dict().items() if not n.endswith(statistics))
 
 
-def _now() -> float:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()  # a GPU's work is done when it is done, not when it was ordered
-    return perf_counter()
-
-
 @contextmanager
 def _timed(model: nn.Module, seconds: Counter):
     """Inside, the seconds of each stage are added up. No stage calls another."""
 
     def with_clock(run: Callable, stage: str) -> Callable:
         def timed(*args, **more):
-            start = _now()
+            start = now()
             result = run(*args, **more)
-            seconds[stage] += _now() - start
+            seconds[stage] += now() - start
             return result
 
         return timed

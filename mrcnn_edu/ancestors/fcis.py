@@ -146,7 +146,7 @@ class FCIS(MaskRCNN):
         for_all_classes = look.deltas[:, None].expand(-1, class_logits.shape[1], -1)
         loss_class, loss_box = box_loss(class_logits, for_all_classes, labels, deltas, divide_by)
 
-        positive, rois = torch.where(labels > 0)[0], [r.positive() for r in rois]
+        positive, rois = labels > 0, [r.positive() for r in rois]
         mask_logits = look.mask_logits[positive]
         boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
         masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
