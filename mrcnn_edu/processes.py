@@ -15,6 +15,7 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from typing import NoReturn
 
 import torch
 from torch import Tensor, distributed, nn
@@ -27,11 +28,15 @@ VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"}  # that torchrun
 LOST = re.compile("gloo|nccl|connection|socket|peer|timed? ?out", re.IGNORECASE)
 
 
+class LostProcess(ConnectionError):
+    """Another process has ended before its time, and this one can not go on without it."""
+
+
 @contextmanager
 def joined() -> Iterator[None]:
     """Inside, this process works together with the others that torchrun has started, if any.
 
-    Raises ConnectionError if another one ends before its time.
+    Raises LostProcess if another one ends before its time.
     """
     if not os.environ.keys() >= VARIABLES:
         yield
@@ -47,13 +52,24 @@ def joined() -> Iterator[None]:
     except RuntimeError as error:
         if not LOST.search(str(error)):
             raise
-        raise ConnectionError(
+        raise LostProcess(
             f"process {rank()} of {world_size()} has lost another one, which was killed or has "
             "failed (its own message is above): the same command goes on from the last checkpoint"
         ) from error
     finally:
         sys.stdout = stdout
         distributed.destroy_process_group()
+
+
+def leave(code: int) -> NoReturn:
+    """End this process with an exit code, but without Python's cleaning up at the end.
+
+    For one that has lost another: the threads of their group wait for it still, and now and then
+    one of them aborts the process while Python takes down what it needs.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def rank() -> int:

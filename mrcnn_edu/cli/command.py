@@ -22,7 +22,7 @@ from mrcnn_edu.cli.opening import open_model
 from mrcnn_edu.cli.options import defaults
 from mrcnn_edu.cli.predict import predict
 from mrcnn_edu.cli.train import train
-from mrcnn_edu.processes import joined
+from mrcnn_edu.processes import LostProcess, joined, leave
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 HELP = "mrcnn-edu COMMAND --help lists its options."
@@ -64,4 +64,6 @@ def main(args: Sequence[str] | None = None) -> int:
         first, *more = str(error).splitlines() or [type(error).__name__]
         more = [*more[:3], f"  ... and {len(more) - 3} more"] if len(more) > 4 else more
         print(f"mrcnn-edu: {first}", *more, sep="\n", file=sys.stderr)
+        if isinstance(error, LostProcess):
+            leave(2)
         return 2
