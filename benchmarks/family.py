@@ -118,8 +118,8 @@ def recall_table(results: dict) -> list[str]:
 def systems_table(results: dict) -> list[str]:
     """How good each system is and what it costs, as lines of Markdown."""
     lines = [
-        "| system | mask AP | box AP | proposals | features | heads | all, ms | backbone passes | "
-        "parameters |",
+        "| system | mask AP | box AP | proposals, ms | features, ms | heads, ms | all, ms "
+        "| backbone passes | parameters |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for name, r in results["systems"].items():

@@ -31,8 +31,8 @@ PARTS = {  # each gives its cases, one row of its table each
     "paste": gpu_operators.paste,
     "detect": gpu_models.detect,
     "step": gpu_models.step,
-    "options": gpu_models.options,
     "timeline": gpu_models.timeline,
+    "options": gpu_models.options,  # last, as it compiles: minutes that may not be left
 }
 MET = {"at most": operator.le, "at least": operator.ge}
 
@@ -71,7 +71,8 @@ def measure(case: Case) -> dict:
     except torch.cuda.OutOfMemoryError:
         return {"failed": "out of memory"}
     except Exception as error:
-        return {"failed": f"{type(error).__name__}: {str(error).strip().splitlines()[0][:200]}"}
+        said = [*str(error).strip().splitlines(), ""][0]
+        return {"failed": f"{type(error).__name__}: {said[:200]}"}
     finally:
         gc.collect()
         torch.cuda.empty_cache()

@@ -70,8 +70,9 @@ def channels_last(model: MaskRCNN) -> MaskRCNN:
 def in_graphs(model: MaskRCNN) -> MaskRCNN:
     """The model with its dense part recorded as CUDA graphs, and replayed, unless it is training.
 
-    There is a recording for every shape of batch: the first `detect` of each takes longer. It reads
-    the weights where they lie, so it sees what training makes of them. Raises ValueError on a CPU.
+    There is a recording for every shape of batch: the first `detect` of each takes longer, and the
+    maps of each stay in memory (an image of 800 x 1333: half a gigabyte in float32). It reads the
+    weights where they lie, so it sees what training makes of them. Raises ValueError on a CPU.
     """
     device = next(model.parameters()).device
     if device.type != "cuda":
@@ -120,15 +121,19 @@ class _Replayed:
 def _record(pool, forward: Callable, x: Maps) -> tuple[Maps, Maps, Callable]:
     """A recording of forward(x): its input, its output, and what runs it."""
     own = _each(Tensor.clone, x)
-    beside = torch.cuda.Stream()
-    beside.wait_stream(torch.cuda.current_stream())
-    with torch.cuda.stream(beside):  # what is chosen or compiled the first time is not recorded
-        for _ in range(3):
-            forward(own)
-    torch.cuda.current_stream().wait_stream(beside)
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph, pool=pool):
-        out = forward(own)
+    device = _tensors(own)[0].device
+    if device.type != "cuda":
+        raise ValueError(f"the model has CUDA graphs, and lies on {device} now: load it anew")
+    with torch.cuda.device(device):  # or the graph would be another device's, and empty
+        beside = torch.cuda.Stream()
+        beside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(beside):  # what is chosen or compiled the first time is not recorded
+            for _ in range(3):
+                forward(own)
+        torch.cuda.current_stream().wait_stream(beside)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph, pool=pool):
+            out = forward(own)
     return own, out, graph.replay
 
 

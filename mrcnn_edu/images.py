@@ -64,7 +64,8 @@ def _scale(image: Tensor, short_side: int, long_side: int) -> Tensor:
 
 
 def scale_boxes(boxes: list[Tensor], batch: Batch) -> list[Tensor]:
-    """Boxes [N, 4] of each image in the batch's pixels."""
+    """Boxes [N, 4] of each image in the batch's pixels, where the batch lies."""
+    boxes = [upload(of_image, batch.images.device) for of_image in boxes]
     images = zip(boxes, batch.sizes, batch.original_sizes, strict=True)
     return [
         of_image

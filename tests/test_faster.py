@@ -56,10 +56,11 @@ def recorded(model):
 def same(found, expected, tolerance=1e-4):
     """Whether all detections of all images are equal to the tolerance, of scores and of pixels."""
     for one, other in zip(found, expected, strict=True):
-        assert len(one) > 5 and torch.equal(one.labels, other.labels)
-        assert_close(one.scores, other.scores, rtol=0, atol=tolerance)
-        assert_close(one.boxes, other.boxes, rtol=0, atol=100 * tolerance)
-        assert_close(one.mask_probs, other.mask_probs, rtol=0, atol=tolerance)
+        assert len(one) > 5 and torch.equal(one.labels.cpu(), other.labels.cpu())
+        near = partial(assert_close, rtol=0, check_device=False)
+        near(one.scores, other.scores, atol=tolerance)
+        near(one.boxes, other.boxes, atol=100 * tolerance)
+        near(one.mask_probs, other.mask_probs, atol=tolerance)
 
 
 def same_of_anchors(trace, expected):
@@ -214,6 +215,23 @@ def test_graphs_give_the_same(tiny_model, changes):
 def test_graphs_need_a_gpu(tiny_model):
     with pytest.raises(ValueError, match="the model is on cpu, and CUDA graphs are not"):
         in_graphs(tiny_model())
+    with pytest.raises(ValueError, match="has CUDA graphs, and lies on cpu now"):
+        faster._record(None, torch.neg, torch.rand(3))
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_says_what_a_cpu_says(tiny_model, random_targets):
+    image, target = random_targets(3)
+    here, there = tiny_model().eval(), tiny_model().eval().to("cuda")
+    same(there.detect(IMAGES), here.detect(IMAGES), tolerance=1e-3)
+    said = (model.look_at(image, target["boxes"]) for model in (here, there))
+    assert_close(*said, rtol=1e-3, atol=1e-3, check_device=False)
+    for model in (here, there):
+        generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
+        losses = model([image], [target], generator)
+        sum(losses.values()).backward()
+        assert all(loss.isfinite() for loss in losses.values())
+        assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
 
 
 def test_a_compiled_model_does_not_recompute(tiny_model):

@@ -1,5 +1,10 @@
 """The Triton kernels, run by Triton's interpreter where there is no GPU."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 from torch.testing import assert_close
@@ -15,6 +20,12 @@ from mrcnn_edu.roi_ops import align, feature_table, pool_pyramid, pyramid_level
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 2e-3}
+
+
+@pytest.fixture(autouse=True)
+def _the_oracle_is_the_embedding_bag(monkeypatch):
+    """On a GPU `align` would be the kernel itself."""
+    monkeypatch.setattr(roi_ops, "in_one_kernel", lambda *_: False)
 
 
 @pytest.fixture
@@ -126,7 +137,39 @@ def test_nms_keeps_the_same_boxes(random_boxes, monkeypatch, n, threshold):
     assert survivors(boxes, scores, groups, threshold).equal(expected)
 
 
+def test_division_is_rounded_as_pytorchs(pyramid):
+    """21 / 7 = 3 points, not 4, for a RoI of 21 cells: 21 times float32's 1 / 7 is more than 3."""
+    for dtype in (torch.float32, torch.float64):
+        maps, level, image, _ = pyramid(1, channels=1)
+        boxes = torch.tensor([[-9, -9, 12, 12.0]], dtype=dtype, device=DEVICE)
+        table = feature_table([m.to(dtype) for m in maps])
+        expected = cells(align(table, level, image, boxes, 7, (3, 3), 0.0))
+        assert_close(align_cells(table, level, image, boxes, 7, (-1, -1), 0.0), expected)
+
+
+@pytest.mark.slow
+def test_they_compile_for_a_gpu(tmp_path):
+    """The interpreter takes all of Python; and it does not tell what stops the whole GPU."""
+    own = {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
+    run = subprocess.run(
+        [sys.executable, "compile_kernels.py"],
+        cwd=Path(__file__).parent,
+        env=os.environ | own,
+        capture_output=True,
+        text=True,
+    )
+    assert run.returncode == 0, run.stderr
+    kernels = dict(line.split(":") for line in run.stdout.splitlines())
+    assert len(kernels) == 18
+    for name, kinds in kernels.items():
+        adds = [kind for kind in kinds.split() if kind.startswith(("atom", "red"))]
+        assert ("_backward" in name) == bool(adds) and all(".relaxed." in kind for kind in adds)
+        assert "div.rn" in kinds and "membar" not in kinds and "fence" not in kinds
+
+
 def test_when_it_is_used(pyramid, monkeypatch):
+    monkeypatch.undo()
+
     class OnGPU:
         is_cuda, requires_grad = True, True
 

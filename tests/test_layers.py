@@ -11,9 +11,9 @@ import mrcnn_edu
 
 PACKAGE = Path(mrcnn_edu.__file__).parent
 ORDER = [
-    "stops", "kernels.roi_align", "kernels.nms", "kernels", "boxes", "anchors", "matching",
-    "roi_ops", "backbone", "rpn", "heads", "targets", "losses", "images", "detections", "config",
-    "model", "weights", "fine_tune",
+    "stops", "kernels.division", "kernels.roi_align", "kernels.nms", "kernels", "boxes", "anchors",
+    "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses", "images", "detections",
+    "config", "model", "weights", "fine_tune",
     "data.shapes", "data.runs", "data.rle", "data.found", "data.image_file", "data.coco",
     "data.results", "data.check", "data.transforms", "data.augment", "data.cache", "data.order",
     "data.coverage", "data.overview", "data", "regions", "evaluate", "recipes", "processes",

@@ -2,6 +2,7 @@
 
 roi_align  RoIAlign of a whole pyramid
 nms        non-maximum suppression of all groups
+division   which both use
 
 Nothing imports them where there is no GPU: `in_one_launch` says where they are used.
 """

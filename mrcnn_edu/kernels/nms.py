@@ -10,6 +10,8 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from mrcnn_edu.kernels.division import divided
+
 BLOCK = 1024  # boxes that are compared with one at a time
 
 
@@ -24,7 +26,8 @@ def walk(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
         first = torch.searchsorted(groups, groups)  # of each box's group
         end = torch.searchsorted(groups, groups, right=True)
         tiny = torch.finfo(boxes.dtype).tiny
-        _walk[(len(boxes),)](boxes, first, end, keep, iou_threshold, tiny, BLOCK)
+        with torch.cuda.device_of(boxes):  # Triton launches on the current one
+            _walk[(len(boxes),)](boxes, first, end, keep, iou_threshold, tiny, BLOCK)
     return keep.bool()
 
 
@@ -45,7 +48,7 @@ def _walk(boxes, first, end, keep, iou_threshold, tiny, BLOCK: tl.constexpr):
                 height = tl.maximum(tl.minimum(y2, bottom) - tl.maximum(y1, top), 0)
                 common = width * height
                 union = area + ((right - left) * (bottom - top) + tiny) - common
-                drop = there & (common / union > iou_threshold)
+                drop = there & (divided(common, union) > iou_threshold)
                 tl.store(keep + j, tl.zeros([BLOCK], tl.int8), drop)
         tl.debug_barrier()  # what is dropped must be written before the next box is looked at
 

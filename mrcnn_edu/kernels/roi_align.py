@@ -17,6 +17,7 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mrcnn_edu.kernels.division import divided
 from mrcnn_edu.stops import upload
 
 
@@ -41,12 +42,14 @@ class _Align(torch.autograd.Function):
         maps = [of_level.contiguous() for of_level in maps]  # a kernel reads memory, not strides
         boxes = boxes.to(_sums_in(maps[0])).contiguous()
         out = maps[0].new_empty(len(boxes) * P * P, maps[0].shape[1])
-        place, numbers = (height, width, boxes), (P, s_y, s_x, smallest)
+        place = height, width, boxes
         if out.numel() > 0:
             at = first * out.shape[1] + upload(_gaps(maps), first.device)[level]
-            _forward[_grid(out)](maps[0], out, at, *place, out.shape[1], *numbers, **_block(out))
+            numbers = out.shape[1], P, s_y, s_x, smallest
+            with torch.cuda.device_of(out):  # Triton launches on the current one
+                _forward[_grid(out)](maps[0], out, at, *place, *numbers, **_block(out))
         ctx.save_for_backward(first, *place)
-        ctx.numbers, ctx.lengths = numbers, [len(of_level) for of_level in maps]
+        ctx.numbers, ctx.lengths = (P, s_y, s_x, smallest), [len(of_level) for of_level in maps]
         return out
 
     @staticmethod
@@ -59,7 +62,10 @@ class _Align(torch.autograd.Function):
             numbers = gradient.shape[1], *ctx.numbers
             first, *place = ctx.saved_tensors
             at = first * gradient.shape[1]
-            _backward[_grid(gradient)](of_rows, gradient, at, *place, *numbers, **_block(gradient))
+            with torch.cuda.device_of(gradient):
+                _backward[_grid(gradient)](
+                    of_rows, gradient, at, *place, *numbers, **_block(gradient)
+                )
         return *[None] * 9, *of_rows.to(gradient.dtype).split(ctx.lengths)
 
 
@@ -132,10 +138,16 @@ def _backward(
         top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
         for j in range(s_x):
             left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, s_x, smallest)
-            tl.atomic_add(start + (top * w + left) * C, near_top * near_left * g, exists)
-            tl.atomic_add(start + (top * w + right) * C, near_top * near_right * g, exists)
-            tl.atomic_add(start + (bottom * w + left) * C, near_bottom * near_left * g, exists)
-            tl.atomic_add(start + (bottom * w + right) * C, near_bottom * near_right * g, exists)
+            _add(start + (top * w + left) * C, near_top * near_left * g, exists)
+            _add(start + (top * w + right) * C, near_top * near_right * g, exists)
+            _add(start + (bottom * w + left) * C, near_bottom * near_left * g, exists)
+            _add(start + (bottom * w + right) * C, near_bottom * near_right * g, exists)
+
+
+@triton.jit
+def _add(at, values, exists):
+    # "relaxed": whole sums, but no word on when others see them; the default stops for that.
+    tl.atomic_add(at, values, exists, sem="relaxed")
 
 
 @triton.jit
@@ -165,7 +177,7 @@ def _points(start, end, P: tl.constexpr, S: tl.constexpr, smallest):
     if S > 0:
         return S
     else:
-        return tl.maximum(tl.ceil(tl.maximum(end - start, smallest) / P), 1).to(tl.int32)
+        return tl.maximum(tl.ceil(divided(tl.maximum(end - start, smallest), P)), 1).to(tl.int32)
 
 
 @triton.jit
@@ -175,8 +187,8 @@ def _two_cells(start, end, length, p, i, P: tl.constexpr, s, smallest):
     The nearer cell weighs more; both weigh 0 if the point is more than a cell outside the map. As
     `roi_ops._linear_taps`, in the same order of operations.
     """
-    size = tl.maximum(end - start, smallest) / P
-    at = start + p * size + (i + 0.5) * size / s
+    size = divided(tl.maximum(end - start, smallest), P)
+    at = start + p * size + divided((i + 0.5) * size, s)
     inside = tl.where((at >= -1) & (at <= length), 1.0, 0.0)
     at = tl.minimum(tl.maximum(at, 0.0), (length - 1).to(at.dtype))
     low = at.to(tl.int64)  # downwards, since it is not negative
