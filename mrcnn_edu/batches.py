@@ -4,6 +4,7 @@ All of it follows from the seed and the step's number alone, so that a run can g
 many processes as there are, as if nothing had been.
 """
 
+import signal
 from collections.abc import Iterator
 from itertools import chain, count, islice
 
@@ -20,20 +21,26 @@ def order(dataset, training: Training) -> Iterator[list[int]]:
 
     Raises ValueError if images are to be grouped, and the data set has no `image_size`.
     """
-    if not training.group_by_shape:
-        return step_indices(len(dataset), training)
-    if not hasattr(dataset, "image_size"):
-        raise ValueError("group_by_shape needs images from files: drawn scenes are all square")
     passes = getattr(dataset, "passes", 1)
     n = len(dataset) // passes
-    return grouped_indices(n, training, [dataset.image_size(i) for i in range(n)], passes)
+    if not training.group_by_shape:
+        return step_indices(n, training, passes)
+    try:
+        sizes = [dataset.image_size(i) for i in range(n)]
+    except AttributeError:
+        message = "group_by_shape needs images from files: drawn scenes are all square"
+        raise ValueError(message) from None
+    return grouped_indices(n, training, sizes, passes)
 
 
-def step_indices(n: int, training: Training) -> Iterator[list[int]]:
-    """For every step the indices of its images: all n in random order, again and again."""
+def step_indices(n: int, training: Training, passes: int = 1) -> Iterator[list[int]]:
+    """For every step the indices of its images: all n in random order, again and again.
+
+    passes: of an `Augmented` dataset, whose item p n + i is image i in pass p.
+    """
     generator = torch.Generator().manual_seed(training.seed)
-    rounds = (torch.randperm(n, generator=generator).tolist() for _ in count())
-    stream = chain.from_iterable(rounds)
+    rounds = (torch.randperm(n, generator=generator) + n * (p % passes) for p in count())
+    stream = chain.from_iterable(of_pass.tolist() for of_pass in rounds)
     for _ in range(training.steps):
         yield list(islice(stream, training.batch_size))
 
@@ -65,7 +72,13 @@ def loader(dataset, training: Training, first_step: int = 0) -> DataLoader:
         ),
         collate_fn=_columns,
         num_workers=training.workers,
+        worker_init_fn=_leave_sigterm_to_the_run,
     )
+
+
+def _leave_sigterm_to_the_run(_) -> None:
+    """A cluster that ends a job tells all its processes; the workers' images are needed still."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
 
 
 def in_parts(images, targets, training: Training, step: int, device) -> Iterator[tuple]:

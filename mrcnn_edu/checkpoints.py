@@ -19,6 +19,7 @@ from mrcnn_edu.weights import load_state, read, save
 
 CHECKPOINT = "checkpoint.pt"
 BEFORE = "checkpoint-before.pt"
+DAMAGED = "checkpoint-damaged.pt"
 FREE_TO_CHANGE = "checkpoint_every", "workers", "recompute"  # they do not change the result
 
 
@@ -27,7 +28,7 @@ def keep(model, optimizer, training: Training, dataset, losses, folder: str | Pa
     if rank() > 0:
         return
     run = {"training": asdict(training), "n_images": len(dataset)}
-    run |= {"augmentation": _augmentation(dataset)}
+    run |= {"augmentation": _augmentation(dataset), "data": _fingerprint(dataset)}
     run |= {"optimizer": optimizer.state_dict(), "losses": losses}
     last, new = Path(folder) / CHECKPOINT, Path(folder) / f"{CHECKPOINT}.new"
     save(new, model, model.classes, **run)
@@ -68,14 +69,20 @@ def resume(
     if found is None:
         return []
     path, kept = found
+    last = path.with_name(CHECKPOINT)
+    if path != last and last.exists() and rank() == 0:  # or it would replace the good one
+        os.replace(last, last.with_name(DAMAGED))
     if "training" not in kept:
         raise ValueError(f"{path} holds a model but no run to go on from: give another folder")
     there = kept["config"] | asdict(Training()) | kept["training"]
     asked = asdict(model.config) | asdict(training)
-    augmentation = _augmentation(dataset)
-    asked |= {"classes": model.classes, "n_images": len(dataset), "augmentation": augmentation}
+    asked |= {"classes": model.classes, "n_images": len(dataset)}
     there |= {"classes": kept["classes"], "n_images": kept["n_images"]}
-    there["augmentation"] = kept.get("augmentation", augmentation)  # older ones lack it
+    for name, value in (
+        ("augmentation", _augmentation(dataset)),
+        ("data", _fingerprint(dataset)),
+    ):
+        asked[name], there[name] = value, kept.get(name, value)  # older ones lack them
     differing = [
         f"{name} is {there.get(name)!r} there, {value!r} now"
         for name, value in asked.items()
@@ -94,6 +101,11 @@ def resume(
 def _augmentation(dataset) -> str:
     """What is done to the images, in words."""
     return getattr(dataset, "augmentation", "none")
+
+
+def _fingerprint(dataset) -> str:
+    """What tells a data set from others with as many images, in words; "" if it does not say."""
+    return getattr(dataset, "fingerprint", "")
 
 
 class Terminated(SystemExit):

@@ -339,6 +339,9 @@ def _check(c: Config, n_levels: int) -> None:
             f"in_channels is {c.in_channels}, but pixel_mean has {len(c.pixel_mean)} numbers and "
             f"pixel_std {len(c.pixel_std)}: give one for each channel"
         )
+    for name in ("short_side", "long_side", "box_pool", "mask_size"):
+        if getattr(c, name) < 1:
+            raise ValueError(f"{name} is {getattr(c, name)}: give 1 or more")
     if len(c.anchor_sizes) != n_levels or len({len(sizes) for sizes in c.anchor_sizes}) != 1:
         raise ValueError(
             f"anchor_sizes is {c.anchor_sizes}, but backbone {c.backbone!r} has {n_levels} levels: "

@@ -84,17 +84,25 @@ class LossFile:
 class HeldOut:
     """A watcher that measures the model on images it does not learn from, every so many steps.
 
-    held-out.csv has the losses, which `forward` gives in any mode, and the average precisions of
-    boxes and masks. Of several processes each takes its share of the images.
+    last: the run's last step, after which it is measured in any case. held-out.csv has the losses,
+    which `forward` gives in any mode, and the average precisions of boxes and masks. Of several
+    processes each takes its share of the images.
     """
 
-    def __init__(self, model, dataset, every: int, folder: str | Path | None = None):
-        self.model, self.dataset, self.every = model, dataset, every
+    def __init__(
+        self,
+        model,
+        dataset,
+        every: int,
+        folder: str | Path | None = None,
+        last: int | None = None,
+    ):
+        self.model, self.dataset, self.every, self.last = model, dataset, every, last
         self.path = None if folder is None or rank() > 0 else Path(folder) / HELD_OUT
         self.measured = {}  # step -> {name: value}
 
     def __call__(self, losses: list[dict[str, float]]) -> None:
-        if len(losses) % self.every:
+        if len(losses) % self.every and len(losses) != self.last:
             return
         values = held_out_losses(self.model, self.dataset)
         found = detect_shared(self.model, self.dataset, progress=False)
@@ -118,12 +126,13 @@ def held_out_losses(model, dataset) -> dict[str, float]:
     Norms are as in detection, and the draws of anchors and RoIs are the same each time.
     """
     device, total = next(model.parameters()).device, {}
+    own = range(rank(), len(dataset), world_size())
     with evaluating(model), torch.no_grad():
-        for index in range(rank(), len(dataset), world_size()):
+        for index in own or range(1):  # without one, the first counts 0 times: others wait for it
             image, target = dataset[index]
             parts = model([image], [target], torch.Generator(device).manual_seed(index))
             for name, loss in parts.items():
-                total[name] = total.get(name, 0.0) + loss.item()
+                total[name] = total.get(name, 0.0) + loss.item() * bool(own)
     share = world_size() / len(dataset)
     return dict(zip(total, mean([value * share for value in total.values()]), strict=True))
 

@@ -43,7 +43,10 @@ from mrcnn_edu.data.augment import Augmentation
 
 @dataclass(frozen=True)
 class Training:
-    """How to train. The defaults suit Config.tiny() on a laptop."""
+    """How to train. The defaults suit Config.tiny() on a laptop.
+
+    Raises ValueError for numbers with which nothing is trained.
+    """
 
     steps: int = 300
     batch_size: int = 4  # images a step, of all processes; 8 make better models in twice the time
@@ -67,6 +70,11 @@ class Training:
     accumulate: int = 1  # parts that a process takes its images of a step in, one after another
     precision: Literal["float32", "bfloat16"] = "float32"  # of the layers; the rest is float32
     recompute: bool = False  # the backbone's maps are computed again when gradients need them
+
+    def __post_init__(self):
+        for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}: give 1 or more")
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from mrcnn_edu.recipes import Training
 N_FIRST_STEPS = 1_000  # in which a loss that grows means a rate that is too high
 TOO_HIGH = 10  # times the first step's loss, for this many steps in a row:
 IN_A_ROW = 3
+AT_LEAST = 1.0  # the first step's loss counts as: without objects in it, it says little
 
 
 def check_start(model, dataset, training: Training) -> None:
@@ -77,12 +78,13 @@ def check_finite(
 def check_rise(losses: list[dict[str, float]], training: Training) -> None:
     """Raises FloatingPointError if the loss has grown so far in the first steps that it is lost.
 
-    losses: of all steps so far. The measure is the first step's sum of losses.
+    losses: of all steps so far. The measure is the first step's sum of losses, or 1 if it is less.
     """
     if not IN_A_ROW < len(losses) <= N_FIRST_STEPS:
         return
     first = sum(losses[0].values())
-    if all(sum(parts.values()) > TOO_HIGH * first for parts in losses[-IN_A_ROW:]):
+    limit = TOO_HIGH * max(first, AT_LEAST)
+    if all(sum(parts.values()) > limit for parts in losses[-IN_A_ROW:]):
         raise FloatingPointError(
             f"step {len(losses) - 1}: the loss is {sum(losses[-1].values()):.3g}, after "
             f"{first:.3g} in the first step: the training has blown up. Lower the learning rate "

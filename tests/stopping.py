@@ -9,6 +9,7 @@ class Stops:
 
     def __init__(self, scenes, n_items, with_what=KeyboardInterrupt):
         self.scenes, self.classes = scenes, scenes.classes
+        self.fingerprint = scenes.fingerprint
         self.left, self.with_what = n_items, with_what
 
     def __len__(self):

@@ -57,6 +57,9 @@ ANNOTATIONS = {
     "neither polygons nor runs": {"segmentation": [1, 2, 3, 4, 5, 6]},
     "the mask is empty": {"segmentation": RUNS},
     "there is no segmentation": {"segmentation": []},
+    r"no area: corners \(12, 3, 12, 8\)": {"bbox": [12, 3, 1e-14, 5]},  # not in float32
+    r"no area: corners \(2, 3, inf, 8\)": {"bbox": [2, 3, float("inf"), 5]},
+    "the area is '60', not a number of pixels": {"area": "60"},
     "fewer than three points": {"segmentation": [[2, 3, 12, 3, 12, 8, 2, 8], [1, 1, 2, 2]]},
     r"box and mask disagree: .* around the mask \(2, 3, 12, 8\)": {"bbox": [15, 3, 10, 5]},
 }
@@ -72,6 +75,12 @@ def test_a_wrong_annotation_is_found(tmp_path, message):
     assert any(_matches(message, p.message) for p in found)
     both = "disagree" if "leaves" in message else "leaves"  # a shifted box does both
     assert all(_matches(message, p.message) or both in p.message for p in found)
+
+
+def test_data_without_any_annotation_is_told(tmp_path):
+    data = contents() | {"annotations": []}
+    (problem,) = check(folder(tmp_path, data))
+    assert "no annotation: nothing can be learned" in problem.message
 
 
 def _matches(pattern, text):

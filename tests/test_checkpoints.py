@@ -14,9 +14,10 @@ import torch
 from stopping import Stops
 from torchvision.transforms import v2
 
-from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT, Terminated, newest
+from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT, DAMAGED, Terminated, newest
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
@@ -25,6 +26,7 @@ from mrcnn_edu.weights import read
 SCENES = Shapes(n=10, size=32, n_objects=(1, 2), object_size=(0.3, 0.6))
 TRAINING = Training(steps=6, batch_size=1, checkpoint_every=1)
 LONG = replace(TRAINING, steps=30)
+WITH_WORKERS = replace(TRAINING, steps=100_000, workers=2, checkpoint_every=2)
 
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -164,6 +166,24 @@ def test_the_newest_good_checkpoint_is_found_when_the_last_is_damaged(
         _fit(half_done)
 
 
+def test_a_damaged_checkpoint_does_not_take_the_place_of_the_good_one(half_done, monkeypatch):
+    """It did when the next one was kept: a kill then, between two renames, left none."""
+    last = half_done / CHECKPOINT
+    last.write_bytes(damaged := last.read_bytes()[:-100])
+    rename = os.replace
+
+    def killed_rename(source, target):
+        if str(source).endswith(".new"):
+            raise Killed
+        rename(source, target)
+
+    monkeypatch.setattr(os, "replace", killed_rename)
+    with pytest.warns(UserWarning, match="is damaged"), pytest.raises(Killed):
+        _fit(half_done)
+    assert len(newest(half_done)[1]["losses"]) == 2
+    assert (half_done / DAMAGED).read_bytes() == damaged
+
+
 def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
     assert newest(tmp_path) is None and newest(None) is None
 
@@ -190,6 +210,35 @@ def test_sigterm_keeps_the_step_and_ends_the_run(tmp_path, uninterrupted):
     with pytest.raises(Terminated) as end:
         _fit(None, seldom, Terminates(SCENES, 2))
     assert "nothing was kept" in end.value.message
+
+
+@pytest.mark.slow
+def test_sigterm_to_all_processes_of_a_run_keeps_the_step(tmp_path):
+    """A cluster may warn those that prepare images, too."""
+    code = f"import test_checkpoints as t; t._fit({str(tmp_path)!r}, t.WITH_WORKERS)"
+    run = subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=Path(__file__).parent,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    end = time.monotonic() + 120
+    while not (tmp_path / CHECKPOINT).exists():
+        assert time.monotonic() < end and run.poll() is None, "there is no first checkpoint"
+        time.sleep(0.05)
+    os.killpg(run.pid, signal.SIGTERM)
+    _, errors = run.communicate(timeout=120)
+    assert run.returncode == 143, errors
+    assert 1 < len(read(tmp_path / CHECKPOINT)["losses"]) < WITH_WORKERS.steps
+
+
+def test_another_data_set_of_the_same_size_is_refused(half_done):
+    other = replace(SCENES, seed=1)
+    with pytest.raises(ValueError, match=r"settings \(data is .*seed=0.* there, .*seed=1.* now"):
+        _fit(half_done, dataset=other)
+    with pytest.raises(ValueError, match="data is"):
+        _fit(half_done, dataset=Cached(other, 1e6))
 
 
 def test_what_a_data_set_draws_is_drawn_again(tmp_path):

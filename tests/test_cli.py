@@ -5,6 +5,7 @@ import pickle
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -262,7 +263,7 @@ def test_an_interrupted_training_goes_on(run, monkeypatch):
             Config(),
         ),
         (
-            ["--batch-size", 8, "--recipe", "detectron2-1x", "--learning-rate", 1],
+            ["--batch_size", 8, "--recipe", "detectron2-1x", "--learning-rate", 1],
             replace(
                 RECIPES["detectron2-1x"].training, batch_size=8, learning_rate=1.0, steps=180_000
             ),
@@ -310,7 +311,9 @@ def test_the_command_has_the_recipes_defaults(
 
 
 def test_training_is_watched_on_images_held_out(run, coco):
-    some = ["--data", coco, "--held-out", coco, "--measure-every", 1]
+    file = coco / "annotations.json"
+    some = ["--data", coco, "--held-out", coco / "images", "--held-out-annotations", file]
+    some += ["--measure-every", 1]
     code, _, err = run("train", *QUICK, *some, "--tensorboard", "--out", "seen")
     assert code == 0, err
     losses, measured = read_run("seen")
@@ -592,10 +595,28 @@ def test_bad_data(run, coco, tmp_path):
         assert code == 2 and words in err and err.count("\n") == 1, err
 
 
+def test_a_broken_image_is_named_also_by_the_processes_that_prepare_images(run, coco, tmp_path):
+    shutil.copytree(coco, "broken")
+    for image in (tmp_path / "broken" / "images").iterdir():
+        image.write_bytes(image.read_bytes()[:60])
+    for workers in (0, 2):
+        code, _, err = run("train", *QUICK, "--data", "broken", "--workers", workers)
+        last = err.splitlines()[-1]
+        assert code == 2 and last.startswith("mrcnn-edu: broken/images/0"), err
+        assert "cannot be read as an image" in last and "(image id " in last
+
+
 def test_bad_settings(run, monkeypatch):
     wild = ["--learning-rate", "1e30", "--warmup", 0, "--steps", 9]
     code, _, err = run("train", *QUICK, *wild, "--out", "wild")
     assert code == 2 and "is not finite" in err, err
+    for args, words in [
+        (["--model.short-side", 0], "short_side is 0: give 1 or more"),
+        (["--steps", 0], "steps is 0: give 1 or more"),
+        (["--measure-every", 0], "measure-every is 0: give 1 or more"),
+    ]:
+        code, _, err = run("train", *args)
+        assert code == 2 and words in err and err.count("\n") == 1, err
     for args in (
         ["train", "--model.roi-op", "crop"],
         ["train", "--model.backbone", "vgg"],

@@ -222,6 +222,7 @@ def test_every_kind_of_region(tmp_path):
 
 def test_boxes_without_area_are_left_out(tmp_path):
     boxes = [[2, 3, 0, 5], [2, 3, 10, 5], [2, 3, 4, -1], [2, 3, float("nan"), 4]]
+    boxes += [[2, 3, float("inf"), 4], [2, 3, 1e-14, 4]]  # this one is nothing in float32
     objects = [annotation(id=i, bbox=box) for i, box in enumerate(boxes)]
     target = CocoFolder(*folder_of(tmp_path, objects))[0][1]
     assert target["boxes"].tolist() == [[2, 3, 12, 8]]
@@ -340,6 +341,7 @@ def test_id_0_cannot_be_kept_as_a_label(tmp_path):
         ({"category_id": 5}, "category id 5 is not in the list of categories"),
         ({"bbox": [1, 2, 3]}, r"the bbox is not \[x, y, width, height\] but \[1, 2, 3\]"),
         ({"bbox": None}, "the bbox is not .* but None"),
+        ({"area": "12.5"}, "the area is '12.5', not a number of pixels"),
         ({"segmentation": {"size": [9, 8], "counts": [72]}}, "mask is 8 x 9, the image 30 x 20"),
         ({"segmentation": {"size": [20, 30], "counts": [5]}}, "runs do not add up to the image"),
         ({"segmentation": {"size": [20, 30], "counts": "~~"}}, "runs do not add up"),
@@ -356,6 +358,44 @@ def test_a_wrong_annotation_is_named(tmp_path, changes, message):
         folder[0]
     assert "a.png (image id 7, annotation id 8)" in str(caught.value)
     assert "mrcnn-edu check-data" in str(caught.value)
+
+
+def test_what_a_table_program_writes_is_read(tmp_path):
+    """It makes floats of whole numbers, and null of a name that is missing."""
+    images, file = folder_of(tmp_path, [annotation()])
+    contents = json.loads(file.read_text())
+    expected = CocoFolder(images, file)
+    before = expected.fingerprint
+    for record in contents["images"]:
+        record |= {"height": float(record["height"]), "width": float(record["width"])}
+        record["id"] = float(record["id"])
+    contents["categories"][0]["name"] = None
+    file.write_text(json.dumps(contents))
+    folder = CocoFolder(images, file)
+    assert folder.image_size(0) == expected.image_size(0)
+    assert torch.equal(folder[0][1]["masks"], expected[0][1]["masks"])
+    assert folder.classes[0] == str(contents["categories"][0]["id"])
+    assert folder.fingerprint != before  # which tells that it is another file
+
+
+@pytest.mark.parametrize(
+    "name, change, message",
+    [
+        ("images", {"height": "20"}, "entry 0 of 'images': height is '20', not a number of pixels"),
+        ("images", {"width": 20.5}, "width is 20.5, not a number of pixels"),
+        ("images", {"width": float("nan")}, "width is nan"),
+        ("categories", {"id": "a"}, "the ids of 'categories' are int and str"),
+        ("images", {"id": None}, "the ids of 'images' are NoneType"),
+    ],
+)
+def test_a_list_that_cannot_be_used_is_named(tmp_path, name, change, message):
+    images, file = folder_of(tmp_path, categories=[{"id": 3}, {"id": 4}])
+    contents = json.loads(file.read_text())
+    contents[name][0].update(change)
+    file.write_text(json.dumps(contents))
+    with pytest.raises(ValueError, match=message) as caught:
+        CocoFolder(images, file)
+    assert str(file) in str(caught.value)
 
 
 def test_a_wrong_image_is_named(tmp_path):

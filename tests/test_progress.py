@@ -77,6 +77,13 @@ def test_images_held_out_are_measured_as_evaluate_does(tmp_path):
     )
 
 
+def test_the_last_step_is_measured_in_any_case():
+    held_out = HeldOut(_model(), UNSEEN, 3, last=4)
+    for n in range(1, 5):
+        held_out([{}] * n)
+    assert set(held_out.measured) == {3, 4}
+
+
 def test_what_is_measured_again_is_there_once(tmp_path):
     model = _model()
     again = None

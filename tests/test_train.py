@@ -11,6 +11,8 @@ from torch import nn
 import mrcnn_edu
 from mrcnn_edu.checkpoints import BEFORE
 from mrcnn_edu.config import Config
+from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import (
@@ -221,6 +223,23 @@ def test_batches_follow_from_seed_and_step():
     assert [len(batch) for batch in step_indices(3, training)] == [4] * 9  # more than there are
 
 
+def test_every_pass_over_augmented_images_shows_each_once():
+    training = Training(steps=9, batch_size=4)
+    flat = list(chain(*step_indices(10, training, passes=3)))
+    assert sorted(flat[:10]) == list(range(10)) and sorted(flat[10:20]) == list(range(10, 20))
+    assert sorted(i % 10 for i in flat[20:30]) == list(range(10)) and min(flat[20:30]) == 20
+    assert flat[:10] == list(chain(*step_indices(10, training)))[:10]
+    augmented = Augmented(SCENES, Augmentation(0.5).transform(), passes=2)
+    seen = [t["image_id"] for _, ts in loader(augmented, Training(steps=5)) for t in ts]
+    assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
+
+
+def test_numbers_with_which_nothing_is_trained():
+    for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
+        with pytest.raises(ValueError, match=f"{name} is 0: give 1 or more"):
+            Training(**{name: 0})
+
+
 def test_images_come_with_images_of_their_shape_if_asked():
     class Photographs:
         sizes = [(3, 4), (4, 3)] * 6
@@ -238,8 +257,9 @@ def test_images_come_with_images_of_their_shape_if_asked():
     batches = [{image.shape for image in images} for images, _ in loader(Photographs(), training)]
     assert len(batches) == 12 and all(len(shapes) == 1 for shapes in batches)
     assert set().union(*batches) == {(3, 3, 4), (3, 4, 3)}
-    with pytest.raises(ValueError, match="group_by_shape needs images from files"):
-        loader(SCENES, training)
+    for scenes in (SCENES, Cached(SCENES, 1e6), Augmented(SCENES, Augmentation().transform())):
+        with pytest.raises(ValueError, match="group_by_shape needs images from files"):
+            loader(scenes, training)
 
 
 @pytest.mark.parametrize("workers", [0, 2])

@@ -111,6 +111,7 @@ def test_a_loss_that_is_high_now_and_then_or_late_is_none():
     for values in ((1, 50, 50, 1, 50, 50), (1, 9, 9, 9, 9), (1, 50, 50), (), (0.0, 0.0, 0.0, 0.0)):
         for n in range(len(values) + 1):
             check_rise(losses(*values[:n]), Training())
+    check_rise(losses(0.003, *[2] * 9), Training())  # the first images had no objects
     check_rise(losses(1, *[50] * 1_001), Training())
     with pytest.raises(FloatingPointError, match="blown up"):
         check_rise(losses(1, *[50] * 500), Training())

@@ -61,9 +61,17 @@ def main(args: Sequence[str] | None = None) -> int:
     except MENDABLE as error:
         if os.environ.get("MRCNN_EDU_TRACEBACK") == "1":
             raise
-        first, *more = str(error).splitlines() or [type(error).__name__]
+        first, *more = _message(error).splitlines() or [type(error).__name__]
         more = [*more[:3], f"  ... and {len(more) - 3} more"] if len(more) > 4 else more
         print(f"mrcnn-edu: {first}", *more, sep="\n", file=sys.stderr)
         if isinstance(error, LostProcess):
             leave(2)
         return 2
+
+
+def _message(error: Exception) -> str:
+    """What the error says. One from a process that prepares images comes inside its traceback."""
+    text = str(error)
+    if text.startswith("Caught ") and "DataLoader worker" in text:
+        return text.rpartition(f"{type(error).__name__}: ")[2].strip()
+    return text

@@ -37,6 +37,7 @@ def train(
     recipe: RecipeName | None = None,
     weights: Name = None,
     held_out: Name = None,
+    held_out_annotations: File = None,
     measure_every: int = 500,
     tensorboard: bool = False,
     cache: float = 0,
@@ -60,10 +61,13 @@ def train(
             model is theirs if no preset or recipe is given, and classes may be others. The word
             imagenet starts from a backbone that has learned to classify.
         held_out: a COCO folder that is not trained on, or shapes; the model is measured on it.
-        measure_every: so many steps.
+        held_out_annotations: its JSON file, if that is elsewhere, as for data.
+        measure_every: so many steps, and after the last one.
         tensorboard: write what TensorBoard shows, with pictures of held-out images.
         cache: gigabytes of memory, of each of the --workers, for images that are decoded.
     """
+    if measure_every < 1:
+        raise ValueError(f"measure-every is {measure_every}: give 1 or more")
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
@@ -88,8 +92,8 @@ def train(
     images = _prepared(dataset, cache, augment, training.seed, passes, config)
     watchers, unseen, measured = [], dataset, None
     if held_out is not None:
-        unseen = _unseen(held_out, scenes, data, dataset, config.in_channels)
-        measured = HeldOut(network, unseen, measure_every, out)
+        unseen = _unseen(held_out, held_out_annotations, scenes, data, dataset, config.in_channels)
+        measured = HeldOut(network, unseen, measure_every, out, training.steps)
         watchers.append(measured)
     if tensorboard:
         from mrcnn_edu.board import TensorBoard
@@ -150,9 +154,11 @@ def _prepared(dataset, cache: float, augment: Augmentation, seed: int, passes: f
     return Augmented(images, transform, augment.short_sides, seed, math.ceil(passes))
 
 
-def _unseen(held_out: str, scenes: Shapes, data: str, dataset, channels: int):
+def _unseen(
+    held_out: str, annotations: Path | None, scenes: Shapes, data: str, dataset, channels: int
+):
     """The data set that is not trained on, of the same classes; of files with so many channels."""
-    unseen = open_data(held_out, None, replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed))
+    unseen = open_data(held_out, annotations, replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed))
     if unseen.classes != dataset.classes:
         raise ValueError(f"{held_out} has other classes than {data}: {named(unseen.classes)}")
     if isinstance(unseen, CocoFolder):

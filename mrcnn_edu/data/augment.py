@@ -60,6 +60,7 @@ class Augmented:
         self.dataset, self.classes = dataset, dataset.classes
         self.transform, self.short_sides = transform, short_sides
         self.seed, self.passes = seed, passes
+        self.fingerprint = getattr(dataset, "fingerprint", "")
 
     def __len__(self) -> int:
         return len(self.dataset) * self.passes

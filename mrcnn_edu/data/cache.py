@@ -16,6 +16,7 @@ class Cached:
 
     def __init__(self, dataset, max_bytes: float):
         self.dataset, self.classes = dataset, dataset.classes
+        self.fingerprint = getattr(dataset, "fingerprint", "")
         self.max_bytes, self.n_bytes = max_bytes, 0
         self._kept: dict[int, tuple] = {}
 

@@ -6,7 +6,6 @@ box is learnt like any other. So look before you train: `mrcnn-edu check-data` p
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from math import isfinite
 from typing import NamedTuple
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import CocoFolder, read_box
+from mrcnn_edu.data.coco import CocoFolder, has_area, read_area, read_box
 from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.data.rle import decode_mask
 
@@ -67,6 +66,8 @@ def _check_folder(dataset: CocoFolder) -> Iterator[Problem]:
 
 def _check_ids(dataset: CocoFolder) -> Iterator[Problem]:
     contents, json = dataset.contents, str(dataset.file)
+    if not contents["annotations"]:
+        yield Problem(json, None, None, "there is no annotation: nothing can be learned")
     for i, n in _repeated(record["id"] for record in contents["images"]):
         yield Problem(json, i, None, f"{n} images have this id")
     for i, n in _repeated(annotation.get("id") for annotation in contents["annotations"]):
@@ -98,6 +99,10 @@ def _check_annotation(dataset: CocoFolder, annotation: dict, size: tuple) -> Ite
     try:
         x, y, width, height = read_box(annotation)
         box = [x, y, x + width, y + height]
+    except ValueError as error:
+        yield str(error)
+    try:
+        read_area(annotation)
     except ValueError as error:
         yield str(error)
     region = annotation.get("segmentation")
@@ -161,7 +166,7 @@ def _check_image(image: Tensor, channels: int) -> Iterator[str]:
 
 def _check_object(box: list[float] | None, mask: Tensor | None, size: tuple) -> Iterator[str]:
     """What is wrong with one box, one mask, and the two together in an image of (height, width)."""
-    sound = box is not None and all(map(isfinite, box)) and box[2] > box[0] and box[3] > box[1]
+    sound = box is not None and has_area(*box)
     if box is not None and not sound:
         yield f"the box has no area: corners {_short(box)}"
     elif sound and None not in size:

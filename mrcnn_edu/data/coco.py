@@ -12,10 +12,13 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 
 import torch
+from numpy import float32
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -60,7 +63,8 @@ class CocoFolder:
         for annotation in self.contents["annotations"]:
             self.annotations_of.setdefault(annotation.get("image_id"), []).append(annotation)
 
-        names = {c["id"]: c.get("name", str(c["id"])) for c in self.contents["categories"]}
+        categories = self.contents["categories"]
+        names = {c["id"]: str(c["id"] if c.get("name") is None else c["name"]) for c in categories}
         ids = sorted(names)
         if keep_ids and ids:
             if ids[0] < 1:
@@ -72,6 +76,12 @@ class CocoFolder:
         self.category_ids = ids
         self.classes = [names.get(i, f"unused {i}") for i in ids]
         self.label_of = {i: label for label, i in enumerate(ids, start=1) if i in names}
+
+    @property
+    def fingerprint(self) -> str:
+        """What tells this data set from others: a hash of the JSON file."""
+        with open(self.file, "rb") as file:
+            return f"{self.file.name}, SHA-256 {file_digest(file, 'sha256').hexdigest()[:16]}"
 
     def __len__(self) -> int:
         return len(self.records)
@@ -97,15 +107,17 @@ class CocoFolder:
             return read_image(self.folder / record["file_name"], size, self.channels)
 
     def _target(self, record: dict, height: int, width: int) -> dict:
-        kept, boxes, sizes, labels, strings = [], [], [], [], []
+        kept, boxes, sizes, given, labels, strings = [], [], [], [], [], []
         for annotation in self.annotations_of.get(record["id"], []):
             with self._say_where(record, annotation):
                 x, y, w, h = read_box(annotation)
-                if not (w > 0 and h > 0):
+                box = x, y, x + w, y + h
+                if not has_area(*box):
                     continue
                 strings.append(encode_region(annotation.get("segmentation"), height, width))
                 labels.append(self.label(annotation))
-            boxes.append((x, y, x + w, y + h))
+                given.append(read_area(annotation))
+            boxes.append(box)
             sizes.append(w * h)
             kept.append(annotation)
         try:
@@ -115,11 +127,9 @@ class CocoFolder:
                 with self._say_where(record, annotation):
                     decompress([string], (height, width))
             raise
-        crowd, area = [], []
-        for annotation, n_pixels, size in zip(kept, masks.areas().tolist(), sizes, strict=True):
-            crowd.append(bool(annotation.get("iscrowd", False)))
-            given = annotation.get("area")
-            area.append((n_pixels or size) if given is None else given)
+        areas = zip(given, masks.areas().tolist(), sizes, strict=True)
+        area = [n_pixels or size if a is None else a for a, n_pixels, size in areas]
+        crowd = [bool(annotation.get("iscrowd", False)) for annotation in kept]
         return {
             "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
             "labels": torch.tensor(labels, dtype=torch.int64),
@@ -188,6 +198,20 @@ def _read_coco(file: Path) -> dict:
             missing = [key for key in keys if key not in entry]
             if missing:
                 raise ValueError(f"{file}: entry {i} of {name!r} has no {missing[0]!r}: {entry}")
+    for i, record in enumerate(contents["images"]):
+        for side in ("height", "width"):
+            if (size := record.get(side)) is not None:
+                if not (isinstance(size, int | float) and size > 0 and float(size).is_integer()):
+                    where = f"{file}: entry {i} of 'images'"
+                    raise ValueError(f"{where}: {side} is {size!r}, not a number of pixels")
+                record[side] = int(size)
+    for name in ("images", "categories"):
+        kinds = {type(entry["id"]).__name__ for entry in contents[name]}
+        if not (kinds <= {"int", "float"} or kinds <= {"str"}):
+            raise ValueError(
+                f"{file}: the ids of {name!r} are {' and '.join(sorted(kinds))}: give all of them "
+                "as whole numbers, and in 'annotations' too"
+            )
     return contents
 
 
@@ -199,6 +223,20 @@ def read_box(annotation: dict) -> tuple[float, float, float, float]:
         box = annotation.get("bbox")
         raise ValueError(f"the bbox is not [x, y, width, height] but {box}") from error
     return x, y, width, height
+
+
+def has_area(x1: float, y1: float, x2: float, y2: float) -> bool:
+    """Whether a box has any area in float32, which targets are, and is finite."""
+    finite = isfinite(x1) and isfinite(y1) and isfinite(x2) and isfinite(y2)
+    return finite and bool(float32(x2) > float32(x1) and float32(y2) > float32(y1))
+
+
+def read_area(annotation: dict) -> float | None:
+    """The annotation's area, in pixels, if it has one."""
+    area = annotation.get("area")
+    if area is not None and not (isinstance(area, int | float) and isfinite(area)):
+        raise ValueError(f"the area is {area!r}, not a number of pixels")
+    return area
 
 
 def write_coco(dataset, folder: str | Path) -> None:

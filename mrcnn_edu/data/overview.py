@@ -12,7 +12,7 @@ from torch import Tensor
 from mrcnn_edu.backbone import BACKBONES
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.config import Config
-from mrcnn_edu.data.coco import CocoFolder, read_box
+from mrcnn_edu.data.coco import CocoFolder, has_area, read_box
 from mrcnn_edu.data.coverage import Coverage, anchor_coverage
 from mrcnn_edu.images import scaled_size
 
@@ -77,9 +77,10 @@ def _annotations(dataset: CocoFolder) -> Iterator[tuple]:
         for annotation in dataset.annotations_of.get(record["id"], []):
             try:
                 x, y, width, height = read_box(annotation)
-                if width > 0 and height > 0:
+                box = x, y, x + width, y + height
+                if has_area(*box):
                     crowd = bool(annotation.get("iscrowd", False))
-                    rows.append((x, y, x + width, y + height, dataset.label(annotation), crowd))
+                    rows.append((*box, dataset.label(annotation), crowd))
             except ValueError:
                 continue
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)

@@ -61,6 +61,11 @@ class Shapes:
         """The names of labels 1, 2, ..."""
         return CLASSES[self.outlines]
 
+    @property
+    def fingerprint(self) -> str:
+        """What tells these scenes from others: the settings."""
+        return str(self)
+
     def __len__(self) -> int:
         return self.n
 
