@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,10 +20,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
+from ports import free_port
 
 TOKEN = "a-test"  # the server listens on this machine only, for the time of a test
 PATIENCE = 60_000  # milliseconds that a step of the browser may take
-RUN_PATIENCE = 300  # seconds that all cells together may take
+RUN_PATIENCE = 900  # seconds that all cells together may take
 
 # The toolbar says "idle" before the connection stands, and cells run then give no output.
 KERNEL_IS_READY = """() => {
@@ -67,9 +67,7 @@ def find_chromium() -> str | None:
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
     """A JupyterLab server on `folder`, as its URL; the settings of the user play no part."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     private = folder / ".jupyter"
     names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
     environment = os.environ | {f"JUPYTER_{name}": str(private / name) for name in names}

@@ -1,5 +1,6 @@
 """Ablations: the tables' numbers, one start for all, runs kept and taken up, statistics."""
 
+import contextlib
 import json
 import math
 import os
@@ -262,12 +263,13 @@ def kill_a_worker(folder) -> bool:
     """Kill a process that has begun a run, once there is one: its checkpoints' folder tells."""
     import psutil
 
-    for _ in range(600):
-        children = psutil.Process().children(recursive=True)
-        busy = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
-        if busy and sum(c.cpu_times().user for c in busy) > 6:
-            os.kill(busy[0].pid, signal.SIGKILL)
-            return True
+    for _ in range(3000):
+        with contextlib.suppress(psutil.NoSuchProcess):  # one has ended between two looks
+            children = psutil.Process().children(recursive=True)
+            busy = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
+            if busy and sum(c.cpu_times().user for c in busy) > 6:
+                os.kill(busy[0].pid, signal.SIGKILL)
+                return True
         time.sleep(0.1)
     return False
 

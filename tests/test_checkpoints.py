@@ -54,13 +54,15 @@ def _same(a, b):
 
 
 def killed_again_and_again(folder, moments):
-    """Takes the run up, and kills it after so many seconds, for each of the moments.
+    """Takes the run up, and kills it at each of the moments, shares of what it takes in all.
 
     Each run is a fork of this process, which has everything imported. What is left when all are
     killed is done at last, and the sum of the weights and the number of runs that went on printed.
     """
     torch.set_num_threads(1)
+    begin = time.monotonic()
     whole, went_on = _fit(None, LONG), 0
+    seconds = time.monotonic() - begin  # as fast as this machine now is
     for moment in moments:
         found = newest(folder)
         went_on += found is not None
@@ -70,7 +72,7 @@ def killed_again_and_again(folder, moments):
                 _fit(folder, LONG)
             finally:
                 os._exit(0)
-        time.sleep(moment)
+        time.sleep(moment * seconds)
         os.kill(child, signal.SIGKILL)  # nothing can be tidied up
         os.waitpid(child, 0)
     done = len(newest(folder)[1]["losses"])
@@ -82,7 +84,7 @@ def killed_again_and_again(folder, moments):
 @pytest.mark.slow
 def test_a_run_that_is_killed_at_twenty_moments_ends_with_the_same_bits(tmp_path):
     chance = random.Random(time.time_ns())
-    moments = [0.5] + [chance.uniform(0, 0.3) for _ in range(19)]
+    moments = [0.5] + [chance.uniform(0, 0.3) for _ in range(19)]  # the first has checkpoints
     code = f"import test_checkpoints as t; t.killed_again_and_again({str(tmp_path)!r}, {moments})"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True
@@ -241,14 +243,16 @@ def test_another_data_set_of_the_same_size_is_refused(half_done):
         _fit(half_done, dataset=Cached(other, 1e6))
 
 
+class Noisy(Stops):
+    """The images have noise, from torch's own generator."""
+
+    def __getitem__(self, index):
+        image, target = super().__getitem__(index)
+        return (image + 0.1 * torch.rand(image.shape)).clamp(max=1), target
+
+
 def test_what_a_data_set_draws_is_drawn_again(tmp_path):
     """Augmentation draws from torch's own generator: a run that goes on draws the same."""
-
-    class Noisy(Stops):
-        def __getitem__(self, index):
-            image, target = super().__getitem__(index)
-            return (image + 0.1 * torch.rand(image.shape)).clamp(max=1), target
-
     whole = _fit(dataset=Noisy(SCENES, 6, Killed))
     with pytest.raises(Killed):
         _fit(tmp_path, dataset=Noisy(SCENES, 4, Killed))

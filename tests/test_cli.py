@@ -101,7 +101,7 @@ def test_lab_starts_jupyterlab_with_the_first_notebook_through_the_installed_scr
     notebook.touch()
     script = Path(sys.executable).with_name("mrcnn-edu")
     done = subprocess.run(
-        [script, "lab", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=60
+        [script, "lab", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout[0].isdecimal()  # JupyterLab's version

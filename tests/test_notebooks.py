@@ -329,7 +329,7 @@ def verdicts(tmp_path_factory):
     command = [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env", "--color=no"]
     command += ["--nbval-cell-timeout=300", "-W", "error", "-p", "no:cacheprovider"]
     command += ["--rootdir", str(folder), "--junit-xml", str(folder / "report.xml"), str(folder)]
-    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=200)
+    result = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=600)
     assert result.returncode == 1, result.stdout + result.stderr
     return read_report(folder / "report.xml")
 

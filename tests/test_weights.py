@@ -434,6 +434,7 @@ def test_a_failed_download_tells_the_remedy_and_leaves_nothing(on_the_web, hub, 
 def test_without_a_connection_the_remedy_is_told(hub, monkeypatch):
     address = "https://127.0.0.1:9/file-12345678.pth"  # where nobody answers
     monkeypatch.setattr(models.get_weight(weights.PUBLISHED[NAME][0]).value, "url", address)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with pytest.raises(OSError, match=f"Connection refused.*fetch {address} and put it into {hub}"):
         mrcnn_edu.load(NAME)
 
