@@ -38,6 +38,7 @@ NAMES = {  # of the systems, in the order in which they were published
 STAGES = "proposals", "features", "heads"
 NUMBERS = 10, 20, 50, 100, 200, 500, 1000  # of proposals
 PAPERS = [  # what was measured, on which GPU, seconds an image, and the quality
+    ("R-CNN, AlexNet", "a GPU", "13 for search and features", "VOC10 53.7 AP50"),
     ("R-CNN, VGG16", "K40", "47, and selective search", "VOC07 66.0 AP50"),
     ("Fast R-CNN, VGG16", "K40", "0.32, and selective search", "VOC07 66.9 AP50"),
     ("the same, by its successor", "K40", "1.83 = 1.51 + 0.146 + 0.174", "VOC07 66.9 AP50"),

@@ -115,6 +115,13 @@ class Terminated(SystemExit):
         super().__init__(143)
         kept = "nothing was kept, for there is no folder for checkpoints"
         self.message = kept if folder is None else f"{Path(folder) / CHECKPOINT} has the last step"
+        self.folder = folder
+
+    def __reduce__(self):  # so that another process can hear of it
+        return type(self), (self.folder,)
+
+    def __str__(self) -> str:
+        return self.message
 
 
 class Sigterm:

@@ -5,13 +5,17 @@ import json
 import math
 import os
 import signal
+import subprocess
+import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 from scipy import stats
 
 from mrcnn_edu import Config, MaskRCNN
@@ -31,6 +35,8 @@ from mrcnn_edu.ablations import start as starts
 from mrcnn_edu.ablations.lab import BASES
 from mrcnn_edu.ablations.results import estimate
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.data.augment import Augmentation
+from mrcnn_edu.recipes import FLIP, PAPER
 from mrcnn_edu.targets import mask_targets
 from mrcnn_edu.train import fit
 
@@ -219,6 +225,65 @@ def test_a_training_that_was_stopped_goes_on(here, tmp_path, monkeypatch):
     assert seen == [1] and not checkpoint.parent.exists()
     assert record["scores"] == expected["scores"]
     assert record["last_losses"] == expected["last_losses"]
+
+
+def test_the_seconds_of_a_part_are_not_told_as_those_of_the_whole(here, tmp_path, monkeypatch):
+    real = measure.detect_all
+    monkeypatch.setattr(measure, "detect_all", lambda *_, **__: 1 / 0)
+    assert in_the_tests(executor=here, folder=tmp_path, settings=["align"]).failed
+    monkeypatch.setattr(measure, "detect_all", real)
+    results = in_the_tests(executor=here, folder=tmp_path)
+    assert "seconds" not in results.records[("align", 0)]
+    assert results.records[("pool", 0)]["seconds"] >= 0
+    assert math.isnan(results.cost(PAIR.settings[0], "seconds"))
+
+
+def test_threads_of_a_process_run_one_after_another(tmp_path):
+    """They share torch's generator: side by side they would start from each other's numbers."""
+    one, two = (
+        in_the_tests(executor=threads, folder=tmp_path / str(n), seeds=2).records
+        for n in (1, 4)
+        for threads in [ThreadPoolExecutor(n)]
+    )
+    for place, record in one.items():
+        assert two[place]["last_losses"] == record["last_losses"], place
+
+
+def test_a_run_waits_for_the_process_that_is_at_it(tmp_path):
+    job = SMALL.job(PAIR, PAIR.settings[0], 0, 1)
+    with ThreadPoolExecutor(1) as here:
+        with FileLock(tmp_path / key.key(job) / "lock"):  # as another process would
+            other = here.submit(run_module().run_job, job, tmp_path)
+            time.sleep(0.5)
+            assert not other.done()
+            (tmp_path / f"{key.key(job)}.json").write_text('{"scores": "of the other"}')
+        assert other.result() == {"scores": "of the other"}
+    assert os.listdir(tmp_path) == [f"{key.key(job)}.json"]
+
+
+@pytest.mark.slow
+def test_processes_end_with_the_one_that_started_them(tmp_path):
+    import psutil
+
+    code = f"import test_ablations as t; t.in_the_tests(folder={str(tmp_path)!r}, steps=10**6)"
+    first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    end, workers = time.monotonic() + 120, []
+    while not list(tmp_path.glob("*/losses.csv")):
+        assert time.monotonic() < end, "no run has begun"
+        time.sleep(0.1)
+    workers = psutil.Process(first.pid).children(recursive=True)
+    first.kill()
+    first.wait()
+    _, alive = psutil.wait_procs(workers, timeout=60)
+    for worker in alive:
+        worker.kill()
+    assert workers and not alive
+
+
+def test_at_full_size_it_is_the_papers_training():
+    job = Lab("r50").job(TABLES["2c"], TABLES["2c"].settings[0], 3)
+    assert job.training == replace(PAPER, seed=3) and job.augmentation == FLIP
+    assert Lab().job(TABLES["2c"], TABLES["2c"].settings[0], 3).augmentation == Augmentation()
 
 
 def taken_up(fit, at_least):

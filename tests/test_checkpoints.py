@@ -1,6 +1,7 @@
 """Checkpoints: whatever ends a run, and whenever, it goes on to the same bits."""
 
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -212,6 +213,8 @@ def test_sigterm_keeps_the_step_and_ends_the_run(tmp_path, uninterrupted):
     with pytest.raises(Terminated) as end:
         _fit(None, seldom, Terminates(SCENES, 2))
     assert "nothing was kept" in end.value.message
+    again = pickle.loads(pickle.dumps(Terminated(tmp_path)))  # an ablation's process tells so
+    assert (again.code, str(again)) == (143, Terminated(tmp_path).message)
 
 
 @pytest.mark.slow

@@ -537,6 +537,15 @@ def test_ablates_plan_is_a_command_for_each_run(run, small_lab):
     assert len(list(Path("runs/ablations").glob("*.json"))) == 4
 
 
+def test_a_plan_has_each_training_once(run):
+    """Softmax masks are read in three ways, and learned once."""
+    code, out, _ = run("ablate", "2b", "--seed", 0, "--plan")
+    sigmoid, softmax = (shlex.split(line) for line in out.splitlines())
+    first, last = softmax.index("--setting") + 1, softmax.index("--data")
+    assert code == 0 and len(softmax[first:last]) == 3 and "softmax" in softmax[first:last]
+    assert sigmoid[first : sigmoid.index("--data")] == ["sigmoid"]
+
+
 def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
     """The full-size model is a small one here: what is tested is how it is put together."""
     import mrcnn_edu.ablations.lab as lab
@@ -551,6 +560,7 @@ def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
         "images": f"{coco}/images",
         "annotations": f"{coco}/annotations.json",
     }
+    assert record["job"]["augmentation"] == {"flip": 0.5}
     assert record["job"]["config"]["n_classes"] == 6 and record["job"]["config"]["neck"] == "c4"
 
 

@@ -3,7 +3,7 @@
 import ast
 import hashlib
 import json
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, asdict, fields, is_dataclass
 from functools import cache
 from pathlib import Path
 
@@ -13,9 +13,9 @@ from mrcnn_edu.ablations.start import start_file
 
 CODE = (  # the modules that a result depends on
     "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "model", "data/shapes", "data/runs", "data/found", "regions",
-    "evaluate", "recipes", "processes", "batches", "faster", "lighter", "train",
-    "ablations/measure",
+    "images", "detections", "config", "model", "weights", "data/shapes", "data/runs", "data/found",
+    "data/coco", "data/augment", "data/transforms", "regions", "evaluate", "recipes", "processes",
+    "batches", "faster", "lighter", "train", "ablations/start", "ablations/measure",
 )  # fmt: skip
 
 
@@ -23,20 +23,18 @@ def key(job: Job) -> str:
     """The name of a job's result: other settings, data, start or code have another one."""
     files = [start_file(job.config.backbone)]
     files += [d.annotations for d in (job.train_data, job.held_out) if isinstance(d, Folder)]
-    parts = [json.dumps(plain(job)), code_version()]
+    parts = [json.dumps(asdict(job)), code_version()]
     parts += [hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in files]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def plain(settings) -> dict:
-    """A dataclass as JSON has it, without what is at its default: a new field changes no key."""
+    """A dataclass as JSON has it, without what is at its default: a new field changes nothing."""
     values = {}
     for f in fields(settings):
         value = getattr(settings, f.name)
-        if is_dataclass(value):
-            values[f.name] = plain(value)
-        elif f.default is MISSING or value != f.default:
-            values[f.name] = value
+        if f.default is MISSING or value != f.default:
+            values[f.name] = plain(value) if is_dataclass(value) else value
     return values
 
 

@@ -13,11 +13,14 @@ these tables have them.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from mrcnn_edu.ablations.tables import Setting, Table
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.data.augment import Augmentation
+from mrcnn_edu.recipes import FLIP, PAPER
 from mrcnn_edu.train import Training
 
 FPN = Config.tiny(
@@ -32,11 +35,10 @@ BASES = {  # the model that a table's settings change, by its size and neck
 }
 TRAINING = {
     "tiny": Training(batch_size=4),  # a table says how many steps
-    "r50": Training(  # the paper's 16 images a step; its steps down became half a cosine
-        steps=160_000, batch_size=16, optimizer="sgd", learning_rate=0.02, warmup=0.003,
-        checkpoint_every=1_000, workers=8,
-    ),
-}  # fmt: skip
+    "r50": PAPER,
+}
+UNCHANGED = Augmentation()
+AUGMENTATION = {"tiny": UNCHANGED, "r50": FLIP}
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,10 @@ class Folder:
     def open(self) -> CocoFolder:
         return CocoFolder(self.images, self.annotations)
 
+    @cached_property
+    def classes(self) -> list[str]:
+        return self.open().classes
+
 
 @dataclass(frozen=True)
 class Job:
@@ -58,6 +64,7 @@ class Job:
     training: Training
     train_data: Shapes | Folder
     held_out: Shapes | Folder
+    augmentation: Augmentation = UNCHANGED
 
 
 TRAIN_SCENES = Shapes(2_000, seed=0, n_objects=(3, 6), overlap=0.5)
@@ -90,12 +97,13 @@ class Lab:
             changes = dict(setting.at_full_size)
         changes.pop("mask_reading", None)
         base = BASES[self.size][changes.get("neck", self.neck or table.neck)]
-        n_classes = len(opened(train_data).classes)
+        n_classes = len(train_data.classes)
         training = TRAINING[self.size]
         if steps is None:
             steps = table.steps if self.size == "tiny" else training.steps
         training = replace(training, seed=seed, steps=steps)
-        return Job(replace(base, n_classes=n_classes, **changes), training, train_data, held_out)
+        config = replace(base, n_classes=n_classes, **changes)
+        return Job(config, training, train_data, held_out, AUGMENTATION[self.size])
 
 
 def opened(data: Shapes | Folder):

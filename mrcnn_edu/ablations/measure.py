@@ -9,6 +9,7 @@ import torch
 
 from mrcnn_edu.ablations.lab import Job, opened
 from mrcnn_edu.ablations.start import start_from
+from mrcnn_edu.checkpoints import newest
 from mrcnn_edu.evaluate import Found, detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import fit
@@ -20,13 +21,14 @@ def measure(job: Job, checkpoints: Path) -> dict:
     """Train and score: what is found, as plain JSON."""
     # Of a CPU its own seconds: what else the machine does, other runs above all, is left out.
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    began = clock()
+    began, taken_up = clock(), newest(checkpoints) is not None
     torch.manual_seed(job.training.seed)
     model = start_from(MaskRCNN(job.config))
     if torch.cuda.is_available():
         model.cuda()
     data, held_out = opened(job.train_data), opened(job.held_out)
-    losses = fit(model, data, job.training, checkpoints, progress=False)
+    shown = job.augmentation.of(data, job.training, job.config.pixel_mean)
+    losses = fit(model, shown, job.training, checkpoints, progress=False)
     trained = clock()
     found = detect_all(model, held_out, progress=False)
     detected = clock()
@@ -41,7 +43,7 @@ def measure(job: Job, checkpoints: Path) -> dict:
     return {
         "scores": scores,
         "last_losses": losses[-1],
-        "seconds": round(trained - began, 1),
+        **({} if taken_up else {"seconds": round(trained - began, 1)}),  # or of the rest alone
         "milliseconds_per_image": round(1000 * (detected - trained) / max(1, len(held_out)), 1),
         "parameters": sum(p.numel() for p in model.parameters()),
         "step_megabytes": round(step_bytes(model, data, job.training.batch_size) / 1e6, 1),

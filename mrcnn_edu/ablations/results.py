@@ -85,7 +85,7 @@ class Results:
     def gaps(self) -> str:
         """A line for each setting: how it differs from the first, here and in the paper."""
         others = self.table.settings[1:]
-        wide, lines = max(len(setting.name) for setting in others), []
+        wide, lines = max((len(setting.name) for setting in others), default=0), []
         for s in others:
             gap = self.table.paper_gap(s)
             paper = f"  the paper's {gap}" if gap else ""

@@ -2,19 +2,23 @@
 
 Finished results come back at once, the missing ones from an executor: processes of this machine, a
 Dask cluster's, or any other of `concurrent.futures`. Each is written by the process that made it,
-and a training that was stopped is taken up from its checkpoint.
+and a training that was stopped is taken up from its checkpoint. Whoever asks for a run that another
+process is at waits for it.
 """
 
 import json
 import os
 import shutil
+import signal
+import threading
 from collections.abc import Iterable
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from dataclasses import replace
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
+from filelock import FileLock
 from tqdm.auto import tqdm
 
 from mrcnn_edu.ablations.key import code_version, key, plain
@@ -25,6 +29,7 @@ from mrcnn_edu.ablations.tables import TABLES, Table
 from mrcnn_edu.data.coco import write_file
 
 KEPT = Path("runs/ablations")
+ONE_AT_A_TIME = threading.Lock()  # in a process: all draw from torch's one generator
 
 
 def run(
@@ -41,10 +46,11 @@ def run(
     """The table, measured: every setting trained and scored for each seed.
 
     table: a name in TABLES, or a Table. seeds: how many, or which. steps: of each training, the
-    lab's own number if None. executor: where it is computed; None is as many processes as cores, a
-    thread each. settings: names, if not all are wanted. folder: where results are kept; a key of
-    the file name stands for settings, seed, steps, data, start and code. Raises ValueError for an
-    unknown name; a run that fails is reported in the results, and tried again the next time.
+    lab's own number if None. executor: where it is computed; None is a process for each GPU, or for
+    each core, a thread each. settings: names, if not all are wanted. folder: where results are
+    kept; a key of the file name stands for settings, seed, steps, data, start and code. Raises
+    ValueError for an unknown name; a run that fails is reported in the results, and tried again the
+    next time.
     """
     table, lab, folder = table_of(table), lab or Lab(), Path(folder)
     seeds = range(seeds) if isinstance(seeds, int) else list(seeds)
@@ -73,21 +79,20 @@ def run_jobs(
     bar = tqdm(total=len(jobs), initial=len(records), desc="ablation runs", disable=not progress)
     own = None
     if missing and executor is None:
-        n = min(len(missing), os.cpu_count() or 1)
-        executor = own = ProcessPoolExecutor(n, mp_context=get_context("spawn"))
+        executor = own = _processes(len(missing))
     futures = {executor.submit(run_job, job, folder): job for job in missing}
     try:
         for future in as_completed(futures):
             try:
                 records[futures[future]] = future.result()
-            except Exception as error:  # whatever it was, the other runs go on
+            except (Exception, SystemExit) as error:  # whatever it was, the other runs go on
                 message = f"{type(error).__name__}: {error}"
                 records[futures[future]] = {"failed": message}
             bar.update()
     except KeyboardInterrupt:
         for future in futures:
             future.cancel()
-        done = sum("failed" not in record for record in records.values())
+        done = sum(kept(job, folder) is not None for job in jobs)
         raise KeyboardInterrupt(f"{done} of {len(jobs)} runs are kept in {folder}") from None
     finally:
         bar.close()
@@ -101,22 +106,49 @@ def run_job(job: Job, folder: Path) -> dict:
 
     One thread, whatever the machine has: sums of another order are another result.
     """
-    if (record := kept(job, folder)) is not None:
+    with ONE_AT_A_TIME:
+        name = key(job)
+        checkpoints = folder / name
+        with FileLock(checkpoints / "lock"):
+            if (record := kept(job, folder)) is None:
+                threads = torch.get_num_threads()
+                torch.set_num_threads(1)
+                try:
+                    record = {"key": name, "code": code_version(), "job": plain(job)}
+                    record |= measure(job, checkpoints)
+                finally:
+                    torch.set_num_threads(threads)
+                text = json.dumps(record, indent=1)
+                write_file(folder / f"{name}.json", text.encode())
+                record = json.loads(text)  # what the next look gives
+        shutil.rmtree(checkpoints, ignore_errors=True)
         return record
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        record = {"key": key(job), "code": code_version(), "job": plain(job)}
-        record |= measure(job, folder / key(job))
-    finally:
-        torch.set_num_threads(threads)
-    text = json.dumps(record, indent=1)
-    write_file(folder / f"{key(job)}.json", text.encode())
-    shutil.rmtree(folder / key(job), ignore_errors=True)  # the checkpoint
-    return json.loads(text)  # what the next look gives
 
 
 def kept(job: Job, folder: Path) -> dict | None:
     """The record of a job that was done before."""
     file = folder / f"{key(job)}.json"
     return json.loads(file.read_text()) if file.is_file() else None
+
+
+def _processes(n_jobs: int) -> ProcessPoolExecutor:
+    """Processes of this machine: one for each GPU, or, without any, for each core."""
+    n_gpus = torch.cuda.device_count()
+    n, context = min(n_jobs, n_gpus or os.cpu_count() or 1), get_context("spawn")
+    gpus = context.SimpleQueue()
+    for gpu in range(min(n, n_gpus)):
+        gpus.put(gpu)
+    return ProcessPoolExecutor(n, context, _begin, (gpus,))
+
+
+def _begin(gpus) -> None:
+    """What each of them does at first: take a GPU, and arrange to end when the first one does."""
+    if torch.cuda.is_available():
+        torch.cuda.set_device(gpus.get())
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C: at once; there is a checkpoint
+    threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+
+
+def _end_with(parent) -> None:
+    parent.join()
+    os._exit(1)  # or a killed one's processes would train on

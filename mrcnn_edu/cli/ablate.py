@@ -27,7 +27,7 @@ def ablate(
     plan: bool = False,
     shipped: bool = False,
 ) -> int:
-    """Measure a table of the paper: 2a, 2b, 2c, 2d, 2d-box, 2e, 3, agnostic, points or size.
+    """Measure a table of the paper: 2a, 2b, 2c, 2d, 2e, 3 and more.
 
     Finished runs are kept, and a run that was stopped goes on: the same command takes it up.
 
@@ -36,13 +36,13 @@ def ablate(
         seeds: how many; they are 0, 1, ...
         seed: this one alone.
         setting: the names of some settings, if not all are wanted.
-        steps: of each training (default: 400; with --config c4-r50 and the like the paper's).
+        steps: of each training (default: the table's, 400 or 800; of full size the paper's).
         data: shapes, or a COCO folder to train on.
         held_out: a COCO folder to score on.
         config: the model that is changed; the r50 are of full size and start from ImageNet's.
         out: the folder where runs are kept.
         dask: the address of a Dask scheduler, to run on its workers.
-        plan: print a command for each setting and seed, as for an array of SLURM; run nothing.
+        plan: print a command for each training, as for an array of SLURM; run nothing.
         shipped: print the results that come with the package; run nothing.
     """
     from mrcnn_edu.ablations import Folder, Lab, run, table_of
@@ -55,16 +55,6 @@ def ablate(
         return 0
     wanted = [chosen.setting(name) for name in setting] if setting else chosen.settings
     numbers = range(seeds) if seed is None else [seed]
-    if plan:
-        given = ["--data", data, "--config", config, "--out", str(out)]
-        given += [] if steps is None else ["--steps", str(steps)]
-        given += [] if held_out is None else ["--held-out", held_out]
-        for number in numbers:
-            for one in wanted:
-                which = ["ablate", table, "--seed", str(number), "--setting", one.name]
-                print(shlex.join(["mrcnn-edu", *which, *given]))
-        return 0
-
     lab = Lab()
     if (data == "shapes") != (held_out is None):
         raise ValueError("give --data and --held-out together: two COCO folders")
@@ -74,6 +64,19 @@ def ablate(
     if config != "tiny":
         neck, size = config.split("-")
         lab = replace(lab, size=size, neck=neck)
+    if plan:
+        given = ["--data", data, "--config", config, "--out", str(out)]
+        given += [] if steps is None else ["--steps", str(steps)]
+        given += [] if held_out is None else ["--held-out", held_out]
+        for number in numbers:
+            trainings: dict = {}  # of some settings one: they read what it has learned differently
+            for one in wanted:
+                trainings.setdefault(lab.job(chosen, one, number, steps), []).append(one.name)
+            for names in trainings.values():
+                which = ["ablate", table, "--seed", str(number), "--setting", *names]
+                print(shlex.join(["mrcnn-edu", *which, *given]))
+        return 0
+
     names = [one.name for one in wanted]
     with _cluster(dask) as executor:
         results = run(chosen, numbers, steps, executor, settings=names, lab=lab, folder=out)

@@ -1,6 +1,5 @@
 """mrcnn-edu train: a model for your data."""
 
-import math
 import shlex
 import statistics
 from collections.abc import Callable
@@ -16,7 +15,7 @@ from mrcnn_edu.cli.options import File, Flat, Model, Name, Preset, RecipeName, o
 from mrcnn_edu.cli.text import named, table
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes
-from mrcnn_edu.data.augment import Augmentation, Augmented
+from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
@@ -89,7 +88,8 @@ def train(
     on = "is complete" if done == training.steps else f"goes on after step {done}"
     print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
 
-    images = _prepared(dataset, cache, augment, training.seed, passes, config)
+    images = Cached(dataset, cache * 1e9) if cache else dataset
+    images = augment.of(images, training, config.pixel_mean)
     watchers, unseen, measured = [], dataset, None
     if held_out is not None:
         unseen = _unseen(held_out, held_out_annotations, scenes, data, dataset, config.in_channels)
@@ -143,15 +143,6 @@ def _print_plan(weights, kept: list[str], training: Training, passes: float, con
         print("          Frozen norms do not suit random weights: try --model.norm batch")
     if training.frozen_stages and weights is None:
         print("          Frozen stages would stay random: try --frozen-stages 0")
-
-
-def _prepared(dataset, cache: float, augment: Augmentation, seed: int, passes: float, config):
-    """The data set as the training sees it: kept in memory, if that is asked, and augmented."""
-    images = Cached(dataset, cache * 1e9) if cache else dataset
-    if augment == Augmentation():
-        return images
-    transform = augment.transform(config.pixel_mean)
-    return Augmented(images, transform, augment.short_sides, seed, math.ceil(passes))
 
 
 def _unseen(

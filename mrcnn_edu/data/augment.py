@@ -5,6 +5,7 @@ it, a function of (seed, p, i) alone. So processes that prepare images need not 
 and a run that was stopped goes on with the images that it would have seen.
 """
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -24,6 +25,16 @@ class Augmentation:
     # One is drawn for each image, in place of the model's short side; 640 to 800 in the paper's
     # appendix. The longest side stays the model's.
     short_sides: tuple[int, ...] = ()
+
+    def of(self, dataset, training, fill: tuple[float, ...]):
+        """The data set, `Augmented` for as many passes as the training makes; if nothing is done
+        to it as it is. training: its steps, batch_size and seed count.
+        """
+        if self == Augmentation():
+            return dataset
+        passes = math.ceil(training.steps * training.batch_size / len(dataset))
+        transform = self.transform(fill)
+        return Augmented(dataset, transform, self.short_sides, training.seed, passes)
 
     def transform(self, fill: tuple[float, ...] = (0.5,)):
         """Flip and scale as torchvision's v2.Transform. fill: what is around a smaller image."""
