@@ -534,18 +534,20 @@ def takes_one_seed(spread, gap):
     return ceil((2 * spread / gap) ** 2)
 
 
-def swaps_row_and_column(x, y, box, k):
-    return fcis.cell_of(x, y, box, k)[::-1]
+def swaps_row_and_column(points, box, k):
+    return fcis.cells_of(points, box, k).flip(1)
 
 
-def forgets_where_the_box_starts(x, y, box, k):
-    width, height = (box[2:] - box[:2]).tolist()
-    return int(y / height * k), int(x / width * k)
+def forgets_where_the_box_starts(points, box, k):
+    return (points / (box[2:] - box[:2]) * k).long().clamp(max=k - 1).flip(1)
 
 
-def takes_the_cells_for_squares(x, y, box, k):
-    x1, y1, x2, _ = box.tolist()
-    return int((y - y1) / (x2 - x1) * k), int((x - x1) / (x2 - x1) * k)
+def takes_the_cells_for_squares(points, box, k):
+    return ((points - box[:2]) / (box[2] - box[0]) * k).long().clamp(max=k - 1).flip(1)
+
+
+def forgets_the_border(points, box, k):
+    return ((points - box[:2]) / (box[2:] - box[:2]) * k).long().flip(1)
 
 
 def launches_too_few_programs(x, y, factor, out):
@@ -694,12 +696,13 @@ MISTAKES = [
     (training.check_mask_of_roi, looks_for_the_best_roi, 1),
     (training.check_mask_of_roi, knows_no_background, 1),
     (training.check_mask_of_roi, must_be_over_the_threshold, 2),
-    (fcis.check_cell_of, swaps_row_and_column, 1),
-    (fcis.check_cell_of, forgets_where_the_box_starts, 3),
-    (fcis.check_cell_of, takes_the_cells_for_squares, 2),
-    (fcis.check_class_logit, lambda inside, outside: inside.mean(), 1),
-    (fcis.check_class_logit, lambda a, b: max(a.mean(), b.mean()), 1),
-    (fcis.check_class_logit, lambda a, b: torch.maximum(a, b), 1),
+    (fcis.check_cells_of, swaps_row_and_column, 1),
+    (fcis.check_cells_of, takes_the_cells_for_squares, 2),
+    (fcis.check_cells_of, forgets_where_the_box_starts, 3),
+    (fcis.check_cells_of, forgets_the_border, 3),
+    (fcis.check_mask_logit, lambda inside, outside: outside - inside, 1),
+    (fcis.check_mask_logit, lambda inside, outside: inside.exp() / outside.exp(), 1),
+    (fcis.check_mask_logit, lambda *maps: torch.stack(maps).softmax(0)[0], 1),
     (fcis.check_merge, lambda probs, scores: probs.mean(dim=0), 3),
     (fcis.check_merge, lambda probs, scores: torch.einsum("n,nij->ij", scores, probs), 1),
     (fcis.check_merge, lambda probs, scores: probs[scores.argmax()], 2),

@@ -1,4 +1,4 @@
-"""Lesson 13, FCIS against Mask R-CNN: cells, the class of a RoI, and merged masks."""
+"""Lesson 13, FCIS against Mask R-CNN: cells, the mask of a RoI, and merged masks."""
 
 from collections.abc import Callable
 
@@ -8,36 +8,39 @@ from torch import Tensor
 from mrcnn_edu.exercises import check
 
 
-def cell_of(x: float, y: float, box: Tensor, k: int) -> tuple[int, int]:
-    """The (row, column) of the cell, of the k x k of a box [4], that a point in the box lies in."""
-    x1, y1, x2, y2 = box.tolist()
-    return int((y - y1) / (y2 - y1) * k), int((x - x1) / (x2 - x1) * k)
+def cells_of(points: Tensor, box: Tensor, k: int) -> Tensor:
+    """The cell [N, 2], row and column, of the k x k of a box [4], that each point [N, 2] lies in.
 
-
-def check_cell_of(attempt: Callable) -> None:
-    """Checks a function like `cell_of` in square and other boxes, at 0 and elsewhere."""
-    boxes = [[0.0, 0, 12, 12], [0.0, 0, 30, 12], [6.0, 20, 36, 62]]
-    points = [(1.0, 11.5, 3), (25.0, 7.0, 3), (25.0, 35.0, 7)]
-    cases = [
-        (x, y, torch.tensor(box), k) for box, (x, y, k) in zip(boxes, points, strict=True)
-    ]  # the last one's answer is (2, 4)
-    check(attempt, cell_of, cases)
-
-
-def class_logit(inside: Tensor, outside: Tensor) -> Tensor:
-    """The logit, a number, that assembled maps [m, m] of one class give a RoI for this class.
-
-    It is the mean over all pixels of the larger of both.
+    Points are (x, y); one on the right or the lower border is in the last cell.
     """
-    return torch.maximum(inside, outside).mean()
+    return ((points - box[:2]) / (box[2:] - box[:2]) * k).long().clamp(max=k - 1).flip(1)
 
 
-def check_class_logit(attempt: Callable) -> None:
-    """Checks a function like `class_logit` by hand, and on random maps."""
+def check_cells_of(attempt: Callable) -> None:
+    """Checks a function like `cells_of` in square and other boxes, at 0 and elsewhere."""
+    boxes = [[0.0, 0, 12, 12], [0.0, 0, 30, 12], [6.0, 20, 36, 62]]
+    points = [(1.0, 11.5), (5.0, 9.0)], [(25.0, 7.0), (8.0, 1.0)], [(25.0, 35.0), (36.0, 62.0)]
+    cases = [
+        (torch.tensor(p), torch.tensor(box), k)
+        for p, box, k in zip(points, boxes, (3, 3, 7), strict=True)
+    ]  # the last one's answers are (2, 4) and (6, 6)
+    check(attempt, cells_of, cases)
+
+
+def mask_logit(inside: Tensor, outside: Tensor) -> Tensor:
+    """The map [m, m] whose sigmoid is the mask of assembled maps [m, m] of one class.
+
+    exp(i) / (exp(i) + exp(o)) = 1 / (1 + exp(o - i)) = sigmoid(i - o).
+    """
+    return inside - outside
+
+
+def check_mask_logit(attempt: Callable) -> None:
+    """Checks a function like `mask_logit` by hand, and on random maps."""
     generator = torch.Generator().manual_seed(0)
     hand = torch.tensor([[2.0, 2], [-1, -1]]), torch.tensor([[-3.0, 1], [2, 0]])
     cases = [hand, *(torch.randn(2, 4, 4, generator=generator).unbind() for _ in range(2))]
-    check(attempt, class_logit, cases)
+    check(attempt, mask_logit, cases)
 
 
 def merge(probs: Tensor, scores: Tensor) -> Tensor:

@@ -226,11 +226,12 @@ assert faster.mask_head is None and 0.38 < more[100] < 0.42  # all other layers 
 #
 # ## 5. The family, running
 #
-# Here is what each computes once, and what for every region. **FCIS** is the rival, the first to
-# learn masks end to end: it has no head at all. Its maps say for each *part* of an object where it
-# is, and a region only averages them (lesson 13). The package has all five, each trained on the
-# same 12,000 images (`python -m mrcnn_edu.ancestors.make`). Its Faster R-CNN is Mask R-CNN without
-# masks: it reads a pyramid with RoIAlign. Fast R-CNN reads one map with RoIPool, as in the paper.
+# Here is what each computes once, and what for every region. **FCIS** is the rival, the first fully
+# convolutional network to learn masks end to end: it has no head at all. Its maps say for each
+# *part* of an object where it is, and a region only looks that up (lesson 13). The package has all
+# five, each trained on the same 2,000 scenes (`python -m mrcnn_edu.ancestors.make`). Its Faster
+# R-CNN is Mask R-CNN without masks: it reads a pyramid with RoIAlign. Fast R-CNN reads one map with
+# RoIPool, as in the paper.
 
 # %% tags=["cover"]
 columns = ["proposals", "backbone", "region's features", "class, box", "mask"]
@@ -238,7 +239,7 @@ family = {
     "R-CNN": ["outside", "each: region", "each: crop, warp", "each: region", ""],
     "Fast R-CNN": ["outside", "once", "each: RoIPool", "each: region", ""],
     "Faster R-CNN": ["once: RPN", "once", "each: RoIPool", "each: region", ""],
-    "FCIS": ["once: RPN", "once", "each: average", "each: average", "each: average"],
+    "FCIS": ["once: RPN", "once", "each: lookup", "each: mean", "each: lookup"],
     "Mask R-CNN": ["once: RPN", "once", "each: RoIAlign", "each: region", "each: detection"],
 }
 viz.show_sharing(family, columns).caption("From top to bottom: which places turn green?")
@@ -271,13 +272,15 @@ picture.caption("One photograph. Which bar is nearly of one colour?")
 # <details><summary><b>Answer</b></summary>
 #
 # Selective search, for both: it looks at the photograph as it is, while Fast R-CNN's network sees
-# it scaled down. R-CNN's 300 passes come on top; with VGG16 they took 47 seconds, far more than any
-# search. Fast R-CNN spent 1.51 of 1.83 seconds on it: when the network had become fast, it was the
-# proposals that were slow, and an RPN came. (The usual wrong answer is the network, as if proposals
-# were only a preparation.)
+# it scaled down. R-CNN's 300 passes come on top (by less than two runs of the search differ, so
+# either bar may be the longer); with VGG16 and about 2,000 regions they took 47 seconds, far more
+# than any search. Fast R-CNN spent 1.51 of 1.83 seconds on it: when the network had become fast, it
+# was the proposals that were slow, and an RPN came. (The usual wrong answer is the network, as if
+# proposals were only a preparation.)
 # </details>
 #
-# And with more proposals? We give R-CNN and Fast R-CNN more of them, and let each RPN make as many.
+# And with more proposals? We give R-CNN and Fast R-CNN more of them, found beforehand, so that the
+# search does not count, and let each RPN make as many.
 #
 # **Predict:** from 10 to 1,000 proposals, how many times as long does each of the five take?
 
@@ -366,7 +369,8 @@ viz.show_panels(pale, panels).caption("Which object has no box on the right?")
 # ## Play
 #
 # Change the number of proposals, and of detections that get a mask. Where do the bars of R-CNN and
-# Fast R-CNN meet? When is the mask branch the largest part of Mask R-CNN?
+# Fast R-CNN meet? By how much does the mask branch lengthen Mask R-CNN's, with 10 detections and
+# with 100?
 
 # %%
 from mrcnn_edu.widgets import history_player

@@ -127,8 +127,8 @@ assert all(start[name].equal(starts[0][name]) for start in starts for name in st
 # RoIPool rounds the RoI and its bins; RoIWarp rounds the RoI, then interpolates; RoIAlign rounds
 # nothing (lesson 07). RoIWarp and RoIAlign can take the mean of a bin's points or the largest.
 #
-# **Predict:** order the five settings. Is RoIWarp near RoIAlign, since it interpolates too, or near
-# RoIPool?
+# **Predict:** in the paper RoIWarp falls with RoIPool, by about 3 points each. Will our five small
+# trainings of each repeat that? And will they lose fewer points, or more?
 
 # %% tags=["cover"]
 print(results.gaps)
@@ -145,17 +145,19 @@ assert models[0].strides[0] == 8 and side == 24
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The order is the paper's: mean or largest hardly matters, and RoIWarp falls nearly as far as
-# RoIPool. So interpolation is not what helps; what helps is that nothing is *rounded*. Our
-# differences are larger than the paper's, and our objects are small: rounding moves a border by up
-# to 4 pixels, half a cell of stride 8, and half of our objects are no wider than 24.
+# They repeat it, and lose more. Mean or largest hardly matters (the RoIWarps change places), and
+# RoIWarp falls nearly as far as RoIPool. So interpolation is not what helps; what helps is that
+# nothing is *rounded*. Our differences are larger than the paper's, and our objects are small:
+# rounding moves a border by up to 4 pixels, half a cell of stride 8, and half of our objects are no
+# wider than 24.
 # </details>
 #
 # The paper says that RoIAlign improves masks "by relative 10% to 50%", with bigger gains under
 # stricter measures (section 1). A **relative** gain is the difference divided by the *old* score.
 #
-# **Predict:** at stride 16 (table 2d) rounding moves a border by up to 8 pixels. In points, in
-# relative terms or in both: where will the gain be larger than at stride 8?
+# **Predict:** at stride 16 (our table 2d) rounding moves a border by up to 8 pixels. In points, in
+# relative terms or in both: where will the gain be larger than at stride 8? (The paper's strides
+# are twice ours: 16 in its table 2c, 32 in 2d.)
 
 # %%
 coarse = shipped("2d")
@@ -175,9 +177,10 @@ assert gains[0] < gains[2] and gains[0] < gains[1] and gains[2] < gains[3]
 # <details><summary><b>Answer</b></summary>
 #
 # In relative terms: more at stride 16 than at stride 8, and more in AP75 than in AP, as the paper
-# says. In points our gain at stride 16 is *smaller*: everything is bad there, so there is less to
-# lose. "By how many points?" and "by how much of it?" are two questions. (These two settings also
-# train twice as long as those of 2c: on the coarse map nothing is learned sooner.)
+# says. In points our gain at stride 16 is *smaller*, the paper's is larger (7.3 after 3.4): in our
+# small world everything is bad there, so there is less to lose. "By how many points?" and "by how
+# much of it?" are two questions. (These two settings also train twice as long as those of 2c: on
+# the coarse map nothing is learned sooner.)
 # </details>
 #
 # ## 4. Should classes compete for a pixel? (Table 2b)
@@ -241,7 +244,8 @@ assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])
 #
 # ## 6. And where the small world says something else
 #
-# Depth and the pyramid (table 2a), masks as a help for boxes (table 3), the size of a mask.
+# Depth, groups (each convolution sees only a part of the channels, as in ResNeXt) and the pyramid
+# (table 2a), masks as a help for boxes (table 3), the size of a mask.
 #
 # **Predict:** the paper gains 2.4 points from depth, 3.3 from the pyramid and 0.9 box AP from
 # learning masks. Which of the three will a small world repeat in 400 steps? And in twice as many?
@@ -258,6 +262,8 @@ soon, later = (
 )
 assert soon.high < 0 < later.low
 depth = shipped("2a")
+flat, deep = (depth.mean(TABLES["2a"].setting(n)).mean for n in ("FPN", "FPN, deeper"))
+assert deep < flat - 5
 for s in depth.table.settings:
     cost = [depth.cost(s, what) for what in ("seconds", "step_megabytes")]
     print(f"{s.name:21} {depth.mean(s):.1f} AP  {cost[0]:.0f} s  {cost[1]:.0f} MB a step")
@@ -267,9 +273,11 @@ for s in depth.table.settings:
 #
 # After 400 steps none, and the pyramid even *loses*: its layers start new and have four maps to
 # learn on. After 800 it wins, by about as much as in the paper. So a short ablation may measure how
-# *soon* a part learns, and not how well: before you drop a part, train longer. Depth and the mask
-# branch: their intervals hold 0. That is no "no": the paper's 0.9 could not be seen by an interval
-# of this width. More seeds could tell, or more time.
+# *soon* a part learns, and not how well: before you drop a part, train longer. Depth: with C4 its
+# interval holds 0; with the pyramid it costs nine points: what is deeper is unfinished for longer.
+# Coarser masks are *ahead* here after 800 steps, perhaps for the same reason (lesson 08). The mask
+# branch's interval holds 0. That is no "no": the paper's 0.9 could not be seen by an interval of
+# this width. More seeds could tell, or more time.
 # </details>
 #
 # ## Play: turn a switch
@@ -319,7 +327,7 @@ assert large - large_pool > small - small_pool
 image, target = scenes[11]
 masks = {name: masks_in_true_boxes(m, image, target) for name, m in player.models.items()}
 picture = viz.show_differences(target["masks"][2], {name: m[2] for name, m in masks.items()})
-picture.caption("A cross. Green: missing. Red: too much. Inside, or along the outline?")
+picture.caption("A cross. Green: missing. Orange: too much. Where is more of it?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -327,8 +335,9 @@ picture.caption("A cross. Green: missing. Red: too much. Inside, or along the ou
 # The large ones. (The usual wrong answer is the small ones, for which 4 pixels are much.) A small
 # object covers one or two cells of stride 8: there is hardly an outline in them to misplace, and
 # both settings draw a blob in the middle of the box. A large one has its arms and corners in the
-# features, and there it matters that each is read at its place. Look at the cross: what is wrong is
-# along the outline, arms too short and bays filled, and with RoIPool there is more of it.
+# features, and there it matters that each is read at its place. Look at the cross: arms too short
+# and bays filled, with both; with RoIPool more is missing, and in our run a piece of the middle,
+# too.
 # </details>
 #
 # Softmax next. We train it, too, and ask in the true boxes: in the cells that belong to the object,
@@ -343,20 +352,22 @@ job = lab.job(TABLES["2b"], TABLES["2b"].setting("softmax"), 0, 200)
 *_, (_, trained) = side_by_side({"softmax": job})
 shares = who_wins(trained["softmax"], scenes), who_wins(load("shapes-tiny-softmax"), scenes)
 values = torch.tensor([list(share.values()) for share in shares])
-viz.show_table(values, ["200 steps", "6,000 steps"], list(shares[0]))
+picture = viz.show_table(values, ["200 steps", "6,000 steps"], list(shares[0]))
+picture.caption("What wins in the cells on an object, as shares of them.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# All three, and most of it mends itself. A probability that K + 1 channels share is seldom over a
-# half while they are unsure: in a tenth of the cells the own class is the strongest and still loses
-# its place. Reading the strongest class brings those cells back; reading "own against background"
-# brings back those where another class is ahead, too. What is left is background: there the
-# competition has cost the mask itself. After 6,000 steps little of all this remains (lesson 09).
+# All three, and most of it goes with longer training. A probability that K + 1 channels share is
+# seldom over a half while they are unsure: in a tenth of the cells the own class is the strongest
+# and still loses its place. Reading the strongest class brings those cells back; reading "own
+# against background" brings back those where another class is ahead, too. What is left is
+# background; not all of that is the competition's fault, since a sigmoid mask misses cells, too.
+# After 6,000 steps little of all this remains (lesson 09).
 # </details>
 #
 # Last, the MLP. Both mask heads learn blobs for 150 steps, and draw all of them in the true boxes.
-# The picture has the largest one: green is missing, red is too much.
+# The picture has the largest one: green is missing, orange is too much.
 #
 # **Predict:** the mean IoU of their masks differs by a few hundredths. And the share of *good*
 # masks (IoU over 0.85) among blobs of 20 pixels and more: by a few hundredths, too, or by far more?
@@ -425,7 +436,7 @@ assert all(sampling.difference(s).low < 0.5 for s in rest)
 # line.
 #
 # **3.** `seeds_needed(spread, gap)`: differences have a standard deviation of `spread`. How many
-# seeds, at least 2, until 2 spread / √n is not more than `gap`? 1 line, with `ceil`.
+# seeds, at least 2, until 2 spread / √n is not more than `gap`? 1 line, with `math.ceil`.
 
 # %%
 from mrcnn_edu.exercises import ablations as exercises

@@ -116,11 +116,12 @@ print(loop, mask, zeros, f"and detect {stops.total()}:", *stops.most_common(4), 
 #
 # ## 2. A kernel is what one of many programs does
 #
-# A **kernel** is a function for the GPU. It is launched as many **programs** at once, which differ
-# in one number only, their `program_id`. In Triton each program works on a block of numbers. Memory
-# is plain: a tensor arrives as the address of its first number, and what lies behind its end is
-# somebody else's. So an access has a **mask**: which places of the block exist. Here is the end of
-# a residual block (lesson 04), a sum and a ReLU, in one kernel.
+# A **kernel** is a function for the GPU (not a convolution's square of weights). It is launched as
+# many **programs** at once, which differ in one number only, their `program_id`. In Triton each
+# program works on a block of numbers. Memory is plain: a tensor arrives as the address of its first
+# number, and what lies behind its end is somebody else's. So an access has a **mask**: which places
+# of the block exist. Here is the end of a residual block (lesson 04), a sum and a ReLU, in one
+# kernel.
 #
 # **Predict:** for 50 numbers and blocks of 16, how many programs, and how busy is the last one?
 
@@ -155,7 +156,7 @@ if TRITON:
 # rows and weights of *all* outputs in one list, and one operator that adds them up. At last as a
 # kernel, in which each program finds the few rows of one output cell by itself.
 #
-# **Predict:** how many times faster than the loop is the bag: 2, 10, or more than 50 times?
+# **Predict:** how many times faster than the loop is the bag: 2, 10, or about 50 times?
 
 # %%
 from itertools import product
@@ -171,7 +172,7 @@ def align_by_hand(rows, width, box, n_cells):
         for row, near_y in ((top, top + 1 - y), (top + 1, y - top)):
             for column, near_x in ((left, left + 1 - x), (left + 1, x - left)):
                 out[i // 2, j // 2] += near_y * near_x * rows[row * width + column] / 4
-    return out.flatten(0, 1)  # [P * P, C]
+    return out.flatten(0, 1)  # [n_cells * n_cells, C]
 
 
 # %%
@@ -184,7 +185,7 @@ features = torch.randn(1, 64, 12, 16, generator=generator)
 # %%
 table = roi_ops.feature_table([features])
 by_hand = torch.cat([align_by_hand(table.rows, 16, box, n_cells=3) for box in boxes])
-bag = roi_ops.align(table, *where, 3, 2)  # [4, 64, P, P]
+bag = roi_ops.align(table, *where, 3, 2)  # [4, 64, 3, 3]
 torch.testing.assert_close(bag.permute(0, 2, 3, 1).flatten(0, 2), by_hand)
 
 # %%
@@ -204,7 +205,7 @@ assert loop > 10 * bag
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# More than 50 times, on most computers. The loop calls thousands of operators; the bag about a
+# About 50 times, on most computers. The loop calls thousands of operators; the bag about a
 # hundred, for any number of boxes. (We do not time the kernel here: the interpreter's time says
 # nothing.)
 # </details>
@@ -262,8 +263,8 @@ assert sorted(work, key=work.get) == list(work)
 # <details><summary><b>Answer</b></summary>
 #
 # RoIAlign, 1 x 1, box head, 3 x 3. For each byte RoIAlign does two operations, the 3 x 3
-# convolution more than 500: it uses every number again for each place of its kernel and each
-# channel that it makes. (The usual wrong answer puts the box head beside RoIAlign, as it uses each
+# convolution more than 500: it uses every number again for each of 3 x 3 places and each channel
+# that it makes. (The usual wrong answer puts the box head beside RoIAlign, as it uses each
 # weight once for a RoI. But there are 512 RoIs.)
 # </details>
 #
@@ -325,9 +326,10 @@ assert corner["H100"] < work["1 x 1 convolution"] < corner["GeForce RTX 4090"] <
 # <details><summary><b>Answer</b></summary>
 #
 # No, bytes do. It does twice the operations a byte, but the corner of the roof is 15 times further
-# right. RoIAlign is limited by bytes on all of these cards. What this machine reaches with it is
-# far below its roof: the bag writes and reads its lists, and looks rows up here and there. (A roof
-# that was measured is an estimate, so a layer's dot may lie above it.)
+# right. In float32 bytes limit it on the RTX 4090 alone, and RoIAlign on all of these cards. What
+# this machine reaches with it is far below its roof: the bag writes and reads its lists, and looks
+# rows up here and there. (A roof that was measured is an estimate, so a layer's dot may lie above
+# it.)
 # </details>
 #
 # ## 5. What fusing saves: bytes
