@@ -103,5 +103,5 @@ def pictures(model, image: Tensor, target: dict) -> dict[str, Picture]:
     }
     if surest.masks is not None:
         pixels = paint_differences(target["masks"].bool().any(dim=0), surest.masks.any(dim=0))
-        drawn["masks"] = show_images({"masks: green is missing, red too much": pixels})
+        drawn["masks"] = show_images({"masks: green is missing, orange-red too much": pixels})
     return drawn

@@ -13,7 +13,7 @@ import pytest
 import torch
 from gpu_measure import TINY, Case, beside, medians, peaks, precision
 
-from mrcnn_edu import roi_ops
+from mrcnn_edu.roi_ops import bilinear
 
 pytestmark = pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
 SIZES = replace(TINY, detect_batches=(1,), step_batches=(1,), roi_batches=(2,), n_boxes=(50,))
@@ -98,9 +98,9 @@ def test_roi_align_is_the_same_and_its_floor_is_what_must_be_moved(dtype):
 
 
 def test_the_embedding_bag_is_taken_where_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(roi_ops, "in_one_kernel", lambda *_: True)
-    assert gpu_operators.in_a_bag(lambda: roi_ops.in_one_kernel(0, 0, "mean"))() is False
-    assert roi_ops.in_one_kernel(0, 0, "mean")
+    monkeypatch.setattr(bilinear, "in_one_kernel", lambda *_: True)
+    assert gpu_operators.in_a_bag(lambda: bilinear.in_one_kernel(0, 0, "mean"))() is False
+    assert bilinear.in_one_kernel(0, 0, "mean")
 
 
 def test_gradients_in_a_fixed_order_have_the_same_bits():

@@ -16,7 +16,7 @@ from torchvision.ops import nms as torchvision_nms
 from mrcnn_edu import kernels, roi_ops
 from mrcnn_edu.boxes import survivors
 from mrcnn_edu.kernels.roi_align import align_cells
-from mrcnn_edu.roi_ops import align, feature_table, pool_pyramid, pyramid_level
+from mrcnn_edu.roi_ops import align, bilinear, feature_table, pool_pyramid, pyramid_level
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 2e-3}
@@ -25,7 +25,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, to
 @pytest.fixture(autouse=True)
 def _the_oracle_is_the_embedding_bag(monkeypatch):
     """On a GPU `align` would be the kernel itself."""
-    monkeypatch.setattr(roi_ops, "in_one_kernel", lambda *_: False)
+    monkeypatch.setattr(bilinear, "in_one_kernel", lambda *_: False)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):
     boxes = [torch.tensor([[3.0, 4, 11, 17], [0, 0, 30, 30]], device=DEVICE)]
     pooled = []
     for use in (False, True):
-        monkeypatch.setattr(roi_ops, "in_one_kernel", lambda *_, use=use: use)
+        monkeypatch.setattr(bilinear, "in_one_kernel", lambda *_, use=use: use)
         pooled.append(pool_pyramid(table, boxes, (4, 8), 2, canonical_size=40))
     assert_close(*pooled)
 

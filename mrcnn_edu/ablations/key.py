@@ -12,10 +12,11 @@ from mrcnn_edu.ablations.lab import Folder, Job
 from mrcnn_edu.ablations.start import start_file
 
 CODE = (  # the modules that a result depends on
-    "boxes", "anchors", "matching", "roi_ops", "backbone", "rpn", "heads", "targets", "losses",
-    "images", "detections", "config", "model", "weights", "data/shapes", "data/runs", "data/found",
-    "data/coco", "data/augment", "data/transforms", "regions", "evaluate", "recipes", "processes",
-    "batches", "faster", "lighter", "train", "ablations/start", "ablations/measure",
+    "boxes", "anchors", "matching", "roi_ops/table", "roi_ops/rounded", "roi_ops/bilinear",
+    "roi_ops/pyramid", "backbone", "rpn", "heads", "targets", "losses", "images", "detections",
+    "config", "model", "weights", "data/shapes", "data/runs", "data/found", "data/coco",
+    "data/augment", "data/transforms", "regions", "evaluate", "recipes", "processes", "batches",
+    "faster", "lighter", "train", "ablations/start", "ablations/measure",
 )  # fmt: skip
 
 

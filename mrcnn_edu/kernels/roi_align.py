@@ -185,7 +185,7 @@ def _two_cells(start, end, length, p, i, P: tl.constexpr, s, smallest):
     """The two cells around the i-th sample point of output cell p along one axis; their weights.
 
     The nearer cell weighs more; both weigh 0 if the point is more than a cell outside the map. As
-    `roi_ops._linear_taps`, in the same order of operations.
+    `roi_ops.linear_taps`, in the same order of operations.
     """
     size = divided(tl.maximum(end - start, smallest), P)
     at = start + p * size + divided((i + 0.5) * size, s)

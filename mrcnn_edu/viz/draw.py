@@ -92,7 +92,7 @@ def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0
 def paint_differences(truth: Tensor, found: Tensor) -> Tensor:
     """Pixels [3, H, W] that compare two masks [H, W]: dark is right.
 
-    Green is missing (truth only), red is too much (found only).
+    Green is missing (truth only), orange-red is too much (found only).
     """
     truth, found, pixels = truth.cpu(), found.cpu(), torch.ones(3, *truth.shape)
     missing, extra = truth & ~found, found & ~truth

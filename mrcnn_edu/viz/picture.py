@@ -1,8 +1,8 @@
 """A picture, and the colours: the same one for the same role in the whole course.
 
-Truth is green, anchors light blue, proposals and RoIs orange, detections red (Okabe and Ito's
-palette). RoIPool is purple, RoIWarp blue, RoIAlign black. Classes have colours of their own, in
-order (Paul Tol's). Colour-blind readers tell them apart too, which tests/test_viz.py measures.
+Truth is green, anchors light blue, proposals and RoIs orange, detections orange-red (Okabe and
+Ito's palette). RoIPool is purple, RoIWarp blue, RoIAlign black. Classes have colours of their own,
+in order (Paul Tol's). Colour-blind readers tell them apart too, which tests/test_viz.py measures.
 """
 
 import textwrap

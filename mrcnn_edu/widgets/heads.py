@@ -30,7 +30,8 @@ def heads_player(name: str = "star") -> Player:
         left, right = picture.subplots(1, 2, width_ratios=(1, 1))
         viz.draw_map(left, cells[0], f"{m} x {m} cells", 1)
         pixels = viz.paint_differences(mask, back)
-        viz.draw_image(right, pixels, f"pasted back: IoU {iou:.2f} (green missing, red too much)")
+        title = f"pasted back: IoU {iou:.2f} (green missing, orange-red extra)"
+        viz.draw_image(right, pixels, title)
         return picture
 
     return Player(

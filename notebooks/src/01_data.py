@@ -202,7 +202,7 @@ print({name: round(value, 2) for name, value in iou.items()})
 # %%
 assert iou["star"] > 0.97 and abs(iou["ring"] - (1 - 0.55**2)) < 0.01
 ring = {f"two polygons, IoU {iou['ring']:.2f}": read["ring"], "runs, IoU 1": truth["ring"]}
-viz.show_differences(truth["ring"], ring).caption("Dark is right, red is too much: the hole.")
+viz.show_differences(truth["ring"], ring).caption("Dark: right. Orange-red: too much, the hole.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

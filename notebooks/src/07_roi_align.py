@@ -342,7 +342,7 @@ rows = weights.nonzero().T  # [1, n]
 table = features.flatten(1).T  # [24 * 24, 1]: a row for each place of the map
 looked_up = embedding_bag(rows, table, per_sample_weights=weights[rows], mode="sum")
 torch.testing.assert_close(looked_up[0], package[0, :, 3, 1])
-print(getsource(roi_ops._linear_taps))
+print(getsource(roi_ops.linear_taps))
 
 # %% [markdown]
 # ## 9. What it does to a mask
@@ -362,7 +362,7 @@ for stride in (4, 8, 16):
         iou[stride, op] = ((pasted & mask).sum() / (pasted | mask).sum()).item()
     print(f"stride {stride:2}", *(f"  {op} {iou[stride, op]:.2f}" for op in roi_ops.OPERATIONS))
 found = {f"{op}: IoU {iou[16, op]:.2f}": back[16, op][0] for op in roi_ops.OPERATIONS}
-viz.show_differences(mask[0], found).caption("Stride 16. Green is missing, red is too much.")
+viz.show_differences(mask[0], found).caption("Stride 16. Green is missing, orange-red is too much.")
 
 # %% [markdown]
 # ## Where it breaks: a RoI smaller than a step of the map

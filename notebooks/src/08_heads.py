@@ -407,7 +407,7 @@ full = {m: mask_targets([ring[None]], [around], [first], m) for m in (7, 14)}  #
 assert full[7].max() < 1 / 3 and 0.5 < full[14].max() < 0.6
 assert (full[14] > 0.5).float().mean() < 0.2
 picture = viz.show_differences(ring, {f"m = {m}: IoU {left[m]:.2f}": back[m] for m in grids})
-picture.caption("Dark is right, green is missing, red is too much.")
+picture.caption("Dark is right, green is missing, orange-red is too much.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

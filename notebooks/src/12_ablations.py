@@ -327,7 +327,7 @@ assert large - large_pool > small - small_pool
 image, target = scenes[11]
 masks = {name: masks_in_true_boxes(m, image, target) for name, m in player.models.items()}
 picture = viz.show_differences(target["masks"][2], {name: m[2] for name, m in masks.items()})
-picture.caption("A cross. Green: missing. Orange: too much. Where is more of it?")
+picture.caption("A cross. Green: missing. Orange-red: too much. Where is more of it?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -367,7 +367,7 @@ picture.caption("What wins in the cells on an object, as shares of them.")
 # </details>
 #
 # Last, the MLP. Both mask heads learn blobs for 150 steps, and draw all of them in the true boxes.
-# The picture has the largest one: green is missing, orange is too much.
+# The picture has the largest one: green is missing, orange-red is too much.
 #
 # **Predict:** the mean IoU of their masks differs by a few hundredths. And the share of *good*
 # masks (IoU over 0.85) among blobs of 20 pixels and more: by a few hundredths, too, or by far more?
