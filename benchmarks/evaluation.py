@@ -30,7 +30,7 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.data.coco import CocoFolder, coco_results
+from mrcnn_edu.data import CocoFolder, coco_results
 from mrcnn_edu.data.runs import compress, find_runs
 from mrcnn_edu.detections import Detections, paste_masks
 from mrcnn_edu.evaluate import Found, evaluate

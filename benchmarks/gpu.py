@@ -22,7 +22,7 @@ import torch
 import versus_torchvision as versus
 from gpu_measure import FULL, TINY, Case
 
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 
 PARTS = {  # each gives its cases, one row of its table each
     "copy": gpu_operators.copy,

@@ -15,6 +15,7 @@ images      images and targets as the network sees them
 detections  from the heads' numbers to boxes and masks in the image
 config      every number of the model
 model       MaskRCNN: forward, detect, trace
+files       written whole or not at all
 weights     saving and loading, our own and torchvision's
 fine_tune   a model for other classes or channels, from another's weights
 data        synthetic scenes, COCO folders, what is in yours and wrong with it, augmentation

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import torch
 
-from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.evaluate import evaluate
+from mrcnn_edu.files import write_file
 from mrcnn_edu.model import evaluating
 from mrcnn_edu.processes import detect_shared, mean, rank, world_size
 from mrcnn_edu.recipes import Training, learning_rate

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 from mrcnn_edu.processes import rank, world_size
 from mrcnn_edu.recipes import Training
 

@@ -7,7 +7,6 @@ whatever else its writer needs to go on from there.
 import os
 import pickle
 import zipfile
-from contextlib import suppress
 from dataclasses import asdict, fields
 from http.client import HTTPException
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 
 from mrcnn_edu.backbone import FrozenBatchNorm2d
 from mrcnn_edu.config import Config
+from mrcnn_edu.files import whole_file
 from mrcnn_edu.model import MaskRCNN
 
 PRETRAINED = Path(__file__).parent / "pretrained"
@@ -58,19 +58,13 @@ def save(
     path = Path(path)
     contents = {"config": asdict(model.config), "classes": list(classes)}
     contents |= {"model": model.state_dict() if state is None else state, **more}
-    unfinished = path.with_name(path.name + ".unfinished")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(unfinished, "wb") as file:
+        with whole_file(path) as file:
             torch.save(contents, file)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:
         raise OSError(f"could not write the checkpoint {path}: {error}") from error
-    finally:
-        with suppress(OSError):  # if all went well there is none
-            unfinished.unlink()
 
 
 def read(path: str | Path) -> dict:

@@ -30,7 +30,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 
 NOTEBOOKS = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; the longest lesson trains for five minutes

@@ -15,7 +15,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data.coco import CocoFolder, coco_results, write_coco
+from mrcnn_edu.data import CocoFolder, coco_results, write_coco
 from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import evaluate

@@ -12,8 +12,7 @@ from pycocotools.cocoeval import COCOeval
 
 from mrcnn_edu import regions
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data import Shapes
-from mrcnn_edu.data.coco import coco_results
+from mrcnn_edu.data import Shapes, coco_results
 from mrcnn_edu.data.rle import encode_mask
 from mrcnn_edu.data.runs import find_runs
 from mrcnn_edu.detections import Detections

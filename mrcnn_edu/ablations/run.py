@@ -26,7 +26,7 @@ from mrcnn_edu.ablations.lab import Job, Lab
 from mrcnn_edu.ablations.measure import measure
 from mrcnn_edu.ablations.results import Results
 from mrcnn_edu.ablations.tables import TABLES, Table
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 
 KEPT = Path("runs/ablations")
 ONE_AT_A_TIME = threading.Lock()  # in a process: all draw from torch's one generator

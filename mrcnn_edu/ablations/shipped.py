@@ -14,7 +14,7 @@ from mrcnn_edu.ablations.lab import Lab
 from mrcnn_edu.ablations.results import Results
 from mrcnn_edu.ablations.run import KEPT, run_jobs, table_of
 from mrcnn_edu.ablations.tables import TABLES, Table
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 
 FILE = Path(__file__).with_name("shipped.json")
 SEEDS = range(5)

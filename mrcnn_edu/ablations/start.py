@@ -20,8 +20,8 @@ from torch.utils.data import ConcatDataset, DataLoader
 from tqdm import trange
 
 from mrcnn_edu.backbone import BACKBONES, NORMS
-from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.weights import IMAGENET, imagenet_file, load_torchvision
 

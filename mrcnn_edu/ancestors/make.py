@@ -27,9 +27,9 @@ from mrcnn_edu.ancestors.proposals import WithProposals
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.ancestors.shipped import FOLDER, load
 from mrcnn_edu.config import Config
-from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.evaluate import detect_all
+from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.pretrained.make import scores, without_nan
 from mrcnn_edu.train import Training, fit

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mrcnn_edu.ancestors.selective_search import selective_search
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 
 
 def recall_at(

@@ -9,7 +9,7 @@ from typing import Literal
 
 from mrcnn_edu.cli.opening import open_data
 from mrcnn_edu.cli.options import Name, Number, Positional
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 
 
 def ablate(

@@ -13,7 +13,6 @@ from mrcnn_edu.cli.options import PRESETS, File, Positional, options_of
 from mrcnn_edu.cli.text import named, table
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, check
-from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.overview import (
     POSITIVE,
     UNREACHED,
@@ -23,6 +22,7 @@ from mrcnn_edu.data.overview import (
     suggest_sizes,
     with_sizes,
 )
+from mrcnn_edu.files import write_file
 
 ENOUGH = 50  # objects to suggest anchors from: fewer say little of those to come
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mrcnn_edu.cli.evaluate import score, score_table
 from mrcnn_edu.cli.opening import HELD_OUT, open_data, open_model
-from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.evaluate import detect_all
+from mrcnn_edu.files import write_file
 
 
 def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")) -> int:

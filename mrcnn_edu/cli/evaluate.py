@@ -10,7 +10,7 @@ from mrcnn_edu.cli.opening import HELD_OUT, device, open_data, open_model
 from mrcnn_edu.cli.options import File
 from mrcnn_edu.cli.text import table
 from mrcnn_edu.data import Shapes, read_results, write_results
-from mrcnn_edu.data.coco import write_file
+from mrcnn_edu.files import write_file
 from mrcnn_edu.processes import detect_shared, rank
 from mrcnn_edu.weights import PUBLISHED
 

@@ -12,8 +12,8 @@ from tqdm.auto import tqdm
 from mrcnn_edu.cli.opening import open_data, open_model
 from mrcnn_edu.cli.options import File, Name, Positional
 from mrcnn_edu.data import Shapes, coco_results
-from mrcnn_edu.data.coco import write_file
 from mrcnn_edu.data.image_file import read_image
+from mrcnn_edu.files import write_file
 from mrcnn_edu.weights import PUBLISHED
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}

@@ -10,9 +10,10 @@ then detections are scored without reading images or drawing masks.
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.check import check
-from mrcnn_edu.data.coco import CocoFolder, coco_results, write_coco
+from mrcnn_edu.data.coco import CocoFolder
+from mrcnn_edu.data.export import write_coco
 from mrcnn_edu.data.order import grouped_indices
-from mrcnn_edu.data.results import read_results, write_results
+from mrcnn_edu.data.results import coco_results, read_results, write_results
 from mrcnn_edu.data.shapes import Shapes
 
 __all__ = [

@@ -1,34 +1,27 @@
-"""COCO folders, the exchange format of instance segmentation: read one, write one, hand in results.
+"""COCO folders, the exchange format of instance segmentation: reading one.
 
 A COCO folder is a folder of images and one JSON file with three lists: `images` (id, file name,
 size), `categories` (id, name) and `annotations` (of which image, category, box as x y width height,
 region). A region is a list of polygons [x, y, x, y, ...] or "run-length encoded" (RLE): the lengths
 of the runs of 0 and 1 down the columns. Runs keep holes and single pixels; polygons do not.
 
-Letters: M objects, D detections, K classes (label 0 is background), H and W the image's size.
+Letters: M objects, K classes (label 0 is background), H and W the image's size.
 """
 
-import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import file_digest
-from io import BytesIO
 from math import isfinite
 from pathlib import Path
 
 import torch
 from numpy import float32
-from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
-from mrcnn_edu.boxes import box_area
-from mrcnn_edu.data.found import Found, pack
 from mrcnn_edu.data.image_file import read_image, read_size
-from mrcnn_edu.data.rle import encode_mask, encode_region
-from mrcnn_edu.data.runs import decompress, draw_runs, find_runs
-from mrcnn_edu.detections import Detections
+from mrcnn_edu.data.rle import encode_region
+from mrcnn_edu.data.runs import decompress, draw_runs
+from mrcnn_edu.files import read_json
 
 
 class CocoFolder:
@@ -171,16 +164,6 @@ def target_of(dataset, index: int) -> dict:
     return dataset.target(index) if hasattr(dataset, "target") else dataset[index][1]
 
 
-def read_json(file: Path, what: str):
-    """What a JSON file holds; what: the kind of file, for the error if there is none."""
-    if not file.is_file():
-        raise FileNotFoundError(f"{file}: there is no such {what}")
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file}: this is no JSON, or only a part of one ({error})") from error
-
-
 def _read_coco(file: Path) -> dict:
     """The JSON file's contents, with the three lists of dicts that make it a COCO file."""
     contents = read_json(file, "annotation file")
@@ -239,119 +222,13 @@ def read_area(annotation: dict) -> float | None:
     return area
 
 
-def write_coco(dataset, folder: str | Path) -> None:
-    """Nothing comes back; folder/images/000000.png, ... and folder/annotations.json are written.
-
-    CocoFolder(folder / "images", folder / "annotations.json") reads equal boxes, labels and masks,
-    and images equal to 8 bits; targets may do without masks. Category ids are the labels; image ids
-    are those of the targets, or else the position in the dataset.
-    """
-    folder = Path(folder)
-    (folder / "images").mkdir(parents=True, exist_ok=True)
-    file = folder / "annotations.json"
-    file.unlink(missing_ok=True)  # written last: a folder with this file is complete
-    records: dict = {}  # image id -> record
-    annotations = []
-    for index in tqdm(range(len(dataset)), desc="write images", leave=False):
-        image, target = dataset[index]
-        image_id, name = image_id_of(target, index), f"{index:06d}.png"
-        if image_id in records:
-            raise ValueError(
-                f"items {records[image_id]['file_name'][:6]} and {index:06d} both have image_id "
-                f"{image_id!r}: give every target its own, or none at all"
-            )
-        pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        png = BytesIO()
-        Image.fromarray(pixels).save(png, format="png")
-        write_file(folder / "images" / name, png.getvalue())
-        height, width = pixels.shape[:2]
-        records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
-        crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
-        masks = target.get("masks")
-        area = box_area(target["boxes"]) if masks is None else masks.sum(dim=(1, 2))
-        area = target.get("area", area)
-        for i, label in enumerate(target["labels"].tolist()):
-            if not 1 <= label <= len(dataset.classes):
-                raise ValueError(f"item {index}, object {i}: label {label} is none of the classes")
-            annotation = {
-                "id": len(annotations) + 1,  # pycocotools takes id 0 for "no match"
-                "image_id": image_id,
-                "category_id": label,
-                "bbox": _corner_and_size(target["boxes"][i]),
-                "area": float(area[i]),
-                "iscrowd": int(crowd[i]),
-            }
-            if masks is not None:
-                annotation["segmentation"] = encode_mask(masks[i])
-            annotations.append(annotation)
-    contents = {
-        "info": {"description": "written by mrcnn_edu.data.write_coco"},
-        "images": list(records.values()),
-        "categories": [{"id": k, "name": name} for k, name in enumerate(dataset.classes, start=1)],
-        "annotations": annotations,
-    }
-    write_file(file, json.dumps(contents).encode())
-
-
-def coco_results(dataset, detections: list[Detections], kind: str | None = None) -> list[dict]:
-    """One dict for each detection of each image: COCO's results format, ready for json.dump.
-
-    detections: one for each item of the dataset, in its order. kind: None gives the box, and the
-    mask if there is one; "bbox" or "segm" only the one. (pycocotools, if given both, takes a mask
-    to be as large as its box and sorts it into small, medium and large by that: for its masks'
-    scores give it "segm".)
-    """
-    return list(iterate_results(dataset, detections, kind))
-
-
-def iterate_results(
-    dataset, detections: list[Detections], kind: str | None = None
-) -> Iterator[dict]:
-    """The same one after the other, for more detections than the memory has room for as dicts."""
-    if len(dataset) != len(detections):
-        raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
-    ids = getattr(dataset, "category_ids", None)
-    for index in tqdm(range(len(dataset)), "write results", leave=False, delay=1):
-        if isinstance(detections, Found):
-            found, masks = detections.packed(index)
-        else:
-            found = detections[index]
-            masks = None if found.masks is None else pack(find_runs(found.masks))
-        if kind == "segm" and masks is None:
-            raise ValueError("there are no masks to write: kind='bbox' writes boxes")
-        image_id = image_id_of(target_of(dataset, index), index)
-        for i, label in enumerate(found.labels.tolist()):
-            result = {
-                "image_id": image_id,
-                "category_id": ids[label - 1] if ids and label <= len(ids) else label,
-                "score": float(found.scores[i]),
-            }
-            if kind != "segm":
-                result["bbox"] = _corner_and_size(found.boxes[i])
-            if kind != "bbox" and masks is not None:
-                counts = masks.strings[i].decode("ascii")
-                result["segmentation"] = {"size": list(masks.size), "counts": counts}
-            yield result
-
-
 def image_id_of(target: dict, index: int):
     """The image's id; its position where the target has none."""
     image_id = target.get("image_id", index)
     return image_id.item() if isinstance(image_id, Tensor) else image_id
 
 
-def _corner_and_size(box: Tensor) -> list[float]:
+def corner_and_size(box: Tensor) -> list[float]:
+    """A box [4] of corners as a file has it: x, y, width, height."""
     x1, y1, x2, y2 = box.tolist()  # in float64, where the difference of two float32 is exact
     return [x1, y1, x2 - x1, y2 - y1]
-
-
-def write_file(path: Path, contents: bytes | Iterable[bytes]) -> None:
-    """Write a file, whole or not at all; its folder is made if need be. contents: or pieces."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + ".unfinished")
-    try:
-        with unfinished.open("wb") as file:
-            file.writelines([contents] if isinstance(contents, bytes) else contents)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -10,19 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm.auto import tqdm
 
-from mrcnn_edu.data.coco import (
-    image_id_of,
-    iterate_results,
-    read_box,
-    read_json,
-    target_of,
-    write_file,
-)
+from mrcnn_edu.data.coco import corner_and_size, image_id_of, read_box, target_of
 from mrcnn_edu.data.found import Found, pack
 from mrcnn_edu.data.rle import encode_region
-from mrcnn_edu.data.runs import decompress
+from mrcnn_edu.data.runs import decompress, find_runs
 from mrcnn_edu.detections import Detections
+from mrcnn_edu.files import read_json, write_file
 
 
 def write_results(dataset, detections: list[Detections], file: str | Path) -> int:
@@ -38,6 +33,47 @@ def write_results(dataset, detections: list[Detections], file: str | Path) -> in
 
     write_file(Path(file), pieces())
     return n
+
+
+def coco_results(dataset, detections: list[Detections], kind: str | None = None) -> list[dict]:
+    """One dict for each detection of each image: COCO's results format, ready for json.dump.
+
+    detections: one for each item of the dataset, in its order. kind: None gives the box, and the
+    mask if there is one; "bbox" or "segm" only the one. (pycocotools, if given both, takes a mask
+    to be as large as its box and sorts it into small, medium and large by that: for its masks'
+    scores give it "segm".)
+    """
+    return list(iterate_results(dataset, detections, kind))
+
+
+def iterate_results(
+    dataset, detections: list[Detections], kind: str | None = None
+) -> Iterator[dict]:
+    """The same one after the other, for more detections than the memory has room for as dicts."""
+    if len(dataset) != len(detections):
+        raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
+    ids = getattr(dataset, "category_ids", None)
+    for index in tqdm(range(len(dataset)), "write results", leave=False, delay=1):
+        if isinstance(detections, Found):
+            found, masks = detections.packed(index)
+        else:
+            found = detections[index]
+            masks = None if found.masks is None else pack(find_runs(found.masks))
+        if kind == "segm" and masks is None:
+            raise ValueError("there are no masks to write: kind='bbox' writes boxes")
+        image_id = image_id_of(target_of(dataset, index), index)
+        for i, label in enumerate(found.labels.tolist()):
+            result = {
+                "image_id": image_id,
+                "category_id": ids[label - 1] if ids and label <= len(ids) else label,
+                "score": float(found.scores[i]),
+            }
+            if kind != "segm":
+                result["bbox"] = corner_and_size(found.boxes[i])
+            if kind != "bbox" and masks is not None:
+                counts = masks.strings[i].decode("ascii")
+                result["segmentation"] = {"size": list(masks.size), "counts": counts}
+            yield result
 
 
 def read_results(dataset, file: str | Path) -> Found:
