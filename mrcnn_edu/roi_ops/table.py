@@ -72,7 +72,7 @@ class Lookup(torch.autograd.Function):
 
 
 def as_maps(cells: Tensor, n_rois: int, output_size: int) -> Tensor:
-    # [R * P * P, C] -> [R, C, P, P], channels-last in memory
+    """Output cells [R * P * P, C] as RoI features [R, C, P, P], channels-last in memory."""
     return cells.unflatten(0, (n_rois, output_size, output_size)).permute(0, 3, 1, 2)
 
 
