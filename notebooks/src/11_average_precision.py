@@ -242,7 +242,7 @@ curve.axes[0].plot(recalls, best, ".", color=viz.ROLES["detection"], markersize=
 curve.axes[0].fill_between(recalls, best, color=viz.ROLES["detection"], alpha=0.15)
 print(getsource(average_precision).split('"""')[2])
 curve.caption(
-    "Orange-red: what COCO reads at 101 recalls; AP is their mean, about the shaded area."
+    "Orange-red: what COCO reads at 101 recalls. AP, their mean, is about the shaded area."
 )
 
 # %% [markdown]
