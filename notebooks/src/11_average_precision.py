@@ -241,9 +241,7 @@ print(f"AP {sum(best) / 101:.3f}, at best {65 / 101:.3f}; mean precision {precis
 curve.axes[0].plot(recalls, best, ".", color=viz.ROLES["detection"], markersize=4)
 curve.axes[0].fill_between(recalls, best, color=viz.ROLES["detection"], alpha=0.15)
 print(getsource(average_precision).split('"""')[2])
-curve.caption(
-    "Orange-red: what COCO reads at 101 recalls. AP, their mean, is about the shaded area."
-)
+curve.caption("Orange-red: what COCO reads at 101 recalls. AP is their mean.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
