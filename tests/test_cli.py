@@ -553,7 +553,11 @@ def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
     small = {neck: replace(base, n_classes=90) for neck, base in lab.BASES["tiny"].items()}
     monkeypatch.setitem(lab.BASES, "r50", small)
     monkeypatch.setitem(lab.TRAINING, "r50", mrcnn_edu.train.Training(batch_size=2))
-    args = "--data", coco, "--held-out", coco, "--config", "c4-r50", "--steps", 1, "--seeds", 1
+    file = coco / "annotations.json"
+    args = ["--data", coco / "images", "--annotations", file, "--held-out", coco / "images"]
+    args += ["--held-out-annotations", file, "--config", "c4-r50", "--steps", 1, "--seeds", 1]
+    code, out, _ = run("ablate", "2d", *args, "--plan")
+    assert code == 0 and out.count(f"annotations {file}") == 4  # of both, in two commands
     assert run("ablate", "2d", *args)[0] == 0
     (record, _) = [json.loads(path.read_text()) for path in Path("runs/ablations").glob("*.json")]
     assert record["job"]["held_out"] == {

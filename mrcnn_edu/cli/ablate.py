@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from mrcnn_edu.cli.opening import open_data
-from mrcnn_edu.cli.options import Name, Number, Positional
+from mrcnn_edu.cli.options import File, Name, Number, Positional
 from mrcnn_edu.files import write_file
 
 
@@ -20,7 +20,9 @@ def ablate(
     steps: Number = None,
     *,
     data: str = "shapes",
+    annotations: File = None,
     held_out: Name = None,
+    held_out_annotations: File = None,
     config: Literal["tiny", "c4-r50", "c5-r50", "fpn-r50"] = "tiny",
     out: Path = Path("runs/ablations"),
     dask: Name = None,
@@ -37,8 +39,10 @@ def ablate(
         seed: this one alone.
         setting: the names of some settings, if not all are wanted.
         steps: of each training (default: the table's, 400 or 800; of full size the paper's).
-        data: shapes, or a COCO folder to train on.
+        data: shapes, or a COCO folder to train on, with images/ and annotations.json.
+        annotations: the JSON file, if it is elsewhere; data is then the folder of images.
         held_out: a COCO folder to score on.
+        held_out_annotations: its JSON file, if that is elsewhere.
         config: the model that is changed; the r50 are of full size and start from ImageNet's.
         out: the folder where runs are kept.
         dask: the address of a Dask scheduler, to run on its workers.
@@ -59,15 +63,20 @@ def ablate(
     if (data == "shapes") != (held_out is None):
         raise ValueError("give --data and --held-out together: two COCO folders")
     if held_out is not None:
-        folders = [open_data(folder) for folder in (data, held_out)]
+        folders = [open_data(data, annotations), open_data(held_out, held_out_annotations)]
         lab = Lab("tiny", None, *(Folder(str(f.folder), str(f.file)) for f in folders))
     if config != "tiny":
         neck, size = config.split("-")
         lab = replace(lab, size=size, neck=neck)
     if plan:
         given = ["--data", data, "--config", config, "--out", str(out)]
-        given += [] if steps is None else ["--steps", str(steps)]
-        given += [] if held_out is None else ["--held-out", held_out]
+        for option, value in (
+            ("--annotations", annotations),
+            ("--held-out", held_out),
+            ("--held-out-annotations", held_out_annotations),
+            ("--steps", steps),
+        ):
+            given += [] if value is None else [option, str(value)]
         for number in numbers:
             trainings: dict = {}  # of some settings one: they read what it has learned differently
             for one in wanted:
