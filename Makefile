@@ -28,7 +28,7 @@ demo: .venv/installed  ## set up, then score the model that comes with it, and d
 
 test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
 	$(PYTEST) --dist worksteal -p no:nbval tests/
-	$(PRIVATE) $(PYTEST) --dist loadfile $(NBVAL) $(NOTEBOOKS)
+	$(PYTEST) --dist loadfile $(NBVAL) $(NOTEBOOKS)
 
 notebooks: .venv/installed  ## build all notebooks from notebooks/src
 	$(BIN)/python notebooks/build.py

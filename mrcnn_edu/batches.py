@@ -4,7 +4,9 @@ All of it follows from the seed and the step's number alone, so that a run can g
 many processes as there are, as if nothing had been.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from itertools import chain, count, islice
 
@@ -72,13 +74,25 @@ def loader(dataset, training: Training, first_step: int = 0) -> DataLoader:
         ),
         collate_fn=_columns,
         num_workers=training.workers,
-        worker_init_fn=_leave_sigterm_to_the_run,
+        worker_init_fn=_heed_the_run_alone,
     )
 
 
-def _leave_sigterm_to_the_run(_) -> None:
-    """A cluster that ends a job tells all its processes; the workers' images are needed still."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+def _heed_the_run_alone(_) -> None:
+    """In a worker: SIGTERM ends it if the run has sent it, and nobody else.
+
+    A cluster that ends a job tells all its processes, and the run needs images until its step is
+    kept.
+    """
+    if hasattr(signal, "sigwaitinfo"):  # not on macOS
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_when_the_run_says, daemon=True).start()
+
+
+def _end_when_the_run_says() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)
 
 
 def in_parts(images, targets, training: Training, step: int, device) -> Iterator[tuple]:

@@ -16,7 +16,7 @@ import torch
 from mrcnn_edu.evaluate import evaluate
 from mrcnn_edu.files import write_file
 from mrcnn_edu.model import evaluating
-from mrcnn_edu.processes import detect_shared, mean, rank, world_size
+from mrcnn_edu.processes import detect_shared, in_any, mean, rank, world_size
 from mrcnn_edu.recipes import Training, learning_rate
 
 LOSSES = "losses.csv"
@@ -104,6 +104,16 @@ class HeldOut:
     def __call__(self, losses: list[dict[str, float]]) -> None:
         if len(losses) % self.every and len(losses) != self.last:
             return
+        self.measure(losses)
+
+    def catch_up(self, losses: list[dict[str, float]]) -> None:
+        """Measure a run that was complete before, unless its last step is in the file."""
+        there = [] if self.path is None or not self.path.is_file() else _rows(self.path)
+        if in_any(rank() == 0 and str(len(losses)) not in [row["step"] for row in there]):
+            self.measure(losses)
+
+    def measure(self, losses: list[dict[str, float]]) -> None:
+        """Measure now, after the last of these steps."""
         values = held_out_losses(self.model, self.dataset)
         found = detect_shared(self.model, self.dataset, progress=False)
         kinds = ["bbox"] if self.model.mask_head is None else ["bbox", "segm"]

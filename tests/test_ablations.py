@@ -15,7 +15,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from filelock import FileLock
 from scipy import stats
 
 from mrcnn_edu import Config, MaskRCNN
@@ -252,7 +251,7 @@ def test_threads_of_a_process_run_one_after_another(tmp_path):
 def test_a_run_waits_for_the_process_that_is_at_it(tmp_path):
     job = SMALL.job(PAIR, PAIR.settings[0], 0, 1)
     with ThreadPoolExecutor(1) as here:
-        with FileLock(tmp_path / key.key(job) / "lock"):  # as another process would
+        with run_module()._alone(tmp_path / key.key(job)):  # as another process would
             other = here.submit(run_module().run_job, job, tmp_path)
             time.sleep(0.5)
             assert not other.done()

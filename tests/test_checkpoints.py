@@ -238,6 +238,17 @@ def test_sigterm_to_all_processes_of_a_run_keeps_the_step(tmp_path):
     assert 1 < len(read(tmp_path / CHECKPOINT)["losses"]) < WITH_WORKERS.steps
 
 
+@pytest.mark.slow
+def test_a_program_ends_also_in_the_middle_of_a_run():
+    """Those that prepare images hear SIGTERM from the program that started them."""
+    code = """import test_checkpoints as t
+from mrcnn_edu.train import steps
+for losses in steps(t.MaskRCNN(t.Config.tiny()), t.SCENES, t.WITH_WORKERS):
+    if len(losses) == 2:
+        break"""
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, timeout=120)
+
+
 def test_another_data_set_of_the_same_size_is_refused(half_done):
     other = replace(SCENES, seed=1)
     with pytest.raises(ValueError, match=r"settings \(data is .*seed=0.* there, .*seed=1.* now"):

@@ -15,7 +15,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data import CocoFolder, coco_results, write_coco
+from mrcnn_edu.data import CocoFolder, check, coco_results, write_coco
 from mrcnn_edu.data.rle import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import evaluate
@@ -361,8 +361,8 @@ def test_a_wrong_annotation_is_named(tmp_path, changes, message):
 
 
 def test_what_a_table_program_writes_is_read(tmp_path):
-    """It makes floats of whole numbers, and null of a name that is missing."""
-    images, file = folder_of(tmp_path, [annotation()])
+    """It makes floats of whole numbers, null of a name and NaN of a number that are missing."""
+    images, file = folder_of(tmp_path, [annotation(area=float("nan"))])
     contents = json.loads(file.read_text())
     expected = CocoFolder(images, file)
     before = expected.fingerprint
@@ -374,16 +374,14 @@ def test_what_a_table_program_writes_is_read(tmp_path):
     folder = CocoFolder(images, file)
     assert folder.image_size(0) == expected.image_size(0)
     assert torch.equal(folder[0][1]["masks"], expected[0][1]["masks"])
+    assert folder[0][1]["area"].tolist() == [folder[0][1]["masks"].sum()]
     assert folder.classes[0] == str(contents["categories"][0]["id"])
-    assert folder.fingerprint != before  # which tells that it is another file
+    assert folder.fingerprint != before == expected.fingerprint  # of the file as it was read
 
 
 @pytest.mark.parametrize(
     "name, change, message",
     [
-        ("images", {"height": "20"}, "entry 0 of 'images': height is '20', not a number of pixels"),
-        ("images", {"width": 20.5}, "width is 20.5, not a number of pixels"),
-        ("images", {"width": float("nan")}, "width is nan"),
         ("categories", {"id": "a"}, "the ids of 'categories' are int and str"),
         ("images", {"id": None}, "the ids of 'images' are NoneType"),
     ],
@@ -396,6 +394,25 @@ def test_a_list_that_cannot_be_used_is_named(tmp_path, name, change, message):
     with pytest.raises(ValueError, match=message) as caught:
         CocoFolder(images, file)
     assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"height": "20"}, "the JSON gives height '20' and width 30"),
+        ({"width": 20.5}, "and width 20.5"),
+        ({"width": float("nan")}, "and width nan"),
+        ({"height": 0}, "height 0"),
+    ],
+)
+def test_a_wrong_size_is_named(tmp_path, change, message):
+    folder = CocoFolder(*folder_of(tmp_path, **change))
+    for ask in (folder.__getitem__, folder.target, folder.image_size):
+        with pytest.raises(ValueError, match=message) as caught:
+            ask(0)
+        assert "a.png (image id 7)" in str(caught.value) and "check-data" in str(caught.value)
+    problems = check(folder)
+    assert any(p.image_id == 7 and message in p.message for p in problems)
 
 
 def test_a_wrong_image_is_named(tmp_path):

@@ -84,6 +84,15 @@ def test_the_last_step_is_measured_in_any_case():
     assert set(held_out.measured) == {3, 4}
 
 
+def test_a_run_that_was_complete_is_measured_if_it_was_not(tmp_path):
+    for n in (1, 2):  # the second time it is in the file
+        held_out = HeldOut(_model(), UNSEEN, 3, tmp_path)
+        held_out.catch_up([{}] * 4)
+        assert len(held_out.measured) == 2 - n
+    lines = (tmp_path / "held-out.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines] == ["step", "4"]
+
+
 def test_what_is_measured_again_is_there_once(tmp_path):
     model = _model()
     again = None

@@ -12,9 +12,10 @@ from mrcnn_edu.ablations.lab import Folder, Job
 from mrcnn_edu.ablations.start import start_file
 
 CODE = (  # the modules that a result depends on
-    "boxes", "anchors", "matching", "roi_ops/table", "roi_ops/rounded", "roi_ops/bilinear",
-    "roi_ops/pyramid", "backbone", "rpn", "heads", "targets", "losses", "images", "detections",
-    "config", "model", "weights", "data/shapes", "data/runs", "data/found", "data/coco",
+    "boxes", "anchors", "matching", "kernels/division", "kernels/roi_align", "kernels/nms",
+    "roi_ops/table", "roi_ops/rounded", "roi_ops/bilinear", "roi_ops/pyramid", "backbone", "rpn",
+    "heads", "targets", "losses", "images", "detections", "config", "model", "weights",
+    "data/shapes", "data/runs", "data/found", "data/coco", "data/rle", "data/image_file",
     "data/augment", "data/transforms", "regions", "evaluate", "recipes", "processes", "batches",
     "faster", "lighter", "train", "ablations/start", "ablations/measure",
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import platform
 import time
 from dataclasses import asdict, replace
+from multiprocessing import current_process
 from pathlib import Path
 
 import torch
@@ -27,8 +28,11 @@ def measure(job: Job, checkpoints: Path) -> dict:
     if torch.cuda.is_available():
         model.cuda()
     data, held_out = opened(job.train_data), opened(job.held_out)
-    shown = job.augmentation.of(data, job.training, job.config.pixel_mean)
-    losses = fit(model, shown, job.training, checkpoints, progress=False)
+    training = job.training
+    if current_process().daemon:  # as Dask's workers are, who must not have any of their own
+        training = replace(training, workers=0)
+    shown = job.augmentation.of(data, training, job.config.pixel_mean)
+    losses = fit(model, shown, training, checkpoints, progress=False)
     trained = clock()
     found = detect_all(model, held_out, progress=False)
     detected = clock()

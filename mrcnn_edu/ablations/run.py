@@ -11,14 +11,14 @@ import os
 import shutil
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from multiprocessing import get_context, parent_process
 from pathlib import Path
 
 import torch
-from filelock import FileLock
 from tqdm.auto import tqdm
 
 from mrcnn_edu.ablations.key import code_version, key, plain
@@ -109,7 +109,7 @@ def run_job(job: Job, folder: Path) -> dict:
     with ONE_AT_A_TIME:
         name = key(job)
         checkpoints = folder / name
-        with FileLock(checkpoints / "lock"):
+        with _alone(checkpoints):
             if (record := kept(job, folder)) is None:
                 threads = torch.get_num_threads()
                 torch.set_num_threads(1)
@@ -123,6 +123,18 @@ def run_job(job: Job, folder: Path) -> dict:
                 record = json.loads(text)  # what the next look gives
         shutil.rmtree(checkpoints, ignore_errors=True)
         return record
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Inside, no other process is at the run of this folder, where files can be locked."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / "lock", "w") as lock:
+        with suppress(ImportError, OSError):  # Windows, and some clusters' file systems
+            import fcntl
+
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def kept(job: Job, folder: Path) -> dict | None:

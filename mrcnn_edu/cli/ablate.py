@@ -45,7 +45,8 @@ def ablate(
         held_out_annotations: its JSON file, if that is elsewhere.
         config: the model that is changed; the r50 are of full size and start from ImageNet's.
         out: the folder where runs are kept.
-        dask: the address of a Dask scheduler, to run on its workers.
+        dask: the address of a Dask scheduler, to run on its workers (of one thread each: a run
+            takes one, and a worker makes one run at a time).
         plan: print a command for each training, as for an array of SLURM; run nothing.
         shipped: print the results that come with the package; run nothing.
     """

@@ -101,6 +101,8 @@ def train(
         shown = [unseen[i] for i in range(min(N_SHOWN, len(unseen)))]
         watchers.append(TensorBoard(network, shown, training, measure_every, out, measured))
     losses = _fit(network, images, training, out, watchers)
+    if measured is not None and done == training.steps:
+        measured.catch_up(losses)  # it may have been stopped before its last measurement
     if losses:
         print(_loss_table(losses))
     better = "" if data == "shapes" else ", better with images that were not trained on"

@@ -13,7 +13,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import CocoFolder, has_area, read_area, read_box
+from mrcnn_edu.data.coco import CocoFolder, has_area, read_area, read_box, size_in_json
 from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.data.rle import decode_mask
 
@@ -50,9 +50,13 @@ def _check_folder(dataset: CocoFolder) -> Iterator[Problem]:
     checked = set()
     for record in tqdm(dataset.records, desc="check", leave=False):
         path, i = dataset.folder / record["file_name"], record["id"]
-        size = record.get("height"), record.get("width")
-        if None in size:
-            yield Problem(str(path), i, None, "the JSON gives no width and height")
+        try:
+            size = size_in_json(record)
+            if None in size:
+                yield Problem(str(path), i, None, "the JSON gives no width and height")
+        except ValueError as error:
+            yield Problem(str(path), i, None, str(error))
+            size = None, None
         try:
             size = tuple(read_image(path, size, dataset.channels).shape[1:])
         except (ValueError, FileNotFoundError) as error:

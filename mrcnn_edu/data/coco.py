@@ -51,6 +51,9 @@ class CocoFolder:
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder}: there is no such folder of images")
         self.contents = _read_coco(self.file)  # as it stands in the file, for `check`
+        with open(self.file, "rb") as file:
+            hashed = file_digest(file, "sha256").hexdigest()
+        self.fingerprint = f"{self.file.name}, SHA-256 {hashed[:16]}"  # none other has it
         self.records = sorted(self.contents["images"], key=lambda record: record["id"])
         self.annotations_of: dict = {}  # image id -> its annotations, in the file's order
         for annotation in self.contents["annotations"]:
@@ -70,12 +73,6 @@ class CocoFolder:
         self.classes = [names.get(i, f"unused {i}") for i in ids]
         self.label_of = {i: label for label, i in enumerate(ids, start=1) if i in names}
 
-    @property
-    def fingerprint(self) -> str:
-        """What tells this data set from others: a hash of the JSON file."""
-        with open(self.file, "rb") as file:
-            return f"{self.file.name}, SHA-256 {file_digest(file, 'sha256').hexdigest()[:16]}"
-
     def __len__(self) -> int:
         return len(self.records)
 
@@ -91,12 +88,13 @@ class CocoFolder:
         The image is read only if the JSON does not say how large it is.
         """
         record = self.records[index]
-        size = record.get("height"), record.get("width")
+        with self._say_where(record):
+            size = size_in_json(record)
         return self._target(record, *(self._image(record).shape[1:] if None in size else size))
 
     def _image(self, record: dict) -> Tensor:
         with self._say_where(record):
-            size = record.get("height"), record.get("width")
+            size = size_in_json(record)
             return read_image(self.folder / record["file_name"], size, self.channels)
 
     def _target(self, record: dict, height: int, width: int) -> dict:
@@ -135,9 +133,9 @@ class CocoFolder:
     def image_size(self, index: int) -> tuple[int, int]:
         """(height, width) of an image, in pixels: the JSON's, else that in the file's head."""
         record = self.records[index]
-        if None not in (size := (record.get("height"), record.get("width"))):
-            return size
         with self._say_where(record):
+            if None not in (size := size_in_json(record)):
+                return size
             return read_size(self.folder / record["file_name"])
 
     def label(self, annotation: dict) -> int:
@@ -181,13 +179,6 @@ def _read_coco(file: Path) -> dict:
             missing = [key for key in keys if key not in entry]
             if missing:
                 raise ValueError(f"{file}: entry {i} of {name!r} has no {missing[0]!r}: {entry}")
-    for i, record in enumerate(contents["images"]):
-        for side in ("height", "width"):
-            if (size := record.get(side)) is not None:
-                if not (isinstance(size, int | float) and size > 0 and float(size).is_integer()):
-                    where = f"{file}: entry {i} of 'images'"
-                    raise ValueError(f"{where}: {side} is {size!r}, not a number of pixels")
-                record[side] = int(size)
     for name in ("images", "categories"):
         kinds = {type(entry["id"]).__name__ for entry in contents[name]}
         if not (kinds <= {"int", "float"} or kinds <= {"str"}):
@@ -196,6 +187,16 @@ def _read_coco(file: Path) -> dict:
                 "as whole numbers, and in 'annotations' too"
             )
     return contents
+
+
+def size_in_json(record: dict) -> tuple[int | None, int | None]:
+    """(height, width) of an image as its record gives them; None where it does not."""
+    size = record.get("height"), record.get("width")
+    for side in size:
+        good = isinstance(side, int | float) and side > 0 and float(side).is_integer()
+        if not (side is None or good):
+            raise ValueError(f"the JSON gives height {size[0]!r} and width {size[1]!r} in pixels")
+    return tuple(None if side is None else int(side) for side in size)
 
 
 def read_box(annotation: dict) -> tuple[float, float, float, float]:
@@ -217,9 +218,9 @@ def has_area(x1: float, y1: float, x2: float, y2: float) -> bool:
 def read_area(annotation: dict) -> float | None:
     """The annotation's area, in pixels, if it has one."""
     area = annotation.get("area")
-    if area is not None and not (isinstance(area, int | float) and isfinite(area)):
+    if not (area is None or isinstance(area, int | float)):
         raise ValueError(f"the area is {area!r}, not a number of pixels")
-    return area
+    return area if area is not None and isfinite(area) else None
 
 
 def image_id_of(target: dict, index: int):

@@ -117,7 +117,7 @@ def _forward(
             total += near_top * near_right * tl.load(start + (top * w + right) * C, exists)
             total += near_bottom * near_left * tl.load(start + (bottom * w + left) * C, exists)
             total += near_bottom * near_right * tl.load(start + (bottom * w + right) * C, exists)
-    mean = (total / (s_y * s_x)).to(out.dtype.element_ty)
+    mean = divided(total, s_y * s_x).to(out.dtype.element_ty)
     tl.store(out + own, mean, exists)
 
 
@@ -133,7 +133,7 @@ def _backward(
     s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
     start = of_rows + _first_cell(first, roi, BLOCK)
     g = tl.load(gradient + own, exists)
-    g = g.to(of_rows.dtype.element_ty) / (s_y * s_x)
+    g = divided(g.to(of_rows.dtype.element_ty), s_y * s_x)
     for i in range(s_y):
         top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
         for j in range(s_x):
