@@ -9,6 +9,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from itertools import chain, count, islice
+from multiprocessing import parent_process
 
 import torch
 from torch.utils.data import DataLoader
@@ -90,7 +91,7 @@ def _heed_the_run_alone(_) -> None:
 
 
 def _end_when_the_run_says() -> None:
-    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent_process().pid:
         pass
     os._exit(0)
 
