@@ -26,6 +26,7 @@ from mrcnn_edu.ablations.lab import Job, Lab
 from mrcnn_edu.ablations.measure import measure
 from mrcnn_edu.ablations.results import Results
 from mrcnn_edu.ablations.tables import TABLES, Table
+from mrcnn_edu.checkpoints import Terminated
 from mrcnn_edu.files import write_file
 
 KEPT = Path("runs/ablations")
@@ -80,7 +81,8 @@ def run_jobs(
     own = None
     if missing and executor is None:
         executor = own = _processes(len(missing))
-    futures = {executor.submit(run_job, job, folder): job for job in missing}
+    work = run_job if own is None else _run_or_end
+    futures = {executor.submit(work, job, folder): job for job in missing}
     try:
         for future in as_completed(futures):
             try:
@@ -159,6 +161,14 @@ def _begin(gpus) -> None:
         torch.cuda.set_device(gpus.get())
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C: at once; there is a checkpoint
     threading.Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+
+
+def _run_or_end(job: Job, folder: Path) -> dict:
+    """`run_job`; a process that is asked to end has kept its step then, and does."""
+    try:
+        return run_job(job, folder)
+    except Terminated as stop:
+        os._exit(stop.code)  # or who has asked would wait for it, as a broken pool does
 
 
 def _end_with(parent) -> None:
