@@ -27,8 +27,7 @@ def keep(model, optimizer, training: Training, dataset, losses, folder: str | Pa
     """Write the checkpoint from which `resume` goes on; with several processes the first does."""
     if rank() > 0:
         return
-    run = {"training": asdict(training), "n_images": len(dataset)}
-    run |= {"augmentation": _augmentation(dataset), "data": _fingerprint(dataset)}
+    run = {"training": asdict(training), **_told_of(dataset)}
     run |= {"optimizer": optimizer.state_dict(), "losses": losses}
     last, new = Path(folder) / CHECKPOINT, Path(folder) / f"{CHECKPOINT}.new"
     save(new, model, model.classes, **run)
@@ -76,13 +75,9 @@ def resume(
         raise ValueError(f"{path} holds a model but no run to go on from: give another folder")
     there = kept["config"] | asdict(Training()) | kept["training"]
     asked = asdict(model.config) | asdict(training)
-    asked |= {"classes": model.classes, "n_images": len(dataset)}
-    there |= {"classes": kept["classes"], "n_images": kept["n_images"]}
-    for name, value in (
-        ("augmentation", _augmentation(dataset)),
-        ("data", _fingerprint(dataset)),
-    ):
-        asked[name], there[name] = value, kept.get(name, value)  # older ones lack them
+    now = {"classes": model.classes, **_told_of(dataset)}
+    asked |= now
+    there |= {name: kept.get(name, value) for name, value in now.items()}  # older ones lack some
     differing = [
         f"{name} is {there.get(name)!r} there, {value!r} now"
         for name, value in asked.items()
@@ -98,14 +93,13 @@ def resume(
     return kept["losses"]
 
 
-def _augmentation(dataset) -> str:
-    """What is done to the images, in words."""
-    return getattr(dataset, "augmentation", "none")
-
-
-def _fingerprint(dataset) -> str:
-    """What tells a data set from others with as many images, in words; "" if it does not say."""
-    return getattr(dataset, "fingerprint", "")
+def _told_of(dataset) -> dict[str, int | str]:
+    """What tells a data set from others: how many images, what is done to them, which they are."""
+    return {
+        "n_images": len(dataset),
+        "augmentation": getattr(dataset, "augmentation", "none"),
+        "data": getattr(dataset, "fingerprint", ""),
+    }
 
 
 class Terminated(SystemExit):

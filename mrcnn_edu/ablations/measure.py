@@ -10,7 +10,7 @@ import torch
 
 from mrcnn_edu.ablations.lab import Job, opened
 from mrcnn_edu.ablations.start import start_from
-from mrcnn_edu.checkpoints import newest
+from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT
 from mrcnn_edu.evaluate import Found, detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import fit
@@ -22,7 +22,8 @@ def measure(job: Job, checkpoints: Path) -> dict:
     """Train and score: what is found, as plain JSON."""
     # Of a CPU its own seconds: what else the machine does, other runs above all, is left out.
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
-    began, taken_up = clock(), newest(checkpoints) is not None
+    began = clock()
+    taken_up = any((checkpoints / name).exists() for name in (CHECKPOINT, BEFORE))
     torch.manual_seed(job.training.seed)
     model = start_from(MaskRCNN(job.config))
     if torch.cuda.is_available():

@@ -75,7 +75,9 @@ def run_jobs(
     jobs: list[Job], executor: Executor | None, folder: Path, progress: bool = True
 ) -> dict[Job, dict]:
     """The record of each job; one with the entry "failed" where a job came to nothing."""
-    records = {job: record for job in jobs if (record := kept(job, folder)) is not None}
+    names = {job: key(job) for job in jobs}
+    found = {job: kept(name, folder) for job, name in names.items()}
+    records = {job: record for job, record in found.items() if record is not None}
     missing = [job for job in jobs if job not in records]
     bar = tqdm(total=len(jobs), initial=len(records), desc="ablation runs", disable=not progress)
     own = None
@@ -94,7 +96,7 @@ def run_jobs(
     except KeyboardInterrupt:
         for future in futures:
             future.cancel()
-        done = sum(kept(job, folder) is not None for job in jobs)
+        done = sum(kept(name, folder) is not None for name in names.values())
         raise KeyboardInterrupt(f"{done} of {len(jobs)} runs are kept in {folder}") from None
     finally:
         bar.close()
@@ -112,7 +114,7 @@ def run_job(job: Job, folder: Path) -> dict:
         name = key(job)
         checkpoints = folder / name
         with _alone(checkpoints):
-            if (record := kept(job, folder)) is None:
+            if (record := kept(name, folder)) is None:
                 threads = torch.get_num_threads()
                 torch.set_num_threads(1)
                 try:
@@ -139,9 +141,9 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def kept(job: Job, folder: Path) -> dict | None:
-    """The record of a job that was done before."""
-    file = folder / f"{key(job)}.json"
+def kept(name: str, folder: Path) -> dict | None:
+    """The record of a job that was done before; name: its key, for which files are read."""
+    file = folder / f"{name}.json"
     return json.loads(file.read_text()) if file.is_file() else None
 
 

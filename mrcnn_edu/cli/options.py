@@ -50,11 +50,12 @@ def defaults(
     that of the weights (as `opened`, `open_model`, gives them), else tiny.
     """
     options = r"^--(preset|recipe|batch[-_]size|weights)[=\n](.*)$"
-    given = dict(re.findall(options, "\n".join(args), re.MULTILINE))
+    found = re.findall(options, "\n".join(args), re.MULTILINE)
+    given = {name.replace("_", "-"): value for name, value in found}  # tyro takes both
     recipe, weights = RECIPES.get(given.get("recipe")), given.get("weights", "imagenet")
     model, training, augmentation = PRESETS["tiny"], Training(), Augmentation()
     if recipe is not None:  # or else tyro says which there are
-        training, batch_size = recipe.training, given.get("batch-size", given.get("batch_size", ""))
+        training, batch_size = recipe.training, given.get("batch-size", "")
         if batch_size.isdecimal() and int(batch_size) > 0:
             training = scaled(training, int(batch_size))
         model, augmentation = recipe.model, recipe.augmentation
