@@ -6,7 +6,7 @@ overlaps and scores like a COCO detector's: see `Crowded`. pycocotools and we ta
 - Of pycocotools, `COCOeval.evaluate` and `accumulate` are timed: not reading, not `loadRes`, which
   measures the masks, and not `summarize`.
 - Of ours, all of `evaluate` is timed. It gets the same annotations, masks as COCO's strings, from a
-  `CocoFolder`, and the detections as `Found` keeps them, masks as strings too.
+  `CocoFolder`, and the detections as `DetectionList` keeps them, masks as strings too.
 
 `--images 5000 --alone` leaves pycocotools out, and prints seconds and the peak of the process's
 memory for a whole evaluation.
@@ -30,10 +30,10 @@ from pycocotools.cocoeval import COCOeval
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.data import CocoFolder, coco_results
-from mrcnn_edu.data.runs import compress, find_runs
+from mrcnn_edu.data import CocoFolder
+from mrcnn_edu.data.rle import compress, find_runs
 from mrcnn_edu.detections import Detections, paste_masks
-from mrcnn_edu.evaluate import Found, evaluate
+from mrcnn_edu.evaluate import DetectionList, coco_results, evaluate
 
 SIZE = 480, 640
 M = 28  # side of a predicted mask
@@ -122,7 +122,7 @@ def coco_file(dataset: Crowded, folder: Path) -> Path:
     return file
 
 
-def beside_pycocotools(dataset: CocoFolder, found: Found, rounds: int) -> None:
+def beside_pycocotools(dataset: CocoFolder, found: DetectionList, rounds: int) -> None:
     """Prints the seconds of both, in turns, and how far their scores are apart."""
     quiet = contextlib.redirect_stdout(io.StringIO())
     with quiet:
@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--alone", action="store_true", help="without pycocotools")
     options = parser.parse_args()
     torch.set_num_threads(1)  # pycocotools has one thread
-    scenes, found = Crowded(options.images, options.classes), Found()
+    scenes, found = Crowded(options.images, options.classes), DetectionList()
     with TemporaryDirectory() as folder:
         dataset = CocoFolder(folder, coco_file(scenes, Path(folder)))
         before = memory()

@@ -12,16 +12,16 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
+from mrcnn_edu.ancestors.make import VAL_SCENES
 from tqdm.auto import tqdm
 from versus_torchvision import between_marks, machine
 
 from mrcnn_edu import viz
 from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, n_parameters
-from mrcnn_edu.ancestors.make import HELD_OUT
+from mrcnn_edu.ancestors.pretrained import FOLDER, load
 from mrcnn_edu.ancestors.proposals import recall_at
 from mrcnn_edu.ancestors.selective_search import selective_search
-from mrcnn_edu.ancestors.shipped import FOLDER, load
-from mrcnn_edu.evaluate import Found, evaluate
+from mrcnn_edu.evaluate import DetectionList, evaluate
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "family.json"
@@ -57,7 +57,7 @@ def trained(folder: Path) -> list[str]:
 
 def quality_and_cost(model, scenes) -> dict:
     """Scores in %, and the medians of what an image costs."""
-    found, costs = Found(), []
+    found, costs = DetectionList(), []
     model.detect([scenes[0][0]])  # to warm up
     for index in tqdm(range(len(scenes)), "detect", leave=False):
         detections, cost = measure_cost(model, [scenes[index][0]])
@@ -178,7 +178,9 @@ def picture_of_many(results: dict) -> viz.Picture:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=FOLDER, help="of the weights (the shipped)")
-    parser.add_argument("--scenes", type=int, default=len(HELD_OUT), help="fewer for a trial (300)")
+    parser.add_argument(
+        "--scenes", type=int, default=len(VAL_SCENES), help="fewer for a trial (300)"
+    )
     parser.add_argument("--rounds", type=int, default=5, help="of each number of proposals (5)")
     parser.add_argument("--threads", type=int, default=1, help="of the processor (1)")
     parser.add_argument("--print", action="store_true", help="only print, write nothing")
@@ -196,7 +198,7 @@ def main() -> None:
 
 def measure(folder: Path, n_scenes: int, rounds: int) -> dict:
     """Everything, for every system whose weights are there."""
-    scenes, systems = replace(HELD_OUT, n=n_scenes), {}
+    scenes, systems = replace(VAL_SCENES, n=n_scenes), {}
     for name in tqdm(trained(folder), "systems"):
         model = load(folder / f"{name}.pt")
         systems[name] = quality_and_cost(model, scenes)

@@ -20,7 +20,8 @@ from torch import nn
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
-from mrcnn_edu import Config, MaskRCNN, faster
+from mrcnn_edu import Config, MaskRCNN
+from mrcnn_edu.speed import accelerate as faster
 from mrcnn_edu.weights import load_torchvision
 
 PRECISIONS = "float32", "tf32", "bfloat16"
@@ -232,11 +233,11 @@ def _look(sizes: Sizes, make: Callable, changes: list[str], n: int) -> dict:
         run = make(sizes, our_model(sizes, changes), n)
         for _ in range(3 if sizes.device == "cuda" else 1):
             run()
-        values = count_stops(run) if sizes.device == "cuda" else {}
+        values = count_syncs(run) if sizes.device == "cuda" else {}
         return values | seen_by_the_profiler(run, sizes.device)
 
 
-def count_stops(run: Callable[[], object]) -> dict:
+def count_syncs(run: Callable[[], object]) -> dict:
     """How often PyTorch waits for the GPU, and where."""
     torch.cuda.set_sync_debug_mode("warn")
     try:

@@ -94,7 +94,7 @@ class Pyramid:
 
 def in_a_bag(run: Callable) -> Callable:
     """The run with PyTorch's embedding bag instead of the kernel."""
-    return patch.object(roi_ops.bilinear, "in_one_kernel", lambda *_: False)(run)
+    return patch.object(roi_ops.bilinear, "use_triton", lambda *_: False)(run)
 
 
 def _align(sizes: Sizes, n: int, side: int, dtype: str, backward: bool) -> dict:

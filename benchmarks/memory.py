@@ -17,16 +17,20 @@ import torch
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.progress import peak_memory
 from mrcnn_edu.train import Training, fit, steps
+from mrcnn_edu.train.metrics import peak_memory
 
 SETTINGS = {
     "as it is": {},
-    "recompute": {"recompute": True},
-    "accumulate 2": {"accumulate": 2},
+    "activation_checkpointing": {"activation_checkpointing": True},
+    "accumulate 2": {"grad_accumulation": 2},
     "bfloat16": {"precision": "bfloat16"},
-    "recompute, accumulate 2": {"recompute": True, "accumulate": 2},
-    "all three": {"recompute": True, "accumulate": 2, "precision": "bfloat16"},
+    "recompute, accumulate 2": {"activation_checkpointing": True, "grad_accumulation": 2},
+    "all three": {
+        "activation_checkpointing": True,
+        "grad_accumulation": 2,
+        "precision": "bfloat16",
+    },
 }
 
 

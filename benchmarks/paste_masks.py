@@ -7,9 +7,9 @@ predict is the cut of the training targets.
 
 Paste: torchvision rounds the box, with one cell more around it, to whole pixels and counts the last
 one as inside, so masks come out a pixel too wide. Ours and detectron2's round nothing, and read on
-towards zeros outside of the box; they give the same masks.
+toward zeros outside of the box; they give the same masks.
 
-Cut: RoIAlign takes pixel i to be at i unless it is told ("aligned") that its centre is at i + 0.5.
+Cut: RoIAlign takes pixel i to be at i unless it is told ("aligned") that its center is at i + 0.5.
 torchvision's targets are cut without, so they lie half a pixel to the upper left, and no paste
 undoes that. Scaling a mask by a factor like 5/3 with "nearest", as torchvision does, moves it about
 as far the other way: at COCO's sizes the two cancel, in an image that is not scaled they do not.
@@ -55,24 +55,24 @@ KINDS = (*CORNERS, *HOLES)
 
 @dataclass(frozen=True)
 class Shape:
-    """A template around 0, stretched and turned by a matrix [2, 2] to pixels, at a centre [2]."""
+    """A template around 0, stretched and turned by a matrix [2, 2] to pixels, at a center [2]."""
 
     kind: str
     matrix: Tensor  # float64, like all numbers here
-    centre: Tensor
+    center: Tensor
 
     @property
     def box(self) -> Tensor:
         """The exact bounding box [4]."""
         if self.kind in HOLES:
             reach = self.matrix.norm(dim=1)  # of the disc along each axis
-            return torch.cat((self.centre - reach, self.centre + reach))
-        corners = self.centre + CORNERS[self.kind] @ self.matrix.T
+            return torch.cat((self.center - reach, self.center + reach))
+        corners = self.center + CORNERS[self.kind] @ self.matrix.T
         return torch.cat((corners.amin(0), corners.amax(0)))
 
     def inside(self, x: Tensor, y: Tensor) -> Tensor:
         """Which points are inside, [Y, X] bool, of those at x [X] and y [Y] in pixels."""
-        x, y = x - self.centre[0], y[:, None] - self.centre[1]
+        x, y = x - self.center[0], y[:, None] - self.center[1]
         u, v = (a * x + b * y for a, b in self.matrix.inverse())  # in the template
         if self.kind in HOLES:
             squared = u**2 + v**2
@@ -85,12 +85,12 @@ class Shape:
         return inside
 
     def pixels(self, size: Size) -> Tensor:
-        """Its mask [H, W] bool: the pixels whose centres are inside."""
-        return self.inside(centres(0, size[1], size[1]), centres(0, size[0], size[0]))
+        """Its mask [H, W] bool: the pixels whose centers are inside."""
+        return self.inside(centers(0, size[1], size[1]), centers(0, size[0], size[0]))
 
 
-def centres(start: float, end: float, n: int) -> Tensor:
-    """The centres [n] of n equal cells between start and end."""
+def centers(start: float, end: float, n: int) -> Tensor:
+    """The centers [n] of n equal cells between start and end."""
     return start + (torch.arange(n, dtype=torch.float64) + 0.5) * (end - start) / n
 
 
@@ -140,12 +140,12 @@ def random_example(place: Place, kind: str, generator: torch.Generator) -> Examp
         axis, far = torch.randint(2, (2,), generator=generator).tolist()
         outside = (0.2 + 0.3 * share) * extent[axis]
         corner[axis] = image[axis] - extent[axis] + outside if far else -outside
-    shape = replace(shape, centre=corner - shape.box[:2])
+    shape = replace(shape, center=corner - shape.box[:2])
     mask = shape.pixels((int(image[1]), int(image[0])))
-    return Example(shape, mask, box_around(mask) if place.whole_box else shape.box.float())
+    return Example(shape, mask, mask_to_box(mask) if place.whole_box else shape.box.float())
 
 
-def box_around(mask: Tensor) -> Tensor:
+def mask_to_box(mask: Tensor) -> Tensor:
     """The box [4], in whole pixels, around a mask [H, W] bool."""
     y, x = torch.where(mask)
     return torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1)).float()
@@ -157,7 +157,7 @@ def box_around(mask: Tensor) -> Tensor:
 def exact_cut(example: Example) -> Tensor:
     """The share of each cell that the shape covers."""
     x1, y1, x2, y2 = example.box.tolist()
-    points = example.shape.inside(centres(x1, x2, M * POINTS), centres(y1, y2, M * POINTS))
+    points = example.shape.inside(centers(x1, x2, M * POINTS), centers(y1, y2, M * POINTS))
     return points.float().view(M, POINTS, M, POINTS).mean(dim=(1, 3))
 
 
@@ -199,10 +199,10 @@ def torchvision_paste(mask_probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
 
 
 def detectron2_paste(mask_probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-    """Every pixel reads the mask bilinearly at its centre; outside of the mask are zeros."""
+    """Every pixel reads the mask bilinearly at its center; outside of the mask are zeros."""
 
     def in_mask(start: Tensor, end: Tensor, side: int) -> Tensor:  # [D, side], -1..1 in the box
-        pixel = centres(0, side, side).to(boxes.dtype)
+        pixel = centers(0, side, side).to(boxes.dtype)
         return 2 * (pixel - start[:, None]) / (end - start)[:, None] - 1
 
     x = in_mask(boxes[:, 0], boxes[:, 2], size[1])[:, None, :]

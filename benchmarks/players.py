@@ -9,7 +9,8 @@ import time
 
 import torch
 
-from mrcnn_edu import ancestors, load, widgets
+from mrcnn_edu import ancestors, load
+from mrcnn_edu.course import widgets
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import detect_all
 

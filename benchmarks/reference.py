@@ -54,21 +54,21 @@ def settings_of(c: Config) -> dict:
         max_size=c.long_side,
         image_mean=c.pixel_mean,
         image_std=c.pixel_std,
-        rpn_pre_nms_top_n_train=c.train_candidates,
-        rpn_post_nms_top_n_train=c.train_proposals,
-        rpn_pre_nms_top_n_test=c.test_candidates,
-        rpn_post_nms_top_n_test=c.test_proposals,
+        rpn_pre_nms_top_n_train=c.rpn_pre_nms_top_n_train,
+        rpn_post_nms_top_n_train=c.rpn_post_nms_top_n_train,
+        rpn_pre_nms_top_n_test=c.rpn_pre_nms_top_n_test,
+        rpn_post_nms_top_n_test=c.rpn_post_nms_top_n_test,
         rpn_nms_thresh=c.rpn_nms_iou,
         rpn_fg_iou_thresh=c.rpn_positive_iou,
         rpn_bg_iou_thresh=c.rpn_negative_iou,
-        rpn_batch_size_per_image=c.rpn_batch,
+        rpn_batch_size_per_image=c.rpn_batch_per_image,
         rpn_positive_fraction=c.rpn_positive_fraction,
         box_score_thresh=c.score_threshold,
         box_nms_thresh=c.nms_iou,
         box_detections_per_img=c.max_detections,
         box_fg_iou_thresh=c.roi_positive_iou,
         box_bg_iou_thresh=c.roi_positive_iou,
-        box_batch_size_per_image=c.roi_batch,
+        box_batch_size_per_image=c.roi_batch_per_image,
         box_positive_fraction=c.roi_positive_fraction,
     )
 
@@ -103,8 +103,8 @@ def maskrcnn_of_the_same_layers(config: Config) -> nn.Module:
         rpn_anchor_generator=AnchorGenerator(
             c.anchor_sizes, (c.anchor_ratios,) * len(c.anchor_sizes)
         ),
-        box_roi_pool=pool(output_size=c.box_pool),
-        box_head=TwoMLPHead(c.fpn_channels * c.box_pool**2, c.box_hidden),
+        box_roi_pool=pool(output_size=c.box_pool_size),
+        box_head=TwoMLPHead(c.fpn_channels * c.box_pool_size**2, c.box_hidden),
         box_predictor=FastRCNNPredictor(c.box_hidden, c.n_classes + 1),
         mask_roi_pool=pool(output_size=c.mask_size // 2),
         mask_head=MaskRCNNHeads(c.fpn_channels, [c.mask_channels] * c.mask_convs, 1),
@@ -126,7 +126,7 @@ def _spread(model: nn.Module) -> nn.Module:
             value.fill_(0.3)  # else the signal, and any rounding error, doubles in every block
 
     size = (192, 256)
-    image = 4 * smooth_images([size], seed=1)[0][None] - 2  # about as normalised
+    image = 4 * smooth_images([size], seed=1)[0][None] - 2  # about as normalized
     rpn, heads = model.eval().rpn, model.roi_heads
     features = model.backbone(image)
     seen = rpn.head.conv(features["0"])
@@ -156,7 +156,7 @@ def _fit(layer: nn.Module, seen: Tensor, deviation: float) -> None:
 
 
 def smooth_images(sizes: list[tuple[int, int]], seed: int = 0) -> list[Tensor]:
-    """Images [3, height, width] in 0..1 of blurred colours, one for each size."""
+    """Images [3, height, width] in 0..1 of blurred colors, one for each size."""
     generator = torch.Generator().manual_seed(seed)
     coarse = [torch.rand(1, 3, 12, 12, generator=generator) for _ in sizes]
     pairs = zip(coarse, sizes, strict=True)

@@ -23,7 +23,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu import Config, MaskRCNN
-from mrcnn_edu.boxes import batched_nms, nms
+from mrcnn_edu.nms import batched_nms, nms
 from mrcnn_edu.roi_ops import feature_table, pool_pyramid, roi_align
 from mrcnn_edu.weights import load_torchvision
 
@@ -84,21 +84,21 @@ def random_target(
 ) -> dict[str, Tensor]:
     """n objects, filled ellipses, in an image of that size."""
     height, width = size
-    centre, radius = torch.rand(n, 2) * 0.6 + 0.2, torch.rand(n, 2) * 0.15 + 0.05
+    center, radius = torch.rand(n, 2) * 0.6 + 0.2, torch.rand(n, 2) * 0.15 + 0.05
     scale = torch.tensor([width, height])
-    boxes = torch.cat((centre - radius, centre + radius), dim=1) * scale.repeat(2)
+    boxes = torch.cat((center - radius, center + radius), dim=1) * scale.repeat(2)
     y, x = torch.meshgrid(torch.arange(height) + 0.5, torch.arange(width) + 0.5, indexing="ij")
-    (x0, y0), (r_x, r_y) = ((v * scale).T[:, :, None, None] for v in (centre, radius))
+    (x0, y0), (r_x, r_y) = ((v * scale).T[:, :, None, None] for v in (center, radius))
     masks = ((x - x0) / r_x) ** 2 + ((y - y0) / r_y) ** 2 < 1
     target = dict(boxes=boxes, labels=torch.randint(1, n_classes + 1, (n,)), masks=masks)
     return {name: value.to(device) for name, value in target.items()}
 
 
 def random_boxes(n: int, smallest: float, largest: float, size: Tensor) -> Tensor:
-    """Boxes [n, 4] of sides between two numbers of pixels, whose centres lie in an image."""
-    centre = torch.rand(n, 2) * size
+    """Boxes [n, 4] of sides between two numbers of pixels, whose centers lie in an image."""
+    center = torch.rand(n, 2) * size
     side = smallest * (largest / smallest) ** torch.rand(n, 2)
-    return torch.cat((centre - side / 2, centre + side / 2), dim=1)
+    return torch.cat((center - side / 2, center + side / 2), dim=1)
 
 
 def align(n: int, output_size: int, stride: int, backward: bool) -> Callable[[str], Pair]:
@@ -241,7 +241,7 @@ def grown_by_detect(whose: str) -> float:
 
 
 def row(name: str, goal: float, ours: list[float], theirs: list[float]) -> dict:
-    """One line of the table. Ratios are of neighbours in time: their median and middle half."""
+    """One line of the table. Ratios are of neighbors in time: their median and middle half."""
     ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
     quarter = len(ratios) // 4
     return {

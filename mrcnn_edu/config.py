@@ -1,102 +1,141 @@
 """The settings of a model: every number that the paper, or somebody since, has chosen."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from math import isnan
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+AT_LEAST = dict.fromkeys(
+    (
+        "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "canonical_size",
+        "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train", "rpn_pre_nms_top_n_test",
+        "rpn_post_nms_top_n_test", "rpn_batch_per_image", "roi_batch_per_image", "box_pool_size",
+        "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden", "max_detections",
+    ), 1,
+) | dict.fromkeys(
+    (
+        "rpn_convs", "box_convs", "mask_convs", "mask_layers", "rpn_positive_iou",
+        "rpn_negative_iou", "rpn_positive_fraction", "rpn_nms_iou", "roi_positive_iou",
+        "roi_positive_fraction", "nms_iou",
+    ), 0,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Config:
     """Every number of the model. The defaults are the paper's ResNet-50-FPN.
 
-    "v2" is torchvision's maskrcnn_resnet50_fpn_v2, with settings found after the paper.
+    "v2" is torchvision's maskrcnn_resnet50_fpn_v2, with settings found after the paper. Raises
+    ValueError for values that cannot be used.
     """
 
-    # What goes in and comes out
-    n_classes: int = 90  # without background; COCO's ids run to 90, of which 80 are in use
-    in_channels: int = 3  # of the images: 3 for colour, 1 for grey
-    short_side: int = 800  # pixels of the shorter side that images are scaled to (section 3.1)
-    long_side: int = 1333  # pixels of the longer side at most
-    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # ImageNet's; a number for each channel
-    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)  # likewise
+    # Inputs and classes
+    n_classes: int = 90  # classes without background; COCO's ids run to 90, of which 80 are used
+    in_channels: int = 3  # channels of the images: 3 for color, 1 for gray
+    short_side: int = 800  # pixels of the shorter side that images are resized to (section 3.1)
+    long_side: int = 1333  # largest number of pixels of the longer side
+    pixel_mean: tuple[float, ...] = (0.485, 0.456, 0.406)  # mean of each channel; ImageNet's
+    pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)  # standard deviation of each channel
 
     # Backbone and feature pyramid
     backbone: Literal["resnet50", "resnet101", "resnext101", "tiny", "tiny-deep", "tiny-next"] = (
-        "resnet50"
+        "resnet50"  # network that computes the feature maps
     )
-    norm: Literal["frozen", "batch"] = "frozen"  # batch when training from random weights
-    # Where regions are read from. fpn: a pyramid. c5: the last stage's map. c4: the map before
-    # it; each region then passes the last stage by itself (figure 4, left).
+    norm: Literal["frozen", "batch"] = "frozen"  # backbone's norm; batch to train from scratch
+    # Where RoIs read their features. fpn: from a pyramid. c5: from the last stage's map. c4: from
+    # the map before it, and each RoI then passes the last stage by itself (figure 4, left).
     neck: Literal["fpn", "c4", "c5"] = "fpn"
-    fpn_channels: int = 256  # of every level of the pyramid
-    head_norm: Literal["batch", "frozen"] | None = None  # in pyramid and heads; "batch" in v2
+    fpn_channels: int = 256  # channels of every level of the pyramid
+    head_norm: Literal["batch", "frozen"] | None = None  # norm in pyramid and heads; batch in v2
 
     # Region proposals
     rpn_convs: int = 1  # 3x3 convolutions of the RPN head; 2 in v2
-    # Of each level of the pyramid; c4 and c5, with one level, have them all on it.
+    # Anchor sizes in pixels, level by level; the single level of c4 and c5 has all of them.
     anchor_sizes: tuple[tuple[float, ...], ...] = ((32,), (64,), (128,), (256,), (512,))
-    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # height / width
-    rpn_positive_iou: float = 0.7  # an anchor with this IoU or more answers for the object
-    rpn_negative_iou: float = 0.3  # with less than this it is background
-    rpn_batch: int = 256  # anchors an image in the loss, at most
-    rpn_positive_fraction: float = 0.5  # of them, at most
-    rpn_nms_iou: float = 0.7  # of two boxes that overlap more, the better one is proposed
-    train_candidates: int = 2000  # of each level in training, before NMS
-    train_proposals: int = 2000  # of an image in training, after NMS
-    test_candidates: int = 1000  # the same in detection
-    test_proposals: int = 1000  # the same in detection; 300 for the paper's C4
+    anchor_ratios: tuple[float, ...] = (0.5, 1.0, 2.0)  # heights of the anchors divided by widths
+    rpn_positive_iou: float = 0.7  # anchors with at least this IoU are assigned to the object
+    rpn_negative_iou: float = 0.3  # anchors with a smaller IoU than this are background
+    rpn_batch_per_image: int = 256  # anchors of an image that are sampled for the RPN loss
+    rpn_positive_fraction: float = 0.5  # largest fraction of positives among the sampled anchors
+    rpn_nms_iou: float = 0.7  # IoU above which NMS drops the worse of two proposals
+    rpn_pre_nms_top_n_train: int = 2000  # best anchors of each level before NMS, in training
+    rpn_post_nms_top_n_train: int = 2000  # best proposals of an image after NMS, in training
+    rpn_pre_nms_top_n_test: int = 1000  # best anchors of each level before NMS, in detection
+    rpn_post_nms_top_n_test: int = 1000  # best proposals of an image after NMS; the paper's C4: 300
 
-    # Regions and heads
-    roi_op: Literal["align", "warp", "pool"] = "align"  # pool is Fast R-CNN's (table 2c)
-    roi_reduce: Literal["mean", "max"] = "mean"  # over the sample points of a cell
-    sampling_ratio: int = 2  # squared: the paper's four points in each cell
-    canonical_size: float = 224  # a RoI of this side is read at stride 16 (FPN, equation 1)
-    roi_batch: int = 512  # RoIs an image in the loss; 64 for C4
-    roi_positive_iou: float = 0.5  # a RoI with this IoU or more answers for the object
-    roi_positive_fraction: float = 0.25  # of the RoIs in the loss, at most: 1 to 3
-    box_pool: int = 7  # side of the features that the box head reads
-    box_convs: int = 0  # 3x3 convolutions that it starts with; 4 in v2
-    box_layers: int = 2  # fully connected layers that follow; 1 in v2
-    box_hidden: int = 1024  # neurons in each of them
+    # RoIs and heads
+    roi_op: Literal["align", "warp", "pool"] = "align"  # RoI operation; pool is Fast R-CNN's (2c)
+    roi_aggregate: Literal["mean", "max"] = "mean"  # how a bin aggregates its sample points
+    sampling_ratio: int = 2  # sample points along a side of a bin; 2 gives the paper's four points
+    canonical_size: float = 224  # side of a RoI that is read at stride 16 (FPN, equation 1)
+    roi_batch_per_image: int = 512  # RoIs of an image that are sampled for the loss; 64 for C4
+    roi_positive_iou: float = 0.5  # RoIs with at least this IoU are assigned to the object
+    roi_positive_fraction: float = 0.25  # largest fraction of positives among the sampled RoIs
+    box_pool_size: int = 7  # height and width of the features that the box head reads
+    box_convs: int = 0  # 3x3 convolutions at the start of the box head; 4 in v2
+    box_layers: int = 2  # fully connected layers of the box head; 1 in v2
+    box_hidden: int = 1024  # neurons in each fully connected layer of the box head
     mask_head: Literal["fcn", "mlp"] | None = "fcn"  # None is Faster R-CNN: boxes without masks
-    mask_size: int = 28  # m; the mask head reads features of half that side
-    mask_channels: int = 256  # of the FCN's convolutions
-    mask_convs: int = 4  # 3x3 convolutions before the deconvolution
-    mask_hidden: int = 1024  # neurons in each layer of the MLP (table 2e)
-    mask_layers: int = 2  # of them
+    mask_size: int = 28  # height and width m of a mask; its head reads features of half the size
+    mask_channels: int = 256  # channels of the mask FCN's convolutions
+    mask_convs: int = 4  # 3x3 convolutions of the mask FCN before its deconvolution
+    mask_hidden: int = 1024  # neurons in each hidden layer of the mask MLP (table 2e)
+    mask_layers: int = 2  # hidden layers of the mask MLP
     mask_loss: Literal["sigmoid", "softmax"] = "sigmoid"  # softmax: classes compete (table 2b)
-    # How a mask learned with softmax is read: its class's probability, that beside the strongest
-    # other channel (the class with the most is on), or that beside background alone.
-    mask_reading: Literal["probability", "strongest", "background"] = "probability"
-    class_agnostic_mask: bool = False  # one mask for all classes
+    # How a softmax mask becomes a probability: the class's own, or the class against the strongest
+    # other channel (each pixel goes to the highest score), or against background alone.
+    mask_decoding: Literal["probability", "strongest", "background"] = "probability"
+    class_agnostic_mask: bool = False  # one mask for all classes instead of one for each class
 
     # Detections
-    score_threshold: float = 0.05  # a detection scores more than this
-    nms_iou: float = 0.5  # the paper's appendix and torchvision; 0.3 in its main experiments
-    max_detections: int = 100  # of an image
+    score_threshold: float = 0.05  # detections score more than this
+    nms_iou: float = 0.5  # IoU above which NMS drops a detection; 0.3 in the paper's main text
+    max_detections: int = 100  # most detections in an image
+
+    def __post_init__(self):
+        check_settings(self, AT_LEAST)
+        if not len(self.pixel_mean) == len(self.pixel_std) == self.in_channels:
+            raise ValueError(
+                f"in_channels is {self.in_channels}, but pixel_mean has {len(self.pixel_mean)} "
+                f"values and pixel_std {len(self.pixel_std)}: give one for each channel"
+            )
+        if not all(std > 0 for std in self.pixel_std):
+            raise ValueError(f"pixel_std is {self.pixel_std}: give positive numbers")
+        if self.mask_size % 2:
+            raise ValueError(
+                f"mask_size is {self.mask_size}: give an even number, twice the features' size"
+            )
 
     def with_channels(self, n: int) -> "Config":
         """The same settings for images of n channels.
 
-        Channels beyond those there are get the mean of their numbers; so does grey.
+        Additional channels get the mean of the existing means and standard deviations, and so does
+        a single gray channel.
         """
 
-        def numbers(old: tuple[float, ...]) -> tuple[float, ...]:
-            mean = round(sum(old) / len(old), 6)
-            return (*old, *[mean] * (n - len(old))) if n >= len(old) else (mean,) * n
+        def adapted(values: tuple[float, ...]) -> tuple[float, ...]:
+            mean = round(sum(values) / len(values), 6)
+            return (*values, *[mean] * (n - len(values))) if n >= len(values) else (mean,) * n
 
-        mean, std = numbers(self.pixel_mean), numbers(self.pixel_std)
+        mean, std = adapted(self.pixel_mean), adapted(self.pixel_std)
         return replace(self, in_channels=n, pixel_mean=mean, pixel_std=std)
 
     @classmethod
     def c4(cls, **changes) -> "Config":
         """The paper's ResNet-50-C4: one map, the last stage as the head, masks of 14 x 14."""
-        numbers = dict(neck="c4", roi_batch=64, test_proposals=300, mask_size=14, mask_convs=0)
-        return cls(**numbers | changes)
+        settings: dict = dict(
+            neck="c4",
+            roi_batch_per_image=64,
+            rpn_post_nms_top_n_test=300,
+            mask_size=14,
+            mask_convs=0,
+        )
+        return cls(**settings | changes)
 
     @classmethod
     def tiny(cls, n_classes: int = 6, **changes) -> "Config":
-        """A model for 96 x 96 scenes that a laptop's CPU trains in minutes."""
-        numbers = dict(
+        """A model for 96 x 96 images that a laptop's CPU trains in minutes."""
+        settings: dict = dict(
             n_classes=n_classes,
             short_side=96,
             long_side=160,
@@ -106,15 +145,44 @@ class Config:
             norm="batch",
             fpn_channels=64,
             anchor_sizes=((12,), (24,), (48,), (72,)),
-            rpn_batch=64,
-            train_candidates=200,
-            train_proposals=200,
-            test_candidates=100,
-            test_proposals=100,
+            rpn_batch_per_image=64,
+            rpn_pre_nms_top_n_train=200,
+            rpn_post_nms_top_n_train=200,
+            rpn_pre_nms_top_n_test=100,
+            rpn_post_nms_top_n_test=100,
             canonical_size=80,
-            roi_batch=48,
+            roi_batch_per_image=48,
             box_hidden=128,
             mask_channels=48,
             mask_convs=2,
         )
-        return cls(**numbers | changes)
+        return cls(**settings | changes)
+
+
+def check_settings(settings: Any, at_least: dict[str, float]) -> None:
+    """Raise ValueError for a field of a dataclass whose value does not fit its type or is too small.
+
+    at_least: the smallest value of numbers, by the field's name.
+    """
+    for field in fields(settings):
+        value, choices = getattr(settings, field.name), _choices(field.type)
+        if choices and value not in choices:
+            listed = ", ".join(map(str, choices))
+            raise ValueError(f"{field.name} is {value!r}: choose one of {listed}")
+        if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
+            raise ValueError(f"{field.name} is {value!r}: give a whole number")
+        if field.type is float and (not isinstance(value, int | float) or isnan(value)):
+            raise ValueError(f"{field.name} is {value!r}: give a number")
+        if field.name in at_least and value < at_least[field.name]:
+            raise ValueError(f"{field.name} is {value}: give {at_least[field.name]} or more")
+
+
+def _choices(annotation: Any) -> tuple:
+    """The values that an annotation such as Literal["a", "b"] | None lists; () for other types."""
+    if get_origin(annotation) is Literal:
+        return get_args(annotation)
+    if get_origin(annotation) in (Union, UnionType):
+        parts = get_args(annotation)
+        listed = [value for part in parts for value in _choices(part)]
+        return (*listed, None) if listed and type(None) in parts else tuple(listed)
+    return ()

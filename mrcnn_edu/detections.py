@@ -1,6 +1,6 @@
-"""Detections: from the heads' numbers to boxes, labels, scores and masks in the image.
+"""Detections: from the outputs of the heads to boxes, labels, scores and masks in the image.
 
-Letters: R RoIs, D detections, K classes (label 0 is background), m the side of a predicted mask.
+Letters: R RoIs, D detections, K classes (label 0 is background), m x m predicted mask.
 """
 
 from dataclasses import dataclass, fields
@@ -9,37 +9,45 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import best_first, clip_boxes, decode_boxes, survivors
+from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.roi_ops import image_index
-from mrcnn_edu.stops import on_gpu, read, rows_where, upload
+from mrcnn_edu.images import Size, scale_boxes
+from mrcnn_edu.kernels.paste import paste_on_gpu
+from mrcnn_edu.nms import batched_nms
 
-SMALLEST_SIDE = 1e-2  # pixels; a detection clipped to less than this is dropped
-AT_ONCE = 16  # masks that a GPU pastes together: 70 MB of float32 at 800 x 1333
+MIN_SIZE = 1e-2  # pixels; a detection with a shorter side after clipping is dropped
 
 
 @dataclass
 class Detections:
-    """What was found in one image, best score first."""
+    """The objects detected in one image, best score first."""
 
     boxes: Tensor  # [D, 4] in pixels of the original image
     labels: Tensor  # [D] 1..K
     scores: Tensor  # [D] 0..1
-    # None in both where the model has no mask head:
+    # Both are None where the model has no mask head:
     masks: Tensor | None  # [D, H, W] bool, of the original image's size
-    mask_probs: Tensor | None  # [D, m, m] 0..1: the predicted class's mask, as seen inside the box
+    mask_probs: Tensor | None  # [D, m, m] 0..1: the predicted class's mask inside the box
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def __getitem__(self, rows) -> "Detections":
-        """The detections at some rows: a slice, indices, or a mask such as `d.scores > 0.5`."""
+        """The detections at some rows: a slice, indices, or a mask such as `d.scores > 0.5`.
+
+        One index gives one detection, with a length of 1.
+        """
+        if isinstance(rows, int) or (isinstance(rows, Tensor) and rows.ndim == 0):
+            rows = int(rows)
+            if not -len(self) <= rows < len(self):
+                raise IndexError(f"detection {rows} of {len(self)}")
+            rows = [rows]
         values = [getattr(self, field.name) for field in fields(self)]
         return Detections(*(value if value is None else value[rows] for value in values))
 
 
 class SelectedBoxes(NamedTuple):
-    """The boxes of one image that survive, best score first; masks are still to come."""
+    """The selected boxes of one image, best score first, before their masks are predicted."""
 
     boxes: Tensor  # [D, 4] in pixels of the network's input
     labels: Tensor  # [D] 1..K
@@ -50,96 +58,72 @@ def select_detections(
     class_logits: list[Tensor],
     deltas: list[Tensor],
     proposals: list[Tensor],
-    image_sizes: list[tuple[int, int]],
+    image_sizes: list[Size],
     score_threshold: float,
     nms_iou: float,
     max_detections: int,
 ) -> list[SelectedBoxes]:
     """The best boxes of each image: every class of every RoI is a candidate.
 
-    Of each image: class_logits [R, K + 1], deltas [R, K + 1, 4], proposals [R, 4], and the (height,
-    width) of the network's input without padding. Scores above `score_threshold` only; NMS with
-    `nms_iou` within each class; then the `max_detections` best (section 3.1, inference).
+    For each image: class_logits [R, K + 1], deltas [R, K + 1, 4], proposals [R, 4], and the
+    (height, width) of the network's input without padding. Only scores above `score_threshold`
+    count; NMS with the threshold `nms_iou` runs within each class; then the `max_detections` best
+    are kept (section 3.1, inference).
     """
-    scores = [logits.softmax(dim=1)[:, 1:] for logits in class_logits]  # without background
-    high = [of_image > score_threshold for of_image in scores]
-    counts = read([of_image.sum() for of_image in high])
-    images = zip(scores, high, counts, deltas, proposals, image_sizes, strict=True)
-    candidates = [_candidates(*of_image) for of_image in images]
-
-    boxes, labels, of_boxes = (torch.cat(column) for column in zip(*candidates, strict=True))
-    image = image_index([c.boxes for c in candidates])
-    groups = image * class_logits[0].shape[1] + labels  # boxes compete within an image and a class
-    keep = (boxes[:, 2] > 0) & survivors(boxes, of_boxes, groups, nms_iou)
-    kept = keep.split(counts)
-    numbers = [min(n, max_detections) for n in read([of_image.sum() for of_image in kept])]
-    best = [best_first(c.scores, k)[:n] for c, k, n in zip(candidates, kept, numbers, strict=True)]
-    return [
-        SelectedBoxes(*(column[rows] for column in of_image))
-        for of_image, rows in zip(candidates, best, strict=True)
-    ]
-
-
-def _candidates(
-    scores: Tensor,
-    high: Tensor,
-    n_high: int,
-    deltas: Tensor,
-    proposals: Tensor,
-    image_size: tuple[int, int],
-) -> SelectedBoxes:
-    """All boxes of an image whose scores are high; those without area are zeros."""
-    place = rows_where(high.flatten(), n_high)
-    roi, labels = place // high.shape[1], place % high.shape[1] + 1
-    boxes = decode_boxes(deltas[roi, labels], proposals[roi], BOX_SCALE)
-    boxes = clip_boxes(boxes, image_size)
-    is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
-    return SelectedBoxes(torch.where(is_box[:, None], boxes, 0), labels, scores[roi, labels - 1])
+    selected = []
+    images = zip(class_logits, deltas, proposals, image_sizes, strict=True)
+    for logits, image_deltas, rois, size in images:
+        class_scores = logits.softmax(dim=1)[:, 1:]  # without background
+        roi, column = torch.where(class_scores > score_threshold)
+        scores, labels = class_scores[roi, column], column + 1
+        boxes = decode_boxes(image_deltas[roi, labels], rois[roi], BOX_SCALE)
+        boxes = clip_boxes(boxes, size)
+        valid = torch.where(min_side(boxes) >= MIN_SIZE)[0]
+        boxes, labels, scores = boxes[valid], labels[valid], scores[valid]
+        kept = batched_nms(boxes, scores, labels, nms_iou)[:max_detections]
+        selected.append(SelectedBoxes(boxes[kept], labels[kept], scores[kept]))
+    return selected
 
 
 def predicted_masks(
-    mask_logits: Tensor, labels: Tensor, kind: str = "sigmoid", reading: str = "probability"
+    mask_logits: Tensor, labels: Tensor, loss_type: str = "sigmoid", decoding: str = "probability"
 ) -> Tensor:
     """Probabilities [D, m, m] of the predicted class's mask.
 
-    mask_logits: [D, K + 1, m, m]. labels: [D]. kind: "sigmoid" or "softmax", as the masks were
-    learned (`losses.mask_loss`). reading: of softmax, the class against all others and background
-    together ("probability"), against the one of them that is strongest at the pixel ("strongest":
-    the mask is where the class has the most), or against "background" alone.
+    mask_logits: [D, K + 1, m, m]. labels: [D]. loss_type: the loss the masks were trained with,
+    "sigmoid" or "softmax" (`losses.mask_loss`). decoding: for softmax, the class's "probability"
+    among all classes and background; or the class against the "strongest" other channel, so that
+    each pixel goes to the highest score; or the class against "background" alone.
     """
     rows = torch.arange(len(labels), device=labels.device)
-    of_class = mask_logits[rows, labels]
-    if kind == "sigmoid":
-        return of_class.sigmoid()
-    if reading == "background":
-        return (of_class - mask_logits[:, 0]).sigmoid()
-    if reading == "strongest":
+    class_logits = mask_logits[rows, labels]
+    if loss_type == "sigmoid":
+        return class_logits.sigmoid()
+    if decoding == "background":
+        return (class_logits - mask_logits[:, 0]).sigmoid()
+    if decoding == "strongest":
         others = mask_logits.clone()
         others[rows, labels] = -torch.inf
-        return (of_class - others.amax(dim=1)).sigmoid()
+        return (class_logits - others.amax(dim=1)).sigmoid()
     return mask_logits.softmax(dim=1)[rows, labels]
 
 
-def paste_masks(
-    mask_probs: Tensor, boxes: Tensor, size: tuple[int, int], threshold: float = 0.5
-) -> Tensor:
-    """Masks [D, H, W] bool in an image of size (H, W): each m x m mask stretched over its box.
+def paste_masks(mask_probs: Tensor, boxes: Tensor, size: Size, threshold: float = 0.5) -> Tensor:
+    """Masks [D, H, W] bool in an image of size (H, W): each m x m mask, stretched over its box.
 
-    mask_probs: [D, m, m]. boxes: [D, 4] in pixels of that image. A pixel is on if the mask, read
-    bilinearly at the pixel's centre, is at least `threshold`; outside of its box it is zero.
-    Nothing is rounded on the way: the m cells divide the box evenly wherever it lies. (torchvision
-    rounds the box to whole pixels, which makes masks a pixel too wide: benchmarks/paste_masks.py.)
+    mask_probs: [D, m, m]. boxes: [D, 4] in pixels of that image. A pixel belongs to the mask if the
+    probability, interpolated bilinearly at the pixel's center, is at least `threshold`; outside the
+    box it is 0. Nothing is rounded: the m x m grid divides the box evenly wherever it lies.
+    (torchvision rounds the box to whole pixels first, which makes masks about a pixel too wide:
+    benchmarks/paste_masks.py.)
     """
     height, width = size
     mask_probs = mask_probs.to(boxes.dtype)
-    rows = _resampling(boxes[:, 1], boxes[:, 3], height, mask_probs.shape[1])  # [D, H, m]
-    columns = _resampling(boxes[:, 0], boxes[:, 2], width, mask_probs.shape[1])  # [D, W, m]
-    masks = torch.zeros((len(boxes), height, width), dtype=torch.bool, device=boxes.device)
-    if on_gpu(boxes):  # whole images, many at once, so that no box has to be known
-        parts = zip(*(t.split(AT_ONCE) for t in (masks, rows, mask_probs, columns)), strict=True)
-        for part, along_y, probs, along_x in parts:
-            part.copy_(along_y @ probs @ along_x.mT >= threshold)
-        return masks
+    rows = interpolation_weights(boxes[:, 1], boxes[:, 3], height, mask_probs.shape[1])
+    columns = interpolation_weights(boxes[:, 0], boxes[:, 2], width, mask_probs.shape[1])
+    if boxes.is_cuda:
+        return paste_on_gpu(rows, mask_probs, columns, threshold)
+    masks = torch.zeros((len(boxes), height, width), dtype=torch.bool)
     corners = torch.cat((boxes[:, :2].floor(), boxes[:, 2:].ceil()), dim=1)
     for d, (x1, y1, x2, y2) in enumerate(clip_boxes(corners, size).int().tolist()):
         probs = rows[d, y1:y2] @ mask_probs[d] @ columns[d, x1:x2].T
@@ -147,27 +131,22 @@ def paste_masks(
     return masks
 
 
-def _resampling(start: Tensor, end: Tensor, length: int, m: int) -> Tensor:
-    """Weights [D, length, m] of the m cells between start and end [D] at each pixel's centre."""
-    centre = torch.arange(length, dtype=start.dtype, device=start.device) + 0.5
-    share = (centre - start[:, None]) / (end - start)[:, None]  # [D, length], 0..1 inside the box
-    at = share * m - 0.5  # in cells, whose centres are 0, 1, ... m - 1
+def interpolation_weights(start: Tensor, end: Tensor, length: int, m: int) -> Tensor:
+    """Weights [D, length, m] of m mask pixels, from start to end [D], at each image pixel."""
+    center = torch.arange(length, dtype=start.dtype, device=start.device) + 0.5
+    fraction = (center - start[:, None]) / (end - start)[:, None]  # [D, length], 0..1 in the box
+    at = fraction * m - 0.5  # in mask pixels, whose centers are 0, 1, ... m - 1
     weight = 1 - (at[..., None] - torch.arange(m, device=start.device)).abs()
-    return weight.clamp(min=0) * ((share >= 0) & (share <= 1))[..., None]
+    return weight.clamp(min=0) * ((fraction >= 0) & (fraction <= 1))[..., None]
 
 
-def to_original(
-    selected: SelectedBoxes,
-    mask_probs: Tensor | None,
-    size: tuple[int, int],
-    original: tuple[int, int],
+def rescale_detections(
+    selected: SelectedBoxes, mask_probs: Tensor | None, size: Size, original: Size
 ) -> Detections:
-    """Detections in an image of size `original` from boxes in the same image scaled to `size`.
+    """Detections in an image of size `original`, from boxes in the image resized to `size`.
 
     mask_probs: [D, m, m] of the predicted classes, or None. Sizes are (height, width).
     """
-    zoom_y, zoom_x = original[0] / size[0], original[1] / size[1]
-    zoom = upload([zoom_x, zoom_y, zoom_x, zoom_y], selected.boxes.device, selected.boxes.dtype)
-    boxes = selected.boxes * zoom
+    boxes = scale_boxes(selected.boxes, size, original)
     masks = None if mask_probs is None else paste_masks(mask_probs, boxes, original)
     return Detections(boxes, selected.labels, selected.scores, masks, mask_probs)

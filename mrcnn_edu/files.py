@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """A file to write into. At the end it takes its place, and after an error there is none.
 
     So nobody ever reads half of it, and an older one is there until then. Its folder is made if
@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 def write_file(path: Path, contents: bytes | Iterable[bytes]) -> None:
     """Write a file, whole or not at all. contents: or pieces of them."""
-    with whole_file(path) as file:
+    with atomic_write(path) as file:
         file.writelines([contents] if isinstance(contents, bytes) else contents)
 
 

@@ -1,27 +1,26 @@
-"""Matching: which object does each box answer for, and which boxes are used in this step.
+"""Matching: which object is each box assigned to, and which boxes are sampled for the loss?
 
-Letters: A boxes (anchors or proposals), M objects of one image.
+Letters: A boxes (anchors or proposals), M objects, all of one image.
 """
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.stops import read, rows_where, upload
-
-BACKGROUND = -1  # overlaps no object enough: must be told apart from every object
-IGNORED = -2  # neither clearly an object nor clearly background: takes no part in the loss
+BACKGROUND = -1  # overlaps no object enough: a negative example
+IGNORED = -2  # neither clearly an object nor clearly background: left out of the loss
 
 
 def match(
-    iou: Tensor, positive_iou: float, negative_iou: float, rescue_objects: bool = False
+    iou: Tensor, positive_iou: float, negative_iou: float, allow_low_quality_matches: bool = False
 ) -> Tensor:
-    """The object's index [A] that each box answers for, or BACKGROUND (-1), or IGNORED (-2).
+    """For each box, the index [A] of the object it is assigned to, or BACKGROUND, or IGNORED.
 
-    iou: [M, A]. A box answers for the object it overlaps most, if by at least `positive_iou`; it is
-    background below `negative_iou`, ignored between. With `rescue_objects` the boxes that overlap
-    an object most, ties included, also answer (for the object they overlap most themselves),
-    however small the overlap, so that no object goes without (Faster R-CNN, section 3.1.2). An
-    object that touches no box at all rescues none; torchvision makes every box positive there.
+    iou: [M, A]. A box is assigned to the object it overlaps most if that IoU is at least
+    `positive_iou`; it is background below `negative_iou`, and ignored in between. With
+    `allow_low_quality_matches`, the boxes with the highest IoU for an object, ties included, are
+    assigned too (to the object they overlap most themselves), however small the IoU, so that every
+    object has an anchor (Faster R-CNN, section 3.1.2). Only an object that touches no box at all is
+    left without one; torchvision would make every box positive there.
     """
     n_objects, n_boxes = iou.shape
     if n_objects == 0:
@@ -30,44 +29,34 @@ def match(
     matched = best_object.clone()
     matched[best_iou < positive_iou] = IGNORED
     matched[best_iou < negative_iou] = BACKGROUND
-    if rescue_objects and n_boxes > 0:
-        best_of_object = iou.max(dim=1, keepdim=True).values  # [M, 1]
-        rescued = ((iou == best_of_object) & (iou > 0)).any(dim=0)  # [A]
-        matched = torch.where(rescued, best_object, matched)
+    if allow_low_quality_matches and n_boxes > 0:
+        best_iou_of_object = iou.max(dim=1, keepdim=True).values  # [M, 1]
+        is_best = ((iou == best_iou_of_object) & (iou > 0)).any(dim=0)  # [A]
+        matched = torch.where(is_best, best_object, matched)
     return matched
 
 
 def sample(
-    matched: list[Tensor],
-    count: int,
+    matched: Tensor,
+    batch_size: int,
     positive_fraction: float,
-    generator: torch.Generator | list[torch.Generator] | None = None,
-) -> list[tuple[Tensor, Tensor]]:
-    """Of each image the indices of the positive and of the negative boxes, drawn at random.
+    generator: torch.Generator | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Indices of the sampled positive boxes and of the sampled negative ones, both ascending.
 
-    matched: [A] of each image, as `match` returns it. `count` are drawn in all. At most count *
-    positive_fraction are positive; negatives fill up the rest as far as there are any. Both come
-    back in ascending order. generator: one that draws for all, or one for each image.
+    matched: [A], the result of `match`. `batch_size` boxes are sampled, of which at most
+    batch_size * positive_fraction are positive; negatives fill up the rest as far as there are any.
     """
-    generators = generator if isinstance(generator, list) else [generator] * len(matched)
-    kinds = [(of_image >= 0, of_image == BACKGROUND) for of_image in matched]
-    counts = read([torch.stack([kind.sum() for kind in of_image]) for of_image in kinds])
-    drawn = []
-    for of_image, n, own in zip(kinds, counts, generators, strict=True):
-        positive, negative = (rows_where(*kind) for kind in zip(of_image, n, strict=True))
-        n_positive = min(len(positive), int(count * positive_fraction))
-        n_negative = min(len(negative), count - n_positive)
-        drawn.append(
-            (
-                _choose(positive, n_positive, own).sort().values,
-                _choose(negative, n_negative, own).sort().values,
-            )
-        )
-    return drawn
+    positive = torch.where(matched >= 0)[0]
+    negative = torch.where(matched == BACKGROUND)[0]
+    n_positive = min(len(positive), int(batch_size * positive_fraction))
+    n_negative = min(len(negative), batch_size - n_positive)
+    positive = _choose(positive, n_positive, generator)
+    return positive, _choose(negative, n_negative, generator)
 
 
 def _choose(indices: Tensor, count: int, generator: torch.Generator | None) -> Tensor:
-    # The order is drawn on the generator's device, so that one seed gives one choice everywhere.
+    # Shuffle on the generator's device, so that one seed gives the same choice on every device.
     device = generator.device if generator is not None else indices.device
     order = torch.randperm(len(indices), generator=generator, device=device)
-    return indices[upload(order[:count], indices.device)]
+    return indices[order[:count].to(indices.device)].sort().values

@@ -1,6 +1,7 @@
-"""The region proposal network: where might there be an object, and what is its box?
+"""The region proposal network (RPN): where might there be an object, and what is its box?
 
-Letters: B images, A anchors (of all levels), k anchors at one place, H and W of a map.
+Letters: B images, A anchors (of all levels), k anchors at one position, H and W of a feature map,
+N candidates and R proposals of one image.
 """
 
 from typing import NamedTuple
@@ -9,18 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.backbone import Convolution
-from mrcnn_edu.boxes import best_first, clip_boxes, decode_boxes, survivors
-from mrcnn_edu.stops import read
+from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
+from mrcnn_edu.nms import batched_nms
 
-SMALLEST_SIDE = 1e-3  # pixels; a proposal clipped to less than this has nothing to look at
+MIN_SIZE = 1e-3  # pixels; a proposal with a shorter side after clipping contains nothing
 
 
 class RPNHead(nn.Module):
-    """Maps [B, C, H, W] to objectness logits [B, A] and box deltas [B, A, 4] of every anchor.
+    """Maps [B, C, H, W] to objectness logits [B, A] and box deltas [B, A, 4] of all anchors.
 
-    One small network slides over every level: a 3x3 convolution, then two 1x1 convolutions with k
-    and 4k channels (Faster R-CNN, section 3.1). Anchors come in the order of `pyramid_anchors`.
-    n_convs: 3x3 convolutions, one in the paper.
+    A small network slides over every level: a 3x3 convolution, then two 1x1 convolutions with k and
+    4k outputs (Faster R-CNN, section 3.1). Anchors are ordered as in `pyramid_anchors`. n_convs:
+    number of 3x3 convolutions; the paper has one.
     """
 
     def __init__(self, channels: int, n_anchors: int, n_convs: int = 1):
@@ -37,7 +38,7 @@ class RPNHead(nn.Module):
         objectness, deltas = [], []
         for level in features:
             hidden = self.conv(level)
-            # [B, k * n, H, W] -> [B, H, W, k * n] -> [B, H * W * k, n]
+            # [B, k * n, H, W] -> [B, H, W, k * n] -> [B, H * W * k * n]
             objectness.append(self.cls_logits(hidden).permute(0, 2, 3, 1).flatten(1))
             deltas.append(self.bbox_pred(hidden).permute(0, 2, 3, 1).flatten(1))
         return torch.cat(objectness, dim=1), torch.cat(deltas, dim=1).unflatten(1, (-1, 4))
@@ -46,9 +47,9 @@ class RPNHead(nn.Module):
 class Proposals(NamedTuple):
     """The proposals of one image, and the candidates they were chosen from."""
 
-    boxes: Tensor  # [R, 4] in pixels of the network's input, best first
+    boxes: Tensor  # [R, 4] in pixels of the network's input, best score first
     scores: Tensor  # [R] objectness, 0..1
-    candidates: Tensor  # [N, 4] the best of each level, decoded and clipped, before NMS
+    candidates: Tensor  # [N, 4] the best anchors of each level, decoded and clipped, before NMS
     candidate_scores: Tensor  # [N]
     candidate_levels: Tensor  # [N]
 
@@ -58,48 +59,37 @@ def propose(
     deltas: Tensor,
     anchors: list[Tensor],
     image_sizes: list[tuple[int, int]],
-    n_candidates: int,
-    n_proposals: int,
+    pre_nms_top_n: int,
+    post_nms_top_n: int,
     nms_iou: float,
 ) -> list[Proposals]:
     """The best boxes of each image, without near-duplicates.
 
-    objectness: [B, A] logits. deltas: [B, A, 4]. anchors: [A_level, 4] of each level. image_sizes:
-    (height, width) of each image without padding. Of each level the `n_candidates` best are decoded
-    and clipped, NMS with `nms_iou` runs within each level, and the `n_proposals` best of all levels
-    come back, with boxes of zeros after them if there are not so many: `without_zeros` takes them
-    off. A candidate that has lost its area in clipping is zeros, too, and its score is 0.
+    objectness: [B, A] logits. deltas: [B, A, 4]. anchors: [A_level, 4] for each level. image_sizes:
+    (height, width) of each image without padding. The `pre_nms_top_n` best anchors of each level
+    are decoded and clipped, NMS with the threshold `nms_iou` runs within each level, and the
+    `post_nms_top_n` best boxes of all levels are returned.
     """
-    chosen, levels, first = [], [], 0
-    for level, n_anchors in enumerate(map(len, anchors)):
-        of_level = objectness[:, first : first + n_anchors]
-        best = of_level.topk(min(n_candidates, n_anchors)).indices  # [B, at most n_candidates]
-        chosen.append(best + first)
+    all_anchors, anchors_per_level = torch.cat(anchors), [len(level) for level in anchors]
+    proposals = []
+    for logits, image_deltas, size in zip(objectness, deltas, image_sizes, strict=True):
+        index, level = _top_of_each_level(logits, anchors_per_level, pre_nms_top_n)
+        boxes = clip_boxes(decode_boxes(image_deltas[index], all_anchors[index]), size)
+        valid = torch.where(min_side(boxes) >= MIN_SIZE)[0]
+        boxes, scores, level = boxes[valid], logits[index].sigmoid()[valid], level[valid]
+        kept = batched_nms(boxes, scores, level, nms_iou)[:post_nms_top_n]
+        proposals.append(Proposals(boxes[kept], scores[kept], boxes, scores, level))
+    return proposals
+
+
+def _top_of_each_level(
+    logits: Tensor, anchors_per_level: list[int], n: int
+) -> tuple[Tensor, Tensor]:
+    """Index and level of the n best anchors of each level, both [N]. logits: [A] of one image."""
+    index, levels, first = [], [], 0
+    for level, level_logits in enumerate(logits.split(anchors_per_level)):
+        best = level_logits.topk(min(n, len(level_logits))).indices
+        index.append(best + first)
         levels.append(torch.full_like(best, level))
-        first += n_anchors
-    chosen, levels = torch.cat(chosen, dim=1), torch.cat(levels, dim=1)  # both [B, N]
-    deltas = deltas.gather(1, chosen[..., None].expand(-1, -1, 4))
-    boxes = decode_boxes(deltas, torch.cat(anchors)[chosen])  # [B, N, 4]
-    sizes = zip(boxes, image_sizes, strict=True)
-    boxes = torch.stack([clip_boxes(of_image, size) for of_image, size in sizes])
-    is_box = (boxes[..., 2:] - boxes[..., :2] >= SMALLEST_SIDE).all(dim=-1)
-    candidates = torch.where(is_box[..., None], boxes, 0)
-    scores = torch.where(is_box, objectness.gather(1, chosen).sigmoid(), 0)
-
-    image = torch.arange(len(boxes), device=boxes.device)[:, None]
-    groups = image * len(anchors) + levels  # boxes compete within an image and a level
-    flat = (table.flatten(0, 1) for table in (candidates, scores, groups))
-    keep = is_box & survivors(*flat, nms_iou).view(is_box.shape)
-    best = image, best_first(scores, keep)[:, :n_proposals]  # [B, R] of each image
-    kept = keep[best]
-    columns = candidates[best] * kept[..., None], scores[best] * kept, candidates, scores, levels
-    return [Proposals(*of_image) for of_image in zip(*columns, strict=True)]
-
-
-def without_zeros(proposals: list[Proposals]) -> list[Proposals]:
-    """The proposals of all images without the boxes of zeros at their ends."""
-    counts = read([(p.boxes[:, 2] > 0).sum() for p in proposals])
-    return [
-        p._replace(boxes=p.boxes[:n], scores=p.scores[:n])
-        for p, n in zip(proposals, counts, strict=True)
-    ]
+        first += len(level_logits)
+    return torch.cat(index), torch.cat(levels)

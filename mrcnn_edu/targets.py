@@ -1,42 +1,41 @@
-"""Targets: the right answers, laid out row for row like the predictions. No network is needed.
+"""Targets: what each output of the network should be, computed without any network.
 
-Letters: A anchors, M objects, R sampled RoIs, K classes, m the side of a mask.
+Letters: A anchors, M objects, R sampled RoIs, K classes, m x m mask.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from mrcnn_edu.boxes import box_area, box_iou, encode_boxes
 from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.matching import IGNORED, match, sample
-from mrcnn_edu.roi_ops import align, feature_table, image_index
-from mrcnn_edu.stops import rows_where
+from mrcnn_edu.roi_ops import align_rois, feature_table, image_index
 
 
 class RPNTargets(NamedTuple):
-    """The sampled anchors of one image and what the RPN should say of them."""
+    """The sampled anchors of one image and their targets."""
 
-    anchors: Tensor  # [N] indices, positives first
+    anchors: Tensor  # [N] indices of the sampled anchors, positives first
     labels: Tensor  # [N] 1 object, 0 background
-    positives: Tensor  # [positives] the first of them
+    positives: Tensor  # [positives] indices of the positive anchors
     deltas: Tensor  # [positives, 4] from the positive anchors to their objects
 
 
 class RoITargets(NamedTuple):
-    """The sampled RoIs of one image and what the heads should say of them."""
+    """The sampled RoIs of one image and their targets."""
 
     boxes: Tensor  # [R, 4] in pixels of the network's input
     labels: Tensor  # [R] 0 background, 1..K
     deltas: Tensor  # [R, 4]; zeros where the label is 0
     objects: Tensor  # [R] index of the matched object; meaningless where the label is 0
-    positives: Tensor  # [positives] the rows that answer for an object
 
     def positive(self) -> "RoITargets":
-        """Only the rows that answer for an object: those the mask is learned on."""
-        rows = (column[self.positives] for column in self[:-1])
-        return RoITargets(*rows, torch.arange(len(self.positives), device=self.labels.device))
+        """Only the RoIs that are matched to an object: the mask is learned on these."""
+        rows = torch.where(self.labels > 0)[0]
+        return RoITargets(*(column[rows] for column in self))
 
 
 def rpn_targets(
@@ -44,28 +43,26 @@ def rpn_targets(
     boxes: list[Tensor],
     positive_iou: float,
     negative_iou: float,
-    count: int,
+    batch_size: int,
     positive_fraction: float,
-    generator: torch.Generator | list[torch.Generator] | None = None,
+    generators: Sequence[Generator] | None = None,
 ) -> list[RPNTargets]:
-    """Which of the anchors [A, 4] are used in each image, and their answers.
+    """The sampled anchors of each image and their targets (Faster R-CNN, section 3.1.2).
 
-    boxes: of each image its objects' [M, 4]. Positive: IoU >= `positive_iou` with an object, or the
-    best anchor of an object; negative: IoU below `negative_iou` with all (Faster R-CNN, section
-    3.1.2).
+    anchors: [A, 4]. boxes: the objects' boxes [M, 4] of each image. An anchor is positive if its
+    IoU with an object is at least `positive_iou` or the highest for that object, and negative if it
+    is below `negative_iou` for all objects. generators: one for each image.
     """
-    ious = (box_iou(of_image, anchors) for of_image in boxes)
-    matched = [match(iou, positive_iou, negative_iou, rescue_objects=True) for iou in ious]
-    drawn = sample(matched, count, positive_fraction, generator)
-    return [
-        RPNTargets(
-            anchors=torch.cat((positive, negative)),
-            labels=torch.cat((torch.ones_like(positive), torch.zeros_like(negative))),
-            positives=positive,
-            deltas=encode_boxes(of_image[object_[positive]], anchors[positive]),
+    targets = []
+    for gt_boxes, generator in zip(boxes, generators or [None] * len(boxes), strict=True):
+        matched = match(
+            box_iou(gt_boxes, anchors), positive_iou, negative_iou, allow_low_quality_matches=True
         )
-        for of_image, object_, (positive, negative) in zip(boxes, matched, drawn, strict=True)
-    ]
+        positive, negative = sample(matched, batch_size, positive_fraction, generator)
+        labels = torch.cat((torch.ones_like(positive), torch.zeros_like(negative)))
+        deltas = encode_boxes(gt_boxes[matched[positive]], anchors[positive])
+        targets.append(RPNTargets(torch.cat((positive, negative)), labels, positive, deltas))
+    return targets
 
 
 def roi_targets(
@@ -73,44 +70,39 @@ def roi_targets(
     boxes: list[Tensor],
     labels: list[Tensor],
     positive_iou: float,
-    count: int,
+    batch_size: int,
     positive_fraction: float,
-    generator: torch.Generator | list[torch.Generator] | None = None,
+    generators: Sequence[Generator] | None = None,
 ) -> list[RoITargets]:
-    """The sampled RoIs of each image and their answers.
+    """The sampled RoIs of each image and their targets (section 3.1).
 
-    Of each image: proposals [R', 4], and its objects' boxes [M, 4] and labels [M]. The objects' own
-    boxes join the proposals, so that there are positives from the first step on. Positive: IoU >=
-    `positive_iou` with an object (section 3.1). A proposal without area is not used.
+    For each image: proposals [R', 4], and the objects' boxes [M, 4] and labels [M]. The objects'
+    boxes are added to the proposals, so that there are positives from the first step on. A RoI is
+    positive if its IoU with an object is at least `positive_iou`; without area, it is not used.
+    generators: one for each image.
     """
-    proposals = [torch.cat(pair) for pair in zip(proposals, boxes, strict=True)]
-    matched = []
-    for of_image, objects in zip(proposals, boxes, strict=True):
-        best = match(box_iou(objects, of_image), positive_iou, positive_iou)
-        matched.append(torch.where(box_area(of_image) > 0, best, IGNORED))
-    drawn = sample(matched, count, positive_fraction, generator)
-    images = zip(proposals, boxes, labels, matched, drawn, strict=True)
-    return [roi_answers(*of_image) for of_image in images]
+    targets = []
+    images = zip(proposals, boxes, labels, generators or [None] * len(boxes), strict=True)
+    for image_proposals, gt_boxes, gt_labels, generator in images:
+        rois = torch.cat((image_proposals, gt_boxes))
+        matched = match(box_iou(gt_boxes, rois), positive_iou, positive_iou)
+        matched = torch.where(box_area(rois) > 0, matched, IGNORED)
+        sampled = torch.cat(sample(matched, batch_size, positive_fraction, generator)).sort().values
+        targets.append(_targets_of(rois[sampled], matched[sampled], gt_boxes, gt_labels))
+    return targets
 
 
-def roi_answers(
-    proposals: Tensor, boxes: Tensor, labels: Tensor, matched: Tensor, drawn: tuple[Tensor, Tensor]
-) -> RoITargets:
-    """The answers of one image's RoIs: drawn are the positive and the negative proposals."""
-    positive, negative = drawn
-    chosen = torch.cat((positive, negative)).sort().values
-    rois, objects = proposals[chosen], matched[chosen].clamp(min=0)
-    if len(boxes) == 0:
-        nothing = torch.zeros_like(objects)
-        return RoITargets(rois, nothing, torch.zeros_like(rois), nothing, positive)
-    on_object = matched[chosen] >= 0
-    deltas = encode_boxes(boxes[objects], rois, BOX_SCALE)
+def _targets_of(rois: Tensor, matched: Tensor, gt_boxes: Tensor, gt_labels: Tensor) -> RoITargets:
+    """The targets of one image's RoIs [R, 4]; matched: [R] the object of each, or BACKGROUND."""
+    positive, objects = matched >= 0, matched.clamp(min=0)
+    if len(gt_boxes) == 0:
+        return RoITargets(rois, torch.zeros_like(objects), torch.zeros_like(rois), objects)
+    deltas = encode_boxes(gt_boxes[objects], rois, BOX_SCALE)
     return RoITargets(
         boxes=rois,
-        labels=torch.where(on_object, labels[objects], 0),
-        deltas=torch.where(on_object[:, None], deltas, 0),
+        labels=torch.where(positive, gt_labels[objects], 0),
+        deltas=torch.where(positive[:, None], deltas, 0),
         objects=objects,
-        positives=rows_where(on_object, len(positive)),
     )
 
 
@@ -121,19 +113,18 @@ def mask_targets(
     mask_size: int,
     aligned: bool = True,
 ) -> Tensor:
-    """Soft masks [R, m, m] in 0..1: of each RoI, its object's mask as seen in an m x m grid.
+    """Soft masks [R, m, m] in 0..1: each RoI's object, as it appears inside the RoI.
 
-    For each image: masks [M, H, W] bool, rois [R_i, 4], objects [R_i], the mask each RoI answers
-    for. The target is the intersection of the RoI and its object's mask (section 3.1), cut out with
-    RoIAlign that reads as many points as the RoI has pixels. A mask's pixel i lies at i + 0.5; with
-    aligned=False it is taken to lie at i, as by torchvision, and masks are learned half a pixel too
-    far up and left. (Scaling masks with "nearest" moves them about as far back at COCO's sizes;
-    where nothing is scaled, as in the drawn scenes, doing it right is worth 13 points of AP.)
+    For each image: masks [M, H, W] bool, rois [R_i, 4], and objects [R_i], the mask of each RoI.
+    The target is the intersection of the RoI with its object's mask (section 3.1), resampled to
+    m x m by RoIAlign with as many points as the RoI has pixels. The center of pixel i lies at
+    i + 0.5. With aligned=False it is taken to lie at i, as in torchvision, and masks are learned
+    half a pixel too far up and left. (Scaling masks with "nearest" shifts them back by about as
+    much at COCO's sizes; where nothing is scaled, as in our synthetic images, the correct alignment
+    is worth 13 points of AP.)
     """
-    image, object_, rois = image_index(rois), torch.cat(objects), torch.cat(rois)
-    # A "level" for each image, a "feature map" for each of its masks.
-    table = feature_table([of_image[:, None].to(rois.dtype) for of_image in masks])
-    smallest = 1.0
-    if aligned:
-        rois, smallest = rois - 0.5, 0.0
-    return align(table, image, object_, rois, mask_size, -1, smallest)[:, 0]
+    image, object_, boxes = image_index(rois), torch.cat(objects), torch.cat(rois)
+    # For align_rois every image is a "level", and every mask of it an "image" of that level.
+    table = feature_table([image_masks[:, None].to(boxes.dtype) for image_masks in masks])
+    shift, min_size = (0.5, 0.0) if aligned else (0.0, 1.0)
+    return align_rois(table, image, object_, boxes - shift, mask_size, -1, "mean", min_size)[:, 0]

@@ -1,4 +1,4 @@
-"""A folder of photographs as a labelling tool exports it, with all that people's folders have."""
+"""A folder of photographs as a labeling tool exports it, with all that people's folders have."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import skimage.data
 from PIL import Image
 
-from mrcnn_edu.data.rle import encode_mask
+from mrcnn_edu.data.regions import encode_mask
 
 CATEGORIES = {1: "person", 4: "cup", 9: "cat"}  # ids with gaps
 TURN = 6  # EXIF: the camera was held upright, so the stored picture lies on its side
@@ -68,7 +68,7 @@ def make_folder(folder: Path, longest: int) -> Path:
     photograph("astronaut.jpg", [(1, face), (1, suit)], crowd="compressed")
     photograph("coffee.png", [(4, cup)], crowd="plain")
     photograph("chelsea.jpg", [(9, cat)], turn=True)
-    photograph("camera.png", [(1, [0.2, 0.25, 0.5, 0.15, 0.55, 0.95, 0.2, 0.95])])  # grey
+    photograph("camera.png", [(1, [0.2, 0.25, 0.5, 0.15, 0.55, 0.95, 0.2, 0.95])])  # gray
     photograph("chelsea2.png", [(9, cat)], mode="RGBA")
     photograph("coffee2.jpg", [])  # nothing to be found here
     contents = {

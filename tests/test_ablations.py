@@ -20,28 +20,27 @@ from scipy import stats
 from mrcnn_edu import Config, MaskRCNN
 from mrcnn_edu.ablations import (
     TABLES,
-    Lab,
     Results,
     Setting,
+    Setup,
     Table,
-    key,
+    job_hash,
     measure,
     run,
-    side_by_side,
-    where,
+    train_in_lockstep,
 )
 from mrcnn_edu.ablations import start as starts
-from mrcnn_edu.ablations.lab import BASES
 from mrcnn_edu.ablations.results import estimate
+from mrcnn_edu.ablations.setup import BASES
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.augment import Augmentation
-from mrcnn_edu.recipes import FLIP, PAPER
 from mrcnn_edu.targets import mask_targets
 from mrcnn_edu.train import fit
+from mrcnn_edu.train.recipes import FLIP, PAPER
 
 SETTINGS = [(table, setting) for table in TABLES.values() for setting in table.settings]
-SMALL = Lab(
-    train_data=Shapes(4, n_objects=(1, 2)), held_out=Shapes(2, seed=1, n_objects=(1, 2))
+SMALL = Setup(
+    train_data=Shapes(4, n_objects=(1, 2)), val_data=Shapes(2, seed=1, n_objects=(1, 2))
 )  # fmt: skip
 PAIR = Table("pair", "?", "-", "c5", (Setting("align"), Setting("pool", {"roi_op": "pool"})))
 
@@ -55,7 +54,7 @@ def here():
 
 def in_the_tests(**changes):
     """A run of two steps on four scenes."""
-    return run(PAIR, **{"seeds": 1, "steps": 2, "lab": SMALL, "progress": False} | changes)
+    return run(PAIR, **{"seeds": 1, "steps": 2, "setup": SMALL, "progress": False} | changes)
 
 
 # The tables
@@ -72,19 +71,19 @@ def test_the_papers_differences_are_those_that_it_prints():
 @pytest.mark.parametrize("size", ["tiny", "r50"])
 def test_every_setting_makes_a_model_and_differs_from_the_others(size):
     for table in TABLES.values():
-        configs = [Lab(size).job(table, setting, 0).config for setting in table.settings]
+        configs = [Setup(size).job(table, setting, 0).config for setting in table.settings]
         for config in configs:
             with torch.device("meta"):
                 MaskRCNN(config)
-        trained_alike = sum("mask_reading" in s.changes for s in table.settings)
+        trained_alike = sum("mask_decoding" in s.changes for s in table.settings)
         assert len(set(configs)) == len(configs) - trained_alike
 
 
 def test_the_full_size_models_are_the_papers():
-    deeper = Lab("r50").job(TABLES["2a"], TABLES["2a"].settings[1], 0).config
+    deeper = Setup("r50").job(TABLES["2a"], TABLES["2a"].settings[1], 0).config
     assert deeper == Config.c4(n_classes=6, backbone="resnet101")
-    assert Lab("r50").job(TABLES["2d"], TABLES["2d"].settings[0], 0).config.neck == "c5"
-    assert Lab("r50", "c4").job(TABLES["2e"], TABLES["2e"].settings[0], 0).config.neck == "c4"
+    assert Setup("r50").job(TABLES["2d"], TABLES["2d"].settings[0], 0).config.neck == "c5"
+    assert Setup("r50", "c4").job(TABLES["2e"], TABLES["2e"].settings[0], 0).config.neck == "c4"
 
 
 def test_an_unknown_name_lists_the_known_ones(tmp_path):
@@ -104,8 +103,8 @@ def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
         base = first = None
         for setting in table.settings:
             torch.manual_seed(3)
-            config = Lab().job(table, setting, 3).config
-            state = starts.start_from(MaskRCNN(config)).state_dict()
+            config = Setup().job(table, setting, 3).config
+            state = starts.init_backbone(MaskRCNN(config)).state_dict()
             base, first = base or config, first or state
             alike = ("backbone.",) if config.backbone == base.backbone else ()
             alike += heads if alike and config.neck == base.neck else ()
@@ -119,8 +118,8 @@ def test_the_start_is_a_backbone_alone_that_tells_outlines_apart(name):
     """The nearest of ten mean features, of other images, is right for nine images of ten."""
     record = json.loads(starts.start_file(name).with_suffix(".json").read_text())
     assert record["accuracy"] > 0.95 and starts.start_file(name).stat().st_size < 3_000_000
-    model = starts.start_from(MaskRCNN(replace(BASES["tiny"]["c5"], backbone=name))).eval()
-    data = starts.labelled(150, seed=2)  # made with seed 0, scored with 1
+    model = starts.init_backbone(MaskRCNN(replace(BASES["tiny"]["c5"], backbone=name))).eval()
+    data = starts.labeled(150, seed=2)  # made with seed 0, scored with 1
     images, labels = zip(*(data[i] for i in range(len(data))), strict=True)
     labels = torch.tensor(labels)
     with torch.no_grad():
@@ -137,23 +136,23 @@ def test_the_start_is_a_backbone_alone_that_tells_outlines_apart(name):
 
 def test_a_key_depends_on_everything_that_a_result_does(monkeypatch):
     table, setting = TABLES["2c"], TABLES["2c"].settings[0]
-    job = Lab().job(table, setting, 0)
+    job = Setup().job(table, setting, 0)
     others = [
-        Lab().job(table, table.settings[1], 0), Lab().job(table, setting, 1),
-        Lab().job(table, setting, 0, steps=7), replace(job, held_out=Shapes(3)),
+        Setup().job(table, table.settings[1], 0), Setup().job(table, setting, 1),
+        Setup().job(table, setting, 0, steps=7), replace(job, val_data=Shapes(3)),
         replace(job, train_data=Shapes(3)),
     ]  # fmt: skip
-    keys = {key.key(each) for each in [job, *others]}
-    assert len(keys) == 6 and key.key(Lab().job(table, setting, 0)) in keys
+    keys = {job_hash.job_hash(each) for each in [job, *others]}
+    assert len(keys) == 6 and job_hash.job_hash(Setup().job(table, setting, 0)) in keys
     monkeypatch.setattr(key, "code_version", lambda: "other code")
-    assert key.key(job) not in keys
+    assert job_hash.job_hash(job) not in keys
 
 
 def test_the_codes_version_is_of_what_it_does(tmp_path, monkeypatch):
     (tmp_path / "a.py").write_text('"""Text."""\ndef f(x):\n    """Text."""\n    return x + 1\n')
     monkeypatch.setattr(key, "CODE", ("a",))
-    monkeypatch.setattr(key.mrcnn_edu, "__file__", str(tmp_path / "__init__.py"))
-    version = key.code_version.__wrapped__
+    monkeypatch.setattr(job_hash.mrcnn_edu, "__file__", str(tmp_path / "__init__.py"))
+    version = job_hash.code_version.__wrapped__
     first = version()
     (tmp_path / "a.py").write_text("def f(x):  # what f does\n    return (x + 1)\n")
     assert version() == first
@@ -251,13 +250,13 @@ def test_threads_of_a_process_run_one_after_another(tmp_path):
 def test_a_run_waits_for_the_process_that_is_at_it(tmp_path):
     job = SMALL.job(PAIR, PAIR.settings[0], 0, 1)
     with ThreadPoolExecutor(1) as here:
-        with run_module()._alone(tmp_path / key.key(job)):  # as another process would
+        with run_module().file_lock(tmp_path / job_hash.job_hash(job)):  # as another process would
             other = here.submit(run_module().run_job, job, tmp_path)
             time.sleep(0.5)
             assert not other.done()
-            (tmp_path / f"{key.key(job)}.json").write_text('{"scores": "of the other"}')
+            (tmp_path / f"{job_hash.job_hash(job)}.json").write_text('{"scores": "of the other"}')
         assert other.result() == {"scores": "of the other"}
-    assert os.listdir(tmp_path) == [f"{key.key(job)}.json"]
+    assert os.listdir(tmp_path) == [f"{job_hash.job_hash(job)}.json"]
 
 
 @pytest.mark.slow
@@ -280,9 +279,9 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
 
 
 def test_at_full_size_it_is_the_papers_training():
-    job = Lab("r50").job(TABLES["2c"], TABLES["2c"].settings[0], 3)
+    job = Setup("r50").job(TABLES["2c"], TABLES["2c"].settings[0], 3)
     assert job.training == replace(PAPER, seed=3) and job.augmentation == FLIP
-    assert Lab().job(TABLES["2c"], TABLES["2c"].settings[0], 3).augmentation == Augmentation()
+    assert Setup().job(TABLES["2c"], TABLES["2c"].settings[0], 3).augmentation == Augmentation()
 
 
 def taken_up(fit, at_least):
@@ -404,7 +403,7 @@ def run_module():
 def lab_module():
     import sys
 
-    return sys.modules["mrcnn_edu.ablations.lab"]
+    return sys.modules["mrcnn_edu.ablations.setup"]
 
 
 # Looking on, and looking where
@@ -412,11 +411,11 @@ def lab_module():
 
 def test_settings_trained_in_turns_learn_as_they_do_alone():
     jobs = {s.name: SMALL.job(PAIR, s, 1, steps=2) for s in PAIR.settings}
-    *_, (step, models) = side_by_side(jobs)
+    *_, (step, models) = train_in_lockstep(jobs)
     assert step == 2
     for name, job in jobs.items():
         torch.manual_seed(1)
-        alone = starts.start_from(MaskRCNN(job.config))
+        alone = starts.init_backbone(MaskRCNN(job.config))
         fit(alone, job.train_data, job.training, progress=False)
         together = models[name].state_dict()
         assert all(value.equal(together[key]) for key, value in alone.state_dict().items())
@@ -428,7 +427,7 @@ class Draws:
     def __init__(self, logits, mask_loss="sigmoid"):
         self.logits, self.config = logits, Config.tiny(mask_loss=mask_loss)
 
-    def look_at(self, image, boxes):
+    def predict_on_boxes(self, image, boxes):
         return None, self.logits[: len(boxes)]
 
     def mask_channels(self, labels):
@@ -459,7 +458,7 @@ def test_scenes_without_objects_have_nothing_to_measure():
     empty = Shapes(2, n_objects=(0, 0))
     nothing = Draws(torch.zeros(0, 7, 28, 28), "softmax")
     assert [len(part) for part in where.ious_and_sides(nothing, empty)] == [0, 0]
-    assert set(where.who_wins(nothing, empty).values()) == {0}
+    assert set(where.winner_shares(nothing, empty).values()) == {0}
 
 
 def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
@@ -469,11 +468,11 @@ def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
     p[1, labels[1]], p[1, 0] = 0.4, 0.39  # object 1, left: its own, with less than a half;
     other = 1 + labels[1] % 6
     p[1, other, :, 14:] = 0.6  # right: another class
-    shares = where.who_wins(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
+    shares = where.winner_shares(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
     assert sum(shares.values()) == pytest.approx(1) and shares["background"] == 0
     assert min(shares[k] for k in ("own, over half", "own, strongest", "another class")) > 0.1
     p[:, 0] = 5
-    shares = where.who_wins(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
+    shares = where.winner_shares(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
     assert shares["background"] == 1
 
 

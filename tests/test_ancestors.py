@@ -9,13 +9,13 @@ import torch
 from torch.testing import assert_close
 
 from mrcnn_edu import Config, weights
-from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search, shipped
+from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search
 from mrcnn_edu.ancestors.cost import Cost, measure_cost, multiply_adds
-from mrcnn_edu.ancestors.eight_bits import from_eight_bits, to_eight_bits
 from mrcnn_edu.ancestors.fit_rcnn import collect, fit_boxes, fit_rcnn, fit_svm, nearest
 from mrcnn_edu.ancestors.proposals import WithProposals, recall_at
-from mrcnn_edu.ancestors.rcnn import warp_windows
-from mrcnn_edu.ancestors.regions import LIKENESSES, first_regions, likeness
+from mrcnn_edu.ancestors.quantize import dequantize, quantize
+from mrcnn_edu.ancestors.rcnn import warp_regions
+from mrcnn_edu.ancestors.segments import SIMILARITIES, first_regions, similarity
 from mrcnn_edu.ancestors.selective_search import group
 from mrcnn_edu.boxes import box_iou, clip_boxes, encode_boxes
 from mrcnn_edu.data import Shapes
@@ -77,7 +77,7 @@ def test_boxes_lie_in_the_image_and_none_comes_twice():
     assert len(boxes.unique(dim=0)) == len(boxes) and boxes.dtype == torch.float32
     assert (boxes[:, 2:] - boxes[:, :2]).min() >= 80 / 24
     assert (boxes == torch.tensor([0.0, 0.0, 96.0, 80.0])).all(dim=1).any()  # the last region
-    wide = selective_search(image, smallest_side=20)
+    wide = selective_search(image, min_side=20)
     assert (wide[:, 2:] - wide[:, :2]).min() >= 20 and len(wide) < len(boxes)
 
 
@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_order_and_another_seed_the_same_boxes():
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (40, 60)])
-def test_an_image_of_one_colour_is_one_region(size):
+def test_an_image_of_one_color_is_one_region(size):
     boxes = selective_search(torch.full((3, *size), 0.3))
     assert boxes.tolist() == [[0, 0, size[1], size[0]]]
 
@@ -99,7 +99,7 @@ def test_an_image_of_one_colour_is_one_region(size):
 def test_two_halves_are_two_regions_and_a_whole():
     image = torch.zeros(3, 40, 60)
     image[0, :, 30:] = 1
-    settings = dict(colours=("rgb",), scales=(100,), smallest_region=300)
+    settings = dict(colors=("rgb",), scales=(100,), min_region=300)
     boxes = selective_search(image, **settings).unique(dim=0)
     expected = [[0, 0, 30, 40], [0, 0, 60, 40], [30, 0, 60, 40]]
     assert len(boxes) == 3 and (boxes - torch.tensor(expected)).abs().max() <= 2  # it is smoothed
@@ -111,11 +111,11 @@ def test_what_is_no_image_is_refused():
     with pytest.raises(TypeError, match="uint8"):
         selective_search(torch.zeros(3, 5, 5, dtype=torch.uint8))
     with pytest.raises(ValueError, match="shade"):
-        selective_search(SCENES[0][0], likenesses=[("shade",)])
+        selective_search(SCENES[0][0], similarities=[("shade",)])
 
 
 def test_the_likeness_of_regions_by_hand():
-    # A row of three regions, of 2, 1 and 1 pixels, the last two of one colour.
+    # A row of three regions, of 2, 1 and 1 pixels, the last two of one color.
     segments = np.array([[0, 0, 1, 2]])
     pixels = np.zeros((1, 4, 3))
     pixels[:, 2:] = 1
@@ -123,10 +123,10 @@ def test_the_likeness_of_regions_by_hand():
     assert pairs.tolist() == [[0, 1], [1, 2]]
     assert regions.boxes[:3].tolist() == [[0, 0, 2, 1], [2, 0, 3, 1], [3, 0, 4, 1]]
     a, b = pairs.T
-    assert likeness(regions, a, b, ["colour"]).tolist() == [0, 1]
-    assert likeness(regions, a, b, ["size"]).tolist() == [1 - 3 / 4, 1 - 2 / 4]
-    assert likeness(regions, a, b, ["fill"]).tolist() == [1, 1]
-    assert likeness(regions, [0], [2], ["fill"]).tolist() == [1 - 1 / 4]  # region 1 is between
+    assert similarity(regions, a, b, ["color"]).tolist() == [0, 1]
+    assert similarity(regions, a, b, ["size"]).tolist() == [1 - 3 / 4, 1 - 2 / 4]
+    assert similarity(regions, a, b, ["fill"]).tolist() == [1, 1]
+    assert similarity(regions, [0], [2], ["fill"]).tolist() == [1 - 1 / 4]  # region 1 is between
     together = group(regions, pairs)
     assert together.boxes[3:].tolist() == [[2, 0, 4, 1], [0, 0, 4, 1]]
     assert together.sizes.tolist() == [2, 1, 1, 2, 4]
@@ -139,7 +139,7 @@ def test_regions_merge_as_if_their_pixels_were_read_again():
     assert len(pairs) == 10  # everything touches everything
     merged = group(regions, pairs)
     whole, _ = first_regions(pixels, np.zeros((6, 8), dtype=int))
-    np.testing.assert_allclose(merged.colour[-1], whole.colour[0])
+    np.testing.assert_allclose(merged.color[-1], whole.color[0])
     np.testing.assert_allclose(merged.texture[-1], whole.texture[0])
     assert merged.boxes[-1].tolist() == [0, 0, 8, 6] and merged.sizes[-1] == 48
 
@@ -158,7 +158,7 @@ def test_greedy_grouping_equals_a_search_among_all_pairs_in_every_step():
     found = group(regions, pairs)
     alive, near = set(range(16)), {frozenset(pair) for pair in pairs.tolist()}
     for new in range(16, 31):
-        values = {pair: likeness(found, *pair, LIKENESSES).item() for pair in near}
+        values = {pair: similarity(found, *pair, SIMILARITIES).item() for pair in near}
         a, b = max(values, key=values.get)
         of_both = found.boxes[[a, b]]
         assert found.boxes[new].tolist() == [*of_both[:, :2].min(0), *of_both[:, 2:].max(0)]
@@ -206,13 +206,13 @@ def test_proposals_are_found_once_and_kept(tmp_path, monkeypatch):
 
 def test_a_window_by_hand():
     image = torch.arange(1.0, 17).view(1, 4, 4)
-    window = warp_windows(image, torch.tensor([[0.0, 0.0, 2.0, 2.0]]), side=4, context=1)
+    window = warp_regions(image, torch.tensor([[0.0, 0.0, 2.0, 2.0]]), side=4, context=1)
     # The box fills the 2 x 2 cells in the middle; beyond the image's border all is 0, the mean.
     assert window[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]]
-    whole = warp_windows(image, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), side=4, context=0)
+    whole = warp_regions(image, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), side=4, context=0)
     torch.testing.assert_close(whole[0], image)
     twice = torch.tensor([[0.0, 0.0, 4.0, 2.0]])  # its shape is ignored: rows are stretched
-    rows = warp_windows(image, twice, side=4, context=0)[0, 0, :, 0]
+    rows = warp_regions(image, twice, side=4, context=0)[0, 0, :, 0]
     torch.testing.assert_close(
         rows, torch.tensor([0.75, 2.0, 4.0, 6.0])
     )  # 1, 5, 9 at 0.5, 1.5, 2.5
@@ -220,11 +220,11 @@ def test_a_window_by_hand():
 
 def test_windows_of_many_boxes_are_those_of_each():
     image, boxes = torch.rand(3, 40, 50), torch.cat(list(ODD.values()))
-    windows = warp_windows(image, boxes, 24, 2)
+    windows = warp_regions(image, boxes, 24, 2)
     for box, window in zip(boxes, windows, strict=True):
-        torch.testing.assert_close(warp_windows(image, box[None], 24, 2)[0], window)
+        torch.testing.assert_close(warp_regions(image, box[None], 24, 2)[0], window)
     assert windows.isfinite().all() and (windows[3:5] == 0).all()
-    assert warp_windows(image, boxes[:0], 24, 2).shape == (0, 3, 24, 24)
+    assert warp_regions(image, boxes[:0], 24, 2).shape == (0, 3, 24, 24)
 
 
 def test_box_regression_equals_numpys_least_squares():
@@ -291,7 +291,7 @@ def test_windows_are_the_objects_and_the_best_proposals(dataset):
 
 @pytest.mark.slow
 def test_rcnn_learns_eight_scenes_by_heart(dataset):
-    model = RCNN(replace(CONFIGS["rcnn"], roi_batch=12))
+    model = RCNN(replace(CONFIGS["rcnn"], roi_batch_per_image=12))
     losses = fit_rcnn(model, dataset, Training(steps=30, batch_size=4), progress=False)
     assert _mean(losses[-5:]) < 0.5 * _mean(losses[:5])
     found = {"svm": detect_all(model, SCENES, progress=False)}
@@ -313,7 +313,7 @@ def test_rcnn_learns_eight_scenes_by_heart(dataset):
 def test_mask_rcnns_relatives_learn_eight_scenes_by_heart(name):
     torch.manual_seed(0)
     scenes = Shapes(8, seed=4, size=64, n_objects=(1, 3), object_size=(0.25, 0.5))
-    model = MaskRCNN(replace(make.SYSTEMS[name][1], short_side=64, roi_batch=16))
+    model = MaskRCNN(replace(make.SYSTEMS[name][1], short_side=64, roi_batch_per_image=16))
     fit(model, scenes, Training(steps=60, batch_size=8), progress=False)
     found = detect_all(model, scenes, progress=False)
     for kind in ("bbox",) if model.mask_head is None else ("bbox", "segm"):
@@ -322,7 +322,9 @@ def test_mask_rcnns_relatives_learn_eight_scenes_by_heart(name):
 
 @pytest.mark.slow
 def test_fast_rcnn_learns_eight_scenes_by_heart(dataset):
-    model = FastRCNN(replace(FastRCNN.paper(Config.tiny(test_proposals=300)), roi_batch=32))
+    model = FastRCNN(
+        replace(FastRCNN.paper(Config.tiny(rpn_post_nms_top_n_test=300)), roi_batch_per_image=32)
+    )
     losses = fit(model, dataset, Training(steps=100, batch_size=4), progress=False)
     assert _mean(losses[-5:]) < 0.4 * _mean(losses[:5])
     found = detect_all(model, SCENES, progress=False)
@@ -364,7 +366,7 @@ def test_an_image_without_objects_is_all_background(untrained):
 def test_proposals_none_means_selective_search(untrained):
     image = SCENES[0][0]
     (searched,) = untrained.detect([image])
-    boxes = selective_search(image, untrained.config.test_proposals)
+    boxes = selective_search(image, untrained.config.rpn_post_nms_top_n_test)
     (given,) = untrained.detect([image], [boxes])
     assert len(given) > 0
     assert torch.equal(searched.boxes, given.boxes) and torch.equal(searched.scores, given.scores)
@@ -454,7 +456,7 @@ def test_fast_rcnn_reads_one_map_with_roi_pool():
 
 
 def test_fast_rcnn_learns_from_near_misses(dataset):
-    model = FastRCNN(replace(CONFIGS["fast-rcnn"], roi_batch=1000))
+    model = FastRCNN(replace(CONFIGS["fast-rcnn"], roi_batch_per_image=1000))
     image, target = dataset[0]
     batch = model.preprocess([image])
     objects = model.scale_targets([target], batch)
@@ -484,16 +486,16 @@ def test_eight_bits_are_near_enough():
         "norm.num_batches_tracked": torch.tensor(7),
     }
     state["fc.weight"][2] = 0  # a channel without weights stays so
-    packed = to_eight_bits(state)
+    packed = quantize(state)
     assert packed["conv.weight"].dtype == torch.int8 and packed["conv.weight.scale"].shape == (5,)
-    back = from_eight_bits(packed)
+    back = dequantize(packed)
     assert list(back) == list(state) and back["norm.num_batches_tracked"] == 7
     for name in ("conv.weight", "fc.weight", "none.weight"):
         rows = state[name].flatten(1)
         half_a_step = rows.abs().amax(dim=1, keepdim=True) / 254 if len(rows) else 0
         assert (back[name].flatten(1) - rows).abs().le(half_a_step * 1.001).all()
     torch.testing.assert_close(back["fc.bias"], state["fc.bias"], atol=0, rtol=1e-3)
-    again = from_eight_bits(to_eight_bits(back))  # nothing more is lost the second time
+    again = dequantize(quantize(back))  # nothing more is lost the second time
     assert all(torch.allclose(again[name], back[name], rtol=1e-5, atol=0) for name in back)
 
 
@@ -519,7 +521,7 @@ def test_shipped_weights_are_small_and_made_by_this_code(name):
 @pytest.mark.parametrize("name", make.SYSTEMS)
 def test_shipped_weights_score_about_what_is_recorded(name):
     record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
-    scenes = replace(make.HELD_OUT, n=40)  # of 300
+    scenes = replace(make.VAL_SCENES, n=40)  # of 300
     found = detect_all(load(name), scenes, progress=False)
     for kind, scores in record["scores"].items():
         ap = evaluate(scenes, found, kind, progress=False).ap
@@ -527,7 +529,7 @@ def test_shipped_weights_score_about_what_is_recorded(name):
 
 
 def test_make_trains_saves_and_scores(tmp_path, monkeypatch):
-    for name, value in {"TRAIN_SCENES": SCENES, "HELD_OUT": Shapes(2, seed=1)}.items():
+    for name, value in {"TRAIN_SCENES": SCENES, "VAL_SCENES": Shapes(2, seed=1)}.items():
         monkeypatch.setattr(make, name, value)
     monkeypatch.setattr(make, "RUNS", tmp_path)
     monkeypatch.setattr(make, "SVM_IMAGES", 2)

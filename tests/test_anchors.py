@@ -5,7 +5,8 @@ import torch
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.image_list import ImageList
 
-from mrcnn_edu.anchors import base_anchors, level_anchors, pyramid_anchors, pyramid_grids
+from mrcnn_edu.anchors import base_anchors, level_anchors, pyramid_anchors
+from mrcnn_edu.data.coverage import pyramid_grids
 
 RATIOS = (0.5, 1.0, 2.0)
 SIZES = ((32,), (64,), (128,), (256,), (512,))

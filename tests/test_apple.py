@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_leaves
 
 from mrcnn_edu import Config, MaskRCNN
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.recipes import Training, make_optimizer
+from mrcnn_edu.train.recipes import Training, make_optimizer
 
 NATIVE = Path(torchgen.__file__).parent / "packaged/ATen/native/native_functions.yaml"
 IMAGES, TARGETS = (list(column) for column in zip(*(Shapes(3)[i] for i in range(3)), strict=True))
@@ -67,7 +67,7 @@ def test_float64_is_noticed():
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, dict(neck="c4", mask_size=14), dict(roi_op="pool"), dict(roi_op="warp", roi_reduce="max"),
+    [{}, dict(neck="c4", mask_size=14), dict(roi_op="pool"), dict(roi_op="warp", roi_aggregate="max"),
      dict(norm="frozen", mask_head="mlp", mask_loss="softmax")],
     ids=str,
 )  # fmt: skip

@@ -6,7 +6,7 @@ from torchvision.transforms import v2
 
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.augment import Augmentation, Augmented
-from mrcnn_edu.data.check import box_around, check
+from mrcnn_edu.data.check import check, mask_to_box
 from mrcnn_edu.data.transforms import ScaleJitter, transform_item
 from mrcnn_edu.train import Training, loader
 
@@ -29,7 +29,7 @@ def _equal(one, other):
 
 def _tight(target):
     """The boxes [M, 4] around the masks."""
-    return torch.tensor([box_around(mask) for mask in target["masks"]]).float().reshape(-1, 4)
+    return torch.tensor([mask_to_box(mask) for mask in target["masks"]]).float().reshape(-1, 4)
 
 
 @pytest.fixture

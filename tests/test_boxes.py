@@ -6,16 +6,9 @@ import torchvision
 from torch.testing import assert_close
 from torchvision.models.detection._utils import BoxCoder
 
-from mrcnn_edu.boxes import (
-    batched_nms,
-    box_area,
-    box_iou,
-    clip_boxes,
-    decode_boxes,
-    encode_boxes,
-    nms,
-)
+from mrcnn_edu.boxes import box_area, box_iou, clip_boxes, decode_boxes, encode_boxes
 from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.nms import batched_nms, nms
 
 NO_BOXES = torch.zeros(0, 4)
 
@@ -47,8 +40,8 @@ def test_clip_keeps_the_part_inside(random_boxes):
 
 
 def test_deltas_worked_out_by_hand():
-    anchor = torch.tensor([[0.0, 0, 10, 20]])  # centre (5, 10)
-    box = torch.tensor([[5.0, 0, 25, 10]])  # centre (15, 5), twice as wide, half as high
+    anchor = torch.tensor([[0.0, 0, 10, 20]])  # center (5, 10)
+    box = torch.tensor([[5.0, 0, 25, 10]])  # center (15, 5), twice as wide, half as high
     log_2 = 0.6931472
     assert_close(encode_boxes(box, anchor), torch.tensor([[1, -0.25, log_2, -log_2]]))
     scaled = torch.tensor([[10, -2.5, 5 * log_2, -5 * log_2]])

@@ -15,13 +15,13 @@ import torch
 from stopping import Stops
 from torchvision.transforms import v2
 
-from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT, DAMAGED, Terminated, newest
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
+from mrcnn_edu.train.checkpoints import CHECKPOINT, DAMAGED, PREVIOUS, Terminated, latest_checkpoint
 from mrcnn_edu.weights import read
 
 SCENES = Shapes(n=10, size=32, n_objects=(1, 2), object_size=(0.3, 0.6))
@@ -36,7 +36,9 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def _fit(folder=None, training=TRAINING, dataset=SCENES):
     """The trained model and its losses."""
     torch.manual_seed(1)
-    small = dict(fpn_channels=8, box_hidden=8, mask_channels=8, mask_convs=1, train_candidates=20)
+    small = dict(
+        fpn_channels=8, box_hidden=8, mask_channels=8, mask_convs=1, rpn_pre_nms_top_n_train=20
+    )
     sizes = dict(short_side=32, long_side=32, anchor_sizes=((8,), (16,), (24,), (32,)))
     model = MaskRCNN(Config.tiny(**small | sizes))
     return model, fit(model, dataset, training, folder, progress=False)
@@ -65,7 +67,7 @@ def killed_again_and_again(folder, moments):
     whole, went_on = _fit(None, LONG), 0
     seconds = time.monotonic() - begin  # as fast as this machine now is
     for moment in moments:
-        found = newest(folder)
+        found = latest_checkpoint(folder)
         went_on += found is not None
         child = os.fork()
         if child == 0:
@@ -76,7 +78,7 @@ def killed_again_and_again(folder, moments):
         time.sleep(moment * seconds)
         os.kill(child, signal.SIGKILL)  # nothing can be tidied up
         os.waitpid(child, 0)
-    done = len(newest(folder)[1]["losses"])
+    done = len(latest_checkpoint(folder)[1]["losses"])
     ended = _fit(folder, LONG)
     assert _same(ended, whole), moments
     print(went_on, done)
@@ -130,9 +132,9 @@ def test_a_kill_within_the_write_loses_a_step_at_most(half_done, monkeypatch, un
     with pytest.raises(Killed):
         _fit(half_done)
     monkeypatch.undo()
-    assert len(newest(half_done)[1]["losses"]) == 3
+    assert len(latest_checkpoint(half_done)[1]["losses"]) == 3
     assert _same(_fit(half_done), uninterrupted)
-    assert set(os.listdir(half_done)) == {CHECKPOINT, BEFORE, "losses.csv"}
+    assert set(os.listdir(half_done)) == {CHECKPOINT, PREVIOUS, "losses.csv"}
 
 
 def test_a_full_disk_leaves_the_last_checkpoint(half_done, monkeypatch, uninterrupted):
@@ -146,7 +148,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(half_done, monkeypatch, uninterr
     with pytest.raises(OSError, match=r"could not write the checkpoint .*No space left on device"):
         _fit(half_done)
     monkeypatch.undo()
-    assert len(newest(half_done)[1]["losses"]) == 3
+    assert len(latest_checkpoint(half_done)[1]["losses"]) == 3
     assert _same(_fit(half_done), uninterrupted)
 
 
@@ -164,7 +166,7 @@ def test_the_newest_good_checkpoint_is_found_when_the_last_is_damaged(
     with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged.* goes on from .*before\.pt"):
         assert _same(_fit(half_done), uninterrupted)
     last.write_bytes(b"")
-    (half_done / BEFORE).write_bytes(b"")
+    (half_done / PREVIOUS).write_bytes(b"")
     with pytest.raises(ValueError, match=r"checkpoint\.pt is damaged"):
         _fit(half_done)
 
@@ -183,12 +185,12 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_the_good_one(half_done,
     monkeypatch.setattr(os, "replace", killed_rename)
     with pytest.warns(UserWarning, match="is damaged"), pytest.raises(Killed):
         _fit(half_done)
-    assert len(newest(half_done)[1]["losses"]) == 2
+    assert len(latest_checkpoint(half_done)[1]["losses"]) == 2
     assert (half_done / DAMAGED).read_bytes() == damaged
 
 
 def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
-    assert newest(tmp_path) is None and newest(None) is None
+    assert latest_checkpoint(tmp_path) is None and latest_checkpoint(None) is None
 
 
 class Terminates(Stops):
@@ -322,7 +324,14 @@ def test_settings_that_came_later_are_at_their_defaults_in_an_old_checkpoint(
 ):
     last = half_done / CHECKPOINT
     contents = read(last)
-    for name in ("schedule", "drops", "draws", "accumulate", "precision", "recompute"):
+    for name in (
+        "schedule",
+        "milestones",
+        "rng_scope",
+        "grad_accumulation",
+        "precision",
+        "activation_checkpointing",
+    ):
         del contents["training"][name]
     torch.save(contents, last)
     assert _same(_fit(half_done), uninterrupted)

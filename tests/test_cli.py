@@ -22,8 +22,8 @@ from torch import nn
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
 from mrcnn_edu.data import CocoFolder, Shapes, write_coco
-from mrcnn_edu.progress import read_run
-from mrcnn_edu.recipes import PAPER, RECIPES, Training
+from mrcnn_edu.train.metrics import load_history
+from mrcnn_edu.train.recipes import PAPER, RECIPES, Training
 from mrcnn_edu.weights import read
 
 QUICK = ("--steps", "2", "--batch-size", "2", "--model.short-side", "48")
@@ -267,7 +267,7 @@ def test_an_interrupted_training_goes_on(run, monkeypatch):
             replace(
                 RECIPES["detectron2-1x"].training, batch_size=8, learning_rate=1.0, steps=180_000
             ),
-            Config(train_proposals=1000),
+            Config(rpn_post_nms_top_n_train=1000),
         ),
     ],
 )
@@ -312,15 +312,15 @@ def test_the_command_has_the_recipes_defaults(
 
 def test_training_is_watched_on_images_held_out(run, coco):
     file = coco / "annotations.json"
-    some = ["--data", coco, "--held-out", coco / "images", "--held-out-annotations", file]
-    some += ["--measure-every", 1]
+    some = ["--data", coco, "--val-data", coco / "images", "--val-annotations", file]
+    some += ["--eval-every", 1]
     code, _, err = run("train", *QUICK, *some, "--tensorboard", "--out", "seen")
     assert code == 0, err
-    losses, measured = read_run("seen")
+    losses, measured = load_history("seen")
     assert len(losses) == 2 and set(measured["segm ap"]) == {1, 2}
     assert all(0 <= value <= 1 for values in measured.values() for value in values.values())
     assert "rpn box" in err and "images/s" in err and " GB" in err
-    code, _, err = run("train", *QUICK, "--held-out", coco, "--scenes.outlines", "lobes")
+    code, _, err = run("train", *QUICK, "--val-data", coco, "--scenes.outlines", "lobes")
     assert code == 2 and "has other classes than shapes" in err
 
 
@@ -506,7 +506,7 @@ def bad_checkpoints(folder, checkpoint):
 @pytest.fixture
 def small_lab(monkeypatch):
     """Ablations on a few scenes."""
-    import mrcnn_edu.ablations.lab as lab
+    import mrcnn_edu.ablations.setup as lab
 
     few = [Shapes(4, n_objects=(1, 2)), Shapes(2, seed=1, n_objects=(1, 2))]
     monkeypatch.setattr(lab.Lab.__init__, "__defaults__", ("tiny", None, *few))
@@ -528,7 +528,7 @@ def test_ablate_measures_prints_and_draws(run, small_lab):
 
 
 def test_ablates_plan_is_a_command_for_each_run(run, small_lab):
-    code, out, _ = run("ablate", "2d", "--seeds", 2, "--steps", 1, "--plan")
+    code, out, _ = run("ablate", "2d", "--seeds", 2, "--steps", 1, "--dry-run")
     lines = [shlex.split(line) for line in out.splitlines()]
     assert code == 0 and len(lines) == 4 and not Path("runs").exists()
     for line in lines:
@@ -539,7 +539,7 @@ def test_ablates_plan_is_a_command_for_each_run(run, small_lab):
 
 def test_a_plan_has_each_training_once(run):
     """Softmax masks are read in three ways, and learned once."""
-    code, out, _ = run("ablate", "2b", "--seed", 0, "--plan")
+    code, out, _ = run("ablate", "2b", "--seed", 0, "--dry-run")
     sigmoid, softmax = (shlex.split(line) for line in out.splitlines())
     first, last = softmax.index("--setting") + 1, softmax.index("--data")
     assert code == 0 and len(softmax[first:last]) == 3 and "softmax" in softmax[first:last]
@@ -548,19 +548,19 @@ def test_a_plan_has_each_training_once(run):
 
 def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
     """The full-size model is a small one here: what is tested is how it is put together."""
-    import mrcnn_edu.ablations.lab as lab
+    import mrcnn_edu.ablations.setup as lab
 
     small = {neck: replace(base, n_classes=90) for neck, base in lab.BASES["tiny"].items()}
     monkeypatch.setitem(lab.BASES, "r50", small)
     monkeypatch.setitem(lab.TRAINING, "r50", mrcnn_edu.train.Training(batch_size=2))
     file = coco / "annotations.json"
-    args = ["--data", coco / "images", "--annotations", file, "--held-out", coco / "images"]
-    args += ["--held-out-annotations", file, "--config", "c4-r50", "--steps", 1, "--seeds", 1]
-    code, out, _ = run("ablate", "2d", *args, "--plan")
+    args = ["--data", coco / "images", "--annotations", file, "--val-data", coco / "images"]
+    args += ["--val-annotations", file, "--config", "c4-r50", "--steps", 1, "--seeds", 1]
+    code, out, _ = run("ablate", "2d", *args, "--dry-run")
     assert code == 0 and out.count(f"annotations {file}") == 4  # of both, in two commands
     assert run("ablate", "2d", *args)[0] == 0
     (record, _) = [json.loads(path.read_text()) for path in Path("runs/ablations").glob("*.json")]
-    assert record["job"]["held_out"] == {
+    assert record["job"]["val_data"] == {
         "images": f"{coco}/images",
         "annotations": f"{coco}/annotations.json",
     }
@@ -570,7 +570,7 @@ def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
 
 def test_ablate_says_what_is_missing(run, coco, monkeypatch):
     code, _, err = run("ablate", "2c", "--data", coco)
-    assert code == 2 and "give --data and --held-out together" in err
+    assert code == 2 and "give --data and --val-data together" in err
     code, _, err = run("ablate", "2q")
     assert code == 2 and "no table '2q': choose one of 2a" in err
     monkeypatch.setattr(cli.ablate, "find_spec", lambda name: None)
@@ -621,13 +621,13 @@ def test_a_broken_image_is_named_also_by_the_processes_that_prepare_images(run, 
 
 
 def test_bad_settings(run, monkeypatch):
-    wild = ["--learning-rate", "1e30", "--warmup", 0, "--steps", 9]
+    wild = ["--learning-rate", "1e30", "--warmup-fraction", 0, "--steps", 9]
     code, _, err = run("train", *QUICK, *wild, "--out", "wild")
     assert code == 2 and "is not finite" in err, err
     for args, words in [
         (["--model.short-side", 0], "short_side is 0: give 1 or more"),
         (["--steps", 0], "steps is 0: give 1 or more"),
-        (["--measure-every", 0], "measure-every is 0: give 1 or more"),
+        (["--eval-every", 0], "eval-every is 0: give 1 or more"),
     ]:
         code, _, err = run("train", *args)
         assert code == 2 and words in err and err.count("\n") == 1, err

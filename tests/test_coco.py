@@ -15,10 +15,10 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data import CocoFolder, check, coco_results, write_coco
-from mrcnn_edu.data.rle import decode_mask, encode_mask
+from mrcnn_edu.data import CocoFolder, check, write_coco
+from mrcnn_edu.data.regions import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.evaluate import evaluate
+from mrcnn_edu.evaluate import coco_results, evaluate
 
 
 class Items(list):

@@ -13,8 +13,8 @@ from mrcnn_edu.detections import (
     SelectedBoxes,
     paste_masks,
     predicted_masks,
+    rescale_detections,
     select_detections,
-    to_original,
 )
 from mrcnn_edu.heads import BOX_SCALE
 
@@ -80,7 +80,7 @@ def test_nothing_selected():
         assert [part.shape for part in found] == [(0, 4), (0,), (0,)]
 
 
-def _pixel_centres():
+def _pixel_centers():
     y, x = torch.meshgrid(*(torch.arange(side) + 0.5 for side in SIZE), indexing="ij")
     return y.double(), x.double()
 
@@ -90,7 +90,7 @@ def _inside(box, y, x):
 
 
 def test_a_full_mask_fills_its_box_but_for_corners(random_boxes):
-    y, x = _pixel_centres()
+    y, x = _pixel_centers()
     tiny = torch.tensor([[3.4, 5.4, 3.6, 5.6], [3.6, 5.4, 4.4, 5.6], [7.0, 7, 7.001, 9]])
     boxes = torch.cat((random_boxes(200), random_boxes(50, whole=True), tiny)).double()
     masks = paste_masks(torch.ones(len(boxes), 28, 28).double(), boxes, SIZE)
@@ -153,7 +153,7 @@ def test_no_masks():
 @pytest.mark.parametrize("seed", range(20))
 def test_a_half_plane_is_cut_at_the_very_place(seed):
     generator = torch.Generator().manual_seed(seed)
-    m, (y, x) = 28, _pixel_centres()
+    m, (y, x) = 28, _pixel_centers()
     numbers = torch.rand(6, generator=generator, dtype=torch.float64)
     box = torch.stack((30 * numbers[0] - 9, 30 * numbers[1] - 9, numbers[2], numbers[3]))
     box[2:] = box[:2] + 20 + 20 * box[2:]
@@ -177,7 +177,7 @@ def test_a_half_plane_is_cut_at_the_very_place(seed):
 def test_a_sharp_edge_lies_between_its_cells(shift):
     box = torch.tensor([[10.0 + shift, 4, 38 + shift, 32]])  # a cell is a pixel
     probs = torch.zeros(1, 28, 28)
-    probs[:, :, 14:] = 1  # so the edge is at 24 + shift, and pixel 24's centre at 24.5
+    probs[:, :, 14:] = 1  # so the edge is at 24 + shift, and pixel 24's center at 24.5
     first = paste_masks(probs, box, SIZE)[0, 10].nonzero()[0].item()
     assert first == (24 if shift <= 0.5 else 25)
 
@@ -202,8 +202,8 @@ def test_the_exact_shapes_have_their_area_and_box(kind):
     width, height = shape.box[2:] - shape.box[:2]
     assert share * width * height == pytest.approx(area, rel=0.005)
     assert mask.sum() == pytest.approx(area, rel=0.03)
-    outside = (shape.box - benchmark.box_around(mask)) * torch.tensor([1, 1, -1, -1])
-    assert outside.max() < 0.5 and outside.min() > -2  # no pixel's centre; the tips are thin
+    outside = (shape.box - benchmark.mask_to_box(mask)) * torch.tensor([1, 1, -1, -1])
+    assert outside.max() < 0.5 and outside.min() > -2  # no pixel's center; the tips are thin
 
 
 def test_a_square_returns_as_it_was_and_torchvisions_is_a_pixel_larger():
@@ -225,7 +225,7 @@ def test_any_mask_returns_as_it_was_where_a_cell_is_a_pixel(name):
 
 
 def test_detectron2s_way_differs_in_the_outer_half_cell_alone():
-    y, x = _pixel_centres()
+    y, x = _pixel_centers()
     corner, side = 10 * torch.rand(50, 2), 8 + 30 * torch.rand(50, 2)
     boxes, probs = torch.cat((corner, corner + side), dim=1), torch.rand(50, 28, 28)
     half = torch.cat((side, -side), dim=1) / 56 * 1.001
@@ -248,7 +248,7 @@ def test_detections_return_to_the_original_image():
     selected = SelectedBoxes(
         torch.tensor([[10.0, 20, 30, 40]]), torch.tensor([2]), torch.tensor([0.7])
     )
-    found = to_original(selected, torch.ones(1, 28, 28), size=(100, 100), original=(50, 200))
+    found = rescale_detections(selected, torch.ones(1, 28, 28), size=(100, 100), original=(50, 200))
     assert found.boxes.tolist() == [[20, 10, 60, 20]]
     assert found.masks.shape == (1, 50, 200)
     assert found.masks.nonzero().amin(0).tolist() == [0, 10, 20]

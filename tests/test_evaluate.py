@@ -10,23 +10,24 @@ import torch
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu import regions
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data import Shapes, coco_results
-from mrcnn_edu.data.rle import encode_mask
-from mrcnn_edu.data.runs import find_runs
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.data.regions import encode_mask
+from mrcnn_edu.data.rle import encode_masks
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import (
     IOU_THRESHOLDS,
-    Found,
+    DetectionList,
     Scores,
     average_precision,
+    coco_results,
     detect_all,
     evaluate,
     match_detections,
     overlap,
     precision_recall,
 )
+from mrcnn_edu.evaluate import overlaps as regions
 
 NAMES = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 
@@ -157,7 +158,7 @@ class AsRuns(Items):
 
     def target(self, index):
         target = self[index][1]
-        return target | {"masks": find_runs(target["masks"])}
+        return target | {"masks": encode_masks(target["masks"])}
 
 
 @pytest.mark.parametrize("kind", ["segm", "bbox"])
@@ -171,7 +172,7 @@ def test_equals_pycocotools_on_random_cases(kind, monkeypatch):
         with contextlib.redirect_stdout(io.StringIO()):
             coco = _coco(dataset)
         expected = reference(coco, coco_results(dataset, detections, kind), kind, 3)
-        kept = Found()
+        kept = DetectionList()
         for one in detections:
             kept.append(one)
         found = ours(evaluate(dataset, kept, kind))
@@ -243,7 +244,7 @@ def test_matches_of_several_choices_at_once_are_those_of_each():
 def test_found_is_small_and_leaves_nothing_out():
     boxes = torch.tensor([[10.0, 20, 210, 220]]).repeat(100, 1)
     masks = _paint(boxes[:1], 400).repeat(100, 1, 1)
-    found = Found()
+    found = DetectionList()
     found.append(_detections(boxes, [1] * 100, [0.5] * 100, masks))
     (kept, packed), size = found.packed(0), 0
     size = sum(map(len, packed.strings)) + packed.area.nbytes + packed.box.nbytes

@@ -12,9 +12,9 @@ import pytest
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
-from mrcnn_edu import exercises
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.exercises import (
+from mrcnn_edu.course import exercises
+from mrcnn_edu.course.exercises import (
     ablations,
     anchors,
     annotations,
@@ -33,7 +33,7 @@ from mrcnn_edu.exercises import (
 )
 
 LESSONS = [
-    importlib.import_module(f"mrcnn_edu.exercises.{lesson.name}")
+    importlib.import_module(f"mrcnn_edu.course.exercises.{lesson.name}")
     for lesson in pkgutil.iter_modules(exercises.__path__)
 ]
 CHECKS = {
@@ -144,15 +144,15 @@ def starts_with_ones(runs, height, width):
 
 
 def forgets_the_end(mask):
-    return annotations.box_around(mask) - torch.tensor([0, 0, 1, 1])
+    return annotations.mask_to_box(mask) - torch.tensor([0, 0, 1, 1])
 
 
 def swaps_x_and_y(mask):
-    return annotations.box_around(mask.T)
+    return annotations.mask_to_box(mask.T)
 
 
 def gives_width_and_height(mask):
-    x1, y1, x2, y2 = annotations.box_around(mask)
+    x1, y1, x2, y2 = annotations.mask_to_box(mask)
     return torch.stack((x1, y1, x2 - x1, y2 - y1))
 
 
@@ -173,7 +173,7 @@ def multiplies_the_height_alone(x, y, size, ratio):
     return torch.cat((torch.tensor([x, y]) - half, torch.tensor([x, y]) + half))
 
 
-def starts_at_the_centre(x, y, size, ratio):
+def starts_at_the_center(x, y, size, ratio):
     return torch.tensor([x, y, x + size / ratio**0.5, y + size * ratio**0.5])
 
 
@@ -595,7 +595,7 @@ MISTAKES = [
     (start_here.check_mask_iou, lambda a, b: "much", 1),
     (anchors.check_anchor_at, swaps_width_and_height, 2),
     (anchors.check_anchor_at, multiplies_the_height_alone, 2),
-    (anchors.check_anchor_at, starts_at_the_centre, 1),
+    (anchors.check_anchor_at, starts_at_the_center, 1),
     (anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a).amax(dim=0), 1),  # of each anchor
     (anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a).mean(dim=1), 1),
     (anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a).argmax(dim=1), 1),

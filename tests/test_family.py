@@ -4,10 +4,10 @@ import json
 
 import family
 import pytest
+from mrcnn_edu.ancestors.make import SYSTEMS
 
 from mrcnn_edu import weights
 from mrcnn_edu.ancestors import load
-from mrcnn_edu.ancestors.make import SYSTEMS
 
 
 @pytest.mark.parametrize("path", family.DOCUMENTS)
@@ -62,5 +62,5 @@ def test_as_many_proposals_as_asked_for(folder, monkeypatch):
     config = model.config
     model.box_head.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
     monkeypatch.setattr(family, "NUMBERS", (10, 300))
-    family.cost_of_many(model, family.HELD_OUT[0][0], rounds=1)
+    family.cost_of_many(model, family.VAL_SCENES[0][0], rounds=1)
     assert seen == [10, 10, 300, 300] and model.config == config

@@ -7,14 +7,14 @@ import pytest
 import torch
 from torchvision.ops import ps_roi_pool as torchvisions
 
-from mrcnn_edu.ancestors import FCIS, FCISConfig, load, make, shipped
+from mrcnn_edu.ancestors import FCIS, FCISConfig, load, make
 from mrcnn_edu.ancestors.merging import merge_masks
 from mrcnn_edu.ancestors.overlaps import by_overlap, covered_share, two_objects
 from mrcnn_edu.ancestors.position_sensitive import assemble, cells
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import detect_all, evaluate
-from mrcnn_edu.roi_ops import maps_of_cells, on_image, ps_roi_pool
+from mrcnn_edu.roi_ops import bin_maps, boxes_to_rois, ps_roi_pool
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import save
 
@@ -26,7 +26,7 @@ def tiny_fcis():
     def model(**changes):
         torch.manual_seed(1)
         numbers = dict(short_side=48, long_side=80, anchor_sizes=((8,), (16,), (32,), (48,)))
-        return FCIS(FCISConfig.tiny(**numbers | dict(n_cells=2, score_channels=16) | changes))
+        return FCIS(FCISConfig.tiny(**numbers | dict(n_bins=2, score_channels=16) | changes))
 
     return model
 
@@ -88,7 +88,7 @@ def test_ps_roi_pool_of_no_rois():
 def test_channels_must_be_enough_for_the_cells():
     with pytest.raises(ValueError, match=r"features has 10 channels: .* 3 \* 3"):
         ps_roi_pool(torch.randn(1, 10, 8, 8), torch.zeros(1, 5), 3, 1.0)
-    with pytest.raises(ValueError, match="size is 8: give a multiple of n_cells = 3"):
+    with pytest.raises(ValueError, match="size is 8: give a multiple of n_bins = 3"):
         assemble(torch.randn(1, 9, 8, 8), [torch.rand(1, 4)], 3, 8, 1)
 
 
@@ -140,21 +140,21 @@ def test_each_cell_is_read_from_its_own_map():
     read = assemble(numbers, [torch.tensor([[8.0, 8, 32, 40]])], 3, 6, 4)[0, 0]
     expected = torch.arange(9.0).view(3, 3).repeat_interleave(2, 0).repeat_interleave(2, 1)
     torch.testing.assert_close(read, expected)
-    pooled = ps_roi_pool(numbers, on_image(torch.tensor([8.0, 8, 32, 40])), 3, 0.25)[0, 0]
+    pooled = ps_roi_pool(numbers, boxes_to_rois(torch.tensor([8.0, 8, 32, 40])), 3, 0.25)[0, 0]
     torch.testing.assert_close(pooled, torch.arange(9.0).view(3, 3))
 
 
 def test_cells_of_a_box():
     four = cells(torch.tensor([[0.0, 0, 4, 8]]), 2)[0]
     assert four.tolist() == [[0, 0, 2, 4], [2, 0, 4, 4], [0, 4, 2, 8], [2, 4, 4, 8]]
-    assert maps_of_cells(torch.zeros(2, 12, 5, 6), 2).shape == (8, 3, 5, 6)
+    assert bin_maps(torch.zeros(2, 12, 5, 6), 2).shape == (8, 3, 5, 6)
 
 
 # ---- the model ----
 
 
 def test_class_and_mask_of_inside_and_outside_by_hand(tiny_fcis):
-    model = tiny_fcis(n_classes=1, mask_size=2, n_cells=1)
+    model = tiny_fcis(n_classes=1, mask_size=2, n_bins=1)
     scores = torch.tensor([0.0, 3, 1, -1])  # inside: background, object; outside: the same
     scores_and_deltas = torch.cat((scores, torch.arange(4.0)))
     maps = scores_and_deltas.view(1, 8, 1, 1).expand(1, 8, 8, 8)
@@ -214,24 +214,27 @@ def test_nothing_found_and_nothing_proposed(tiny_fcis):
     (found,) = tiny_fcis(score_threshold=1.0).detect([image])
     assert len(found) == 0 and found.masks.shape == (0, 48, 64)
     for merge_iou in (0.5, 1):
-        (found,) = tiny_fcis(test_proposals=0, merge_iou=merge_iou).detect([image])
+        (found,) = tiny_fcis(rpn_post_nms_top_n_test=0, merge_iou=merge_iou).detect([image])
         assert len(found) == 0 and found.mask_probs.shape == (0, 14, 14)
 
 
 def test_boxes_of_a_pixel_and_beyond_the_image_can_be_read(tiny_fcis):
     boxes = torch.tensor([[5.0, 5, 6, 6], [5.0, 5, 5, 5], [-30.0, -30, -20, -20], [0.0, 0, 64, 48]])
-    look = tiny_fcis().look_at(torch.rand(3, 48, 64), boxes)
+    look = tiny_fcis().predict_on_boxes(torch.rand(3, 48, 64), boxes)
     for values in (look.class_logits, look.mask_logits, look.deltas):
         assert len(values) == 4 and values.isfinite().all()
     assert (look.mask_logits[2] == 0).all()  # there is no map to read
-    assert tiny_fcis().look_at(torch.rand(3, 48, 64), torch.zeros(0, 4)).deltas.shape == (0, 4)
+    assert tiny_fcis().predict_on_boxes(torch.rand(3, 48, 64), torch.zeros(0, 4)).deltas.shape == (
+        0,
+        4,
+    )
 
 
 def test_what_cannot_be_built_or_learned_is_named(tiny_fcis, random_targets):
     with pytest.raises(ValueError, match="neck is 'c4'"):
         tiny_fcis(neck="c4")
-    with pytest.raises(ValueError, match="mask_size is 14: give a multiple of n_cells = 3"):
-        tiny_fcis(n_cells=3)
+    with pytest.raises(ValueError, match="mask_size is 14: give a multiple of n_bins = 3"):
+        tiny_fcis(n_bins=3)
     image, target = random_targets(1)
     target.pop("masks")
     with pytest.raises(ValueError, match="target 0 has no masks"):
@@ -255,7 +258,7 @@ def test_a_checkpoint_comes_back(tiny_fcis, tmp_path):
 def test_it_learns_eight_scenes_by_heart():
     torch.manual_seed(0)
     scenes = Shapes(8, seed=4, size=64, n_objects=(1, 3), object_size=(0.25, 0.5))
-    changes = dict(n_cells=2, mask_size=12, short_side=64, score_channels=64, fpn_channels=32)
+    changes = dict(n_bins=2, mask_size=12, short_side=64, score_channels=64, fpn_channels=32)
     model = FCIS(FCISConfig.tiny(**changes, anchor_sizes=((12,), (18,), (27,), (40,))))
     fit(model, scenes, Training(steps=80, batch_size=8), progress=False)
     scores = evaluate(scenes, detect_all(model, scenes, progress=False), progress=False)
@@ -270,7 +273,7 @@ def test_the_record_is_of_these_scenes(name):
     record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
     settings = {
         "train_scenes": make.TRAIN_SCENES,
-        "held_out_scenes": make.HELD_OUT,
+        "held_out_scenes": make.VAL_SCENES,
         "crowded_scenes": make.CROWDED,
     }
     for key, value in settings.items():

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from mrcnn_edu.config import Config
-from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.weights.fine_tune import init_from_model
 
 OLD = ["ant", "bee", "cat", "dog", "eel", "fox"]
 LAST = ("box_head.cls_score", "box_head.bbox_pred", "mask_head.mask_fcn_logits")
@@ -38,7 +38,7 @@ def _changed(model, given):
 
 def test_only_the_layers_that_know_the_classes_start_anew(given):
     model = _new(given, 2)
-    sentences = start_from(model, given, ["screw", "nut"])
+    sentences = init_from_model(model, given, ["screw", "nut"])
     assert _changed(model, given) == set(LAST)
     for layer in LAST:
         n = {"box_head.bbox_pred": 4}.get(layer, 1)
@@ -57,18 +57,18 @@ def test_only_the_layers_that_know_the_classes_start_anew(given):
 
 @pytest.mark.parametrize("mask_head", ["fcn", "mlp"])
 @torch.no_grad()
-def test_a_class_of_the_same_name_is_recognised_as_before(given, random_targets, mask_head):
+def test_a_class_of_the_same_name_is_recognized_as_before(given, random_targets, mask_head):
     old = _new(given, 6, mask_head=mask_head)
     old.classes = OLD
     model = _new(given, 3, mask_head=mask_head)
-    sentences = start_from(model, old, ["Fox", "screw", "bee"])
+    sentences = init_from_model(model, old, ["Fox", "screw", "bee"])
     assert sentences[2:] == [
         "1 of 3 classes start as the mean of the 6 there",
         "kept by their names: Fox, bee",
     ]
     image, target = random_targets(3)
-    new_logits, new_masks = model.look_at(image, target["boxes"])
-    old_logits, old_masks = old.look_at(image, target["boxes"])
+    new_logits, new_masks = model.predict_on_boxes(image, target["boxes"])
+    old_logits, old_masks = old.predict_on_boxes(image, target["boxes"])
     torch.testing.assert_close(new_logits[:, [0, 1, 3]], old_logits[:, [0, 6, 2]])
     torch.testing.assert_close(new_masks[:, [0, 1, 3]], old_masks[:, [0, 6, 2]])
     torch.testing.assert_close(new_logits[:, 2], old_logits[:, 1:].mean(dim=1))
@@ -77,10 +77,10 @@ def test_a_class_of_the_same_name_is_recognised_as_before(given, random_targets,
 
 def test_the_same_classes_keep_everything_and_another_order_is_put_right(given):
     model = _new(given, 6)
-    assert start_from(model, given, OLD) == ["kept: every layer"]
+    assert init_from_model(model, given, OLD) == ["kept: every layer"]
     assert _changed(model, given) == set()
     turned = _new(given, 6)
-    start_from(turned, given, OLD[::-1])
+    init_from_model(turned, given, OLD[::-1])
     weights = turned.box_head.cls_score.weight, given.box_head.cls_score.weight
     assert weights[0][1:].equal(weights[1][1:].flip(0)) and weights[0][0].equal(weights[1][0])
 
@@ -89,11 +89,11 @@ def test_one_mask_for_all_classes_knows_none_and_is_kept(given):
     old = _new(given, 6, class_agnostic_mask=True)
     old.classes = OLD
     model = _new(given, 2, class_agnostic_mask=True)
-    start_from(model, old, ["screw", "nut"])
+    init_from_model(model, old, ["screw", "nut"])
     assert _changed(model, old) == set(LAST[:2])
     for one, other, rows in [(old, False, [0, 1, 1, 1, 1, 1, 1]), (given, True, [0, None])]:
         model = _new(given, 6, class_agnostic_mask=other)
-        start_from(model, one, OLD)
+        init_from_model(model, one, OLD)
         mask, before = model.mask_head.mask_fcn_logits.bias, one.mask_head.mask_fcn_logits.bias
         expected = [before[1:].mean() if row is None else before[row] for row in rows]
         torch.testing.assert_close(mask, torch.stack(expected))
@@ -101,17 +101,17 @@ def test_one_mask_for_all_classes_knows_none_and_is_kept(given):
 
 
 @torch.no_grad()
-def test_grey_images_are_seen_as_grey_in_three_channels_was(given):
-    colour = _new(given, 6, pixel_std=(0.2, 0.25, 0.3))
-    colour.classes = OLD
-    config = colour.config.with_channels(1)
+def test_gray_images_are_seen_as_gray_in_three_channels_was(given):
+    color = _new(given, 6, pixel_std=(0.2, 0.25, 0.3))
+    color.classes = OLD
+    config = color.config.with_channels(1)
     assert config.pixel_mean == (0.5,) and config.pixel_std == (0.25,)
     model = MaskRCNN(config)
-    sentences = start_from(model, colour, OLD)
+    sentences = init_from_model(model, color, OLD)
     assert len(sentences) == 2 and "sums its 3 channels" in sentences[1]
-    grey = torch.rand(1, 40, 56)
-    one = model.features(model.preprocess([grey]))
-    three = colour.features(colour.preprocess([grey.expand(3, -1, -1)]))
+    gray = torch.rand(1, 40, 56)
+    one = model.features(model.preprocess([gray]))
+    three = color.features(color.preprocess([gray.expand(3, -1, -1)]))
     for a, b in zip(one, three, strict=True):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
 
@@ -119,14 +119,14 @@ def test_grey_images_are_seen_as_grey_in_three_channels_was(given):
 @torch.no_grad()
 def test_further_channels_change_nothing_before_they_are_trained(given):
     model = MaskRCNN(given.config.with_channels(5))
-    assert "the others start at 0" in start_from(model, given, OLD)[1]
+    assert "the others start at 0" in init_from_model(model, given, OLD)[1]
     image = torch.rand(5, 40, 56)
     many = model.features(model.preprocess([image]))
     three = given.features(given.preprocess([image[:3]]))
     for a, b in zip(many, three, strict=True):
         torch.testing.assert_close(a, b)
     two = MaskRCNN(given.config.with_channels(2))
-    assert "conv1 starts anew" in start_from(two, given, OLD)[1]
+    assert "conv1 starts anew" in init_from_model(two, given, OLD)[1]
     assert _changed(two, given) == {"backbone.conv1"}
 
 
@@ -137,14 +137,14 @@ def test_norms_may_be_frozen(given, random_targets):
             parameter.uniform_(0.5, 1.5)
     given.eval()
     model = _new(given, 6, norm="frozen")
-    assert "batch there, are frozen here" in start_from(model, given, OLD)[1]
+    assert "batch there, are frozen here" in init_from_model(model, given, OLD)[1]
     image, _ = random_targets(1)
     ours, theirs = (m.features(m.preprocess([image])) for m in (model, given))
     for a, b in zip(ours, theirs, strict=True):
         torch.testing.assert_close(a, b)
     back = _new(given, 6)
     model.classes = OLD
-    start_from(back, model, OLD)
+    init_from_model(back, model, OLD)
     back.eval()
     for a, b in zip(back.features(back.preprocess([image])), theirs, strict=True):
         torch.testing.assert_close(a, b)
@@ -152,21 +152,24 @@ def test_norms_may_be_frozen(given, random_targets):
 
 def test_parts_of_the_heads_that_do_not_fit_start_anew_and_are_named(given):
     ratios = _new(given, 6, anchor_ratios=(0.5, 1.0))
-    said = start_from(ratios, given, OLD)[1]
+    said = init_from_model(ratios, given, OLD)[1]
     assert "rpn_head.bbox_pred, rpn_head.cls_logits start anew" in said
     assert _changed(ratios, given) == {"rpn_head.bbox_pred", "rpn_head.cls_logits"}
     boxes = _new(given, 6, mask_head=None)
-    assert "left out: mask_head.conv5_mask, mask_head.convs.0.0" in start_from(boxes, given, OLD)[1]
+    assert (
+        "left out: mask_head.conv5_mask, mask_head.convs.0.0"
+        in init_from_model(boxes, given, OLD)[1]
+    )
     boxes.classes = OLD
     masks = _new(given, 6)
-    assert "mask_head.mask_fcn_logits start anew" in start_from(masks, boxes, OLD)[1]
+    assert "mask_head.mask_fcn_logits start anew" in init_from_model(masks, boxes, OLD)[1]
 
 
 def test_another_backbone_is_refused_and_nothing_is_loaded(given):
     model = MaskRCNN(Config.tiny(2, backbone="tiny-deep"))
     before = {name: value.clone() for name, value in model.state_dict().items()}
     with pytest.raises(ValueError, match=r"my.pt does not fit this model .*'tiny-deep'"):
-        start_from(model, given, ["screw", "nut"], "my.pt")
+        init_from_model(model, given, ["screw", "nut"], "my.pt")
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 
 

@@ -98,9 +98,9 @@ def test_roi_align_is_the_same_and_its_floor_is_what_must_be_moved(dtype):
 
 
 def test_the_embedding_bag_is_taken_where_it_is_asked_for(monkeypatch):
-    monkeypatch.setattr(bilinear, "in_one_kernel", lambda *_: True)
-    assert gpu_operators.in_a_bag(lambda: bilinear.in_one_kernel(0, 0, "mean"))() is False
-    assert bilinear.in_one_kernel(0, 0, "mean")
+    monkeypatch.setattr(bilinear, "use_triton", lambda *_: True)
+    assert gpu_operators.in_a_bag(lambda: bilinear.use_triton(0, 0, "mean"))() is False
+    assert bilinear.use_triton(0, 0, "mean")
 
 
 def test_gradients_in_a_fixed_order_have_the_same_bits():

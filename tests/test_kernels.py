@@ -15,7 +15,7 @@ from torchvision.ops import nms as torchvision_nms
 
 from mrcnn_edu import kernels, roi_ops
 from mrcnn_edu.boxes import survivors
-from mrcnn_edu.kernels.roi_align import align_cells
+from mrcnn_edu.kernels.roi_align import triton_roi_align
 from mrcnn_edu.roi_ops import align, bilinear, feature_table, pool_pyramid, pyramid_level
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
@@ -25,7 +25,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, to
 @pytest.fixture(autouse=True)
 def _the_oracle_is_the_embedding_bag(monkeypatch):
     """On a GPU `align` would be the kernel itself."""
-    monkeypatch.setattr(bilinear, "in_one_kernel", lambda *_: False)
+    monkeypatch.setattr(bilinear, "use_triton", lambda *_: False)
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def pyramid(random_boxes):
 
 
 def cells(pooled):
-    """What `align_cells` gives, [R * P * P, C], of RoI features [R, C, P, P]."""
+    """What `triton_roi_align` gives, [R * P * P, C], of RoI features [R, C, P, P]."""
     return pooled.permute(0, 2, 3, 1).flatten(0, 2)
 
 
@@ -54,7 +54,7 @@ def test_it_gives_the_embedding_bags_numbers_and_gradients(pyramid, dtype, size,
     maps, *rois = pyramid(4, channels)
     maps = [of_level.to(dtype).requires_grad_() for of_level in maps]
     exact = [of_level.detach().double().requires_grad_() for of_level in maps]
-    ours = align_cells(feature_table(maps), *rois, size, points, 1.0)
+    ours = triton_roi_align(feature_table(maps), *rois, size, points, 1.0)
     expected = cells(align(feature_table(exact), *rois, size, points))
     assert ours.dtype == dtype
     assert_close(ours.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
@@ -84,7 +84,7 @@ def test_boxes_off_the_map_huge_and_empty(pyramid, box):
     where = feature_table(maps), level, image, boxes
     for smallest in (0.0, 1.0):
         expected = cells(align(*where, 2, 2, smallest))
-        assert_close(align_cells(*where, 2, (2, 2), smallest), expected)
+        assert_close(triton_roi_align(*where, 2, (2, 2), smallest), expected)
 
 
 @pytest.mark.parametrize("smallest", [0.0, 1.0])
@@ -93,7 +93,7 @@ def test_as_many_points_as_a_roi_has_cells(pyramid, smallest):
     boxes[0, 2:] = boxes[0, :2]  # without area
     where = feature_table([of_level.requires_grad_() for of_level in maps]), level, image, boxes
     expected = cells(align(*where, 2, -1, smallest))
-    ours = align_cells(*where, 2, (-1, -1), smallest)
+    ours = triton_roi_align(*where, 2, (-1, -1), smallest)
     assert_close(ours, expected)
     slopes = (torch.autograd.grad(pooled.square().sum(), maps) for pooled in (expected, ours))
     for slope, own in zip(*slopes, strict=True):
@@ -102,12 +102,14 @@ def test_as_many_points_as_a_roi_has_cells(pyramid, smallest):
 
 def test_no_rois_and_no_channels(pyramid):
     maps, *rois = pyramid(0)
-    pooled = align_cells(feature_table([m.requires_grad_() for m in maps]), *rois, 7, (2, 2), 1.0)
+    pooled = triton_roi_align(
+        feature_table([m.requires_grad_() for m in maps]), *rois, 7, (2, 2), 1.0
+    )
     assert pooled.shape == (0, 5)
     pooled.sum().backward()
     assert all((of_level.grad == 0).all() for of_level in maps)
     maps, *rois = pyramid(3, channels=0)
-    assert align_cells(feature_table(maps), *rois, 2, (2, 2), 1.0).shape == (12, 0)
+    assert triton_roi_align(feature_table(maps), *rois, 2, (2, 2), 1.0).shape == (12, 0)
 
 
 def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):
@@ -115,7 +117,7 @@ def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):
     boxes = [torch.tensor([[3.0, 4, 11, 17], [0, 0, 30, 30]], device=DEVICE)]
     pooled = []
     for use in (False, True):
-        monkeypatch.setattr(bilinear, "in_one_kernel", lambda *_, use=use: use)
+        monkeypatch.setattr(bilinear, "use_triton", lambda *_, use=use: use)
         pooled.append(pool_pyramid(table, boxes, (4, 8), 2, canonical_size=40))
     assert_close(*pooled)
 
@@ -132,7 +134,7 @@ def test_nms_keeps_the_same_boxes(random_boxes, monkeypatch, n, threshold):
         rows = torch.where(groups == group)[0]
         expected[rows[torchvision_nms(boxes[rows], scores[rows], threshold)]] = True
     assert survivors(boxes, scores, groups, threshold).equal(expected)
-    monkeypatch.setattr("mrcnn_edu.boxes.in_one_launch", lambda _: True)
+    monkeypatch.setattr("mrcnn_edu.boxes.can_use_triton", lambda _: True)
     monkeypatch.setattr("mrcnn_edu.kernels.nms.BLOCK", 16)  # a group has several blocks
     assert survivors(boxes, scores, groups, threshold).equal(expected)
 
@@ -144,7 +146,7 @@ def test_division_is_rounded_as_pytorchs(pyramid):
         boxes = torch.tensor([[-9, -9, 12, 12.0]], dtype=dtype, device=DEVICE)
         table = feature_table([m.to(dtype) for m in maps])
         expected = cells(align(table, level, image, boxes, 7, (3, 3), 0.0))
-        assert_close(align_cells(table, level, image, boxes, 7, (-1, -1), 0.0), expected)
+        assert_close(triton_roi_align(table, level, image, boxes, 7, (-1, -1), 0.0), expected)
 
 
 @pytest.mark.slow
@@ -176,11 +178,11 @@ def test_when_it_is_used(pyramid, monkeypatch):
 
     boxes = torch.zeros(1, 4)
     monkeypatch.setattr(kernels, "TRITON", True)
-    assert roi_ops.in_one_kernel(OnGPU, boxes, "mean")
-    assert not roi_ops.in_one_kernel(OnGPU, boxes, "max")
-    assert not roi_ops.in_one_kernel(OnGPU, boxes.clone().requires_grad_(), "mean")
-    assert not roi_ops.in_one_kernel(torch.zeros(1, 1), boxes, "mean")
+    assert roi_ops.use_triton(OnGPU, boxes, "mean")
+    assert not roi_ops.use_triton(OnGPU, boxes, "max")
+    assert not roi_ops.use_triton(OnGPU, boxes.clone().requires_grad_(), "mean")
+    assert not roi_ops.use_triton(torch.zeros(1, 1), boxes, "mean")
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
-    assert not roi_ops.in_one_kernel(OnGPU, boxes, "mean")
+    assert not roi_ops.use_triton(OnGPU, boxes, "mean")
     monkeypatch.setattr(kernels, "TRITON", False)
-    assert not roi_ops.in_one_kernel(OnGPU, boxes, "mean")
+    assert not roi_ops.use_triton(OnGPU, boxes, "mean")

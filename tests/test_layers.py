@@ -27,7 +27,7 @@ ORDER = [
     "ancestors.regions", "ancestors.selective_search", "ancestors.proposals", "ancestors.rcnn",
     "ancestors.fit_rcnn", "ancestors.fast_rcnn", "ancestors.position_sensitive",
     "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
-    "ancestors.eight_bits", "ancestors.shipped", "ancestors.make", "ancestors",
+    "ancestors.quantize", "ancestors.shipped", "ancestors.make", "ancestors",
     "viz.picture", "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors",
     "viz.bins", "viz.overview", "viz",
     "board", "widgets.player", "widgets", "exercises",

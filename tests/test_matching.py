@@ -24,14 +24,20 @@ def test_matches_worked_out_by_hand():
     # at least 0.7 counts, 0.5 is between, the last two touch too little
     assert match(iou, 0.7, 0.3).tolist() == [0, 1, IGNORED, BACKGROUND, BACKGROUND]
     # the third object's best box is the fourth
-    assert match(iou, 0.7, 0.3, rescue_objects=True).tolist() == [0, 1, IGNORED, 2, BACKGROUND]
+    assert match(iou, 0.7, 0.3, allow_low_quality_matches=True).tolist() == [
+        0,
+        1,
+        IGNORED,
+        2,
+        BACKGROUND,
+    ]
 
 
 def test_a_rescued_box_answers_for_the_object_it_overlaps_most():
     iou = torch.tensor([[0.6, 0.5], [0.9, 0.4]])  # the first object's best box prefers the second
-    assert match(iou, 0.7, 0.3, rescue_objects=True).tolist() == [1, IGNORED]
+    assert match(iou, 0.7, 0.3, allow_low_quality_matches=True).tolist() == [1, IGNORED]
     tie = torch.tensor([[0.4, 0.4, 0.3]])
-    assert match(tie, 0.7, 0.3, rescue_objects=True).tolist() == [0, 0, IGNORED]
+    assert match(tie, 0.7, 0.3, allow_low_quality_matches=True).tolist() == [0, 0, IGNORED]
 
 
 @pytest.mark.parametrize("rescue", [False, True])
@@ -48,7 +54,7 @@ def test_match_equals_torchvisions(rescue, positive, negative):
 
 def test_an_object_that_touches_no_box_rescues_none():
     iou = torch.tensor([[0.0, 0.0, 0.0], [0.8, 0.4, 0.0]])
-    assert match(iou, 0.7, 0.3, rescue_objects=True).tolist() == [1, IGNORED, BACKGROUND]
+    assert match(iou, 0.7, 0.3, allow_low_quality_matches=True).tolist() == [1, IGNORED, BACKGROUND]
     assert (Matcher(0.7, 0.3, True)(iou) >= 0).all()  # torchvision: every box is positive
 
 

@@ -11,7 +11,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import SelectedBoxes
 from mrcnn_edu.model import MaskRCNN, Trace
-from mrcnn_edu.roi_ops import on_image
+from mrcnn_edu.roi_ops import boxes_to_rois
 from mrcnn_edu.weights import load_torchvision
 
 LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
@@ -110,10 +110,10 @@ def test_images_without_objects_are_learned_from(tiny_model, random_targets, n_o
     [
         ({"roi_positive_iou": 1.1}, {"loss_box_reg", "loss_mask"}),  # no RoI is positive,
         ({"roi_positive_fraction": 0.0}, {"loss_box_reg", "loss_mask"}),  # or none is drawn
-        ({"roi_batch": 0}, {"loss_classifier", "loss_box_reg", "loss_mask"}),
+        ({"roi_batch_per_image": 0}, {"loss_classifier", "loss_box_reg", "loss_mask"}),
         ({"rpn_positive_fraction": 0.0}, {"loss_rpn_box_reg"}),
-        ({"rpn_batch": 0}, {"loss_objectness", "loss_rpn_box_reg"}),
-        ({"train_proposals": 0}, set()),  # only the objects' own boxes are left
+        ({"rpn_batch_per_image": 0}, {"loss_objectness", "loss_rpn_box_reg"}),
+        ({"rpn_post_nms_top_n_train": 0}, set()),  # only the objects' own boxes are left
         ({"canonical_size": 1e-3}, set()),  # every RoI is read from the coarsest level,
         ({"canonical_size": 1e6}, set()),  # or the finest, the others get none
     ],
@@ -126,12 +126,12 @@ def test_losses_of_nothing_are_zero(tiny_model, random_targets, changes, zero):
 
 def test_no_object_and_no_proposal(tiny_model, random_targets):
     image, target = random_targets(0)
-    losses = _learns(tiny_model(train_proposals=0), [image], [target])
+    losses = _learns(tiny_model(rpn_post_nms_top_n_train=0), [image], [target])
     assert losses["loss_classifier"] == 0
 
 
 @pytest.mark.parametrize(
-    "changes", [{"score_threshold": 1.0}, {"test_proposals": 0}, {"max_detections": 0}]
+    "changes", [{"score_threshold": 1.0}, {"rpn_post_nms_top_n_test": 0}, {"max_detections": 0}]
 )
 def test_nothing_is_detected(tiny_model, changes):
     images = [torch.rand(3, 48, 64), torch.rand(3, 40, 30)]
@@ -223,11 +223,11 @@ def test_crowds_are_left_out(tiny_model, random_targets):
                 {"roi_op": "pool"}, {"norm": "frozen"}, {"sampling_ratio": 0}, {"n_classes": 1},
                 {"mask_size": 14}, {"anchor_ratios": (1.0,)}, {"head_norm": "batch"},
                 {"rpn_convs": 2}, {"box_convs": 1}, {"box_layers": 1}, {"roi_op": "warp"},
-                {"roi_reduce": "max"}, {"mask_head": "mlp", "mask_hidden": 32, "mask_layers": 3},
+                {"roi_aggregate": "max"}, {"mask_head": "mlp", "mask_hidden": 32, "mask_layers": 3},
                 {"mask_loss": "softmax"}, {"class_agnostic_mask": True},
                 {"class_agnostic_mask": True, "mask_loss": "softmax"},
-                {"mask_loss": "softmax", "mask_reading": "strongest"},
-                {"mask_loss": "softmax", "mask_reading": "background"},
+                {"mask_loss": "softmax", "mask_decoding": "strongest"},
+                {"mask_loss": "softmax", "mask_decoding": "background"},
                 {"backbone": "tiny-deep"}, {"backbone": "tiny-next"}, {"neck": "c5"},
                 {"neck": "c4", "mask_size": 14, "mask_convs": 0},
                 {"neck": "c4", "roi_op": "pool", "mask_head": "mlp", "mask_hidden": 32}],
@@ -295,7 +295,12 @@ def test_one_level_has_all_anchors_and_stride(tiny_model, neck):
     assert features.shape == (1, {8: 96, 16: 128}[stride], side, side)
     assert anchors.shape == (side**2 * 3 * 4, 4) and trace.objectness.shape == (1, len(anchors))
     assert trace.roi_features.shape[1:] == (128, 7, 7)
-    assert model.look_at(torch.rand(3, 96, 96), torch.rand(0, 4))[1].shape == (0, 7, 28, 28)
+    assert model.predict_on_boxes(torch.rand(3, 96, 96), torch.rand(0, 4))[1].shape == (
+        0,
+        7,
+        28,
+        28,
+    )
     sides = (anchors[:, 2:] - anchors[:, :2]).prod(dim=1).sqrt().view(-1, 12)  # a row a cell
     assert_close(sides[0].sort().values, sides[-1].sort().values)
     sizes = [size for (size,) in model.config.anchor_sizes for _ in range(3)]
@@ -307,7 +312,7 @@ def test_the_c4_head_is_resnets_last_stage_without_its_stride():
     for module in resnet.modules():  # numbers that do not hide a mistake
         if isinstance(module, torch.nn.BatchNorm2d):
             module.running_mean.normal_(0, 0.1), module.running_var.uniform_(0.5, 1.5)
-    model = MaskRCNN(Config.c4(n_classes=3, test_proposals=10, short_side=128))
+    model = MaskRCNN(Config.c4(n_classes=3, rpn_post_nms_top_n_test=10, short_side=128))
     load_torchvision(model.double(), resnet.state_dict())
     trace = model.trace([torch.rand(3, 128, 160)])
     with torch.no_grad():
@@ -315,7 +320,7 @@ def test_the_c4_head_is_resnets_last_stage_without_its_stride():
         assert_close(trace.features[0], layers(trace.batch.images), rtol=1e-4, atol=1e-3)
         assert model.strides == (16,) and trace.features[0].shape[1] == 1024
         resnet.layer4[0].conv2.stride = resnet.layer4[0].downsample[0].stride = (1, 1)
-        boxes = on_image(trace.proposals[0].boxes)
+        boxes = boxes_to_rois(trace.proposals[0].boxes)
         expected = resnet.layer4(torchvision.ops.roi_align(trace.features[0], boxes, 7, 1 / 16, 2))
         assert_close(trace.roi_features, expected, rtol=1e-3, atol=1e-3)
         class_logits = model.box_head.cls_score(expected.mean(dim=(2, 3)))
@@ -389,12 +394,12 @@ def test_looking_at_the_proposals_gives_what_the_trace_has(tiny_model):
     trace = model.trace([image])
     (height, width), boxes = trace.batch.sizes[0], trace.proposals[0].boxes
     zoom = torch.tensor([90 / width, 70 / height] * 2)
-    class_logits, _ = model.look_at(image, boxes * zoom)
+    class_logits, _ = model.predict_on_boxes(image, boxes * zoom)
     torch.testing.assert_close(class_logits, trace.class_logits, rtol=1e-4, atol=1e-5)
-    _, mask_logits = model.look_at(image, trace.selected[0].boxes * zoom)
+    _, mask_logits = model.predict_on_boxes(image, trace.selected[0].boxes * zoom)
     torch.testing.assert_close(mask_logits, trace.mask_logits, rtol=1e-3, atol=1e-4)
-    assert [len(logits) for logits in model.look_at(image, torch.zeros(0, 4))] == [0, 0]
-    assert tiny_model(mask_head=None).look_at(image, boxes * zoom)[1] is None
+    assert [len(logits) for logits in model.predict_on_boxes(image, torch.zeros(0, 4))] == [0, 0]
+    assert tiny_model(mask_head=None).predict_on_boxes(image, boxes * zoom)[1] is None
 
 
 def test_images_come_as_a_list(tiny_model):
@@ -455,7 +460,7 @@ def test_every_image_needs_a_target(tiny_model, random_targets):
         ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, tiny-deep"),
         ({"norm": "none"}, "norm is 'none': choose one of frozen, batch"),
         ({"neck": "c3"}, "neck is 'c3': choose one of fpn, c4, c5"),
-        ({"mask_reading": "best"}, "mask_reading is 'best': choose one of probability"),
+        ({"mask_decoding": "best"}, "mask_decoding is 'best': choose one of probability"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_refused(settings, message):

@@ -138,7 +138,7 @@ def test_lesson_has_the_parts_of_a_lesson(source):
     last = cells[-1].source
     assert all(word in last for word in ("torchvision", "detectron2", "Next:"))
     assert code.count("viz.show_flow(") == 1
-    assert re.search(r"from mrcnn_edu.widgets import \w+_player", code)
+    assert re.search(r"from mrcnn_edu.course.widgets import \w+_player", code)
     assert "getsource(" in code and re.search(r"assert|assert_close", code)
     assert len(re.findall(r"^exercises\.check_", code, re.MULTILINE)) >= 2
 

@@ -1,4 +1,4 @@
-"""Somebody's own photographs, from the labelling tool's folder to predictions, by the command."""
+"""Somebody's own photographs, from the labeling tool's folder to predictions, by the command."""
 
 import json
 
@@ -39,7 +39,7 @@ def published(tmp_path, monkeypatch):
     return name
 
 
-def test_the_turned_grey_and_transparent_photographs_lie_as_they_were_labelled(folder):
+def test_the_turned_gray_and_transparent_photographs_lie_as_they_were_labeled(folder):
     data = CocoFolder(folder / "images", folder / "annotations.json")
     assert data.classes == list(CATEGORIES.values()) and data.category_ids == [1, 4, 9]
     turned, straight = data[2], data[4]  # the same photograph
@@ -81,11 +81,11 @@ def test_from_check_to_predictions(run, folder, published, tmp_path):
     assert code == 0 and {result["category_id"] for result in results} <= set(CATEGORIES)
 
 
-def test_a_model_for_grey_images_reads_the_same_folder_in_grey(run, folder):
+def test_a_model_for_gray_images_reads_the_same_folder_in_gray(run, folder):
     code, out, _ = run("check-data", folder, "--channels", 1, "--preset", "tiny")
     assert code == 0 and out.splitlines()[-1].endswith(f"train --data {folder}")
-    grey = ("--model.in-channels", 1, "--weights", "shapes-tiny", "--augment.flip", 1)
-    code, out, _ = run("train", "--data", folder, *QUICK, *grey)
+    gray = ("--model.in-channels", 1, "--weights", "shapes-tiny", "--augment.flip", 1)
+    code, out, _ = run("train", "--data", folder, *QUICK, *gray)
     assert code == 0 and "conv1 sums its 3 channels" in out
     assert load("runs/photographs/checkpoint.pt").config.in_channels == 1
     assert run("evaluate", "--data", folder, "--weights", "runs/photographs")[0] == 0

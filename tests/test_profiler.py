@@ -7,7 +7,7 @@ import torch
 from torch.profiler import profile
 
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.profiler import PARTS, bytes_written, seconds, take_apart
+from mrcnn_edu.speed.profiler import PARTS, bytes_written, profile_detect, seconds
 
 IMAGES = [Shapes(2)[i][0] for i in range(2)]
 
@@ -35,7 +35,7 @@ def test_every_result_is_written_and_no_view():
 def test_detect_is_taken_apart_and_put_together(tiny_model, mask_head):
     model = tiny_model(mask_head=mask_head, score_threshold=0.0).eval()
     before = [d.boxes for d in model.detect(IMAGES)]
-    taken = take_apart(model, IMAGES)
+    taken = profile_detect(model, IMAGES)
     operators = taken["operators"]
     assert set(operators) == set(PARTS) and taken["GPU"].total() == 0
     assert all(operators[part] > 0 and taken["CPU"][part] > 0 for part in PARTS)
@@ -53,7 +53,7 @@ def test_detect_is_taken_apart_and_put_together(tiny_model, mask_head):
 def test_nms_is_counted_where_it_is_called(tiny_model):
     """With no score over the threshold the heads have none for it; the RPN has."""
     many, few = (
-        take_apart(tiny_model(score_threshold=threshold), IMAGES)["operators"]
+        profile_detect(tiny_model(score_threshold=threshold), IMAGES)["operators"]
         for threshold in (0.0, 1.0)
     )
     assert 0 < few["NMS"] < many["NMS"] and few["RPN"] == many["RPN"]

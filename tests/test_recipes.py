@@ -10,8 +10,8 @@ from mrcnn_edu.ablations.measure import step_bytes
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.recipes import RECIPES, Training, frozen, learning_rate, make_optimizer, scaled
 from mrcnn_edu.train import fit, steps
+from mrcnn_edu.train.recipes import RECIPES, Training, frozen, learning_rate, make_optimizer, scaled
 
 SCENES = Shapes(n=4, size=48, n_objects=(2, 3), object_size=(0.3, 0.6))
 FROZEN = Training(steps=2, batch_size=2, learning_rate=0.01, frozen_stages=1)
@@ -31,9 +31,9 @@ def test_the_papers_rate_rises_then_falls_to_a_tenth():
 
 def test_the_papers_models():
     fpn, c4 = RECIPES["paper-fpn"].model, RECIPES["paper-c4"].model
-    assert (fpn.roi_batch, c4.roi_batch, fpn.short_side) == (512, 64, 800)
+    assert (fpn.roi_batch_per_image, c4.roi_batch_per_image, fpn.short_side) == (512, 64, 800)
     assert fpn.roi_positive_fraction == c4.roi_positive_fraction == 0.25
-    assert (c4.neck, c4.mask_size, c4.test_proposals) == ("c4", 14, 300)
+    assert (c4.neck, c4.mask_size, c4.rpn_post_nms_top_n_test) == ("c4", 14, 300)
     assert fpn == Config()
 
 

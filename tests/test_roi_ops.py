@@ -69,20 +69,20 @@ def test_roi_pool_rounds_halves_away_from_zero():
 def test_values_worked_out_by_hand():
     features = torch.arange(16.0).view(1, 1, 4, 4)  # cell (y, x) holds 4y + x
     roi = torch.tensor([[0, 0.5, 1.0, 2.5, 3.0]])
-    # Interpolation of 4y + x is exact: each output is its centre's value.
-    centres = [[4 * 1.5 + 1, 4 * 1.5 + 2], [4 * 2.5 + 1, 4 * 2.5 + 2]]
-    assert roi_align(features, roi, 2, 1.0)[0, 0].tolist() == centres
-    shifted = [[v - 0.5 - 4 * 0.5 for v in row] for row in centres]  # cell i at i + 0.5
+    # Interpolation of 4y + x is exact: each output is its center's value.
+    centers = [[4 * 1.5 + 1, 4 * 1.5 + 2], [4 * 2.5 + 1, 4 * 2.5 + 2]]
+    assert roi_align(features, roi, 2, 1.0)[0, 0].tolist() == centers
+    shifted = [[v - 0.5 - 4 * 0.5 for v in row] for row in centers]  # cell i at i + 0.5
     assert roi_align(features, roi, 2, 1.0, aligned=True)[0, 0].tolist() == shifted
-    # the farthest of the four points of each cell is 0.25 down and 0.25 right of its centre
-    farthest = [[v + 0.25 + 4 * 0.25 for v in row] for row in centres]
+    # the farthest of the four points of each cell is 0.25 down and 0.25 right of its center
+    farthest = [[v + 0.25 + 4 * 0.25 for v in row] for row in centers]
     assert roi_align(features, roi, 2, 1.0, reduce="max")[0, 0].tolist() == farthest
     # Rounded, the RoI is columns 1..3 and rows 1..3 (ends included); bins of 1.5 cells overlap.
     assert roi_pool(features, roi, 2, 1.0)[0, 0].tolist() == [[10, 11], [14, 15]]
 
 
 def _bilinear(feature, y, x):
-    """The value [C] of one map [C, H, W] at a point, by the formula of the four neighbours."""
+    """The value [C] of one map [C, H, W] at a point, by the formula of the four neighbors."""
     height, width = feature.shape[1:]
     if not (-1 <= y <= height and -1 <= x <= width):
         return torch.zeros(len(feature), dtype=feature.dtype)
@@ -175,7 +175,7 @@ def test_a_pyramid_is_one_table():
     features = [torch.randn(2, 3, 4, 5), torch.randn(2, 3, 2, 3)]
     table = feature_table(features)
     assert table.rows.shape == (2 * 4 * 5 + 2 * 2 * 3, 3)
-    first, height, width = table.place(torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))
+    first, height, width = table.map_offsets(torch.tensor([0, 1, 1]), torch.tensor([1, 0, 1]))
     assert first.tolist() == [20, 40, 46]
     assert height.tolist() == [4, 2, 2] and width.tolist() == [5, 3, 3]
     assert torch.equal(table.rows[46 + 1 * 3 + 2], features[1][1, :, 1, 2])
@@ -266,11 +266,11 @@ def test_roi_warp_rounds_once_roi_pool_twice_and_roi_align_never():
     ramp = torch.arange(32.0).expand(1, 1, 32, 32)  # a cell's value is its column
     shifts = torch.arange(0, 8, 0.25)  # pixels, of a stride of 16
     boxes = torch.tensor([80.0, 80, 192, 192]) + shifts[:, None]
-    centre = {
+    center = {
         op.__name__: op(ramp, _rois(boxes), 7, 1 / 16).mean(dim=(1, 2, 3))
         for op in (roi_align, roi_warp, roi_pool)
     }
-    steps = {name: values.diff() for name, values in centre.items()}
+    steps = {name: values.diff() for name, values in center.items()}
     assert_close(steps["roi_align"], torch.full((31,), 0.25 / 16))
     assert (steps["roi_warp"] == 0).all() and (steps["roi_pool"] == 0).all()
 
@@ -303,8 +303,8 @@ def test_roi_op_is_checked(random_pyramid):
 
 def test_rois_of_boxes_on_an_image():
     boxes = torch.rand(3, 4, dtype=torch.float64)
-    rois = roi_ops.on_image(boxes, 2)
+    rois = roi_ops.boxes_to_rois(boxes, 2)
     assert rois.dtype == torch.float64 and rois[:, 0].tolist() == [2, 2, 2]
     assert torch.equal(rois[:, 1:], boxes)
-    assert torch.equal(roi_ops.on_image(boxes[0]), torch.cat((torch.zeros(1), boxes[0]))[None])
-    assert roi_ops.on_image(boxes[:0]).shape == (0, 5)
+    assert torch.equal(roi_ops.boxes_to_rois(boxes[0]), torch.cat((torch.zeros(1), boxes[0]))[None])
+    assert roi_ops.boxes_to_rois(boxes[:0]).shape == (0, 5)

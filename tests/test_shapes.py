@@ -14,7 +14,6 @@ from mrcnn_edu.data.shapes import (
     CLASSES,
     TEMPLATES,
     Shapes,
-    between,
     circle,
     draw,
     morph,
@@ -173,7 +172,7 @@ def test_outlines_reach_radius_one(kind):
 
 
 def _radii(blob):
-    """Radii [72] around a blob's centre, largest first, so that turning it changes nothing."""
+    """Radii [72] around a blob's center, largest first, so that turning it changes nothing."""
     radii = np.linalg.norm(blob, axis=1)
     return np.roll(radii, -radii.argmax())
 
@@ -198,13 +197,13 @@ def test_lobes_can_be_counted():
 @pytest.mark.parametrize("name", ["triangle", "square", "circle", "star", "cross"])
 def test_a_morph_starts_and_ends_at_the_templates(name):
     for first, second, share in ((name, "circle", 0.0), ("circle", name, 1.0)):
-        polygon = between(first, second, share)
+        polygon = interpolate_outline(first, second, share)
         own, drawn = (draw([50 + 40 * ring], 100) for ring in (template(name)[0], polygon))
         assert (np.abs(own - drawn) > 0.5).sum() <= 0.02 * (own > 0.5).sum()
 
 
 def test_a_morph_of_two_circles_is_a_circle_and_half_way_lies_between():
-    radius = np.linalg.norm(between("circle", "circle", 0.3), axis=1)
+    radius = np.linalg.norm(interpolate_outline("circle", "circle", 0.3), axis=1)
     assert np.allclose(radius, 1, atol=3e-3)
     areas = [morph("star", "square", share)[1]["masks"].sum() for share in (0, 0.5, 1)]
     assert areas[0] < areas[1] < areas[2]

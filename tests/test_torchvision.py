@@ -36,7 +36,7 @@ MODELS = {
     "v2": (maskrcnn_resnet50_fpn_v2, V2),
     "boxes": (fasterrcnn_resnet50_fpn, Config(mask_head=None)),
 }
-SMALL = {"short_side": 160, "long_side": 256, "test_proposals": 100, "max_detections": 30}
+SMALL = {"short_side": 160, "long_side": 256, "rpn_post_nms_top_n_test": 100, "max_detections": 30}
 
 
 def _pair(name: str, **changes) -> tuple[MaskRCNN, nn.Module]:
@@ -176,7 +176,7 @@ def test_proposals_are_the_same(case):
 def test_scores_and_boxes_of_the_same_proposals_are_the_same(case):
     model, expected = case.ours, case.expected
     table = feature_table(case.trace.features[: len(model.strides)])
-    pooled = model.pool(table, expected.proposals, model.config.box_pool)
+    pooled = model.pool(table, expected.proposals, model.config.box_pool_size)
     logits, deltas = model.box_head(pooled)
     assert_close(logits.softmax(1), expected.class_logits.softmax(1), rtol=0, atol=1e-4)
     boxes = decode_boxes(deltas, torch.cat(expected.proposals)[:, None], BOX_SCALE)
@@ -239,8 +239,17 @@ def test_any_image_and_its_boxes_are_scaled_alike(pair, seed):
 
 # Training
 
-ALL = {"rpn_batch": 10**6, "roi_batch": 10**4, "roi_positive_fraction": 0.5}  # so no draw differs
-FEW = {"short_side": 96, "long_side": 128, "train_candidates": 10, "train_proposals": 10}
+ALL = {
+    "rpn_batch_per_image": 10**6,
+    "roi_batch_per_image": 10**4,
+    "roi_positive_fraction": 0.5,
+}  # so no draw differs
+FEW = {
+    "short_side": 96,
+    "long_side": 128,
+    "rpn_pre_nms_top_n_train": 10,
+    "rpn_post_nms_top_n_train": 10,
+}
 
 
 def _targets(n_classes):

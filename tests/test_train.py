@@ -9,7 +9,6 @@ from stopping import Stops
 from torch import nn
 
 import mrcnn_edu
-from mrcnn_edu.checkpoints import BEFORE
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
@@ -24,6 +23,7 @@ from mrcnn_edu.train import (
     make_optimizer,
     step_indices,
 )
+from mrcnn_edu.train.checkpoints import BEFORE
 from mrcnn_edu.weights import save
 
 SCENES = Shapes(n=10, size=48, n_objects=(1, 3), object_size=(0.2, 0.5))
@@ -201,7 +201,7 @@ def test_only_what_is_to_be_trained_is_trained(name):
 
 
 def test_the_rate_rises_and_falls():
-    training = Training(steps=100, learning_rate=0.5, warmup=0.1)
+    training = Training(steps=100, learning_rate=0.5, warmup_fraction=0.1)
     rates = [learning_rate(step, training) for step in range(100)]
     assert rates[:10] == pytest.approx([0.05 * step for step in range(1, 11)])
     assert rates[10] == 0.5 and rates[55] == pytest.approx(0.25)  # half-way down
@@ -235,7 +235,7 @@ def test_every_pass_over_augmented_images_shows_each_once():
 
 
 def test_numbers_with_which_nothing_is_trained():
-    for name in ("steps", "batch_size", "checkpoint_every", "accumulate"):
+    for name in ("steps", "batch_size", "checkpoint_every", "grad_accumulation"):
         with pytest.raises(ValueError, match=f"{name} is 0: give 1 or more"):
             Training(**{name: 0})
 

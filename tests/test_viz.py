@@ -12,7 +12,7 @@ from PIL import Image
 from mrcnn_edu import viz
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.roi_ops import OPERATIONS, on_image
+from mrcnn_edu.roi_ops import OPERATIONS, boxes_to_rois
 
 
 def pixels(picture) -> np.ndarray:
@@ -48,8 +48,8 @@ def test_detections_are_drawn_with_and_without_truth_and_when_there_are_none(sce
     alone = pixels(viz.show_detections(image, found, ["a"]))
     beside = pixels(viz.show_detections(image, found, Shapes(1).classes, target))
     assert beside.shape[1] == 2 * alone.shape[1]
-    grey = viz.show_detections(image[:1], found, ["a"])
-    assert pixels(grey).shape == alone.shape
+    gray = viz.show_detections(image[:1], found, ["a"])
+    assert pixels(gray).shape == alone.shape
 
 
 def test_objects_without_masks_are_drawn_as_boxes(scene):
@@ -97,7 +97,7 @@ def test_region_of_a_box_that_leaves_the_image_is_what_lies_inside():
     assert torch.equal(viz.crop(image, torch.tensor([-3.0, 4.2, 5.5, 30])), image[:, 4:, :6])
 
 
-def test_anchors_at_a_point_are_those_centred_there():
+def test_anchors_at_a_point_are_those_centered_there():
     anchors = torch.tensor([[0.0, 0, 4, 4], [4, 4, 12, 12], [6, 6, 10, 10], [20, 20, 24, 24]])
     assert torch.equal(viz.anchors_at(anchors, (8, 8), k=2), anchors[1:3])
 
@@ -129,9 +129,9 @@ EYES = {
 }  # fmt: skip
 
 
-def lab(colours, eyes) -> np.ndarray:
-    """CIE L*a*b* [n, 3] of colours as such eyes see them; a distance of 10 is seen at a glance."""
-    rgb = np.array([to_rgb(colour) for colour in colours])
+def lab(colors, eyes) -> np.ndarray:
+    """CIE L*a*b* [n, 3] of colors as such eyes see them; a distance of 10 is seen at a glance."""
+    rgb = np.array([to_rgb(color) for color in colors])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     xyz_of_rgb = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
     xyz = (linear @ EYES[eyes].T).clip(0, 1) @ np.array(xyz_of_rgb).T / (0.9505, 1, 1.089)
@@ -140,19 +140,19 @@ def lab(colours, eyes) -> np.ndarray:
     return np.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), axis=1)
 
 
-def smallest_distance(colours, eyes) -> float:
-    points = lab(colours, eyes)
+def smallest_distance(colors, eyes) -> float:
+    points = lab(colors, eyes)
     distance = np.linalg.norm(points[:, None] - points, axis=-1)
     return distance[~np.eye(len(points), dtype=bool)].min()
 
 
 @pytest.mark.parametrize("eyes", EYES)
 @pytest.mark.parametrize("palette", [viz.ROLES.values(), viz.OPS.values(), viz.CLASSES, viz.OTHERS])
-def test_colour_blind_readers_tell_the_colours_apart(palette, eyes):
+def test_color_blind_readers_tell_the_colors_apart(palette, eyes):
     assert smallest_distance(list(palette), eyes) > 15
 
 
-def test_the_distance_of_colours_can_be_small():
+def test_the_distance_of_colors_can_be_small():
     red_and_green = ["#c44e52", "#8c8c3c"]
     assert smallest_distance(red_and_green, "ordinary") > 40
     assert smallest_distance(red_and_green, "deuteranopia") < 25
@@ -191,7 +191,9 @@ def test_bins_are_drawn_where_the_operations_read(op):
         corner = 60 + 300 * torch.rand(2)
         box = torch.cat((corner, corner + 30 + 100 * torch.rand(2)))
         bins, points = viz.bins_read(op, box, 16, output_size=3)
-        high, low = (s * OPERATIONS[op](s * ruler, on_image(box), 3, 1 / 16)[0] for s in (1, -1))
+        high, low = (
+            s * OPERATIONS[op](s * ruler, boxes_to_rois(box), 3, 1 / 16)[0] for s in (1, -1)
+        )
         middle = ((high + low) / 2).flatten(1).T  # [9, 2]
         torch.testing.assert_close((bins[:, :2] + bins[:, 2:]) / 2, middle, atol=1e-3, rtol=0)
         assert (points >= bins[:, :2].amin(0) - 1e-3).all()
@@ -224,7 +226,7 @@ def test_work_meets_the_roof_on_its_slope_or_on_its_flat():
     assert pixels(viz.show_roofline(machines, {})).std() > 10
 
 
-def test_of_two_objects_of_a_class_only_the_instances_differ_in_colour():
+def test_of_two_objects_of_a_class_only_the_instances_differ_in_color():
     masks = torch.zeros(2, 8, 8).bool()
     masks[0, :, :4] = masks[1, :, 4:] = True
     boxes = torch.tensor([[0.0, 0, 4, 8], [4, 0, 8, 8]])
@@ -254,17 +256,17 @@ def test_a_training_is_drawn_from_before_its_first_step_on():
     assert list(done.axes[1].lines[0].get_ydata()) == [0.1, 0.9]
 
 
-def test_a_stage_has_the_colour_of_how_often_it_runs():
+def test_a_stage_has_the_color_of_how_often_it_runs():
     cells = {"a": ["outside", "once: RPN"], "b": ["each: warp", ""]}
     axes = viz.show_sharing(cells, ["x", "y"]).axes[0]
-    colours = [to_rgb(patch.get_facecolor()) for patch in axes.patches]
-    assert len(set(colours)) == 4 and to_rgb("white") == colours[3]
+    colors = [to_rgb(patch.get_facecolor()) for patch in axes.patches]
+    assert len(set(colors)) == 4 and to_rgb("white") == colors[3]
     assert [text.get_text() for text in axes.texts] == cells["a"] + cells["b"]
 
 
 def test_maps_of_cells_lie_where_the_cells_are():
     maps = torch.arange(4.0).view(2, 2, 1, 1).expand(2, 2, 3, 3)
-    sheet = viz.side_by_side(maps)
+    sheet = viz.tile_maps(maps)
     assert sheet.shape == (7, 7) and sheet[3].isnan().all() and sheet[:, 3].isnan().all()
     assert [sheet[0, 0], sheet[0, 6], sheet[6, 0], sheet[6, 6]] == [0, 1, 2, 3]
     box = torch.tensor([2.0, 2, 10, 10])

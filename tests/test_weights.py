@@ -368,10 +368,10 @@ def hub(tmp_path, monkeypatch):
     ],
 )
 def test_published_weights_are_found_where_torch_keeps_them(hub, name, kind, file):
-    assert not weights.on_this_machine(name)
+    assert not weights.is_downloaded(name)
     state = _theirs(kind).state_dict()
     torch.save(state, hub / file)
-    assert weights.on_this_machine(name)
+    assert weights.is_downloaded(name)
     model = mrcnn_edu.load(name)
     (hub / file).unlink()  # it has 178 MB
     assert _equal(model, _ours(kind, state))
@@ -402,7 +402,7 @@ def test_published_weights_are_downloaded_once(on_the_web, hub, capsys):
     out, err = capsys.readouterr()
     assert out == f"Downloading {on_the_web.as_uri()} to {hub / on_the_web.name}\n"
     assert "100%" in err  # of the progress bar
-    assert weights.on_this_machine(NAME)
+    assert weights.is_downloaded(NAME)
     on_the_web.unlink()
     assert _equal(mrcnn_edu.load(NAME), model)
     assert capsys.readouterr() == ("", "")

@@ -6,8 +6,8 @@ import time
 import pytest
 from players import PLAYERS, ends, moved, start_here
 
-from mrcnn_edu.widgets import ablations as ablations_widget
-from mrcnn_edu.widgets.gpu import PYRAMID, work_of_roi_align
+from mrcnn_edu.course.widgets import ablations as ablations_widget
+from mrcnn_edu.course.widgets.gpu import PYRAMID, work_of_roi_align
 
 
 @pytest.fixture(params=PLAYERS, ids=lambda make: make.__name__, scope="module")

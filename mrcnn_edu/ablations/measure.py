@@ -8,14 +8,14 @@ from pathlib import Path
 
 import torch
 
-from mrcnn_edu.ablations.lab import Job, opened
-from mrcnn_edu.ablations.start import start_from
-from mrcnn_edu.checkpoints import BEFORE, CHECKPOINT
-from mrcnn_edu.evaluate import Found, detect_all, evaluate
+from mrcnn_edu.ablations.setup import Job, opened
+from mrcnn_edu.ablations.start import init_backbone
+from mrcnn_edu.evaluate import DetectionList, detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import fit
+from mrcnn_edu.train.checkpoints import CHECKPOINT, PREVIOUS
 
-READINGS = "probability", "strongest", "background"  # of a mask learned with softmax
+MASK_DECODINGS = "probability", "strongest", "background"  # of a mask learned with softmax
 
 
 def measure(job: Job, checkpoints: Path) -> dict:
@@ -23,33 +23,33 @@ def measure(job: Job, checkpoints: Path) -> dict:
     # Of a CPU its own seconds: what else the machine does, other runs above all, is left out.
     clock = time.perf_counter if torch.cuda.is_available() else time.process_time
     began = clock()
-    taken_up = any((checkpoints / name).exists() for name in (CHECKPOINT, BEFORE))
+    taken_up = any((checkpoints / name).exists() for name in (CHECKPOINT, PREVIOUS))
     torch.manual_seed(job.training.seed)
-    model = start_from(MaskRCNN(job.config))
+    model = init_backbone(MaskRCNN(job.config))
     if torch.cuda.is_available():
         model.cuda()
-    data, held_out = opened(job.train_data), opened(job.held_out)
+    data, val_data = opened(job.train_data), opened(job.val_data)
     training = job.training
     if current_process().daemon:  # as Dask's workers are, who must not have any of their own
         training = replace(training, workers=0)
     shown = job.augmentation.of(data, training, job.config.pixel_mean)
     losses = fit(model, shown, training, checkpoints, progress=False)
     trained = clock()
-    found = detect_all(model, held_out, progress=False)
+    found = detect_all(model, val_data, progress=False)
     detected = clock()
-    scores = {"bbox": score(held_out, found, "bbox")}
+    scores = {"bbox": score(val_data, found, "bbox")}
     if model.mask_head is not None:
-        scores["segm"] = score(held_out, found, "segm")
+        scores["segm"] = score(val_data, found, "segm")
     if job.config.mask_loss == "softmax":
-        for reading in READINGS[1:]:
-            model.config = replace(job.config, mask_reading=reading)
-            again = detect_all(model, held_out, progress=False)
-            scores[f"segm {reading}"] = score(held_out, again, "segm")
+        for reading in MASK_DECODINGS[1:]:
+            model.config = replace(job.config, mask_decoding=reading)
+            again = detect_all(model, val_data, progress=False)
+            scores[f"segm {reading}"] = score(val_data, again, "segm")
     return {
         "scores": scores,
         "last_losses": losses[-1],
         **({} if taken_up else {"seconds": round(trained - began, 1)}),  # or of the rest alone
-        "milliseconds_per_image": round(1000 * (detected - trained) / max(1, len(held_out)), 1),
+        "milliseconds_per_image": round(1000 * (detected - trained) / max(1, len(val_data)), 1),
         "parameters": sum(p.numel() for p in model.parameters()),
         "step_megabytes": round(step_bytes(model, data, job.training.batch_size) / 1e6, 1),
         "machine": device_name(),
@@ -62,7 +62,7 @@ def device_name() -> str:
     return torch.cuda.get_device_name() if torch.cuda.is_available() else platform.machine()
 
 
-def score(dataset, found: Found, kind: str) -> dict[str, float]:
+def score(dataset, found: DetectionList, kind: str) -> dict[str, float]:
     """Average precisions in percent; a size without objects has none."""
     values = asdict(evaluate(dataset, found, kind, progress=False))
     values.pop("per_class")

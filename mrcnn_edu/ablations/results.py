@@ -53,7 +53,7 @@ class Results:
         Without the runs that failed. Empty where the setting has none, as masks of boxes alone.
         """
         kind = kind or self.table.kind
-        reading = setting.changes.get("mask_reading")
+        reading = setting.changes.get("mask_decoding")
         kind = f"{kind} {reading}" if reading and kind == "segm" else kind
         return {
             seed: record["scores"][kind][name]

@@ -21,15 +21,15 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
-from mrcnn_edu.ablations.key import code_version, key, plain
-from mrcnn_edu.ablations.lab import Job, Lab
+from mrcnn_edu.ablations.job_hash import code_version, job_hash, non_defaults
 from mrcnn_edu.ablations.measure import measure
 from mrcnn_edu.ablations.results import Results
+from mrcnn_edu.ablations.setup import Job, Setup
 from mrcnn_edu.ablations.tables import TABLES, Table
-from mrcnn_edu.checkpoints import Terminated
 from mrcnn_edu.files import write_file
+from mrcnn_edu.train.checkpoints import Terminated
 
-KEPT = Path("runs/ablations")
+DEFAULT_FOLDER = Path("runs/ablations")
 ONE_AT_A_TIME = threading.Lock()  # in a process: all draw from torch's one generator
 
 
@@ -40,23 +40,23 @@ def run(
     executor: Executor | None = None,
     *,
     settings: Iterable[str] | None = None,
-    lab: Lab | None = None,
-    folder: str | Path = KEPT,
+    setup: Setup | None = None,
+    folder: str | Path = DEFAULT_FOLDER,
     progress: bool = True,
 ) -> Results:
     """The table, measured: every setting trained and scored for each seed.
 
     table: a name in TABLES, or a Table. seeds: how many, or which. steps: of each training, the
-    lab's own number if None. executor: where it is computed; None is a process for each GPU, or for
+    setup's own number if None. executor: where it is computed; None is a process for each GPU, or for
     each core, a thread each. settings: names, if not all are wanted. folder: where results are
     kept; a key of the file name stands for settings, seed, steps, data, start and code. Raises
     ValueError for an unknown name; a run that fails is reported in the results, and tried again the
     next time.
     """
-    table, lab, folder = table_of(table), lab or Lab(), Path(folder)
+    table, setup, folder = table_of(table), setup or Setup(), Path(folder)
     seeds = range(seeds) if isinstance(seeds, int) else list(seeds)
     wanted = [table.setting(name) for name in settings] if settings else table.settings
-    jobs = {(s.name, seed): lab.job(table, s, seed, steps) for seed in seeds for s in wanted}
+    jobs = {(s.name, seed): setup.job(table, s, seed, steps) for seed in seeds for s in wanted}
     records = run_jobs(list(dict.fromkeys(jobs.values())), executor, folder, progress)
     table = replace(table, settings=tuple(wanted))
     return Results(table, {place: records[job] for place, job in jobs.items()})
@@ -75,7 +75,7 @@ def run_jobs(
     jobs: list[Job], executor: Executor | None, folder: Path, progress: bool = True
 ) -> dict[Job, dict]:
     """The record of each job; one with the entry "failed" where a job came to nothing."""
-    names = {job: key(job) for job in jobs}
+    names = {job: job_hash(job) for job in jobs}
     found = {job: kept(name, folder) for job, name in names.items()}
     records = {job: record for job, record in found.items() if record is not None}
     missing = [job for job in jobs if job not in records]
@@ -111,14 +111,14 @@ def run_job(job: Job, folder: Path) -> dict:
     One thread, whatever the machine has: sums of another order are another result.
     """
     with ONE_AT_A_TIME:
-        name = key(job)
+        name = job_hash(job)
         checkpoints = folder / name
-        with _alone(checkpoints):
+        with file_lock(checkpoints):
             if (record := kept(name, folder)) is None:
                 threads = torch.get_num_threads()
                 torch.set_num_threads(1)
                 try:
-                    record = {"key": name, "code": code_version(), "job": plain(job)}
+                    record = {"key": name, "code": code_version(), "job": non_defaults(job)}
                     record |= measure(job, checkpoints)
                 finally:
                     torch.set_num_threads(threads)
@@ -130,7 +130,7 @@ def run_job(job: Job, folder: Path) -> dict:
 
 
 @contextmanager
-def _alone(folder: Path) -> Iterator[None]:
+def file_lock(folder: Path) -> Iterator[None]:
     """Inside, no other process is at the run of this folder, where files can be locked."""
     folder.mkdir(parents=True, exist_ok=True)
     with open(folder / "lock", "w") as lock:

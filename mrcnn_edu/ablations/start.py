@@ -3,7 +3,7 @@
     python -m mrcnn_edu.ablations.start        makes the files again (20 minutes on one core)
 
 The task is ImageNet's, drawn: one object an image, which of ten outlines is it? There are no boxes,
-masks, RoIs or pyramids in it, and its answer is an average over the whole map, so it can favour no
+masks, RoIs or pyramids in it, and its answer is an average over the whole map, so it can favor no
 way of reading a region and no mask head. What a model has beside the backbone starts at random.
 """
 
@@ -19,7 +19,8 @@ from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 from tqdm import trange
 
-from mrcnn_edu.backbone import BACKBONES, NORMS
+from mrcnn_edu.backbone import NORMS
+from mrcnn_edu.backbone_choices import BACKBONES
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
@@ -31,7 +32,7 @@ ALONE = dict(size=48, n_objects=(1, 1), object_size=(0.4, 0.9))
 STEPS, BATCH, RATE = 1_000, 64, 3e-3
 
 
-class Labelled:
+class Labeled:
     """(image, label): the first object of each scene; labels of two kinds of outlines in a row."""
 
     def __init__(self, scenes: Shapes, first: int):
@@ -45,11 +46,11 @@ class Labelled:
         return image, self.first + target["labels"][0] - 1
 
 
-def labelled(n: int, seed: int) -> ConcatDataset:
+def labeled(n: int, seed: int) -> ConcatDataset:
     """n images of each kind of outline: six templates, and blobs of two to five lobes."""
     templates = Shapes(n, outlines="templates", seed=seed, **ALONE)
     lobes = Shapes(n, outlines="lobes", seed=seed, **ALONE)
-    return ConcatDataset([Labelled(templates, 0), Labelled(lobes, len(templates.classes))])
+    return ConcatDataset([Labeled(templates, 0), Labeled(lobes, len(templates.classes))])
 
 
 def start_file(backbone: str) -> Path:
@@ -57,7 +58,7 @@ def start_file(backbone: str) -> Path:
     return imagenet_file(backbone) if backbone in IMAGENET else FOLDER / f"{backbone}.pt"
 
 
-def start_from(model: MaskRCNN) -> MaskRCNN:
+def init_backbone(model: MaskRCNN) -> MaskRCNN:
     """The model with its backbone, and a last stage that a head has, as they start."""
     return load_torchvision(model, start_file(model.config.backbone))
 
@@ -70,7 +71,7 @@ def make(name: str) -> None:
     parameters = [*backbone.parameters(), *classify.parameters()]
     optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, STEPS, pct_start=0.1)
-    batches = DataLoader(labelled(STEPS * BATCH // 2, seed=0), BATCH, shuffle=True)
+    batches = DataLoader(labeled(STEPS * BATCH // 2, seed=0), BATCH, shuffle=True)
     start, bar = time.time(), trange(STEPS, desc=name)
     for _, (images, labels) in zip(bar, batches, strict=True):
         logits = classify(backbone((images - 0.5) / 0.25)[-1].mean(dim=(2, 3)))
@@ -88,7 +89,7 @@ def make(name: str) -> None:
     backbone.float().eval()
     correct = 0
     with torch.no_grad():
-        for images, labels in DataLoader(labelled(500, seed=1), 100):
+        for images, labels in DataLoader(labeled(500, seed=1), 100):
             logits = classify(backbone((images - 0.5) / 0.25)[-1].mean(dim=(2, 3)))
             correct += (logits.argmax(dim=1) == labels).sum().item()
     record = {

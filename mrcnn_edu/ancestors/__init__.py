@@ -11,15 +11,15 @@ merging             one mask from the masks of many boxes
 fcis                FCIS: instance segmentation in which a RoI costs next to nothing
 overlaps            how well objects are found that share their box with others
 cost                where a detector's time goes
-eight_bits          weights that take little room
+quantize          weights that take little room
 shipped             the trained systems that come with the package
 make                how they were made
 """
 
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
 from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
+from mrcnn_edu.ancestors.pretrained import load
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.ancestors.selective_search import selective_search
-from mrcnn_edu.ancestors.shipped import load
 
 __all__ = ["FCIS", "RCNN", "FCISConfig", "FastRCNN", "load", "selective_search"]

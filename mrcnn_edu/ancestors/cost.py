@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.profiler import now
+from mrcnn_edu.speed.profiler import synchronized_time
 
 STAGES = {  # methods and layers by what they do; all others are the heads', and what follows them
     "propose": "proposals",
@@ -57,9 +57,9 @@ def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[
     counting = model.backbone.register_forward_pre_hook(count)
     try:
         with _timed(model, seconds):
-            start = now()
+            start = synchronized_time()
             found = model.detect(images, **given)
-            total = now() - start
+            total = synchronized_time() - start
     finally:
         counting.remove()
     of_stages = {stage: seconds[stage] for stage in ("proposals", "features")}
@@ -75,7 +75,9 @@ def cost_of_proposals(model: nn.Module, image: Tensor, boxes: Tensor) -> Cost:
     if not hasattr(model, "rpn_head"):
         return measure_cost(model, [image], proposals=[boxes])[1]
     config, n = model.config, len(boxes)
-    model.config = replace(config, test_candidates=n, test_proposals=n, rpn_nms_iou=1.0)
+    model.config = replace(
+        config, rpn_pre_nms_top_n_test=n, rpn_post_nms_top_n_test=n, rpn_nms_iou=1.0
+    )
     try:
         return measure_cost(model, [image])[1]
     finally:
@@ -101,9 +103,9 @@ def _timed(model: nn.Module, seconds: Counter):
 
     def with_clock(run: Callable, stage: str) -> Callable:
         def timed(*args, **more):
-            start = now()
+            start = synchronized_time()
             result = run(*args, **more)
-            seconds[stage] += now() - start
+            seconds[stage] += synchronized_time() - start
             return result
 
         return timed

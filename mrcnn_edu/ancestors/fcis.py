@@ -2,7 +2,7 @@
 
     images -> preprocess -> backbone -> FPN -> RPN head + anchors -> propose      as in Mask R-CNN
     features -> maps                                                              once an image
-    read(maps, boxes) -> class logits, mask logits, box deltas                    for each RoI
+    score_rois(maps, boxes) -> class logits, mask logits, box deltas                    for each RoI
 
 All layers with weights run once over the image. A RoI only looks numbers up: `read` has no weight.
 Class and mask come from the same maps, two for each class: "inside" says that a pixel is in the
@@ -11,25 +11,33 @@ box and on its object, "outside" that it is in the box and beside it (section 3.
 Letters: B images, R RoIs, D detections, K classes, k cells along a RoI's side, m side of a mask.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 
+from mrcnn_edu.ancestors.borrow import stage
 from mrcnn_edu.ancestors.merging import merge_masks
 from mrcnn_edu.ancestors.position_sensitive import assemble
 from mrcnn_edu.backbone import Convolution
+from mrcnn_edu.backbone_choices import build_trunk
 from mrcnn_edu.boxes import clip_boxes, decode_boxes
 from mrcnn_edu.config import Config
-from mrcnn_edu.detections import Detections, SelectedBoxes, select_detections, to_original
+from mrcnn_edu.detections import (
+    Detections,
+    SelectedBoxes,
+    rescale_detections,
+    select_detections,
+)
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.images import Batch, check_targets, scale_boxes, scale_targets
-from mrcnn_edu.losses import at_least_one, box_loss, mask_loss
+from mrcnn_edu.images import Batch, scale_boxes, scale_targets, size_of
+from mrcnn_edu.losses import Losses, box_loss, mask_loss
 from mrcnn_edu.model import MaskRCNN, evaluating
-from mrcnn_edu.rpn import Proposals, without_zeros
-from mrcnn_edu.targets import mask_targets
+from mrcnn_edu.rpn import Proposals, RPNHead
+from mrcnn_edu.targets import RoITargets, mask_targets
+from mrcnn_edu.validate import check_boxes, check_targets
 
 
 @dataclass(frozen=True)
@@ -37,11 +45,11 @@ class FCISConfig(Config):
     """Every number of the model; those of Mask R-CNN's heads are not used, except mask_size."""
 
     neck: str = "c5"  # one map (the paper dilates the last stage, to stride 16); of fpn the finest
-    n_cells: int = 7  # k, the paper's best
+    n_bins: int = 7  # k, the paper's best
     score_channels: int = 1024  # of the convolution before the maps (section 3.3)
     score_kernel: int = 1  # its side
     nms_iou: float = 0.3  # section 3.3
-    test_proposals: int = 300  # likewise
+    rpn_post_nms_top_n_test: int = 300  # likewise
     merge_iou: float = 0.5  # RoIs that overlap a detection more vote on its mask; 1: only its own
     merge_threshold: float = 0.4  # of the votes, to be object; the authors' program has the same
 
@@ -54,7 +62,7 @@ class FCISConfig(Config):
         return super().tiny(n_classes, **numbers | changes)
 
 
-class Look(NamedTuple):
+class RoIScores(NamedTuple):
     """What the maps say of R RoIs, assembled pixel by pixel from the cells (section 3.1)."""
 
     inside: Tensor  # [R, K + 1, m, m]
@@ -85,34 +93,43 @@ class FCISTrace:
     proposals: list[Proposals]
     maps: Tensor  # [B, (2 * (K + 1) + 4) * k * k, H, W]
     rois: list[Tensor]  # [R, 4]: the proposals, then the same after their own box deltas
-    look: Look  # of the RoIs of all images
+    roi_scores: RoIScores  # of the RoIs of all images
     selected: list[SelectedBoxes]
     mask_probs: list[Tensor]  # [D, m, m]
     detections: list[Detections]
 
 
-class FCIS(MaskRCNN):
-    """FCIS: `forward` gives losses, `detect` detections, in any mode, as `MaskRCNN` does.
+class FCIS(nn.Module):
+    """FCIS: `forward` returns losses, `detect` detections, in any mode, as `MaskRCNN` does.
 
     Images, targets and every stage up to the proposals are Mask R-CNN's. The layers are `backbone`,
-    `neck`, `rpn_head`, and `hidden_layer` and `map_layer`, which give the maps.
+    `neck`, `rpn_head`, and `hidden_layer` and `map_layer`, which compute the maps.
     """
 
+    preprocess = stage(MaskRCNN.preprocess)
+    features = stage(MaskRCNN.features)
+    anchors = stage(MaskRCNN.anchors)
+    rpn_losses = stage(MaskRCNN.rpn_losses)
+    propose = stage(MaskRCNN.propose)
+    sample_rois = stage(MaskRCNN.sample_rois)
+
     def __init__(self, config: FCISConfig):
+        super().__init__()
         if config.neck == "c4":
             raise ValueError("neck is 'c4', whose last stage is a head: choose 'c5' or 'fpn'")
-        if config.mask_size % config.n_cells:
+        if config.mask_size % config.n_bins:
             raise ValueError(
-                f"mask_size is {config.mask_size}: give a multiple of n_cells = {config.n_cells}"
+                f"mask_size is {config.mask_size}: give a multiple of n_bins = {config.n_bins}"
             )
-        super().__init__(config)
-        del self.box_head, self.mask_head  # what FCIS does without
-        c = config
-        channels = c.fpn_channels if c.neck == "fpn" else self.backbone.channels[-1]
-        self.hidden_layer = Convolution(channels, c.score_channels, c.score_kernel, relu=True)
-        # Inside and outside of every class, background too, then the four deltas; each k x k times.
+        c, trunk = config, build_trunk(config)
+        self.config, self.backbone, self.neck = config, trunk.backbone, trunk.neck
+        self.strides, self.anchor_sizes = trunk.strides, trunk.anchor_sizes
+        n_anchors = len(c.anchor_ratios) * len(trunk.anchor_sizes[0])
+        self.rpn_head = RPNHead(trunk.channels, n_anchors, c.rpn_convs)
+        self.hidden_layer = Convolution(trunk.channels, c.score_channels, c.score_kernel, relu=True)
+        # Inside and outside for every class and background, then four deltas; each k x k times.
         n_scores = 2 * (c.n_classes + 1) + 4
-        self.map_layer = nn.Conv2d(c.score_channels, n_scores * c.n_cells**2, 1)
+        self.map_layer = nn.Conv2d(c.score_channels, n_scores * c.n_bins**2, 1)
         nn.init.normal_(self.map_layer.weight, std=0.01)
         nn.init.zeros_(self.map_layer.bias)
 
@@ -120,80 +137,87 @@ class FCIS(MaskRCNN):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | list[torch.Generator] | None = None,
-        divide_by: Callable[[int], Tensor | int] = at_least_one,
-    ) -> dict[str, Tensor]:
+        generators: Sequence[Generator] | None = None,
+    ) -> Losses:
         """The five losses, scalars under Mask R-CNN's names, added with equal weight (section 3.3).
 
-        The arguments, and what they raise, are those of `MaskRCNN.forward`.
+        The arguments, and the errors raised, are those of `MaskRCNN.forward`.
         """
-        c = self.config
         batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
         anchors = self.anchors(features, batch)
-
         objectness, rpn_deltas = self.rpn_head(features)
-        answers = self.rpn_targets(anchors, objects, generator)
-        loss_objectness, loss_rpn_box = self.rpn_losses(objectness, rpn_deltas, answers, divide_by)
+        losses = self.rpn_losses(objectness, rpn_deltas, anchors, objects, generators)
+        proposals = self.propose(objectness, rpn_deltas, anchors, batch, training=True)
+        rois = self.sample_rois(proposals, objects, generators)
+        losses |= self.roi_losses(self.maps(features), rois, objects)
+        return losses
 
-        numbers = c.train_candidates, c.train_proposals
-        proposals = self.propose(objectness.detach(), rpn_deltas.detach(), anchors, batch, *numbers)
-        rois = self.roi_targets(proposals, objects, generator)
-        look = self.read(self.maps(features), [r.boxes for r in rois])
-        labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
-        class_logits = look.class_logits
-        for_all_classes = look.deltas[:, None].expand(-1, class_logits.shape[1], -1)
-        loss_class, loss_box = box_loss(class_logits, for_all_classes, labels, deltas, divide_by)
-
-        positive, rois = labels > 0, [r.positive() for r in rois]
-        mask_logits = look.mask_logits[positive]
-        boxes, matched = [r.boxes for r in rois], [r.objects for r in rois]
-        masks = mask_targets([o["masks"] for o in objects], boxes, matched, c.mask_size)
-        loss_mask = mask_loss(mask_logits, labels[positive], masks, divide_by=divide_by)
-        return {
-            "loss_objectness": loss_objectness,
-            "loss_rpn_box_reg": loss_rpn_box,
-            "loss_classifier": loss_class,
-            "loss_box_reg": loss_box,
-            "loss_mask": loss_mask,
-        }
+    @torch.no_grad()
+    def detect(self, images: list[Tensor]) -> list[Detections]:
+        """The objects in each image, in pixels of the images as given, best score first."""
+        return self.trace(images).detections
 
     @torch.no_grad()
     def trace(self, images: list[Tensor]) -> FCISTrace:
-        """`detect`, stage by stage, with everything that is computed on the way (section 3.3)."""
-        c = self.config
+        """`detect`, stage by stage, with every intermediate result (section 3.3)."""
         with evaluating(self):
             batch = self.preprocess(images)
             features = self.features(batch)
             anchors = self.anchors(features, batch)
-            numbers = c.test_candidates, c.test_proposals
-            proposals = self.propose(*self.rpn_head(features), anchors, batch, *numbers)
-            proposals = without_zeros(proposals)
+            proposals = self.propose(*self.rpn_head(features), anchors, batch)
             maps = self.maps(features)
             rois = self.with_refined(maps, [p.boxes for p in proposals], batch)
-            look = self.read(maps, rois)
-            selected = self.select(look, rois, batch)
-            mask_probs = self.masks(look, rois, selected)
-        images = zip(selected, mask_probs, batch.sizes, batch.original_sizes, strict=True)
-        detections = [to_original(*of_image) for of_image in images]
+            scores = self.score_rois(maps, rois)
+            selected = self.select(scores, rois, batch)
+            mask_probs = self.masks(scores, rois, selected)
+        images_ = zip(selected, mask_probs, batch.sizes, batch.original_sizes, strict=True)
+        detections = [rescale_detections(*parts) for parts in images_]
         return FCISTrace(
-            batch, features, anchors, proposals, maps, rois, look, selected, mask_probs, detections
+            batch,
+            features,
+            anchors,
+            proposals,
+            maps,
+            rois,
+            scores,
+            selected,
+            mask_probs,
+            detections,
         )
 
     @torch.no_grad()
-    def look_at(self, image: Tensor, boxes: Tensor) -> Look:
-        """What the maps say of given boxes [R, 4], in pixels of an image: no proposals, no NMS."""
+    def predict_on_boxes(self, image: Tensor, boxes: Tensor) -> RoIScores:
+        """The scores of boxes [R, 4] that you supply, in pixels of the image: no RPN, no NMS."""
         with evaluating(self):
             batch = self.preprocess([image])
-            return self.read(self.maps(self.features(batch)), scale_boxes([boxes], batch))
+            boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
+            rois = scale_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
+            return self.score_rois(self.maps(self.features(batch)), [rois])
 
     # The stages that differ from Mask R-CNN's.
 
     def scale_targets(self, targets: list[dict], batch: Batch) -> list[dict]:
-        """Boxes, labels and masks of each image, checked, in the batch's pixels."""
-        check_targets(targets, batch.original_sizes, self.config.n_classes)
-        return scale_targets(targets, batch)
+        """Each image's boxes, labels and masks, checked, in pixels of the batch."""
+        checked = check_targets(targets, batch.original_sizes, self.config.n_classes)
+        return scale_targets(checked, batch)
+
+    def roi_losses(self, maps: Tensor, rois: list[RoITargets], objects: list[dict]) -> Losses:
+        """The class, box and mask losses of the RoIs (section 3.3)."""
+        scores = self.score_rois(maps, [r.boxes for r in rois])
+        labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
+        class_logits = scores.class_logits
+        for_all_classes = scores.deltas[:, None].expand(-1, class_logits.shape[1], -1)
+        loss_class, loss_box = box_loss(class_logits, for_all_classes, labels, deltas)
+        losses = Losses({"loss_classifier": loss_class, "loss_box_reg": loss_box}, len(labels))
+
+        positive, positives = labels > 0, [r.positive() for r in rois]
+        masks, matched = [o["masks"] for o in objects], [r.objects for r in positives]
+        targets = mask_targets(masks, [r.boxes for r in positives], matched, self.config.mask_size)
+        loss = mask_loss(scores.mask_logits[positive], labels[positive], targets)
+        losses |= Losses({"loss_mask": loss}, len(targets))
+        return losses
 
     def maps(self, features: list[Tensor]) -> Tensor:
         """The position-sensitive maps [B, (2 * (K + 1) + 4) * k * k, H, W] of the batch.
@@ -202,40 +226,43 @@ class FCIS(MaskRCNN):
         """
         return self.map_layer(self.hidden_layer(features[0]))
 
-    def read(self, maps: Tensor, boxes: list[Tensor]) -> Look:
+    def score_rois(self, maps: Tensor, boxes: list[Tensor]) -> RoIScores:
         """What the maps say of the boxes [R_i, 4] of all images, in pixels of the batch."""
         c = self.config
-        numbers = assemble(maps, boxes, c.n_cells, c.mask_size, self.strides[0])
+        numbers = assemble(maps, boxes, c.n_bins, c.mask_size, self.strides[0])
         scores, deltas = numbers[:, :-4], numbers[:, -4:].mean(dim=(2, 3))
         inside, outside = scores.unflatten(1, (2, -1)).unbind(1)  # each [R, K + 1, m, m]
-        return Look(inside, outside, deltas)
+        return RoIScores(inside, outside, deltas)
 
     def with_refined(self, maps: Tensor, boxes: list[Tensor], batch: Batch) -> list[Tensor]:
         """The boxes [R, 4] of each image and, after them, as many: each moved by its own deltas."""
         c = self.config
-        of_deltas = maps[:, -4 * c.n_cells**2 :]
-        deltas = assemble(of_deltas, boxes, c.n_cells, c.mask_size, self.strides[0])
+        of_deltas = maps[:, -4 * c.n_bins**2 :]
+        deltas = assemble(of_deltas, boxes, c.n_bins, c.mask_size, self.strides[0])
         deltas = deltas.mean(dim=(2, 3)).split([len(b) for b in boxes])
         images = zip(boxes, deltas, batch.sizes, strict=True)
         return [
             torch.cat((b, clip_boxes(decode_boxes(d, b, BOX_SCALE), size))) for b, d, size in images
         ]
 
-    def select(self, look: Look, rois: list[Tensor], batch: Batch) -> list[SelectedBoxes]:
+    def select(self, scores: RoIScores, rois: list[Tensor], batch: Batch) -> list[SelectedBoxes]:
         """The RoIs of each image that survive, with their class and score, unmoved."""
         c = self.config
         numbers = c.score_threshold, c.nms_iou, c.max_detections
-        logits = look.class_logits.split([len(r) for r in rois])
+        logits = scores.class_logits.split([len(r) for r in rois])
         unmoved = [row.new_zeros(*row.shape, 4) for row in logits]
         return select_detections(logits, unmoved, rois, batch.sizes, *numbers)
 
-    def masks(self, look: Look, rois: list[Tensor], selected: list[SelectedBoxes]) -> list[Tensor]:
+    def masks(
+        self, scores: RoIScores, rois: list[Tensor], selected: list[SelectedBoxes]
+    ) -> list[Tensor]:
         """Masks [D, m, m] of the selected boxes of each image: 0.5 or more is the object.
 
         They are merged (section 3.3), and scaled so that `merge_threshold` becomes that 0.5.
         """
         c, n = self.config, [len(r) for r in rois]
-        scores, probs = look.class_logits.softmax(dim=1).split(n), look.mask_logits.sigmoid()
-        images = zip(selected, rois, scores, probs.split(n), strict=True)
-        merged = [merge_masks(s.boxes, s.labels, *of_rois, c.merge_iou) for s, *of_rois in images]
-        return [(votes * 0.5 / c.merge_threshold).clamp(max=1) for votes in merged]
+        class_scores = scores.class_logits.softmax(dim=1).split(n)
+        probs = scores.mask_logits.sigmoid().split(n)
+        images = zip(selected, rois, class_scores, probs, strict=True)
+        merged = [merge_masks(s.boxes, s.labels, *votes, c.merge_iou) for s, *votes in images]
+        return [(mask * 0.5 / c.merge_threshold).clamp(max=1) for mask in merged]

@@ -32,12 +32,12 @@ def merge_masks(
 
 
 def _reading(start, end, roi_start, roi_end, m: int) -> Tensor:
-    """Weights [votes, m, m] of a RoI's m cells at the centres of a detection's m cells.
+    """Weights [votes, m, m] of a RoI's m cells at the centers of a detection's m cells.
 
     start, end, roi_start, roi_end: [votes], along one axis. As `paste_masks` reads a mask.
     """
     cell = torch.arange(m, device=start.device)
-    centre = start[:, None] + (cell + 0.5) / m * (end - start)[:, None]
-    share = (centre - roi_start[:, None]) / (roi_end - roi_start)[:, None]  # 0..1 inside the RoI
+    center = start[:, None] + (cell + 0.5) / m * (end - start)[:, None]
+    share = (center - roi_start[:, None]) / (roi_end - roi_start)[:, None]  # 0..1 inside the RoI
     weight = 1 - (share[..., None] * m - 0.5 - cell).abs()
     return weight.clamp(min=0) * ((share >= 0) & (share <= 1))[..., None]

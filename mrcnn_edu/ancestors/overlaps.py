@@ -15,7 +15,7 @@ from mrcnn_edu.data.shapes import (
     TEMPLATES,
     as_tensors,
     background,
-    distinct_colour,
+    distinct_color,
     draw,
     outline,
 )
@@ -54,19 +54,19 @@ def two_objects(
 ) -> tuple[Tensor, dict]:
     """A scene with two templates side by side, the second in front: an item like those of Shapes.
 
-    distance: of their centres in pixels. radius: as a share of the side. seed: of the colours, the
+    distance: of their centers in pixels. radius: as a share of the side. seed: of the colors, the
     background and the rotations. Raises ValueError if nothing is left to see of the first.
     """
     rng = np.random.default_rng(seed)
-    image, colours = background(size, rng)
+    image, colors = background(size, rng)
     labels = [TEMPLATES.index(name) + 1 for name in (first, second)]
     masks = []
     for label, side in zip(labels, (-0.5, 0.5), strict=True):
-        centre = np.array([size / 2 + side * distance, size / 2])
+        center = np.array([size / 2 + side * distance, size / 2])
         rings = outline("templates", label, rng)
-        coverage = draw([centre + radius * size * ring for ring in rings], size)
-        colours.append(distinct_colour(colours, rng))
-        image += coverage[..., None] * (colours[-1] - image)
+        coverage = draw([center + radius * size * ring for ring in rings], size)
+        colors.append(distinct_color(colors, rng))
+        image += coverage[..., None] * (colors[-1] - image)
         masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
     if not masks[0].any():
         raise ValueError(f"distance is {distance}: the second object hides all of the first")

@@ -14,25 +14,26 @@ Letters: B images, C scores, k cells along a RoI's side, R RoIs, m side of an as
 import torch
 from torch import Tensor
 
-from mrcnn_edu.roi_ops import align, feature_table, image_index, maps_of_cells
+from mrcnn_edu.roi_ops import align_rois, bin_maps, feature_table, image_index
 
 
-def assemble(features: Tensor, boxes: list[Tensor], n_cells: int, size: int, stride: int) -> Tensor:
+def assemble(features: Tensor, boxes: list[Tensor], n_bins: int, size: int, stride: int) -> Tensor:
     """Assembled maps [R, C, m, m]: each pixel of a RoI, read from the map of the cell it lies in.
 
     features: [B, C * k * k, H, W] of that stride. boxes: [R_i, 4] for each image, in image pixels.
-    n_cells: k. size: m, a multiple of k. Nothing is rounded: a RoI's m x m pixels are points of
+    n_bins: k. size: m, a multiple of k. Nothing is rounded: a RoI's m x m pixels are points of
     the map, read bilinearly (FCIS copies the nearest numbers; lesson 07 shows what that costs).
     Each cell is a RoI of its own, which RoIAlign reads from its own map with a point a pixel.
     """
-    k, n = n_cells, size // n_cells
-    if size % n_cells:
-        raise ValueError(f"size is {size}: give a multiple of n_cells = {n_cells}")
-    table = feature_table([maps_of_cells(features, k)])
+    k, n = n_bins, size // n_bins
+    if size % n_bins:
+        raise ValueError(f"size is {size}: give a multiple of n_bins = {n_bins}")
+    table = feature_table([bin_maps(features, k)])
     image, rois = image_index(boxes), torch.cat(boxes) / stride
     cell = torch.arange(k**2, device=image.device)
     map_ = (image[:, None] * k**2 + cell).flatten()  # [R * k * k]
-    read = align(table, torch.zeros_like(map_), map_, cells(rois, k).flatten(0, 1), n, 1, 0.0)
+    parts, level = cells(rois, k).flatten(0, 1), torch.zeros_like(map_)
+    read = align_rois(table, level, map_, parts, n, sampling_ratio=1, min_size=0.0)
     read = read.unflatten(0, (len(rois), k, k))  # [R, k, k, C, n, n]
     return read.permute(0, 3, 1, 4, 2, 5).flatten(4, 5).flatten(2, 3)  # [R, C, m, m]
 

@@ -51,7 +51,9 @@ def given_proposals(targets: list[dict]) -> list[Tensor]:
     return [target["proposals"] for target in targets]
 
 
-def given_or_found(images, proposals: list[Tensor] | None, n: int, like: Tensor) -> list[Tensor]:
+def proposals_or_search(
+    images, proposals: list[Tensor] | None, n: int, like: Tensor
+) -> list[Tensor]:
     """Boxes [R, 4] of each image on `like`'s device: those given, or the n best of a search."""
     if proposals is None:
         proposals = [selective_search(image, n) for image in images]

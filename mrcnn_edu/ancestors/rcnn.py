@@ -8,23 +8,26 @@ The class scores are those of linear SVMs, trained after the network is done (`f
 Letters: R proposals of an image, S side of a window, C channels, F features, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, affine_grid, cross_entropy, grid_sample
 
-from mrcnn_edu.ancestors.proposals import given_or_found, given_proposals, without_crowds
-from mrcnn_edu.backbone import BACKBONES, NORMS
-from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+from mrcnn_edu.ancestors.proposals import given_proposals, proposals_or_search, without_crowds
+from mrcnn_edu.backbone import NORMS
+from mrcnn_edu.backbone_choices import BACKBONES
+from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
 from mrcnn_edu.config import Config
-from mrcnn_edu.detections import SMALLEST_SIDE, Detections
-from mrcnn_edu.images import check_images, check_targets
-from mrcnn_edu.losses import at_least_one
+from mrcnn_edu.detections import MIN_SIZE, Detections
+from mrcnn_edu.images import size_of
+from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import evaluating
+from mrcnn_edu.nms import batched_nms
 from mrcnn_edu.targets import RoITargets, roi_targets
+from mrcnn_edu.validate import check_images, check_targets
 
 CONTEXT = 16 / 227  # of the window's side: what is seen around the box, on each side (appendix A)
 CELLS = 3  # the backbone's map of a window, averaged to 3 x 3 cells: its layout is kept
@@ -48,7 +51,7 @@ class RCNN(nn.Module):
 
     Images and targets as for `model.MaskRCNN`; targets have "proposals" [R, 4] beside their boxes
     and labels. Of the config it reads what comes in and out, the backbone and its norm, the RoI
-    sampler's and the detections' numbers, test_proposals, and canonical_size: a window's side (224
+    sampler's and the detections' numbers, rpn_post_nms_top_n_test, and canonical_size: a window's side (224
     is ImageNet's, which the backbone has learned on). scores: "svm", the paper's, or "softmax", the
     layer that fine-tuning trains (appendix B).
     """
@@ -74,9 +77,8 @@ class RCNN(nn.Module):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generator: torch.Generator | list[torch.Generator] | None = None,
-        divide_by: Callable[[int], Tensor | int] = at_least_one,
-    ) -> dict[str, Tensor]:
+        generators: Sequence[Generator] | None = None,
+    ) -> Losses:
         """The loss of fine-tuning, a scalar: the windows' mean cross-entropy (section 2.3).
 
         The generator draws the windows: IoU >= 0.5 with an object is its class, the rest is
@@ -84,16 +86,16 @@ class RCNN(nn.Module):
         `MaskRCNN.forward`.
         """
         check_images(images, self.config.in_channels)
-        sizes = [tuple(image.shape[1:]) for image in images]
-        check_targets(targets, sizes, self.config.n_classes, with_masks=False)
-        rois = self.sample(targets, generator)
+        sizes = [size_of(image) for image in images]
+        targets = check_targets(targets, sizes, self.config.n_classes, with_masks=False)
+        rois = self.sample(targets, generators)
         pairs = zip(images, rois, strict=True)
         windows = torch.cat([self.warp(image, r.boxes) for image, r in pairs])
         logits, labels = self.cls_score(self.features(windows)), torch.cat([r.labels for r in rois])
-        loss = cross_entropy(logits, labels, reduction="sum") / divide_by(len(labels))
-        return {"loss_classifier": loss}
+        loss = cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
+        return Losses({"loss_classifier": loss}, n_rows=len(labels))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def detect(
         self, images: list[Tensor], proposals: list[Tensor] | None = None
     ) -> list[Detections]:
@@ -121,9 +123,11 @@ class RCNN(nn.Module):
 
     def propose(self, images, proposals: list[Tensor] | None = None) -> list[Tensor]:
         """Boxes [R, 4] of each image: those given, or else selective search's best."""
-        return given_or_found(images, proposals, self.config.test_proposals, self.svm_bias)
+        return proposals_or_search(
+            images, proposals, self.config.rpn_post_nms_top_n_test, self.svm_bias
+        )
 
-    def sample(self, targets, generator=None) -> list[RoITargets]:
+    def sample(self, targets, generators=None) -> list[RoITargets]:
         """The windows of each image that fine-tuning uses, with their labels."""
         c, device = self.config, self.svm_bias.device
         objects = [without_crowds(target) for target in targets]
@@ -131,15 +135,22 @@ class RCNN(nn.Module):
             [rows.to(device) for rows in column] for column in zip(*objects, strict=True)
         )
         proposals = [p.to(b) for p, b in zip(given_proposals(targets), boxes, strict=True)]
-        numbers = c.roi_positive_iou, c.roi_batch, c.roi_positive_fraction
-        return roi_targets(proposals, boxes, labels, *numbers, generator)
+        return roi_targets(
+            proposals,
+            boxes,
+            labels,
+            positive_iou=c.roi_positive_iou,
+            batch_size=c.roi_batch_per_image,
+            positive_fraction=c.roi_positive_fraction,
+            generators=generators,
+        )
 
     def warp(self, image: Tensor, boxes: Tensor) -> Tensor:
-        """Windows [R, C, S, S] of the image [C, H, W], normalised: what the backbone sees."""
+        """Windows [R, C, S, S] of the image [C, H, W], normalized: what the backbone sees."""
         c, weight = self.config, self.cls_score.weight
         mean, std = (weight.new_tensor(n)[:, None, None] for n in (c.pixel_mean, c.pixel_std))
         image = (image.to(weight) - mean) / std
-        return warp_windows(image, boxes, self.side, round(CONTEXT * self.side))
+        return warp_regions(image, boxes, self.side, round(CONTEXT * self.side))
 
     def features(self, windows: Tensor) -> Tensor:
         """Features [R, F] of the windows [R, C, S, S]: a pass through the backbone for each."""
@@ -170,17 +181,17 @@ class RCNN(nn.Module):
         c = self.config
         roi, k = torch.where(scores > c.score_threshold)
         boxes, scores = clip_boxes(boxes[roi, k], size), scores[roi, k]
-        is_box = (boxes[:, 2:] - boxes[:, :2] >= SMALLEST_SIDE).all(dim=1)
+        is_box = min_side(boxes) >= MIN_SIZE
         boxes, scores, labels = boxes[is_box], scores[is_box], k[is_box] + 1
         keep = batched_nms(boxes, scores, labels, c.nms_iou)[: c.max_detections]
         return Detections(boxes[keep], labels[keep], scores[keep], masks=None, mask_probs=None)
 
 
-def warp_windows(image: Tensor, boxes: Tensor, side: int, context: int) -> Tensor:
+def warp_regions(image: Tensor, boxes: Tensor, side: int, context: int) -> Tensor:
     """Windows [R, C, S, S] of the image [C, H, W]: each box scaled to one size, its shape ignored.
 
     side: S. context: cells of the window on each side that show what lies around the box (appendix
-    A). Outside of the image is 0, which is the mean colour if the image is normalised.
+    A). Outside of the image is 0, which is the mean color if the image is normalized.
     """
     if len(boxes) == 0:
         return image.new_zeros(0, len(image), side, side)

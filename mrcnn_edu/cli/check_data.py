@@ -43,7 +43,7 @@ def check_data(
         all: print every problem, not only the first three of a kind.
         out: a folder for pictures: counts and sizes, anchor coverage, a sheet of images.
         preset: the model whose input size and anchors the objects are compared with.
-        channels: of the images: 3 for colour, 1 for grey, or as many as the files have.
+        channels: of the images: 3 for color, 1 for gray, or as many as the files have.
     """
     dataset = open_data(folder, annotations)
     if isinstance(dataset, CocoFolder):

@@ -12,7 +12,6 @@ from functools import cache, partial
 import torch
 import tyro
 
-from mrcnn_edu.checkpoints import Terminated
 from mrcnn_edu.cli.ablate import ablate
 from mrcnn_edu.cli.check_data import check_data
 from mrcnn_edu.cli.demo import demo
@@ -22,7 +21,8 @@ from mrcnn_edu.cli.opening import open_model
 from mrcnn_edu.cli.options import defaults
 from mrcnn_edu.cli.predict import predict
 from mrcnn_edu.cli.train import train
-from mrcnn_edu.processes import LostProcess, joined, leave
+from mrcnn_edu.train.checkpoints import Terminated
+from mrcnn_edu.train.distributed import LostProcess, hard_exit, init_distributed
 
 MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
 HELP = "mrcnn-edu COMMAND --help lists its options."
@@ -45,7 +45,7 @@ def main(args: Sequence[str] | None = None) -> int:
             "check-data": check_data,
             "ablate": ablate,
         }
-        with joined():
+        with init_distributed():
             return tyro.extras.subcommand_cli_from_dict(
                 commands,
                 prog="mrcnn-edu",
@@ -65,7 +65,7 @@ def main(args: Sequence[str] | None = None) -> int:
         more = [*more[:3], f"  ... and {len(more) - 3} more"] if len(more) > 4 else more
         print(f"mrcnn-edu: {first}", *more, sep="\n", file=sys.stderr)
         if isinstance(error, LostProcess):
-            leave(2)
+            hard_exit(2)
         return 2
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrcnn_edu.cli.evaluate import score, score_table
-from mrcnn_edu.cli.opening import HELD_OUT, open_data, open_model
+from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model
 from mrcnn_edu.evaluate import detect_all
 from mrcnn_edu.files import write_file
 
@@ -20,7 +20,7 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     """
     from mrcnn_edu.viz import show_detections
 
-    dataset = open_data("shapes", None, replace(HELD_OUT, n=n))
+    dataset = open_data("shapes", None, replace(VAL_SCENES, n=n))
     model = open_model(weights, dataset)
     found = detect_all(model, dataset)
     milliseconds = 1000 * statistics.median(found.seconds)

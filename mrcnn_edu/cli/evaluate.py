@@ -6,12 +6,13 @@ import statistics
 from dataclasses import asdict
 
 from mrcnn_edu import evaluate as evaluation
-from mrcnn_edu.cli.opening import HELD_OUT, device, open_data, open_model
+from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data, open_model
 from mrcnn_edu.cli.options import File
 from mrcnn_edu.cli.text import table
-from mrcnn_edu.data import Shapes, read_results, write_results
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.evaluate import read_results, write_results
 from mrcnn_edu.files import write_file
-from mrcnn_edu.processes import detect_shared, rank
+from mrcnn_edu.train.distributed import detect_shared, rank
 from mrcnn_edu.weights import PUBLISHED
 
 
@@ -22,7 +23,7 @@ def evaluate(
     out: File = None,
     results: File = None,
     detections: File = None,
-    scenes: Shapes = HELD_OUT,
+    scenes: Shapes = VAL_SCENES,
 ) -> int:
     """Score a model: COCO's average precision of its masks, if any, and boxes; time for an image.
 
@@ -64,7 +65,7 @@ def evaluate(
     return 0
 
 
-def score(dataset, found: evaluation.Found) -> dict[str, evaluation.Scores]:
+def score(dataset, found: evaluation.DetectionList) -> dict[str, evaluation.Scores]:
     """The scores of the masks ("segm"), if there are any, and of the boxes ("bbox")."""
     kinds = ["segm", "bbox"] if found.has_masks else ["bbox"]
     return {kind: evaluation.evaluate(dataset, found, kind) for kind in kinds}

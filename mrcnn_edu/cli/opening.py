@@ -4,17 +4,17 @@ from pathlib import Path
 
 import torch
 
-from mrcnn_edu.checkpoints import CHECKPOINT
 from mrcnn_edu.cli.text import named
 from mrcnn_edu.data import CocoFolder, Shapes
 from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.train.checkpoints import CHECKPOINT
 from mrcnn_edu.weights import load
 
-HELD_OUT = Shapes(n=300, seed=1)  # training takes seed 0
+VAL_SCENES = Shapes(n=300, seed=1)  # training takes seed 0
 
 
 def open_data(
-    data: str, annotations: Path | None = None, scenes: Shapes = HELD_OUT, keep_ids: bool = False
+    data: str, annotations: Path | None = None, scenes: Shapes = VAL_SCENES, keep_ids: bool = False
 ) -> Shapes | CocoFolder:
     """The data set: the scenes if data is "shapes", or else the COCO folder of that name.
 
@@ -36,7 +36,7 @@ def open_data(
 
 
 def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
-    """The folder of images, and the JSON file, of a COCO folder as labelling tools write it."""
+    """The folder of images, and the JSON file, of a COCO folder as labeling tools write it."""
     if annotations is not None:
         return data, annotations
     file = data / "annotations.json"

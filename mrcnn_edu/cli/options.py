@@ -8,12 +8,12 @@ from typing import Literal
 
 import tyro
 
-from mrcnn_edu.cli.opening import HELD_OUT
+from mrcnn_edu.cli.opening import VAL_SCENES
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.recipes import RECIPES, Training, scaled
+from mrcnn_edu.train.recipes import RECIPES, Training, scaled
 from mrcnn_edu.weights import PUBLISHED
 
 Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
@@ -27,7 +27,10 @@ Number = tyro.conf.DisallowNone[int | None]
 class Model(Config):
     """The model, where it is to differ from the preset."""
 
-    n_classes: tyro.conf.Suppress[int] = 0  # comes from the data
+    n_classes: tyro.conf.Suppress[int] = 0  # the data's
+
+    def __post_init__(self):
+        """Not checked here: it becomes a `Config`, and is checked, when the data is known."""
 
 
 PRESETS = {
@@ -65,12 +68,12 @@ def defaults(
     return PRESETS.get(given.get("preset"), model), training, augmentation
 
 
-def options_of(data: str, annotations: Path | None, scenes: Shapes = HELD_OUT) -> list[str]:
+def options_of(data: str, annotations: Path | None, scenes: Shapes = VAL_SCENES) -> list[str]:
     """The options for this data; of scenes as many, and from the seed, that `evaluate` takes."""
     options = ["--data", data]
     options += [] if annotations is None else ["--annotations", str(annotations)]
-    for name, value in asdict(replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed)).items():
-        if data == "shapes" and value != getattr(HELD_OUT, name):
+    for name, value in asdict(replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed)).items():
+        if data == "shapes" and value != getattr(VAL_SCENES, name):
             values = value if isinstance(value, tuple) else [value]
             options += [f"--scenes.{name.replace('_', '-')}", *map(str, values)]
     return options

@@ -11,8 +11,9 @@ from tqdm.auto import tqdm
 
 from mrcnn_edu.cli.opening import open_data, open_model
 from mrcnn_edu.cli.options import File, Name, Positional
-from mrcnn_edu.data import Shapes, coco_results
+from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.image_file import read_image
+from mrcnn_edu.evaluate import coco_results
 from mrcnn_edu.files import write_file
 from mrcnn_edu.weights import PUBLISHED
 

@@ -9,20 +9,20 @@ from typing import Annotated
 
 import torch
 
-from mrcnn_edu.checkpoints import CHECKPOINT, newest
-from mrcnn_edu.cli.opening import HELD_OUT, device, open_data
+from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data
 from mrcnn_edu.cli.options import File, Flat, Model, Name, Preset, RecipeName, options_of
 from mrcnn_edu.cli.text import named, table
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.data.cache import Cached
-from mrcnn_edu.fine_tune import start_from
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.processes import world_size
-from mrcnn_edu.progress import HeldOut
 from mrcnn_edu.train import Training, fit
+from mrcnn_edu.train.checkpoints import CHECKPOINT, latest_checkpoint
+from mrcnn_edu.train.distributed import world_size
+from mrcnn_edu.train.metrics import Validation
 from mrcnn_edu.weights import PUBLISHED
+from mrcnn_edu.weights.fine_tune import init_from_model
 
 N_SHOWN = 4  # images in TensorBoard
 
@@ -35,9 +35,9 @@ def train(
     preset: Preset = "tiny",
     recipe: RecipeName | None = None,
     weights: Name = None,
-    held_out: Name = None,
-    held_out_annotations: File = None,
-    measure_every: int = 500,
+    val_data: Name = None,
+    val_annotations: File = None,
+    eval_every: int = 500,
     tensorboard: bool = False,
     cache: float = 0,
     *,
@@ -59,18 +59,18 @@ def train(
         weights: start from these: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder; the
             model is theirs if no preset or recipe is given, and classes may be others. The word
             imagenet starts from a backbone that has learned to classify.
-        held_out: a COCO folder that is not trained on, or shapes; the model is measured on it.
-        held_out_annotations: its JSON file, if that is elsewhere, as for data.
-        measure_every: so many steps, and after the last one.
+        val_data: a COCO folder that is not trained on, or shapes; the model is measured on it.
+        val_annotations: its JSON file, if that is elsewhere, as for data.
+        eval_every: so many steps, and after the last one.
         tensorboard: write what TensorBoard shows, with pictures of held-out images.
         cache: gigabytes of memory, of each of the --workers, for images that are decoded.
     """
-    if measure_every < 1:
-        raise ValueError(f"measure-every is {measure_every}: give 1 or more")
+    if eval_every < 1:
+        raise ValueError(f"eval-every is {eval_every}: give 1 or more")
     dataset = open_data(data, annotations, scenes)
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
-    last = newest(out)
+    last = latest_checkpoint(out)
     done = 0 if last is None else len(last[1].get("losses", []))
 
     torch.manual_seed(training.seed)
@@ -90,17 +90,17 @@ def train(
 
     images = Cached(dataset, cache * 1e9) if cache else dataset
     images = augment.of(images, training, config.pixel_mean)
-    watchers, unseen, measured = [], dataset, None
-    if held_out is not None:
-        unseen = _unseen(held_out, held_out_annotations, scenes, data, dataset, config.in_channels)
-        measured = HeldOut(network, unseen, measure_every, out, training.steps)
-        watchers.append(measured)
+    callbacks, unseen, measured = [], dataset, None
+    if val_data is not None:
+        unseen = _unseen(val_data, val_annotations, scenes, data, dataset, config.in_channels)
+        measured = Validation(network, unseen, eval_every, out, training.steps)
+        callbacks.append(measured)
     if tensorboard:
-        from mrcnn_edu.board import TensorBoard
+        from mrcnn_edu.train.tensorboard import TensorBoard
 
         shown = [unseen[i] for i in range(min(N_SHOWN, len(unseen)))]
-        watchers.append(TensorBoard(network, shown, training, measure_every, out, measured))
-    losses = _fit(network, images, training, out, watchers)
+        callbacks.append(TensorBoard(network, shown, training, eval_every, out, measured))
+    losses = _fit(network, images, training, out, callbacks)
     if measured is not None and done == training.steps:
         measured.catch_up(losses)  # it may have been stopped before its last measurement
     if losses:
@@ -113,9 +113,11 @@ def train(
 
 def _config(model: Model, dataset) -> Config:
     """The model's, for the data set's classes; a data set of files then gives its channels."""
-    config = Config(**asdict(model) | {"n_classes": len(dataset.classes)})
-    if config.in_channels != len(config.pixel_mean):  # of another number, as it comes with preset
-        config = config.with_channels(config.in_channels)
+    settings = asdict(model) | {"n_classes": len(dataset.classes)}
+    n_channels, n_means = model.in_channels, len(model.pixel_mean)
+    config = Config(**settings | {"in_channels": n_means})
+    if n_channels != n_means:  # the means are those of the preset
+        config = config.with_channels(n_channels)
     if isinstance(dataset, CocoFolder):
         dataset.channels = config.in_channels
     return config
@@ -128,9 +130,9 @@ def _start(network: MaskRCNN, weights: str | None, opened: Callable, classes: li
     if weights == "imagenet":
         from mrcnn_edu.ablations import start  # not above: it brings scipy
 
-        start.start_from(network)
+        start.init_backbone(network)
         return []
-    return start_from(network, opened(weights).cpu(), classes, weights)
+    return init_from_model(network, opened(weights).cpu(), classes, weights)
 
 
 def _print_plan(weights, kept: list[str], training: Training, passes: float, config: Config):
@@ -148,21 +150,21 @@ def _print_plan(weights, kept: list[str], training: Training, passes: float, con
 
 
 def _unseen(
-    held_out: str, annotations: Path | None, scenes: Shapes, data: str, dataset, channels: int
+    val_data: str, annotations: Path | None, scenes: Shapes, data: str, dataset, channels: int
 ):
     """The data set that is not trained on, of the same classes; of files with so many channels."""
-    unseen = open_data(held_out, annotations, replace(scenes, n=HELD_OUT.n, seed=HELD_OUT.seed))
+    unseen = open_data(val_data, annotations, replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed))
     if unseen.classes != dataset.classes:
-        raise ValueError(f"{held_out} has other classes than {data}: {named(unseen.classes)}")
+        raise ValueError(f"{val_data} has other classes than {data}: {named(unseen.classes)}")
     if isinstance(unseen, CocoFolder):
         unseen.channels = channels
     return unseen
 
 
-def _fit(network, images, training: Training, out: Path, watchers: list) -> list[dict]:
+def _fit(network, images, training: Training, out: Path, callbacks: list) -> list[dict]:
     """`fit`; to who stops it, it says what is kept."""
     try:
-        return fit(network, images, training, out, watchers=tuple(watchers))
+        return fit(network, images, training, out, callbacks=tuple(callbacks))
     except KeyboardInterrupt:
         checkpoint = out / CHECKPOINT
         kept = f"The same command goes on from {checkpoint}."

@@ -3,7 +3,7 @@
 A dataset is any sequence of items (image, target) with the attribute `classes`, the names of the
 labels 1, 2, ..., K. image: [3, H, W] float32 of 0..1. target: a dict of boxes [M, 4], labels [M],
 masks [M, H, W] bool, and where known iscrowd [M] bool, area [M] and image_id.
-It may also have `target(index)`, the target without the image, with masks as such or as `Runs`:
+It may also have `target(index)`, the target without the image, with masks as such or as `RLEMasks`:
 then detections are scored without reading images or drawing masks.
 """
 
@@ -12,8 +12,6 @@ from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.check import check
 from mrcnn_edu.data.coco import CocoFolder
 from mrcnn_edu.data.export import write_coco
-from mrcnn_edu.data.order import grouped_indices
-from mrcnn_edu.data.results import coco_results, read_results, write_results
 from mrcnn_edu.data.shapes import Shapes
 
 __all__ = [
@@ -23,9 +21,5 @@ __all__ = [
     "CocoFolder",
     "Shapes",
     "check",
-    "coco_results",
-    "grouped_indices",
-    "read_results",
     "write_coco",
-    "write_results",
 ]

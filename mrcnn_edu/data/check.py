@@ -1,7 +1,7 @@
 """What is wrong with your data: one walk over a dataset, and a list of all that will hurt training.
 
 Wrong data rarely stops a training run. It makes a worse model: a mask that is shifted against its
-box is learnt like any other. So look before you train: `mrcnn-edu check-data` prints this list.
+box is learned like any other. So look before you train: `mrcnn-edu check-data` prints this list.
 """
 
 from collections import Counter
@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data.coco import CocoFolder, has_area, read_area, read_box, size_in_json
 from mrcnn_edu.data.image_file import read_image
-from mrcnn_edu.data.rle import decode_mask
+from mrcnn_edu.data.regions import decode_mask
 
 BORDER = 0.5  # pixels that a box may stick out of the image: tools round differently
 
@@ -184,14 +184,14 @@ def _check_object(box: list[float] | None, mask: Tensor | None, size: tuple) -> 
     elif not mask.any():
         yield "the mask is empty"
     elif sound:
-        around = box_around(mask)
+        around = mask_to_box(mask)
         both = torch.tensor([box, around])
         # The IoU alone will not do: half of a tiny box can be one rounded pixel.
         if box_iou(both[:1], both[1:]) < 0.5 and (both[0] - both[1]).abs().max() > 2:
             yield f"box and mask disagree: corners {_short(box)}, around the mask {_short(around)}"
 
 
-def box_around(mask: Tensor) -> list[int]:
+def mask_to_box(mask: Tensor) -> list[int]:
     """The box (x1, y1, x2, y2) around a mask [H, W] that is not empty."""
     rows, columns = torch.where(mask.any(dim=1))[0], torch.where(mask.any(dim=0))[0]
     return [int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)]

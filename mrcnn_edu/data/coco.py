@@ -19,8 +19,8 @@ from numpy import float32
 from torch import Tensor
 
 from mrcnn_edu.data.image_file import read_image, read_size
-from mrcnn_edu.data.rle import encode_region
-from mrcnn_edu.data.runs import decompress, draw_runs
+from mrcnn_edu.data.regions import encode_region
+from mrcnn_edu.data.rle import decode_masks, decompress
 from mrcnn_edu.files import read_json
 
 
@@ -28,7 +28,7 @@ class CocoFolder:
     """Items (image [C, H, W] of 0..1, target) of a COCO folder, in the order of the image ids.
 
     images: the folder that the JSON's file names start from. annotations: the JSON file. channels:
-    C, of the images: 3 for colour, 1 for grey, or as many as the files have.
+    C, of the images: 3 for color, 1 for gray, or as many as the files have.
     keep_ids: labels are 1..K in the order of the category ids, whatever the ids are; label k has id
     `category_ids[k - 1]` and name `classes[k - 1]`. With keep_ids the ids are the labels, gaps and
     all, which published weights with 91 outputs expect; the gaps are named "unused 12".
@@ -80,10 +80,10 @@ class CocoFolder:
         record = self.records[index]
         image = self._image(record)
         target = self._target(record, *image.shape[1:])
-        return image, target | {"masks": draw_runs(target["masks"])}
+        return image, target | {"masks": decode_masks(target["masks"])}
 
     def target(self, index: int) -> dict:
-        """The target alone, its masks as `Runs`: scoring detections takes no pixels.
+        """The target alone, its masks as `RLEMasks`: scoring detections takes no pixels.
 
         The image is read only if the JSON does not say how large it is.
         """
@@ -229,7 +229,7 @@ def image_id_of(target: dict, index: int):
     return image_id.item() if isinstance(image_id, Tensor) else image_id
 
 
-def corner_and_size(box: Tensor) -> list[float]:
+def xyxy_to_xywh(box: Tensor) -> list[float]:
     """A box [4] of corners as a file has it: x, y, width, height."""
     x1, y1, x2, y2 = box.tolist()  # in float64, where the difference of two float32 is exact
     return [x1, y1, x2 - x1, y2 - y1]

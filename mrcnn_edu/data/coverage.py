@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.anchors import pyramid_anchors, pyramid_grids
+from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.boxes import box_area, box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.images import scaled_size
@@ -48,3 +48,14 @@ def anchor_coverage(dataset, config: Config, strides: tuple[int, ...], n=None) -
         sides.append(box_area(boxes).sqrt())
         best.append(box_iou(boxes, torch.cat(anchors)).amax(dim=1))
     return Coverage(torch.cat(sides), torch.cat(best))
+
+
+def pyramid_grids(image_size: tuple[int, int], strides: tuple[int, ...]) -> list[tuple[int, int]]:
+    """(H, W) of each feature map of a batch of this size, without running the network.
+
+    image_size: (height, width), multiples of the largest of the backbone's `strides`. The last map
+    is the RPN's additional one, the coarsest map subsampled by 2.
+    """
+    grids = [(image_size[0] // stride, image_size[1] // stride) for stride in strides]
+    height, width = grids[-1]
+    return [*grids, (-(-height // 2), -(-width // 2))]

@@ -9,8 +9,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
-from mrcnn_edu.data.coco import corner_and_size, image_id_of
-from mrcnn_edu.data.rle import encode_mask
+from mrcnn_edu.data.coco import image_id_of, xyxy_to_xywh
+from mrcnn_edu.data.regions import encode_mask
 from mrcnn_edu.files import write_file
 
 
@@ -52,7 +52,7 @@ def write_coco(dataset, folder: str | Path) -> None:
                 "id": len(annotations) + 1,  # pycocotools takes id 0 for "no match"
                 "image_id": image_id,
                 "category_id": label,
-                "bbox": corner_and_size(target["boxes"][i]),
+                "bbox": xyxy_to_xywh(target["boxes"][i]),
                 "area": float(area[i]),
                 "iscrowd": int(crowd[i]),
             }

@@ -14,10 +14,10 @@ Size = tuple[int | None, int | None]
 
 
 def read_image(path: Path, size: Size = (None, None), channels: int = 3) -> Tensor:
-    """Image [C, H, W] of 0..1 from a file of any kind: grey, palette, transparent (alpha dropped).
+    """Image [C, H, W] of 0..1 from a file of any kind: gray, palette, transparent (alpha dropped).
 
-    size: the (height, width) that the annotations were made for, if known. channels: C. 3 is colour
-    and 1 grey, whatever the file has; any other number must be that of the file, a .npy [H, W, C],
+    size: the (height, width) that the annotations were made for, if known. channels: C. 3 is color
+    and 1 gray, whatever the file has; any other number must be that of the file, a .npy [H, W, C],
     TIFF or, with its alpha as the fourth, PNG.
 
     Cameras store a turned picture with a note (EXIF) how to turn it back. Most tools obey the note,
@@ -62,7 +62,7 @@ def _read_picture(path: Path, size: Size, channels: int) -> np.ndarray:
         image = ImageOps.exif_transpose(stored)
         if image.size != size[::-1] and stored.size == size[::-1]:
             image = stored
-        if image.mode.startswith("I"):  # 16 bits of grey; PIL would cut them off at 255
+        if image.mode.startswith("I"):  # 16 bits of gray; PIL would cut them off at 255
             return np.asarray(image, np.float32)[..., None].repeat(channels, axis=2) / 65535
         if "transparency" in image.info:
             image = image.convert("RGBA")

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from mrcnn_edu.backbone import BACKBONES
+from mrcnn_edu.backbone import NORMS
+from mrcnn_edu.backbone_choices import BACKBONES
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.coco import CocoFolder, has_area, read_box
@@ -45,7 +46,12 @@ class Overview:
         """How well the config's anchors fit the objects of n images, evenly spread."""
         picked = range(0, len(self.sizes), max(1, len(self.sizes) // n))
         items = [(torch.empty(0, *self.sizes[i]), {"boxes": self.boxes[i]}) for i in picked]
-        return anchor_coverage(items, config, BACKBONES[config.backbone].func.strides)
+        return anchor_coverage(items, config, _strides(config))
+
+
+def _strides(config: Config) -> tuple[int, ...]:
+    with torch.device("meta"):  # its weights take no memory
+        return BACKBONES[config.backbone](config.in_channels, NORMS[config.norm]).strides
 
 
 def overview(dataset) -> Overview:
@@ -90,25 +96,25 @@ def _annotations(dataset: CocoFolder) -> Iterator[tuple]:
 def suggest_sizes(sides: Tensor, n: int) -> list[int]:
     """Anchor sizes for n levels, the finest first, for objects of the sides [N]; [] for none.
 
-    The centres of n groups of the sides' logarithms (k-means): the size next to an object is then
+    The centers of n groups of the sides' logarithms (k-means): the size next to an object is then
     off by the smallest factor, on average (squared). What is alike is moved apart by a fifth.
     """
     if len(sides) == 0:
         return []
     logs = sides.clamp(min=1).double().log()
-    centres = logs.quantile((torch.arange(n, dtype=torch.float64) + 0.5) / n)
+    centers = logs.quantile((torch.arange(n, dtype=torch.float64) + 0.5) / n)
     for _ in range(100):
-        nearest = (logs[:, None] - centres).abs().argmin(dim=1)  # [N]
+        nearest = (logs[:, None] - centers).abs().argmin(dim=1)  # [N]
         members = [logs[nearest == i] for i in range(n)]
-        pairs = zip(members, centres, strict=True)
+        pairs = zip(members, centers, strict=True)
         moved = torch.stack([m.mean() if len(m) else c for m, c in pairs])
-        if moved.equal(centres):
+        if moved.equal(centers):
             break
-        centres = moved
+        centers = moved
     sizes: list[int] = []
-    for centre in sorted(centres.exp().tolist()):
+    for center in sorted(centers.exp().tolist()):
         least = round(1.2 * sizes[-1] + 0.5) if sizes else 4
-        sizes.append(max(least, round(centre)))
+        sizes.append(max(least, round(center)))
     return sizes
 
 

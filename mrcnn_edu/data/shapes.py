@@ -1,6 +1,6 @@
 """Synthetic scenes: objects whose class is their outline, drawn from a seed.
 
-Colour, size, rotation and background say nothing of the class; objects hide parts of one another.
+Color, size, rotation and background say nothing of the class; objects hide parts of one another.
 """
 
 from dataclasses import dataclass
@@ -73,7 +73,7 @@ class Shapes:
         if not 0 <= index < self.n:
             raise IndexError(f"scene {index} of {self.n}")
         rng = np.random.default_rng((self.seed, index))
-        image, colours = background(self.size, rng)
+        image, colors = background(self.size, rng)
         masks, labels = [], []
         for _ in range(rng.integers(self.n_objects[0], self.n_objects[1], endpoint=True)):
             label = int(rng.integers(len(self.classes))) + 1
@@ -81,9 +81,9 @@ class Shapes:
             coverage = self.place(rings, masks, rng)
             if coverage is None:
                 continue
-            colour = distinct_colour(colours, rng)
-            colours.append(colour)
-            image += coverage[..., None] * (colour - image)
+            color = distinct_color(colors, rng)
+            colors.append(color)
+            image += coverage[..., None] * (color - image)
             mask = coverage >= 0.5
             masks = [(full, visible & ~mask) for full, visible in masks] + [(mask.sum(), mask)]
             labels.append(label)
@@ -97,8 +97,8 @@ class Shapes:
         """
         for _ in range(TRIES):
             radius = 0.5 * self.size * rng.uniform(*self.object_size)
-            centre = rng.uniform(radius, self.size - radius, 2)
-            coverage = draw([centre + radius * ring for ring in rings], self.size)
+            center = rng.uniform(radius, self.size - radius, 2)
+            coverage = draw([center + radius * ring for ring in rings], self.size)
             hidden = coverage >= 0.5
             if hidden.any() and all(
                 (visible & ~hidden).sum() >= (1 - self.overlap) * full for full, visible in masks
@@ -112,14 +112,14 @@ def morph(
 ) -> tuple[torch.Tensor, dict]:
     """A scene with one object in the middle, that share of the way from one template to another.
 
-    An item like those of Shapes, but without noise; labelled as the template it is nearer to.
-    radius: as a share of the side. seed: of the colours, the background and the rotation.
+    An item like those of Shapes, but without noise; labeled as the template it is nearer to.
+    radius: as a share of the side. seed: of the colors, the background and the rotation.
     """
     rng = np.random.default_rng(seed)
-    image, colours = background(size, rng)
-    polygon = rotated(between(first, second, share), rng.uniform(0, 2 * np.pi))
+    image, colors = background(size, rng)
+    polygon = rotated(interpolate_outline(first, second, share), rng.uniform(0, 2 * np.pi))
     coverage = draw([size * (0.5 + radius * polygon)], size)
-    image += coverage[..., None] * (distinct_colour(colours, rng) - image)
+    image += coverage[..., None] * (distinct_color(colors, rng) - image)
     label = TEMPLATES.index(first if share < 0.5 else second) + 1
     return as_tensors(image, [coverage >= 0.5], [label], image_id=0)
 
@@ -156,19 +156,19 @@ def template(name: str) -> list[np.ndarray]:
     return [circle(48)] if name == "circle" else [circle(48), 0.55 * circle(48)]
 
 
-def between(first: str, second: str, share: float, n: int = 180) -> np.ndarray:
+def interpolate_outline(first: str, second: str, share: float, n: int = 180) -> np.ndarray:
     """A polygon [n, 2] of radius at most 1, that share of the way from one template to another.
 
     Both must be without holes. 0 is the first template, 1 the second.
     """
     angle = 2 * np.pi * np.arange(n) / n
-    radius = (1 - share) * reach(template(first)[0], angle) + share * reach(
+    radius = (1 - share) * radius_at(template(first)[0], angle) + share * radius_at(
         template(second)[0], angle
     )
     return radius[:, None] * np.stack((np.cos(angle), np.sin(angle)), axis=1)
 
 
-def reach(polygon: np.ndarray, angle: np.ndarray) -> np.ndarray:
+def radius_at(polygon: np.ndarray, angle: np.ndarray) -> np.ndarray:
     """The distance [n] from the origin, at each angle, to a polygon [m, 2] around it."""
     a, b = polygon, np.roll(polygon, -1, axis=0)
     direction = np.stack((np.cos(angle), np.sin(angle)), axis=1)[:, None]  # [n, 1, 2]
@@ -206,17 +206,17 @@ def draw(rings: list[np.ndarray], size: int) -> np.ndarray:
 
 
 def background(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A softly changing image [size, size, 3], and its mean colour in a list."""
-    colour = rng.uniform(0, 1, 3)
-    coarse = np.clip(colour + 0.12 * rng.standard_normal((4, 4, 3)), 0, 1)
+    """A softly changing image [size, size, 3], and its mean color in a list."""
+    color = rng.uniform(0, 1, 3)
+    coarse = np.clip(color + 0.12 * rng.standard_normal((4, 4, 3)), 0, 1)
     picture = Image.fromarray((255 * coarse).astype(np.uint8)).resize((size, size), Image.BICUBIC)
-    return np.asarray(picture, dtype=np.float32) / 255, [colour]
+    return np.asarray(picture, dtype=np.float32) / 255, [color]
 
 
-def distinct_colour(colours: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """Of a few random colours [3], the one least like those already in the scene."""
+def distinct_color(colors: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
+    """Of a few random colors [3], the one least like those already in the scene."""
     candidates = rng.uniform(0, 1, (8, 3))
-    distance = np.linalg.norm(candidates[:, None] - np.array(colours), axis=-1)  # [8, colours]
+    distance = np.linalg.norm(candidates[:, None] - np.array(colors), axis=-1)  # [8, colors]
     return candidates[distance.min(axis=1).argmax()]
 
 

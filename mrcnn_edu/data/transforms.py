@@ -10,7 +10,7 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from mrcnn_edu.boxes import box_area, clip_boxes
-from mrcnn_edu.data.check import box_around
+from mrcnn_edu.data.check import mask_to_box
 
 BORDER = 1.0  # pixels that an annotation may stick out of the image without being cut
 
@@ -76,7 +76,7 @@ def transform_item(transform: v2.Transform, image: Tensor, target: dict) -> tupl
         drawn = pixels[0] > 0  # objects may have no mask at all
         kept &= ~drawn | (pixels[1] > 0)
         for i in torch.where(cut & (pixels[1] > 0))[0].tolist():
-            boxes[i] = boxes.new_tensor(box_around(moved["masks"][i]))
+            boxes[i] = boxes.new_tensor(mask_to_box(moved["masks"][i]))
         sizes = tuple(torch.where(drawn, p, s) for p, s in zip(pixels, sizes, strict=True))
     moved["boxes"] = boxes
     if "area" in target:

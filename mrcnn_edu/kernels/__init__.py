@@ -1,21 +1,11 @@
-"""Kernels: what PyTorch's own operations do in many steps, in one launch on a GPU, in Triton.
+"""Kernels: operations of many small steps, as one kernel on a GPU, in Triton.
 
+division   division rounded as PyTorch rounds it, which the others use
+nms        non-maximum suppression of all groups at once
 roi_align  RoIAlign of a whole pyramid
-nms        non-maximum suppression of all groups
-division   which both use
-
-Nothing imports them where there is no GPU: `in_one_launch` says where they are used.
+paste      masks pasted into whole images, many at a time
 """
 
 from importlib.util import find_spec
 
-from torch import Tensor
-
-from mrcnn_edu.stops import on_gpu
-
-TRITON = find_spec("triton") is not None
-
-
-def in_one_launch(values: Tensor) -> bool:
-    """Whether a kernel takes these values: on a GPU, with Triton."""
-    return on_gpu(values) and TRITON
+TRITON = find_spec("triton") is not None  # nms and roi_align need it; on Windows it is missing

@@ -5,7 +5,7 @@ import triton.language as tl
 
 
 @triton.jit
-def divided(a, b):
+def div_rn(a, b):
     """a / b. In float32 a GPU's plain division may be off by two bits: 21 / 7 would not be 3."""
     if a.dtype == tl.float32:
         return tl.div_rn(a, b + 0.0)

@@ -10,15 +10,15 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from mrcnn_edu.kernels.division import divided
+from mrcnn_edu.kernels.division import div_rn
 
 BLOCK = 1024  # boxes that are compared with one at a time
 
 
-def walk(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+def triton_nms(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
     """Which boxes survive [N] bool, of boxes [N, 4] that come group by group, the best first.
 
-    groups: [N] rising integers. The same boxes as `boxes.survivors`, which calls it.
+    groups: [N] ascending integers. The same boxes as `nms.nms_keep_mask`, which calls it.
     """
     boxes, groups = boxes.contiguous(), groups.contiguous()
     keep = torch.ones(len(boxes), dtype=torch.int8, device=boxes.device)
@@ -48,7 +48,7 @@ def _walk(boxes, first, end, keep, iou_threshold, tiny, BLOCK: tl.constexpr):
                 height = tl.maximum(tl.minimum(y2, bottom) - tl.maximum(y1, top), 0)
                 common = width * height
                 union = area + ((right - left) * (bottom - top) + tiny) - common
-                drop = there & (divided(common, union) > iou_threshold)
+                drop = there & (div_rn(common, union) > iou_threshold)
                 tl.store(keep + j, tl.zeros([BLOCK], tl.int8), drop)
         tl.debug_barrier()  # what is dropped must be written before the next box is looked at
 

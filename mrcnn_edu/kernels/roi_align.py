@@ -17,11 +17,10 @@ import triton.language as tl
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mrcnn_edu.kernels.division import divided
-from mrcnn_edu.stops import upload
+from mrcnn_edu.kernels.division import div_rn
 
 
-def align_cells(
+def triton_roi_align(
     table, level: Tensor, image: Tensor, boxes: Tensor, output_size: int, points: tuple[int, int],
     smallest: float,
 ) -> Tensor:  # fmt: skip
@@ -31,7 +30,7 @@ def align_cells(
     points: s along y and x; of 0 or less as many as the output cell has cells of the map. smallest:
     a RoI's side, in cells, at least. There is no gradient with respect to the boxes.
     """
-    place = (column.contiguous() for column in table.place(level, image))
+    place = (column.contiguous() for column in table.map_offsets(level, image))
     numbers = output_size, *points, smallest
     return _Align.apply(level, *place, boxes.detach(), *numbers, *table.maps)
 
@@ -44,7 +43,7 @@ class _Align(torch.autograd.Function):
         out = maps[0].new_empty(len(boxes) * P * P, maps[0].shape[1])
         place = height, width, boxes
         if out.numel() > 0:
-            at = first * out.shape[1] + upload(_gaps(maps), first.device)[level]
+            at = first * out.shape[1] + _to_device(_gaps(maps), first.device)[level]
             numbers = out.shape[1], P, s_y, s_x, smallest
             with torch.cuda.device_of(out):  # Triton launches on the current one
                 _forward[_grid(out)](maps[0], out, at, *place, *numbers, **_block(out))
@@ -82,6 +81,14 @@ def _gaps(maps: list[Tensor]) -> list[int]:
     return gaps
 
 
+def _to_device(values: list[int], device: torch.device) -> Tensor:
+    """The values as a tensor on the device, copied from pinned memory: the CPU does not wait."""
+    tensor = torch.tensor(values)
+    if device.type != "cuda":
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def _block(out: Tensor) -> dict[str, int]:
     """The channels of a program, at most 128, and how many warps of 32 threads share them."""
     block = min(128, triton.next_power_of_2(out.shape[1]))
@@ -117,7 +124,7 @@ def _forward(
             total += near_top * near_right * tl.load(start + (top * w + right) * C, exists)
             total += near_bottom * near_left * tl.load(start + (bottom * w + left) * C, exists)
             total += near_bottom * near_right * tl.load(start + (bottom * w + right) * C, exists)
-    mean = divided(total, s_y * s_x).to(out.dtype.element_ty)
+    mean = div_rn(total, s_y * s_x).to(out.dtype.element_ty)
     tl.store(out + own, mean, exists)
 
 
@@ -133,7 +140,7 @@ def _backward(
     s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
     start = of_rows + _first_cell(first, roi, BLOCK)
     g = tl.load(gradient + own, exists)
-    g = divided(g.to(of_rows.dtype.element_ty), s_y * s_x)
+    g = div_rn(g.to(of_rows.dtype.element_ty), s_y * s_x)
     for i in range(s_y):
         top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
         for j in range(s_x):
@@ -177,7 +184,7 @@ def _points(start, end, P: tl.constexpr, S: tl.constexpr, smallest):
     if S > 0:
         return S
     else:
-        return tl.maximum(tl.ceil(divided(tl.maximum(end - start, smallest), P)), 1).to(tl.int32)
+        return tl.maximum(tl.ceil(div_rn(tl.maximum(end - start, smallest), P)), 1).to(tl.int32)
 
 
 @triton.jit
@@ -185,13 +192,13 @@ def _two_cells(start, end, length, p, i, P: tl.constexpr, s, smallest):
     """The two cells around the i-th sample point of output cell p along one axis; their weights.
 
     The nearer cell weighs more; both weigh 0 if the point is more than a cell outside the map. As
-    `roi_ops.linear_taps`, in the same order of operations.
+    `roi_ops.sample_points`, in the same order of operations.
     """
-    size = divided(tl.maximum(end - start, smallest), P)
-    at = start + p * size + divided((i + 0.5) * size, s)
+    size = div_rn(tl.maximum(end - start, smallest), P)
+    at = start + p * size + div_rn((i + 0.5) * size, s)
     inside = tl.where((at >= -1) & (at <= length), 1.0, 0.0)
     at = tl.minimum(tl.maximum(at, 0.0), (length - 1).to(at.dtype))
-    low = at.to(tl.int64)  # downwards, since it is not negative
+    low = at.to(tl.int64)  # downward, since it is not negative
     high = tl.minimum(low + 1, length - 1)
     share = at - low
     return low, high, (1 - share) * inside, share * inside

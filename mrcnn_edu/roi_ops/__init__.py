@@ -1,34 +1,39 @@
-"""RoI operations: a feature of fixed size for every region of interest, whatever its own size.
+"""RoI operations: features of a fixed size for every region of interest (RoI), whatever its size.
 
-table      feature maps as one table, of which every operation is a choice of rows and weights
-rounded    RoIPool, and FCIS's position-sensitive RoIPool: whole cells
-bilinear   RoIAlign and RoIWarp: points between the cells
-pyramid    all regions of a batch, each from the level of its size
+pyramid    feature maps as one table of rows; the level that each RoI is read from
+roi_pool   RoIPool, and FCIS's position-sensitive RoIPool: bins rounded to whole positions
+roi_align  RoIAlign: points between the positions
+roi_warp   RoIWarp: the RoI is rounded, its bins are not
 
-Letters: R RoIs, P output cells along one side, s sample points along one side of an output cell.
+Letters: R RoIs, P bins along one side of a RoI, s sample points along one side of a bin.
 """
 
-from mrcnn_edu.roi_ops.bilinear import align, in_one_kernel, linear_taps, roi_align, roi_warp
-from mrcnn_edu.roi_ops.pyramid import pool_pyramid, pyramid_level
-from mrcnn_edu.roi_ops.rounded import (
-    maps_of_cells,
+from mrcnn_edu.roi_ops.pyramid import (
+    FeatureTable,
+    WeightedGather,
+    boxes_to_rois,
+    feature_table,
+    image_index,
+    pool_pyramid,
+    pyramid_level,
+)
+from mrcnn_edu.roi_ops.roi_align import align_rois, roi_align, sample_points, use_triton
+from mrcnn_edu.roi_ops.roi_pool import (
+    bin_maps,
+    pool_rois,
     ps_roi_pool,
     roi_pool,
     round_half_away,
     rounded_bins,
 )
-from mrcnn_edu.roi_ops.table import (
-    FeatureTable,
-    Lookup,
-    feature_table,
-    image_index,
-    on_image,
-)
+from mrcnn_edu.roi_ops.roi_warp import roi_warp, warp_rois
 
-OPERATIONS = {"pool": roi_pool, "warp": roi_warp, "align": roi_align}
+OPERATIONS = {"pool": roi_pool, "warp": roi_warp, "align": roi_align}  # on one map
+ON_TABLES = {"pool": pool_rois, "warp": warp_rois, "align": align_rois}  # on a whole pyramid
 
 __all__ = [
-    "OPERATIONS", "FeatureTable", "Lookup", "align", "feature_table", "image_index",
-    "in_one_kernel", "linear_taps", "maps_of_cells", "on_image", "pool_pyramid", "ps_roi_pool",
+    "ON_TABLES", "OPERATIONS", "FeatureTable", "WeightedGather", "align_rois", "bin_maps",
+    "boxes_to_rois", "feature_table", "image_index", "pool_pyramid", "pool_rois", "ps_roi_pool",
     "pyramid_level", "roi_align", "roi_pool", "roi_warp", "round_half_away", "rounded_bins",
+    "sample_points", "use_triton", "warp_rois",
 ]  # fmt: skip

@@ -1,12 +1,43 @@
-"""The regions of a batch of images, each read from the level of the pyramid that suits its size."""
+"""The feature pyramid as the RoI operations see it: one table, with a row for every position.
+
+Every bin of a RoI is a weighted sum of a few rows, or their maximum: what PyTorch calls an
+embedding bag. The maps of all levels, laid end to end, are one table, so one call pools them all.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn.functional import embedding_bag
 
-from mrcnn_edu.roi_ops.bilinear import align
-from mrcnn_edu.roi_ops.rounded import pool_bins, round_half_away
-from mrcnn_edu.roi_ops.table import FeatureTable, image_index
-from mrcnn_edu.stops import upload
+
+@dataclass(frozen=True)
+class FeatureTable:
+    """Feature maps laid end to end: one row for each position of each image and level."""
+
+    maps: list[Tensor]  # one for each level, [B * H * W, C]; image by image, row by row
+    shapes: list[tuple[int, int, int]]  # (B, H, W) of each level
+
+    @cached_property
+    def rows(self) -> Tensor:
+        """All rows [sum of B * H * W, C], level by level."""
+        return self.maps[0] if len(self.maps) == 1 else torch.cat(self.maps)
+
+    def map_offsets(self, level: Tensor, image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """First row, H and W, each [R], of the map that a RoI of this level and image reads."""
+        shapes = torch.tensor(self.shapes, device=self.maps[0].device)  # [levels, 3]
+        n_rows = shapes.prod(dim=1)
+        _, height, width = shapes[level].unbind(1)
+        return (n_rows.cumsum(0) - n_rows)[level] + image * height * width, height, width
+
+
+def feature_table(features: list[Tensor]) -> FeatureTable:
+    """The table of feature maps [B, C, H, W]; nothing is copied if they are channels-last."""
+    maps = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in features]
+    return FeatureTable(maps, [(len(level), *level.shape[2:]) for level in features])
 
 
 def pool_pyramid(
@@ -14,35 +45,73 @@ def pool_pyramid(
     boxes: list[Tensor],
     strides: tuple[int, ...],
     output_size: int,
-    roi_op: str = "align",
-    sampling_ratio: int = 2,
+    roi_op: Callable[..., Tensor],
     canonical_size: float = 224,
-    reduce: str = "mean",
 ) -> Tensor:
-    """RoI features [R, C, P, P] of the boxes, a list of [R_i, 4] for each image, in their order.
+    """RoI features [R, C, P, P] of all images' boxes, a list of [R_i, 4], in their order.
 
-    table: `feature_table` of maps of the given strides. Each RoI reads the level of its size.
-    roi_op: "align", "warp" or "pool". reduce: "mean" or "max" over sample points, of the first two.
+    table: `feature_table` of maps with these strides. Each RoI is read from the level that suits
+    its size. roi_op: `align_rois`, `warp_rois` or `pool_rois`, or a function like them.
     """
-    image, boxes = image_index(boxes), torch.cat(boxes)
-    level = pyramid_level(boxes, strides, canonical_size)
-    scaled = boxes / upload(strides, boxes.device, boxes.dtype)[level, None]
-    if roi_op == "pool":
-        return pool_bins(table.rows, table.place(level, image), scaled, output_size)
-    if roi_op == "warp":
-        scaled = round_half_away(scaled)
-    elif roi_op != "align":
-        raise ValueError(f"roi_op is {roi_op!r}: choose 'align', 'warp' or 'pool'")
-    return align(table, level, image, scaled, output_size, sampling_ratio, reduce=reduce)
+    image, rois = image_index(boxes), torch.cat(boxes)
+    level = pyramid_level(rois, strides, canonical_size)
+    stride = strides[0] * 2**level
+    return roi_op(table, level, image, rois / stride[:, None], output_size)
 
 
 def pyramid_level(boxes: Tensor, strides: tuple[int, ...], canonical_size: float = 224) -> Tensor:
-    """The level [R], 0 the finest, that each box [R, 4] is read from.
+    """The level [R], 0 for the finest, that each box [R, 4] is read from.
 
-    k = floor(4 + log2(sqrt(area) / canonical_size)): a box of the canonical size goes to the map of
-    stride 2^4, a box half as wide to stride 2^3 (FPN, equation 1).
+    k = floor(4 + log2(sqrt(area) / canonical_size)): a box of the canonical size goes to the map
+    of stride 2^4, a box half as wide to stride 2^3 (FPN, equation 1).
     """
-    side = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
-    k = torch.floor(4 + torch.log2(side / canonical_size) + 1e-6)
+    size = ((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])).clamp(min=0).sqrt()
+    k = torch.floor(4 + torch.log2(size / canonical_size) + 1e-6)
     finest, coarsest = strides[0].bit_length() - 1, strides[-1].bit_length() - 1
     return (k.clamp(finest, coarsest) - finest).long()
+
+
+def image_index(boxes: list[Tensor]) -> Tensor:
+    """For the boxes [R_i, 4] of all images, the index [R] of the image that each belongs to."""
+    device = boxes[0].device
+    return torch.cat([torch.full((len(b),), i, device=device) for i, b in enumerate(boxes)])
+
+
+def boxes_to_rois(boxes: Tensor, image: int = 0) -> Tensor:
+    """RoIs [R, 5] = (image, x1, y1, x2, y2) of boxes [R, 4], or of one box [4], in one image."""
+    boxes = boxes.view(-1, 4)
+    return torch.cat((boxes.new_full((len(boxes), 1), image), boxes), dim=1)
+
+
+class WeightedGather(torch.autograd.Function):
+    """Weighted sums [n, C] of rows [N, C]: of the rows index[i], with the weights weight[i].
+
+    index and weight: [n, taps]. Both passes are an embedding bag: the gradient of a row is the
+    weighted sum of the gradients of the sums that read it. Sorted by row, they are summed in a
+    fixed order, in half the time of embedding_bag's own backward.
+    """
+
+    @staticmethod
+    def forward(ctx, rows: Tensor, index: Tensor, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, index, weight)
+        return embedding_bag(index, rows, mode="sum", per_sample_weights=weight)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor):
+        rows, index, weight = ctx.saved_tensors
+        grad_rows = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            by_row = index.flatten().int().argsort(stable=True)  # taps, those of row 0 first
+            n_taps = index.flatten().bincount(minlength=len(rows))  # that read each row
+            start, readers = n_taps.cumsum(0) - n_taps, by_row // index.shape[1]
+            weights = weight.flatten()[by_row]
+            grad_rows = embedding_bag(readers, grad, start, mode="sum", per_sample_weights=weights)
+        if ctx.needs_input_grad[2]:
+            grad_weight = (rows[index] * grad[:, None]).sum(dim=-1)  # [n, taps, C] -> [n, taps]
+        return grad_rows, None, grad_weight
+
+
+def as_maps(bins: Tensor, n_rois: int, output_size: int) -> Tensor:
+    """Bins [R * P * P, C] as RoI features [R, C, P, P], channels-last in memory."""
+    return bins.unflatten(0, (n_rois, output_size, output_size)).permute(0, 3, 1, 2)

@@ -1,6 +1,6 @@
-"""Pictures: tensors in, a figure out. One idea a picture, the same colour for the same role.
+"""Pictures: tensors in, a figure out. One idea a picture, the same color for the same role.
 
-picture  a picture, and the colours
+picture  a picture, and the colors
 draw     what goes onto given axes
 scenes   images with what is in them
 maps     what the network computes
@@ -11,7 +11,7 @@ bins     what RoIPool, RoIWarp and RoIAlign read
 overview what is in a data set
 """
 
-from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_centre, show_coverage
+from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_center, show_coverage
 from mrcnn_edu.viz.bins import bins_read, show_bins
 from mrcnn_edu.viz.charts import (
     show_counts,
@@ -36,9 +36,9 @@ from mrcnn_edu.viz.draw import (
     paint_masks,
 )
 from mrcnn_edu.viz.flow import STAGES, show_flow, show_sharing
-from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, side_by_side
+from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, tile_maps
 from mrcnn_edu.viz.overview import show_overview, show_sheet
-from mrcnn_edu.viz.picture import CLASSES, OPS, OTHERS, ROLES, Picture, class_colour, colour, row
+from mrcnn_edu.viz.picture import CLASSES, OPS, OTHERS, ROLES, Picture, class_color, color, row
 from mrcnn_edu.viz.scenes import (
     sample_photograph,
     show_boxes,
@@ -60,8 +60,8 @@ __all__ = [
     "Picture",
     "anchors_at",
     "bins_read",
-    "class_colour",
-    "colour",
+    "class_color",
+    "color",
     "crop",
     "draw_boxes",
     "draw_coverage",
@@ -73,7 +73,7 @@ __all__ = [
     "paint_masks",
     "row",
     "sample_photograph",
-    "show_anchors_at_centre",
+    "show_anchors_at_center",
     "show_bins",
     "show_boxes",
     "show_cells",
@@ -102,5 +102,5 @@ __all__ = [
     "show_tasks",
     "show_training",
     "show_truth",
-    "side_by_side",
+    "tile_maps",
 ]

@@ -8,13 +8,13 @@ from mrcnn_edu.viz.scenes import show_panels
 
 
 def anchors_at(anchors: Tensor, point: tuple[float, float], k: int = 3) -> Tensor:
-    """Of the anchors [A, 4] of a level the k [k, 4] whose centres are nearest to a point (x, y)."""
-    centres = (anchors[:, :2] + anchors[:, 2:]) / 2
-    distance = (centres - centres.new_tensor(point)).norm(dim=1)
+    """Of the anchors [A, 4] of a level the k [k, 4] whose centers are nearest to a point (x, y)."""
+    centers = (anchors[:, :2] + anchors[:, 2:]) / 2
+    distance = (centers - centers.new_tensor(point)).norm(dim=1)
     return anchors[distance.argsort(stable=True)[:k]]
 
 
-def show_anchors_at_centre(image: Tensor, anchors: list[Tensor], size: tuple[int, int]) -> Picture:
+def show_anchors_at_center(image: Tensor, anchors: list[Tensor], size: tuple[int, int]) -> Picture:
     """The k anchors in the middle of the image for each level, a panel each.
 
     anchors: [A_level, 4] of each level, in pixels of the image scaled to size (height, width).

@@ -6,7 +6,7 @@ from matplotlib.ticker import EngFormatter
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import draw_instances, draw_map
-from mrcnn_edu.viz.picture import OTHERS, ROLES, Picture, class_colour, colour
+from mrcnn_edu.viz.picture import OTHERS, ROLES, Picture, class_color, color
 
 
 def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
@@ -14,8 +14,8 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
     picture = Picture(2.2 * len(scores), 2.4)
     axes = picture.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for panel, values, title in zip(axes, scores.cpu().numpy(), titles, strict=True):
-        colours = ["#999999"] + [class_colour(k) for k in range(1, len(values))]
-        panel.barh(range(len(values)), values, color=colours)
+        colors = ["#999999"] + [class_color(k) for k in range(1, len(values))]
+        panel.barh(range(len(values)), values, color=colors)
         panel.set_xlim(0, 1)
         panel.set_title(title, fontsize=10)
     axes[0].set_yticks(range(len(names)), names, fontsize=9)
@@ -24,11 +24,11 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
 
 
 def show_lines(x: Tensor, lines: dict[str, Tensor], xlabel: str, ylabel: str) -> Picture:
-    """Curves over x [n]: name -> y [n]. The name of a role or an operation has its colour."""
+    """Curves over x [n]: name -> y [n]. The name of a role or an operation has its color."""
     picture = Picture(6, 3)
     axes = picture.subplots()
     for place, (name, y) in enumerate(lines.items()):
-        axes.plot(x, y.detach().cpu(), label=name, color=colour(name, place), linewidth=1.8)
+        axes.plot(x, y.detach().cpu(), label=name, color=color(name, place), linewidth=1.8)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     axes.legend(frameon=False, fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
@@ -66,7 +66,7 @@ def show_parts(wholes: dict[str, dict[str, float]], xlabel: str) -> Picture:
     left = [0.0] * len(names)
     for place, part in enumerate(next(iter(wholes.values()))):
         values = [whole[part] for whole in wholes.values()]
-        bars = axes.barh(names, values, left=left, label=part, color=colour(part, place))
+        bars = axes.barh(names, values, left=left, label=part, color=color(part, place))
         left = [sum(pair) for pair in zip(left, values, strict=True)]
     axes.bar_label(bars, [f"{total:,.0f}" for total in left], padding=3, fontsize=9)
     axes.set(xlabel=xlabel, xlim=(0, 1.1 * max(left)))
@@ -120,7 +120,7 @@ def show_spread(values: dict[str, Tensor], xlabel: str) -> Picture:
     rows = picture.subplots(len(values), 1, sharex=True, squeeze=False)[:, 0]
     high = max(v.abs().max().item() for v in values.values()) + 0.5
     for place, (axes, (name, v)) in enumerate(zip(rows, values.items(), strict=True)):
-        bars = {"bins": 61, "range": (-high, high), "color": colour(name, place)}
+        bars = {"bins": 61, "range": (-high, high), "color": color(name, place)}
         axes.hist(v.detach().cpu().numpy(), **bars)
         axes.axvline(0, color="#999999", linewidth=1)
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
@@ -167,8 +167,8 @@ def show_training(losses: list[dict[str, float]], measured: dict[str, dict[int, 
     """
     picture = Picture(10, 3.3)
     left, right = picture.subplots(1, 2)
-    colours = ("#222222", "#999999", "#4477AA", "#66CCEE", "#EE6677")
-    for name, shade in zip(losses[0] if losses else (), colours, strict=False):
+    colors = ("#222222", "#999999", "#4477AA", "#66CCEE", "#EE6677")
+    for name, shade in zip(losses[0] if losses else (), colors, strict=False):
         values = np.array([parts[name] for parts in losses])
         sums = np.cumsum(np.insert(values, 0, 0.0))
         end = np.arange(1, len(values) + 1)

@@ -12,13 +12,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from mrcnn_edu.viz.picture import OPS, ROLES, class_colour
+from mrcnn_edu.viz.picture import OPS, ROLES, class_color
 
 
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
     """An image [C, H, W] in 0..1; pixel corners are at whole numbers.
 
-    The first three channels are its colours; with fewer the first is shown as grey.
+    The first three channels are its colors; with fewer the first is shown as gray.
     """
     height, width = image.shape[-2:]
     pixels = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
@@ -68,7 +68,7 @@ def draw_row(axes: Axes, maps: dict[str, Tensor], high: float) -> None:
 
 
 def draw_boxes(axes: Axes, boxes: Tensor, role="proposal", width: float = 2, line="-") -> None:
-    """Boxes [N, 4]; role: of the boxes, or a colour, or a list with one for each box."""
+    """Boxes [N, 4]; role: of the boxes, or a color, or a list with one for each box."""
     names = role if isinstance(role, list) else [role] * len(boxes)
     corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].view(-1, 5, 2)
     shade = withStroke(linewidth=width + 1, foreground="#00000044")  # seen on any background
@@ -80,11 +80,11 @@ def draw_boxes(axes: Axes, boxes: Tensor, role="proposal", width: float = 2, lin
 
 
 def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
-    """Colours [3, H, W]: an image [C, H, W] under masks [N, H, W] in colour, later ones on top."""
+    """Colors [3, H, W]: an image [C, H, W] under masks [N, H, W] in color, later ones on top."""
     image = (image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)).cpu()
     painted = image.clone()
     for mask, label in zip(masks.bool().cpu(), labels.tolist(), strict=True):
-        paint = painted.new_tensor(to_rgb(class_colour(label)))[:, None]  # [3, 1]
+        paint = painted.new_tensor(to_rgb(class_color(label)))[:, None]  # [3, 1]
         painted[:, mask] = (1 - opacity) * image[:, mask] + opacity * paint
     return painted
 
@@ -108,7 +108,7 @@ def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None
     A name stands at its box's upper left corner, or at the lower left one if another name is there.
     """
     draw_image(axes, image if masks is None else paint_masks(image, masks, labels), title)
-    draw_boxes(axes, boxes, [class_colour(label) for label in labels.tolist()])
+    draw_boxes(axes, boxes, [class_color(label) for label in labels.tolist()])
     height, width = image.shape[1:]
     taken = []  # corners that have a name
     for i, (label, (x1, y1, _, y2)) in enumerate(
@@ -121,7 +121,7 @@ def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None
         taken.append((x1, y))
         axes.text(
             x1, y, text, fontsize=8, color="white", va="bottom" if above else "top", clip_on=True,
-            bbox={"facecolor": class_colour(label), "edgecolor": "none", "pad": 1},
+            bbox={"facecolor": class_color(label), "edgecolor": "none", "pad": 1},
         )  # fmt: skip
 
 

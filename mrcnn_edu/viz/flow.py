@@ -35,17 +35,17 @@ def show_flow(stage: str | None = None) -> Picture:
 
 
 def show_sharing(cells: dict[str, list[str]], columns: list[str]) -> Picture:
-    """A grid of stages: row -> a text for each column, coloured by its first word.
+    """A grid of stages: row -> a text for each column, colored by its first word.
 
     "once" for the image, "each" region anew, "outside" the network; "" is an empty place.
     """
-    colours = {"once": "#9fd8c3", "each": "#f2cf87", "outside": "#d5d5d5", "": "white"}
+    colors = {"once": "#9fd8c3", "each": "#f2cf87", "outside": "#d5d5d5", "": "white"}
     picture = Picture(9.4, 0.5 + 0.5 * len(cells))
     axes = picture.subplots()
     for row, texts in enumerate(cells.values()):
         for column, text in enumerate(texts):
-            colour = colours[text.split(":")[0]]
-            axes.add_patch(Rectangle((column - 0.47, row - 0.42), 0.94, 0.84, color=colour))
+            color = colors[text.split(":")[0]]
+            axes.add_patch(Rectangle((column - 0.47, row - 0.42), 0.94, 0.84, color=color))
             axes.text(column, row, text, ha="center", va="center", fontsize=9)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(cells) - 0.5, -0.5))
     axes.set_xticks(range(len(columns)), columns, fontsize=9)

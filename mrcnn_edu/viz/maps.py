@@ -43,7 +43,7 @@ def show_regions(image: Tensor, boxes: Tensor, maps: Tensor, titles: list[str]) 
     return picture
 
 
-def side_by_side(maps: Tensor) -> Tensor:
+def tile_maps(maps: Tensor) -> Tensor:
     """One map of k x k maps [k, k, h, w], each in its place, with a gap of a cell between them."""
     rows, columns, h, w = maps.shape
     sheet = torch.full((rows * (h + 1) - 1, columns * (w + 1) - 1), torch.nan)
@@ -57,7 +57,7 @@ def side_by_side(maps: Tensor) -> Tensor:
 def show_cells(sheets: dict[str, Tensor], image: Tensor, box: Tensor, k: int) -> Picture:
     """An image with a box [4] cut into k x k cells, and beside it sheets of maps, as signed maps.
 
-    sheets: title -> `side_by_side` maps.
+    sheets: title -> `tile_maps` maps.
     """
     picture = Picture(9.8, 3.1)
     first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[0.8] + [1] * len(sheets))

@@ -1,8 +1,8 @@
-"""A picture, and the colours: the same one for the same role in the whole course.
+"""A picture, and the colors: the same one for the same role in the whole course.
 
 Truth is green, anchors light blue, proposals and RoIs orange, detections orange-red (Okabe and
-Ito's palette). RoIPool is purple, RoIWarp blue, RoIAlign black. Classes have colours of their own,
-in order (Paul Tol's). Colour-blind readers tell them apart too, which tests/test_viz.py measures.
+Ito's palette). RoIPool is purple, RoIWarp blue, RoIAlign black. Classes have colors of their own,
+in order (Paul Tol's). Color-blind readers tell them apart too, which tests/test_viz.py measures.
 """
 
 import textwrap
@@ -22,7 +22,7 @@ ROLES = {
     "detection": "#D55E00",
 }
 OPS = {"pool": "#CC79A7", "warp": "#0072B2", "align": "#000000"}
-# For what has no colour of its own.
+# For what has no color of its own.
 OTHERS = ("#222222", "#AA3377", "#33BBEE", "#BBAA33", "#4477AA", "#EE6677")
 CLASSES = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
 
@@ -82,11 +82,11 @@ def row(n: int, side: float = 3.4, ratio: float = 1, lines: int = 1) -> tuple[Pi
     return picture, list(picture.subplots(1, n, squeeze=False)[0])
 
 
-def class_colour(label: int) -> str:
-    """The colour of a class, for labels 1, 2, ... of any number."""
+def class_color(label: int) -> str:
+    """The color of a class, for labels 1, 2, ... of any number."""
     return CLASSES[(label - 1) % len(CLASSES)]
 
 
-def colour(name: str, place: int = 0) -> str:
-    """The colour of a role or an operation, else one by its place among others."""
+def color(name: str, place: int = 0) -> str:
+    """The color of a role or an operation, else one by its place among others."""
     return (ROLES | OPS).get(name, OTHERS[place % len(OTHERS)])

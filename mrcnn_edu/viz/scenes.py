@@ -14,7 +14,7 @@ from mrcnn_edu.viz.draw import (
     paint_differences,
     paint_masks,
 )
-from mrcnn_edu.viz.picture import Picture, class_colour, row
+from mrcnn_edu.viz.picture import Picture, class_color, row
 
 
 def show_truth(image: Tensor, target: dict, classes: list[str]) -> Picture:
@@ -92,14 +92,14 @@ def show_tasks(image: Tensor, target: dict, classes: list[str]) -> Picture:
     draw_image(axes[2], paint_masks(image, masks, labels, 1), "semantic segmentation")
     numbers = torch.arange(1, len(labels) + 1)
     draw_image(axes[3], paint_masks(image, masks, numbers, 1), "instance segmentation")
-    draw_boxes(axes[3], boxes, [class_colour(i) for i in numbers.tolist()])
+    draw_boxes(axes[3], boxes, [class_color(i) for i in numbers.tolist()])
     return picture
 
 
 def show_differences(truth: Tensor, found: dict[str, Tensor]) -> Picture:
     """Where masks differ from the true one [H, W]: title -> mask [H, W], around the object.
 
-    The colours are those of `paint_differences`.
+    The colors are those of `paint_differences`.
     """
     y, x = torch.where(truth)
     border = 2 + int(x.max() - x.min()) // 8

@@ -24,8 +24,9 @@ import torch
 
 import mrcnn_edu
 from mrcnn_edu import viz
-from mrcnn_edu.boxes import batched_nms, box_iou
+from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.nms import batched_nms
 
 viz.show_flow("image")
 
@@ -34,7 +35,7 @@ viz.show_flow("image")
 #
 # **Instance segmentation**: find every object, name it, *and* outline each one by itself, even
 # where one hides another. Our scenes are drawn from a seed, so we know the truth to the pixel. An
-# object's class is its outline; colour, size and background say nothing.
+# object's class is its outline; color, size and background say nothing.
 
 # %%
 scenes = Shapes(300, seed=1)
@@ -121,7 +122,7 @@ width, strides, [level.shape[-1] for level in trace.features]
 # figures and tables are those of the paper on Mask R-CNN, He et al. 2017.)
 
 # %%
-viz.show_anchors_at_centre(image, trace.anchors, trace.batch.sizes[0])
+viz.show_anchors_at_center(image, trace.anchors, trace.batch.sizes[0])
 
 # %% [markdown]
 # **Predict:** the list above has 2,295 numbers of objectness, one for each anchor. What share of
@@ -276,7 +277,7 @@ viz.show_detections(blobs, found, model.classes, truth, strange.classes)
 # Move the sliders (run the notebook first). When do objects get lost? How small is too small?
 
 # %%
-from mrcnn_edu.widgets import scene_player
+from mrcnn_edu.course.widgets import scene_player
 
 scene_player(model)
 
@@ -301,7 +302,7 @@ viz.show_boxes(photo, torch.cat(middle) * zoom, "anchor", f"read at {width} x {h
 # %%
 # NBVAL_IGNORE_OUTPUT
 picture = 'Run mrcnn_edu.load("coco-resnet50-fpn") once to see what it finds in the photograph.'
-if mrcnn_edu.weights.on_this_machine("coco-resnet50-fpn"):
+if mrcnn_edu.weights.is_downloaded("coco-resnet50-fpn"):
     published = mrcnn_edu.load("coco-resnet50-fpn")
     seen = published.detect([photo])[0]
     picture = viz.show_detections(photo, seen[seen.scores > 0.7], published.classes)
@@ -321,7 +322,7 @@ picture
 # the number in either; 0 if there are none. About 2 lines.
 
 # %%
-from mrcnn_edu.exercises import start_here as exercises
+from mrcnn_edu.course.exercises import start_here as exercises
 
 
 def count_by_name(labels, classes): ...

@@ -48,7 +48,7 @@ scenes = Shapes(1000, seed=1)
 image, target = scenes[901]
 masks, labels, boxes = target["masks"], target["labels"], target["boxes"]
 picture = viz.show_tasks(image, target, scenes.classes)
-picture.caption("Third panel: a colour for each class. Fourth: a colour for each object.")
+picture.caption("Third panel: a color for each class. Fourth: a color for each object.")
 
 # %% [markdown]
 # ## 1. Semantic segmentation does not count
@@ -117,7 +117,7 @@ viz.show_images({"its box": piece, "its own pixels": torch.where(mask, piece, 1)
 #
 # ## 3. A region as runs
 #
-# A mask as it is, one bit a pixel, is a **bitmap**. Most neighbours are equal, so we may note how
+# A mask as it is, one bit a pixel, is a **bitmap**. Most neighbors are equal, so we may note how
 # long they stay equal: **run-length encoding** (RLE). The format of COCO, a large set of outlined
 # photographs (section 6), reads *down the columns*, and its first run is of *zeros*.
 #
@@ -160,8 +160,8 @@ from inspect import getsource
 
 from pycocotools import mask as coco_rle
 
-from mrcnn_edu.data.rle import decode_mask, encode_mask
-from mrcnn_edu.data.runs import draw_runs
+from mrcnn_edu.data.regions import decode_mask, encode_mask
+from mrcnn_edu.data.rle import draw_runs
 
 theirs = coco_rle.frPyObjects({"size": [3, 4], "counts": runs}, 3, 4)
 assert torch.from_numpy(coco_rle.decode(theirs)).bool().equal(tiny)
@@ -382,23 +382,23 @@ picture.caption("The same (darkened) image by each file. Read the names, look in
 # ## Play
 #
 # A star by fewer or more corners, and in an image of another size. Which is better, 10 corners or
-# 12, and why? From which size on is the polygon the smallest? (In grey the star; dark where both
+# 12, and why? From which size on is the polygon the smallest? (In gray the star; dark where both
 # agree.)
 
 # %%
-from mrcnn_edu.widgets import region_player
+from mrcnn_edu.course.widgets import region_player
 
 region_player("star")
 
 # %% [markdown]
 # ## Exercises
 #
-# Our solution, when you have tried: `print(getsource(exercises.box_around))`.
+# Our solution, when you have tried: `print(getsource(exercises.mask_to_box))`.
 #
 # **1.** `mask_of_runs(runs, height, width)`: the mask `[height, width]` of bool that a list of runs
 # describes, as in section 3. About 2 lines.
 #
-# **2.** `box_around(mask)`: the smallest box `[4]`, (x1, y1, x2, y2), around a mask `[H, W]` of
+# **2.** `mask_to_box(mask)`: the smallest box `[4]`, (x1, y1, x2, y2), around a mask `[H, W]` of
 # bool, never empty; right and bottom are *exclusive*, so a single pixel has a box of width 1.
 # About 3 lines.
 #
@@ -406,20 +406,20 @@ region_player("star")
 # `[M, H, W]` that do not overlap, and labels `[M]`; M may be 0. 1 line.
 
 # %%
-from mrcnn_edu.exercises import annotations as exercises
+from mrcnn_edu.course.exercises import annotations as exercises
 
 
 def mask_of_runs(runs, height, width): ...
 
 
-def box_around(mask): ...
+def mask_to_box(mask): ...
 
 
 def semantic_map(masks, labels): ...
 
 
 exercises.check_mask_of_runs(mask_of_runs)
-exercises.check_box_around(box_around)
+exercises.check_box_around(mask_to_box)
 exercises.check_semantic_map(semantic_map)
 
 # %% [markdown]

@@ -55,7 +55,7 @@ viz.show_panels(image, panels | {f"{len(sure)} detections": (sure, "detection")}
 # %% [markdown]
 # ## 1. A box, and how much two of them overlap
 #
-# A box is `(x1, y1, x2, y2)` in pixels; y grows downwards, and right and bottom are **exclusive**:
+# A box is `(x1, y1, x2, y2)` in pixels; y grows downward, and right and bottom are **exclusive**:
 # the box of the one pixel in column 3, row 5 is (3, 5, 4, 6). So a width is `x2 - x1`, and numbers
 # between whole ones are boxes too. The **IoU** (intersection over union) of two boxes is the area
 # that they share, divided by the area that either covers.
@@ -111,7 +111,7 @@ print(getsource(boxes.box_iou))
 # ## 2. The code of a box: how to get there from here
 #
 # The network does not predict pixels. It says how to move the box that it looks at
-# ([R-CNN](03_history.ipynb), appendix C): the centre by `dx`, `dy`, as shares of that box's size,
+# ([R-CNN](03_history.ipynb), appendix C): the center by `dx`, `dy`, as shares of that box's size,
 # and the size by a factor, as its logarithm `dw`, `dh`. These four are the box's **deltas**; to
 # find them is to **encode** the box, and the way back, from deltas to a box, is to **decode** them.
 #
@@ -211,7 +211,7 @@ assert 9 < lazy[1] / lazy[0] < 11
 # **Non-maximum suppression** walks down the scores, and drops each box whose IoU with a box kept
 # before is above a threshold.
 #
-# **Predict:** six boxes in a chain, the best one on the left. Neighbours have an IoU of 0.43, boxes
+# **Predict:** six boxes in a chain, the best one on the left. Neighbors have an IoU of 0.43, boxes
 # two apart 0.15. Which stay, with a threshold of 0.3?
 
 
@@ -238,7 +238,7 @@ viz.show_panels(white, both)
 # <details><summary><b>Answer</b></summary>
 #
 # The first, third and fifth. (The usual wrong answer is the first alone: each of the others has a
-# better neighbour. But a box that has been dropped suppresses nobody.) NMS only picks. It moves no
+# better neighbor. But a box that has been dropped suppresses nobody.) NMS only picks. It moves no
 # box and averages none, and it trusts the scores: what stays is the surest box, which need not be
 # the one that fits best.
 # </details>
@@ -405,7 +405,7 @@ for threshold in (0.1, 0.3, 0.5):
 # high? What does it cost here to forget the classes (`by class` 0), and what is gained?
 
 # %%
-from mrcnn_edu.widgets import nms_player
+from mrcnn_edu.course.widgets import nms_player
 
 nms_player(model, *Shapes(300, seed=1)[259])
 
@@ -423,11 +423,11 @@ nms_player(model, *Shapes(300, seed=1)[259])
 # boxes `[N, 4]`; only those of the same label compete, and an IoU *above* the threshold drops one.
 # They do not come sorted, and N may be 0. About 6 lines.
 #
-# **To discuss.** In a crowd the boxes of neighbours have an IoU of 0.6. Which threshold do you
+# **To discuss.** In a crowd the boxes of neighbors have an IoU of 0.6. Which threshold do you
 # take, and what does it cost? Would comparing masks instead of boxes help?
 
 # %%
-from mrcnn_edu.exercises import boxes as exercises
+from mrcnn_edu.course.exercises import boxes as exercises
 
 
 def iou(a, b): ...

@@ -54,7 +54,7 @@ viz.show_panels(pale, panels).caption("Which pixels lie in many boxes?")
 # ## 1. R-CNN: every region through the whole network
 #
 # **R-CNN** (regions with features of a CNN, a convolutional network) takes about 2,000 proposals
-# from a method that is not learned (selective search, which merges pieces of similar colour). Such
+# from a method that is not learned (selective search, which merges pieces of similar color). Such
 # a box is called a **region** or **RoI**, region of interest; it is not a set of pixels, as in
 # lesson 01. R-CNN cuts each out, **warps** it (scales it to one size, whatever its shape), and
 # sends it through the backbone, the many convolutions that turn pixels into features.
@@ -80,7 +80,7 @@ viz.show_images(pictures).caption("What R-CNN's backbone sees: five of a hundred
 #
 # PyTorch counts for us, by watching what is computed (`multiply_adds`). Convolutions count, and
 # **fully connected** layers, in which each output is a weighted sum of *all* inputs. Sums, **ReLU**
-# (negative numbers become 0) and **pooling** (a few neighbours become one number), which are far
+# (negative numbers become 0) and **pooling** (a few neighbors become one number), which are far
 # less work, do not.
 
 # %%
@@ -142,23 +142,23 @@ assert 70 < fewer < 80 and 0.23 < 100 * head / (whole + 100 * head) < 0.27
 #
 # Is sharing only faster, or does it change the answer? A number of the feature map sees far more
 # pixels than lie in the box; R-CNN cuts those off. So we read the features of one region from the
-# scene, and from the scene with everything outside the box painted grey.
+# scene, and from the scene with everything outside the box painted gray.
 #
 # **Predict:** the region is a true box. How far do its features move when only what is *outside*
-# the box turns grey: not at all, by about a tenth, or by more than half?
+# the box turns gray: not at all, by about a tenth, or by more than half?
 
 # %%
 box, alone = target["boxes"][2:3], torch.full_like(image, 0.5)
 x1, y1, x2, y2 = box[0].long().tolist()
 alone[:, y1:y2, x1:x2] = image[:, y1:y2, x1:x2]
-viz.show_images({"the scene": image, "surroundings grey": alone}).caption("The blue circle, twice.")
+viz.show_images({"the scene": image, "surroundings gray": alone}).caption("The blue circle, twice.")
 
 # %%
 batch = model.preprocess([image, alone])
 with torch.no_grad():
-    scene, grey = model.pool(feature_table(model.features(batch)[:3]), [box, box], output_size=7)
-print(f"features moved by {(grey - scene).norm() / scene.norm():.0%}, box {x2 - x1} pixels wide")
-assert 0.5 < (grey - scene).norm() / scene.norm() < 0.8
+    scene, gray = model.pool(feature_table(model.features(batch)[:3]), [box, box], output_size=7)
+print(f"features moved by {(gray - scene).norm() / scene.norm():.0%}, box {x2 - x1} pixels wide")
+assert 0.5 < (gray - scene).norm() / scene.norm() < 0.8
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -266,7 +266,7 @@ for _ in range(2):  # the first time is to warm up
 print("backbone passes:", {name: c.passes for name, c in costs.items()})
 assert costs["Fast R-CNN"].proposals > costs["Fast R-CNN"].total / 2
 picture = viz.show_parts({name: c.milliseconds for name, c in costs.items()}, "milliseconds")
-picture.caption("One photograph. Which bar is nearly of one colour?")
+picture.caption("One photograph. Which bar is nearly of one color?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -373,7 +373,7 @@ viz.show_panels(pale, panels).caption("Which object has no box on the right?")
 # with 100?
 
 # %%
-from mrcnn_edu.widgets import history_player
+from mrcnn_edu.course.widgets import history_player
 
 history_player(cost)
 
@@ -393,7 +393,7 @@ history_player(cost)
 # sharing needs fewer multiply-adds; all numbers are whole. 1 line.
 
 # %%
-from mrcnn_edu.exercises import history as exercises
+from mrcnn_edu.course.exercises import history as exercises
 
 
 def convolution_cost(height, width, inputs, outputs, kernel, stride): ...

@@ -38,7 +38,7 @@ viz.show_flow("features")
 # stack of 3 x 3 convolutions in which every pair adds what it computes to what it was given. It
 # gives three maps, C2, C3 and C4 (the 4 says: stride 2^4 = 16). Each
 # place of a map has many numbers, its *channels*. We paint the objects over with the image's mean
-# colour, and draw how much the numbers of each place change.
+# color, and draw how much the numbers of each place change.
 
 # %%
 model = load("shapes-tiny").eval().requires_grad_(False)
@@ -80,7 +80,8 @@ print("by hand:", sides, "  the maps:", [tuple(level.shape[1:]) for level in map
 assert sides[1:] == [level.shape[-1] for level in maps]
 
 # %%
-from mrcnn_edu.backbone import BACKBONES, FrozenBatchNorm2d
+from mrcnn_edu.backbone import FrozenBatchNorm2d
+from mrcnn_edu.backbone_choices import BACKBONES
 
 # FrozenBatchNorm2d: each channel times a fixed number, plus another.
 with torch.device("meta"):  # shapes only: no number is computed
@@ -300,7 +301,7 @@ assert ap["all from P2"].ap_medium > ap["as trained"].ap_medium
 # just after?
 
 # %%
-from mrcnn_edu.widgets import backbone_player
+from mrcnn_edu.course.widgets import backbone_player
 
 backbone_player(model.backbone.strides, model.config.canonical_size)
 
@@ -318,7 +319,7 @@ backbone_player(model.backbone.strides, model.config.canonical_size)
 # `box [4]` is read from. 3 lines.
 
 # %%
-from mrcnn_edu.exercises import backbone as exercises
+from mrcnn_edu.course.exercises import backbone as exercises
 
 
 def map_side(side, kernel, stride, padding): ...

@@ -40,12 +40,12 @@ scenes = Shapes(100, seed=1)
 image, target = scenes[1]
 assert [len(scenes[i][1]["boxes"]) for i in (1, 2)] == [5, 3]
 picture = viz.show_boxes(image, target["boxes"], "truth", f"{len(target['boxes'])} objects")
-picture.caption("Truth is green in every picture that does not show the classes by colours.")
+picture.caption("Truth is green in every picture that does not show the classes by colors.")
 
 # %% [markdown]
 # ## 1. One anchor: a size and a ratio
 #
-# The **size** s is the side of the square with the anchor's area; the **ratio** r is height divided
+# The **size** s is the side of the square with the anchor's area; the **ratio** r is height div_rn
 # by width. So width = s / √r and height = s √r. (The paper: 3 ratios, 1/2, 1 and 2.)
 #
 # **Predict:** an anchor of size 32 and ratio 2. How wide, how high, and how large is its area?
@@ -118,7 +118,8 @@ viz.show_panels(image, panels).caption("Do anchors stick out of the image?")
 # coarse maps large ones. The pyramid of `shapes-tiny` has four maps, one size each.
 
 # %%
-from mrcnn_edu.anchors import pyramid_anchors, pyramid_grids
+from mrcnn_edu.anchors import pyramid_anchors
+from mrcnn_edu.data.coverage import pyramid_grids
 
 model = load("shapes-tiny")
 sizes, strides = model.config.anchor_sizes, model.backbone.strides
@@ -239,10 +240,10 @@ print("and each object's best: ", answers.tolist())
 # %%
 from mrcnn_edu.matching import BACKGROUND, IGNORED, match
 
-assert (match(iou, 0.7, 0.3, rescue_objects=True) >= 0).equal(answers == 1)
+assert (match(iou, 0.7, 0.3, allow_low_quality_matches=True) >= 0).equal(answers == 1)
 
 # %%
-matched = match(box_iou(target["boxes"], anchors), 0.7, 0.3, rescue_objects=True)
+matched = match(box_iou(target["boxes"], anchors), 0.7, 0.3, allow_low_quality_matches=True)
 kinds = {"positive": matched >= 0, "ignored": matched == IGNORED, "negative": matched == BACKGROUND}
 print({name: rows.sum().item() for name, rows in kinds.items()})
 
@@ -306,7 +307,7 @@ assert 24 < tied[small].float().mean() < 72
 # a third? (Objects here are about as high as wide; are yours?)
 
 # %%
-from mrcnn_edu.widgets import anchor_player
+from mrcnn_edu.course.widgets import anchor_player
 
 anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
 
@@ -315,7 +316,7 @@ anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
 #
 # Our solution, when you have tried: `print(getsource(exercises.anchor_at))`.
 #
-# **1.** `anchor_at(x, y, size, ratio)`: the anchor `[4]` with its centre at (x, y). 2 lines.
+# **1.** `anchor_at(x, y, size, ratio)`: the anchor `[4]` with its center at (x, y). 2 lines.
 #
 # **2.** `best_iou(boxes, anchors)`: of each object the IoU `[M]` with the anchor that fits it best;
 # M may be 0. 1 line, with `box_iou`.
@@ -328,7 +329,7 @@ anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
 # of the paper's anchors with one? Which ratios would you take, and what do more anchors cost?
 
 # %%
-from mrcnn_edu.exercises import anchors as exercises
+from mrcnn_edu.course.exercises import anchors as exercises
 
 
 def anchor_at(x, y, size, ratio): ...

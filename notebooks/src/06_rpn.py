@@ -28,8 +28,9 @@ import torch
 from torch.nn.functional import pad
 
 from mrcnn_edu import load, viz
-from mrcnn_edu.boxes import batched_nms, box_iou, clip_boxes, decode_boxes, nms
+from mrcnn_edu.boxes import box_iou, clip_boxes, decode_boxes
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.nms import batched_nms, nms
 
 viz.show_flow("proposals")
 
@@ -198,7 +199,7 @@ print(f"objectness {objectness_loss:.3f}, boxes {box_loss:.3f}")
 # ## 4. Deltas: anchors move onto their objects
 #
 # Lesson 02 wrote a box as deltas from another; here is the way back. A delta (dx, dy, dw, dh) moves
-# the centre by a share of the anchor's size, and multiplies width and height by exp(dw) and
+# the center by a share of the anchor's size, and multiplies width and height by exp(dw) and
 # exp(dh).
 #
 # **Predict:** take all anchors with an objectness over one half. Their mean IoU with the object
@@ -208,9 +209,9 @@ print(f"objectness {objectness_loss:.3f}, boxes {box_loss:.3f}")
 # %%
 def decode_by_hand(deltas, anchors):
     size = anchors[:, 2:] - anchors[:, :2]
-    centre = (anchors[:, :2] + anchors[:, 2:]) / 2 + deltas[:, :2] * size
+    center = (anchors[:, :2] + anchors[:, 2:]) / 2 + deltas[:, :2] * size
     size = size * deltas[:, 2:].exp()
-    return torch.cat((centre - size / 2, centre + size / 2), dim=1)
+    return torch.cat((center - size / 2, center + size / 2), dim=1)
 
 
 # %%
@@ -248,11 +249,11 @@ assert of_box > 0.7 and of_object > 0.88
 
 
 # %%
-def propose_by_hand(objectness, moved, levels, n_candidates, n_proposals, nms_iou):
+def propose_by_hand(objectness, moved, levels, pre_nms_top_n, n_proposals, nms_iou):
     proposals, scores, first = [], [], 0
     for level in levels:
         rows = slice(first, first + len(level))
-        best = objectness[rows].topk(min(n_candidates, len(level))).indices
+        best = objectness[rows].topk(min(pre_nms_top_n, len(level))).indices
         candidates = clip_boxes(moved[rows][best], (96, 96))
         score = objectness[rows][best].sigmoid()
         keep = nms(candidates, score, nms_iou)
@@ -266,7 +267,7 @@ def propose_by_hand(objectness, moved, levels, n_candidates, n_proposals, nms_io
 # %% tags=["cover"]
 from mrcnn_edu.rpn import propose
 
-numbers = {"n_candidates": 100, "n_proposals": 100, "nms_iou": 0.7}
+numbers = {"pre_nms_top_n": 100, "n_proposals": 100, "nms_iou": 0.7}
 mine = propose_by_hand(trace.objectness[0], moved, levels, **numbers)
 (package,) = propose(trace.objectness, trace.rpn_deltas, levels, [(96, 96)], **numbers)
 torch.testing.assert_close(mine, package.boxes)
@@ -370,7 +371,7 @@ print(f"of all objects {crowded.float().mean():.0%} do")
 # At 100 % NMS drops nothing. (Green: truth.)
 
 # %%
-from mrcnn_edu.widgets import rpn_player
+from mrcnn_edu.course.widgets import rpn_player
 
 rpn_player(scenes, traces, shown=9)
 
@@ -389,7 +390,7 @@ rpn_player(scenes, traces, shown=9)
 # has, in order; of a level with fewer than n take all. 5 lines.
 
 # %%
-from mrcnn_edu.exercises import rpn as exercises
+from mrcnn_edu.course.exercises import rpn as exercises
 
 
 def head_parameters(channels, k): ...

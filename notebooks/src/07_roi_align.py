@@ -79,7 +79,7 @@ def bins_by_hand(start, end, stride, n_bins):
 # %% tags=["cover"]
 x1, y1, x2, y2 = roi.tolist()
 print("7 bins along x:", bins_by_hand(x1, x2, 16, n_bins=7))
-look = "Grey dots: the map's numbers. Orange: the RoI. Coloured: bins, and the points they read."
+look = "Gray dots: the map's numbers. Orange: the RoI. Colored: bins, and the points they read."
 viz.show_bins(roi, 16, output_size=3).caption(look)
 
 # %% [markdown]
@@ -87,7 +87,7 @@ viz.show_bins(roi, 16, output_size=3).caption(look)
 #
 # By up to half a stride, 8 pixels, each border in its own direction. (The usual wrong answer is one
 # pixel: one step *of the map* is 16 pixels of the image.) The second rounding comes on top: bins
-# differ in size, and neighbours may read the same number, as most of the 7 above do.
+# differ in size, and neighbors may read the same number, as most of the 7 above do.
 # </details>
 #
 # The figure, which is to scale, shows two cures. **RoIWarp** (Dai et al. 2016, as section 3 of Mask
@@ -134,14 +134,14 @@ align_by_hand(ramp, roi, stride=16, n_bins=3)[0]
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The centres of the three bins: 13.75 + 0.5, 1.5 and 2.5 times 5 / 3. On a ramp, what is read
+# The centers of the three bins: 13.75 + 0.5, 1.5 and 2.5 times 5 / 3. On a ramp, what is read
 # *is* where it was read. Keep this trick; it will be our ruler.
 # </details>
 #
 # Both of our operations against the package's. It takes RoIs as rows `(image, x1, y1, x2, y2)`.
 
 # %%
-rois = roi_ops.on_image(roi)  # [1, 5]
+rois = roi_ops.boxes_to_rois(roi)  # [1, 5]
 ys, xs = bins_by_hand(y1, y2, 16, 7), bins_by_hand(x1, x2, 16, 7)
 pooled = [[features[0, a : b + 1, c : d + 1].max() for c, d in xs] for a, b in ys]
 package = roi_ops.roi_pool(features[None], rois, output_size=7, spatial_scale=1 / 16)
@@ -160,7 +160,7 @@ torch.testing.assert_close(align_by_hand(features[0], roi, 16, 7), package[0, 0]
 
 # %%
 shifts = torch.arange(0, 32, 0.25)
-sliding = roi_ops.on_image(roi + shifts[:, None] * torch.tensor([1, 0, 1, 0]))  # [128, 5]
+sliding = roi_ops.boxes_to_rois(roi + shifts[:, None] * torch.tensor([1, 0, 1, 0]))  # [128, 5]
 read = {op: f(features[None], sliding, 7, 1 / 16)[:, 0] for op, f in roi_ops.OPERATIONS.items()}
 one_bin = {op: values[:, 3, 5] for op, values in read.items()}
 viz.show_lines(shifts, one_bin, "shift, pixels", "one bin").caption("Which two lines jump?")
@@ -183,7 +183,7 @@ for op, values in read.items():
 #
 # Now the ruler: on a map whose number i is 16 i, its own place in the image, RoIAlign tells where
 # it reads. For RoIPool we take the middle between the largest and the smallest number of the bin.
-# How far that is from the bin's true centre is the misalignment. We measure 500 random RoIs.
+# How far that is from the bin's true center is the misalignment. We measure 500 random RoIs.
 #
 # **Predict:** how far off is RoIPool's worst bin: about 4, 8 or 16 pixels?
 
@@ -192,14 +192,14 @@ generator = torch.Generator().manual_seed(0)
 corners = 40 + 160 * torch.rand(500, 2, generator=generator)
 sizes = 40 + 100 * torch.rand(500, 2, generator=generator)
 boxes = torch.cat((corners, corners + sizes), dim=1)
-centres = boxes[:, :1] + (torch.arange(7) + 0.5) * sizes[:, :1] / 7  # of the bins, x: [500, 7]
+centers = boxes[:, :1] + (torch.arange(7) + 0.5) * sizes[:, :1] / 7  # of the bins, x: [500, 7]
 
 
 # %%
 def misalignment(operation):
-    ruler, rois = (16 * ramp)[None, None], roi_ops.on_image(boxes)
+    ruler, rois = (16 * ramp)[None, None], roi_ops.boxes_to_rois(boxes)
     high, low = (s * operation(s * ruler, rois, 7, 1 / 16)[:, 0, 0] for s in (1, -1))
-    return ((high + low) / 2 - centres).flatten()
+    return ((high + low) / 2 - centers).flatten()
 
 
 errors = {op: misalignment(operation) for op, operation in roi_ops.OPERATIONS.items()}
@@ -259,7 +259,9 @@ read = {
     for name, points in choices.items()
 }
 for op in ("warp", "pool"):
-    read[op] = roi_ops.OPERATIONS[op](features[None], roi_ops.on_image(boxes[:20]), 7, 1 / 16)[:, 0]
+    read[op] = roi_ops.OPERATIONS[op](features[None], roi_ops.boxes_to_rois(boxes[:20]), 7, 1 / 16)[
+        :, 0
+    ]
 hundred = read.pop("100 points")
 for name, values in read.items():
     print(f"{name:10} differs by {(values - hundred).abs().mean() / hundred.std():.1%}")
@@ -298,10 +300,10 @@ assert ap["pool", 2] + 0.2 < ap["warp", 2] < ap["align", 2] - 0.2
 # The gradient knows which pixels matter.
 
 # %%
-pixels = (torch.arange(384) + 0.5).expand(1, 1, 384, 384)  # of each pixel the x of its centre
-means, rois_500 = avg_pool2d(pixels, 16), roi_ops.on_image(boxes)
+pixels = (torch.arange(384) + 0.5).expand(1, 1, 384, 384)  # of each pixel the x of its center
+means, rois_500 = avg_pool2d(pixels, 16), roi_ops.boxes_to_rois(boxes)
 for aligned in (False, True):
-    error = roi_ops.roi_align(means, rois_500, 7, 1 / 16, aligned=aligned)[:, 0, 0] - centres
+    error = roi_ops.roi_align(means, rois_500, 7, 1 / 16, aligned=aligned)[:, 0, 0] - centers
     print(f"aligned={aligned!s:5} off by {error.min():4.1f} to {error.max():3.1f} pixels")
 
 # %%
@@ -316,7 +318,7 @@ print(f"number 3 looks at the pixels around {middle:.1f}")
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Around 48 = 16 x 3. A 3 x 3 convolution of stride 2 with a border of 1 is centred on every second
+# Around 48 = 16 x 3. A 3 x 3 convolution of stride 2 with a border of 1 is centered on every second
 # pixel, from the first on. So in a ResNet number i *does* lie at pixel 16 i, and `aligned=False`,
 # the original's and torchvision's choice, is right to half a pixel. For maps made of block means
 # `aligned=True` is.
@@ -342,7 +344,7 @@ rows = weights.nonzero().T  # [1, n]
 table = features.flatten(1).T  # [24 * 24, 1]: a row for each place of the map
 looked_up = embedding_bag(rows, table, per_sample_weights=weights[rows], mode="sum")
 torch.testing.assert_close(looked_up[0], package[0, :, 3, 1])
-print(getsource(roi_ops.linear_taps))
+print(getsource(roi_ops.sample_points))
 
 # %% [markdown]
 # ## 9. What it does to a mask
@@ -355,7 +357,7 @@ from mrcnn_edu.detections import paste_masks
 
 mask, back, iou = target["masks"][[cross]], {}, {}  # mask: [1, 384, 384]
 for stride in (4, 8, 16):
-    seen, shifted = avg_pool2d(mask[None].float(), stride), roi_ops.on_image(roi - stride / 2)
+    seen, shifted = avg_pool2d(mask[None].float(), stride), roi_ops.boxes_to_rois(roi - stride / 2)
     for op, operation in roi_ops.OPERATIONS.items():
         cut = operation(seen, shifted, 28, 1 / stride)[0]
         back[stride, op] = pasted = paste_masks(cut, roi[None], (384, 384))
@@ -370,10 +372,10 @@ viz.show_differences(mask[0], found).caption("Stride 16. Green is missing, orang
 # **Predict:** a RoI of 12 pixels, at stride 16. How many *different* numbers has RoIPool's 7 x 7?
 
 # %%
-small = roi_ops.on_image(torch.tensor([297.0, 281, 309, 293]))
+small = roi_ops.boxes_to_rois(torch.tensor([297.0, 281, 309, 293]))
 reads = {op: f(features[None], small, 7, 1 / 16)[0, 0] for op, f in roi_ops.OPERATIONS.items()}
 corner = 280 + torch.cartesian_prod(torch.arange(16.0), torch.arange(16.0))  # every whole pixel
-moved = roi_ops.on_image(torch.cat((corner, corner + 12), dim=1))
+moved = roi_ops.boxes_to_rois(torch.cat((corner, corner + 12), dim=1))
 numbers = torch.arange(24 * 24.0).view(1, 1, 24, 24)  # each another one
 met = [len(values.unique()) for values in roi_ops.roi_pool(numbers, moved, 7, 1 / 16)[:, 0]]
 assert set(met) == {1, 2, 4} and sum(n > 1 for n in met) > len(met) / 2
@@ -398,7 +400,7 @@ viz.show_maps(list(reads.values()), [f"{op}: {n} different" for op, n in differe
 # what RoIPool reads, blue what RoIWarp reads, orange the RoI itself.
 
 # %%
-from mrcnn_edu.widgets import roi_player
+from mrcnn_edu.course.widgets import roi_player
 
 roi_player(features, roi, stride=16)
 
@@ -418,7 +420,7 @@ roi_player(features, roi, stride=16)
 # bin; `values [n]` has number i at coordinate i, and the RoI lies between 0 and n - 1. 5 lines.
 
 # %%
-from mrcnn_edu.exercises import roi_align as exercises
+from mrcnn_edu.course.exercises import roi_align as exercises
 
 
 def moved_by_rounding(box, stride): ...

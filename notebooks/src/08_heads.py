@@ -27,7 +27,8 @@ from inspect import getsource
 import torch
 
 from mrcnn_edu import Config, load, viz
-from mrcnn_edu.heads import BoxHead, MaskHeadFCN, MaskHeadMLP
+from mrcnn_edu.head_choices import MaskHeadMLP
+from mrcnn_edu.heads import BoxHead, MaskHeadFCN
 
 viz.show_flow("class, box, mask")
 
@@ -37,7 +38,7 @@ viz.show_flow("class, box, mask")
 # A mask is a picture. A class is a name. The usual way to a name is to write all numbers of a map
 # in one row, a **vector**, and to multiply it by a matrix: a **fully connected** layer. It has a
 # weight for each pair of an input and an output, and so it does not ask which inputs were
-# neighbours. For a name that may do. For a picture? Here is a star's mask, cut to 14 x 14 cells,
+# neighbors. For a name that may do. For a picture? Here is a star's mask, cut to 14 x 14 cells,
 # and the same numbers in another order.
 
 # %%
@@ -122,7 +123,7 @@ print(f"FCN {size(fcn) / 1e6:.1f} million, MLP {size(mlp) / 1e6:.1f} million, bo
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 47. A convolution has weights for 3 x 3 neighbours, the same in every cell; the MLP has its own
+# 47. A convolution has weights for 3 x 3 neighbors, the same in every cell; the MLP has its own
 # for every cell, on the way in and on the way out. (The paper, table 2e: the FCN gives 33.6 mask
 # AP, the MLP 31.5, with two layers or three.)
 # </details>
@@ -174,7 +175,7 @@ for name, head in heads.items():
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The FCN does, exactly, whatever its weights: the same weights look at the same neighbours, one
+# The FCN does, exactly, whatever its weights: the same weights look at the same neighbors, one
 # cell further. The MLP meets every feature at a weight that never saw it. It would have to *learn*,
 # for each place anew, that a mask goes where its object goes.
 # </details>
@@ -186,7 +187,7 @@ for name, head in heads.items():
 # computed once. Both heads learn for 150 steps of 32 RoIs, with the loss of the next lesson: in
 # each cell, how far is the probability of "object" from the truth? A step computes the loss, then
 # its gradient for every weight (`backward`), and moves each weight a little the way that lowers the
-# loss (`optimiser.step`; lesson 10).
+# loss (`optimizer.step`; lesson 10).
 #
 # **Predict:** whose masks of new objects are better? And if every box is one cell of fourteen, or
 # two, too far down and right, as a proposal may well be?
@@ -210,14 +211,14 @@ def rois(scenes, moved=0):
 # %%
 def train(head, x, y, steps=150):
     generator = torch.Generator().manual_seed(0)
-    optimiser = torch.optim.Adam(head.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
     for _ in range(steps):
         rows = torch.randint(len(x), (32,), generator=generator)
         logits = head(x[rows])[:, 1]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y[rows])
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
 
 
 # %%
@@ -234,10 +235,10 @@ def iou(found, truth):
 
 
 cells = range(4)
-held_out = [rois(Shapes(40, seed=1), moved=n / 14) for n in cells]
+val_data = [rois(Shapes(40, seed=1), moved=n / 14) for n in cells]
 with torch.no_grad():
     scores = {
-        name: torch.stack([iou(head(x)[:, 1] > 0, y >= 0.5).mean() for x, y in held_out])
+        name: torch.stack([iou(head(x)[:, 1] > 0, y >= 0.5).mean() for x, y in val_data])
         for name, head in heads.items()
     }
 
@@ -315,7 +316,8 @@ print(getsource(MaskHeadFCN.forward))
 # **Predict:** by what factor is the box part of the left one more work: 2, 10 or 50?
 
 # %%
-from mrcnn_edu.backbone import Bottleneck, FrozenBatchNorm2d, stage
+from mrcnn_edu.backbone import FrozenBatchNorm2d, stage
+from mrcnn_edu.backbone_choices import Bottleneck
 
 with torch.device("meta"):
     res5 = stage(Bottleneck, 3, 1024, 512, stride=1, norm=FrozenBatchNorm2d)
@@ -424,7 +426,7 @@ picture.caption("Dark is right, green is missing, orange-red is too much.")
 # thickness: which m now? Go back, and change the size from 50 to 300 pixels: does m have to follow?
 
 # %%
-from mrcnn_edu.widgets import heads_player
+from mrcnn_edu.course.widgets import heads_player
 
 heads_player()
 
@@ -446,7 +448,7 @@ heads_player()
 # with the mask. About 4 lines.
 
 # %%
-from mrcnn_edu.exercises import heads as exercises
+from mrcnn_edu.course.exercises import heads as exercises
 
 
 def fcn_parameters(in_channels, channels, n_convs, n_classes): ...
@@ -465,7 +467,7 @@ exercises.check_upper_bound(upper_bound)
 # %% [markdown]
 # ## Remember
 #
-# - A vector forgets which cells were neighbours. A class can bear that; a mask cannot.
+# - A vector forgets which cells were neighbors. A class can bear that; a mask cannot.
 # - An FCN keeps the layout: fewer weights, and a mask that moves along with its object.
 # - m x m cells in a box are enough for compact objects of any size, and not for thin ones.
 #

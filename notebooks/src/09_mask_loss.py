@@ -54,7 +54,7 @@ picture.caption("Where does the star end and the cross begin?")
 # %%
 model = load("shapes-tiny")
 star, target = scenes[0]
-class_logits, mask_logits = model.look_at(star, target["boxes"])  # boxes [1, 4]
+class_logits, mask_logits = model.predict_on_boxes(star, target["boxes"])  # boxes [1, 4]
 print("class logits", list(class_logits.shape), " mask logits", list(mask_logits.shape))
 
 # %%
@@ -150,7 +150,7 @@ print("logits that learn:", {kind: (g != 0).sum().item() for kind, g in gradient
 # %%
 models = {"sigmoid": model, "softmax": load("shapes-tiny-softmax")}
 between, target = morph("star", "cross", 0.3)
-seen = {kind: m.look_at(between, target["boxes"])[1] for kind, m in models.items()}
+seen = {kind: m.predict_on_boxes(between, target["boxes"])[1] for kind, m in models.items()}
 p = {"sigmoid": seen["sigmoid"].sigmoid()[0], "softmax": seen["softmax"].softmax(dim=1)[0]}
 
 # %% tags=["cover"]
@@ -174,7 +174,7 @@ from mrcnn_edu.detections import paste_masks, predicted_masks
 
 
 def mask_found(model, image, boxes):
-    class_logits, mask_logits = model.look_at(image, boxes)
+    class_logits, mask_logits = model.predict_on_boxes(image, boxes)
     k = class_logits[:, 1:].argmax(dim=1) + 1
     probs = predicted_masks(mask_logits, k, model.config.mask_loss)
     return paste_masks(probs, boxes, (96, 96))
@@ -223,9 +223,9 @@ def read_in_three_ways(logits, k):
 # %%
 from dataclasses import replace
 
-held_out, found = Shapes(120, seed=1), {}
-for i in range(len(held_out)):
-    trace = models["softmax"].trace([held_out[i][0]])
+val_data, found = Shapes(120, seed=1), {}
+for i in range(len(val_data)):
+    trace = models["softmax"].trace([val_data[i][0]])
     d = trace.detections[0]
     for way, probs in read_in_three_ways(trace.mask_logits, d.labels).items():
         masks = paste_masks(probs, d.boxes, (96, 96))
@@ -234,8 +234,8 @@ for i in range(len(held_out)):
 # %%
 from mrcnn_edu.evaluate import detect_all, evaluate
 
-found["sigmoid"] = detect_all(model, held_out)
-ap = {way: evaluate(held_out, detections).ap for way, detections in found.items()}
+found["sigmoid"] = detect_all(model, val_data)
+ap = {way: evaluate(val_data, detections).ap for way, detections in found.items()}
 print("\n".join(f"{way:30} mask AP {100 * value:3.0f}" for way, value in ap.items()))
 plain, best = ap["softmax, k over 0.5"], max(ap[way] for way in found if way != "sigmoid")
 assert plain <= best < ap["sigmoid"] - 0.03
@@ -243,7 +243,7 @@ lost, won_back = 100 * (ap["sigmoid"] - plain), 100 * (best - plain)
 print(f"{lost:.0f} points of AP lost, {won_back:.0f} won back by another reading")
 
 # %% [markdown]
-# So little is lost in the *reading*, which could be repaired afterwards; most is lost in the
+# So little is lost in the *reading*, which could be repaired afterward; most is lost in the
 # *training*. The paper's own comparison (table 2b, on COCO): 30.3 with the sigmoid, 24.8 with the
 # softmax. One model of each is an example only; lesson 12 repeats it with several seeds.
 #
@@ -256,7 +256,7 @@ print(f"{lost:.0f} points of AP lost, {won_back:.0f} won back by another reading
 
 # %%
 agnostic = load("shapes-tiny-agnostic")
-ap["agnostic"] = evaluate(held_out, detect_all(agnostic, held_out)).ap
+ap["agnostic"] = evaluate(val_data, detect_all(agnostic, val_data)).ap
 n = {m: m.mask_head.mask_fcn_logits.out_channels - 1 for m in (model, agnostic)}
 print(f"mask AP {100 * ap['sigmoid']:.0f} with {n[model]} masks a RoI, ", end="")
 print(f"{100 * ap['agnostic']:.0f} with {n[agnostic]}")
@@ -265,7 +265,7 @@ assert 0 < ap["sigmoid"] - ap["agnostic"] < 0.04
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About 2 (the paper, on COCO: 29.7 against 30.3). The division of labour does the work: the box
+# About 2 (the paper, on COCO: 29.7 against 30.3). The division of labor does the work: the box
 # head decides what, the mask head draws whatever stands in the middle of the RoI.
 # </details>
 #
@@ -276,7 +276,7 @@ assert 0 < ap["sigmoid"] - ap["agnostic"] < 0.04
 # gradient reaches it. **Predict:** does the mask loss train the RPN's head? The box head?
 
 # %%
-images, targets = zip(*(held_out[i] for i in range(4)), strict=True)
+images, targets = zip(*(val_data[i] for i in range(4)), strict=True)
 by_loss = model(list(images), list(targets), torch.Generator().manual_seed(0))
 names = [name.split(".")[0] for name, _ in model.named_parameters()]
 
@@ -311,8 +311,8 @@ viz.show_table(table, list(reached), parts, ".0f").caption("1: the loss trains t
 def right(model, kind):
     """The share of objects named rightly by the strongest mask, and by the box head."""
     answers = []
-    for image, target in (held_out[i] for i in range(60)):
-        class_logits, mask_logits = model.look_at(image, target["boxes"])
+    for image, target in (val_data[i] for i in range(60)):
+        class_logits, mask_logits = model.predict_on_boxes(image, target["boxes"])
         probs = mask_logits.sigmoid() if kind == "sigmoid" else mask_logits.softmax(dim=1)
         strength = torch.stack((probs.mean(dim=(2, 3)), class_logits))[:, :, 1:]  # [2, M, K]
         answers.append(strength.argmax(dim=2) + 1 == target["labels"])
@@ -339,7 +339,7 @@ assert share["sigmoid"][0] < 0.8 and min(*share["softmax"], share["sigmoid"][1])
 # scores say there? And do the sigmoid's masks notice where *its* class scores change sides?
 
 # %%
-from mrcnn_edu.widgets import mask_player
+from mrcnn_edu.course.widgets import mask_player
 
 mask_player(models)
 
@@ -360,7 +360,7 @@ mask_player(models)
 # label's probability, without autograd. About 3 lines.
 
 # %%
-from mrcnn_edu.exercises import mask_loss as exercises
+from mrcnn_edu.course.exercises import mask_loss as exercises
 
 
 def mask_loss(logits, labels, targets): ...

@@ -53,9 +53,9 @@ image, target = scenes[0]
 boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
 generator = torch.Generator().manual_seed(0)
 near = decode_boxes(0.25 * torch.randn(40, 4, generator=generator), boxes.repeat(8, 1))
-centre = 96 * torch.rand(100, 2, generator=generator)
+center = 96 * torch.rand(100, 2, generator=generator)
 half = 4 + 20 * torch.rand(100, 2, generator=generator)
-anywhere = torch.cat((centre - half, centre + half), dim=1)
+anywhere = torch.cat((center - half, center + half), dim=1)
 proposals = clip_boxes(torch.cat((near, anywhere)), (96, 96))
 
 panels = {"5 objects": (boxes, "truth")}
@@ -214,10 +214,10 @@ picture.caption("Above what six RoIs see, below what they learn. A mask ends whe
 from mrcnn_edu.train import Training, steps
 
 paper, training = Config(), Training(steps=300)
-assert (paper.roi_batch, c.roi_batch, training.batch_size) == (512, 48, 4)
+assert (paper.roi_batch_per_image, c.roi_batch_per_image, training.batch_size) == (512, 48, 4)
 rows = {
     "images a step": ("16, two on each of 8 GPUs", training.batch_size),
-    "RoIs an image": (f"{paper.roi_batch}; 64 for C4", c.roi_batch),
+    "RoIs an image": (f"{paper.roi_batch_per_image}; 64 for C4", c.roi_batch_per_image),
     "of them positive": (f"{paper.roi_positive_fraction:.0%}", f"{c.roi_positive_fraction:.0%}"),
     "steps": ("160,000", training.steps),
     "learning rate": ("0.02, a tenth from 120,000 on", training.learning_rate),
@@ -332,7 +332,7 @@ picture.caption("Left the truth, right what was learned by heart. Are all five t
 # In the end we ask for everything at once, found, named and outlined: **AP**, 100 at best (lesson
 # 11). Detectors seldom start at random: Faster R-CNN's backbone had learned to classify ImageNet's
 # photographs. Ours has learned to classify single outlines, which is the same idea
-# (`ablations/start.py`); pyramid and heads are new. `start_from` puts it into a model.
+# (`ablations/start.py`); pyramid and heads are new. `init_backbone` puts it into a model.
 #
 # **Predict:** which comes first: finding objects, outlining them, or naming them?
 
@@ -349,7 +349,7 @@ def measure(model):
         boxes, labels, truth = target["boxes"], target["labels"], target["masks"]
         proposed = model.trace([image]).proposals[0].boxes
         found.append((box_iou(boxes, proposed) >= 0.5).any(dim=1))
-        class_logits, mask_logits = model.look_at(image, boxes)
+        class_logits, mask_logits = model.predict_on_boxes(image, boxes)
         named.append(class_logits[:, 1:].argmax(dim=1) + 1 == labels)
         probs = predicted_masks(mask_logits, labels)
         for iou, cells in ((drawn, probs), (filled, torch.ones_like(probs))):
@@ -360,10 +360,10 @@ def measure(model):
 
 # %% tags=["cover"]
 # NBVAL_IGNORE_OUTPUT
-from mrcnn_edu.ablations.start import start_from
+from mrcnn_edu.ablations.start import init_backbone
 
 torch.manual_seed(0)
-model = start_from(MaskRCNN(Config.tiny()))
+model = init_backbone(MaskRCNN(Config.tiny()))
 curves = {"recall": {}, "mask IoU": {}, "filled box": {}, "names": {}}
 for losses in steps(model, scenes, training):
     step = len(losses)
@@ -385,8 +385,8 @@ from importlib.resources import files
 from mrcnn_edu.evaluate import detect_all, evaluate
 
 record = json.loads(files("mrcnn_edu").joinpath("pretrained", "shapes-tiny.json").read_text())
-held_out = Shapes(40, seed=1)
-ap = 100 * evaluate(held_out, detect_all(model, held_out)).ap
+val_data = Shapes(40, seed=1)
+ap = 100 * evaluate(val_data, detect_all(model, val_data)).ap
 long, long_ap = record["training"], 100 * record["scores"]["segm"]["ap"]
 print(getsource(steps).split('"""')[2])
 print(f"{training.steps:5,} steps of {training.batch_size} scenes: mask AP {ap:.0f}")
@@ -465,7 +465,7 @@ class Swapped(Shapes):
 # %%
 # NBVAL_IGNORE_OUTPUT
 torch.manual_seed(0)
-confused = start_from(MaskRCNN(Config.tiny()))
+confused = init_backbone(MaskRCNN(Config.tiny()))
 *_, wrong = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
 right_seen, wrong_seen = (recall[75], mask_iou[75]), measure(confused)[:2]
 total, of_mask = {}, {}
@@ -503,7 +503,7 @@ picture.caption("The right answers, drawn: do the boxes lie around the objects?"
 # sample, and when are there too many positives? (Green: truth.)
 
 # %%
-from mrcnn_edu.widgets import training_player
+from mrcnn_edu.course.widgets import training_player
 
 training_player(image, target, proposals)
 
@@ -526,7 +526,7 @@ training_player(image, target, proposals)
 # in section 1: the threshold itself is enough. `iou [M, R]`; M may be 0. About 4 lines.
 
 # %%
-from mrcnn_edu.exercises import training as exercises
+from mrcnn_edu.course.exercises import training as exercises
 
 
 def rate_of_step(step, highest, rise, drops): ...
@@ -550,5 +550,5 @@ exercises.check_mask_of_roi(mask_of_roi)
 # - A falling loss says that the targets are learned, not that they are right: measure beside it.
 #
 # torchvision trains with `train_one_epoch` in its `references/detection`, detectron2 with
-# `DefaultTrainer` and `IMS_PER_BATCH`, `BASE_LR`, `BATCH_SIZE_PER_IMAGE` (our `roi_batch`) and
+# `DefaultTrainer` and `IMS_PER_BATCH`, `BASE_LR`, `BATCH_SIZE_PER_IMAGE` (our `roi_batch_per_image`) and
 # `POSITIVE_FRACTION`. Next: **11, detections and average precision**.

@@ -60,8 +60,9 @@ viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
 # **Predict:** can one RoI become two detections?
 
 # %%
-from mrcnn_edu.boxes import batched_nms, clip_boxes, decode_boxes
+from mrcnn_edu.boxes import clip_boxes, decode_boxes
 from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.nms import batched_nms
 
 trace = model.trace([scenes[28][0]])
 scores = trace.class_logits.softmax(dim=1)  # [R, K + 1]
@@ -86,7 +87,7 @@ assert n[1] < n[0] == len(detections[28])
 #
 # ## 2. From an m x m mask to the image
 #
-# The mask head's answer is stretched over the box. Each pixel's centre asks where in the mask it
+# The mask head's answer is stretched over the box. Each pixel's center asks where in the mask it
 # lies, reads the four nearest cells bilinearly (lesson 07), and is on if it reads 0.5 or more.
 #
 # **Predict:** in the toy below the middle cell says 0.4. Is every pixel over it off?
@@ -101,7 +102,7 @@ def paste_by_hand(mask, box, size):
         for column in range(size[1]):
             u, v = (column + 0.5 - x1) / (x2 - x1), (row + 0.5 - y1) / (y2 - y1)  # shares of box
             if 0 <= u <= 1 and 0 <= v <= 1:
-                x, y = u * m + 0.5, v * m + 0.5  # the cells' centres are at 1, 2, ..., m
+                x, y = u * m + 0.5, v * m + 0.5  # the cells' centers are at 1, 2, ..., m
                 left, top = int(x), int(y)
                 weights = torch.outer(*(torch.tensor([1 - s, s]) for s in (y - top, x - left)))
                 four = cells[top : top + 2, left : left + 2]
@@ -117,11 +118,11 @@ box = torch.tensor([1.5, 1, 10.3, 9.8])
 pasted = paste_by_hand(toy, box, (12, 12))
 assert (pasted == paste_masks(toy[None], box[None], (12, 12))[0]).all()
 picture = viz.show_maps([toy, pasted.float()], ["3 x 3", "in the image"], high=1)
-viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection")  # cell centres are whole here
+viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection")  # cell centers are whole here
 picture.caption("Orange-red: the box. It need not lie on whole pixels.")
 
 # %%
-over_middle = pasted[4:7, 4:7]  # their centres, 4.5 to 6.5, lie in the middle cell
+over_middle = pasted[4:7, 4:7]  # their centers, 4.5 to 6.5, lie in the middle cell
 assert 0 < over_middle.sum() < over_middle.numel()
 print(f"{over_middle.sum()} of {over_middle.numel()} pixels over the middle cell are on")
 print(getsource(paste_masks).split('"""')[2])
@@ -295,7 +296,8 @@ from tempfile import TemporaryDirectory
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data import coco_results, write_coco
+from mrcnn_edu.data import write_coco
+from mrcnn_edu.evaluate import coco_results
 
 shown = ("ap", "ap50", "ap75", "ap_small", "ap_medium")
 ours = {kind: [getattr(s, name) for name in shown] for kind, s in scores.items()}
@@ -410,7 +412,7 @@ assert evaluate(scenes, halved).ap == scores["segm"].ap
 # left? Then ask for an IoU of 0.9. Why does raising the score hardly help any more?
 
 # %%
-from mrcnn_edu.widgets import average_precision_player
+from mrcnn_edu.course.widgets import average_precision_player
 
 average_precision_player(scenes, detections, scene=4)
 
@@ -431,7 +433,7 @@ average_precision_player(scenes, detections, scene=4)
 # driver. Which numbers of this lesson do you ask for in each case?
 
 # %%
-from mrcnn_edu.exercises import average_precision as exercises
+from mrcnn_edu.course.exercises import average_precision as exercises
 
 
 def match(iou, threshold): ...

@@ -29,8 +29,8 @@ from inspect import getsource
 import torch
 
 from mrcnn_edu import MaskRCNN, load, viz
-from mrcnn_edu.ablations import TABLES, Lab, shipped, side_by_side
-from mrcnn_edu.ablations.start import start_from
+from mrcnn_edu.ablations import TABLES, Setup, precomputed, train_in_lockstep
+from mrcnn_edu.ablations.start import init_backbone
 
 viz.show_flow("class, box, mask")
 
@@ -58,7 +58,7 @@ for setting in table.settings:
 # best and the worst mask AP: a tenth of a point, about two points, or ten?
 
 # %%
-results = shipped("2c")
+results = precomputed("2c")
 align, pool = table.settings[0], table.setting("RoIPool")
 base, other = results.scores(align), results.scores(pool)
 apart = max(base.values()) - min(base.values())
@@ -116,8 +116,8 @@ assert wide[2] > 7 * wide[5]
 # same numbers:
 
 # %%
-lab = Lab()
-models = [start_from(MaskRCNN(lab.job(table, s, 0).config)) for s in table.settings]
+setup = Setup()
+models = [init_backbone(MaskRCNN(setup.job(table, s, 0).config)) for s in table.settings]
 starts = [dict(m.backbone.state_dict(), **m.last_stage.state_dict()) for m in models]
 assert all(start[name].equal(starts[0][name]) for start in starts for name in start)
 
@@ -137,7 +137,7 @@ picture = viz.show_seeds(*results.by_seed(), "mask AP")
 picture.caption("Left: five trainings of each in our scenes. Right: the paper's one. Same order?")
 
 # %%
-scenes = lab.job(table, align, 0).held_out
+scenes = setup.job(table, align, 0).val_data
 boxes = torch.cat([scenes[i][1]["boxes"] for i in range(100)])
 side = (boxes[:, 2:] - boxes[:, :2]).median().item()
 assert models[0].strides[0] == 8 and side == 24
@@ -160,7 +160,7 @@ assert models[0].strides[0] == 8 and side == 24
 # are twice ours: 16 in its table 2c, 32 in 2d.)
 
 # %%
-coarse = shipped("2d")
+coarse = precomputed("2d")
 print("2d", coarse.gaps)
 for r in (results, coarse):
     for score in ("ap", "ap75"):
@@ -193,7 +193,7 @@ assert gains[0] < gains[2] and gains[0] < gains[1] and gains[2] < gains[3]
 # again, how much of the loss comes back: nothing, about half, or all of it?
 
 # %%
-classes, one = shipped("2b"), shipped("agnostic")
+classes, one = precomputed("2b"), precomputed("agnostic")
 print(classes.gaps, one.gaps, sep="\n")
 picture = viz.show_seeds(*classes.by_seed(), "mask AP")
 picture.caption("The last three rows are the same trainings, read in three ways.")
@@ -222,7 +222,7 @@ assert one.difference(one.table.settings[1]).low > worst.high
 # **Predict:** in which of the two worlds does the MLP lose more, and why?
 
 # %%
-blobs, templates = shipped("2e"), shipped("2e-templates")
+blobs, templates = precomputed("2e"), precomputed("2e-templates")
 print("blobs", blobs.gaps, "six outlines", templates.gaps, sep="\n")
 picture = viz.show_seeds(*blobs.by_seed(), "mask AP")
 picture.caption("Blobs. Do the dots of the FCN and of the MLP overlap?")
@@ -254,14 +254,14 @@ assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])
 for name in ("2a", "2a-longer", "3", "size"):
     table = TABLES[name]
     print(f"{name}, {table.steps} steps, against {table.settings[0].name}: {table.question}")
-    print(shipped(name).gaps)
+    print(precomputed(name).gaps)
 
 # %%
 soon, later = (
-    shipped(name).difference(TABLES[name].setting("FPN")) for name in ("2a", "2a-longer")
+    precomputed(name).difference(TABLES[name].setting("FPN")) for name in ("2a", "2a-longer")
 )
 assert soon.high < 0 < later.low
-depth = shipped("2a")
+depth = precomputed("2a")
 flat, deep = (depth.mean(TABLES["2a"].setting(n)).mean for n in ("FPN", "FPN, deeper"))
 assert deep < flat - 5
 for s in depth.table.settings:
@@ -291,7 +291,7 @@ for s in depth.table.settings:
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-from mrcnn_edu.widgets import ablation_player
+from mrcnn_edu.course.widgets import ablation_player
 
 player = ablation_player(steps=200)
 player.sliders["switch"].value = "2c: RoIPool"
@@ -308,7 +308,7 @@ player
 # suffer more, those of objects under 16 pixels, or those of 24 and more?
 
 # %%
-from mrcnn_edu.ablations.where import ious_and_sides, masks_in_true_boxes, who_wins
+from mrcnn_edu.ablations.mask_errors import ious_and_sides, masks_in_true_boxes, winner_shares
 
 print(getsource(ious_and_sides).split('"""')[2])
 
@@ -348,9 +348,12 @@ picture.caption("A cross. Green: missing. Orange-red: too much. Where is more of
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-job = lab.job(TABLES["2b"], TABLES["2b"].setting("softmax"), 0, 200)
-*_, (_, trained) = side_by_side({"softmax": job})
-shares = who_wins(trained["softmax"], scenes), who_wins(load("shapes-tiny-softmax"), scenes)
+job = setup.job(TABLES["2b"], TABLES["2b"].setting("softmax"), 0, 200)
+*_, (_, trained) = train_in_lockstep({"softmax": job})
+shares = (
+    winner_shares(trained["softmax"], scenes),
+    winner_shares(load("shapes-tiny-softmax"), scenes),
+)
 values = torch.tensor([list(share.values()) for share in shares])
 picture = viz.show_table(values, ["200 steps", "6,000 steps"], list(shares[0]))
 picture.caption("What wins in the cells on an object, as shares of them.")
@@ -374,9 +377,9 @@ picture.caption("What wins in the cells on an object, as shares of them.")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-jobs = {s.name: lab.job(TABLES["2e"], s, 0, 150) for s in TABLES["2e"].settings[:2]}
-*_, (_, heads) = side_by_side(jobs)
-world = jobs["FCN"].held_out
+jobs = {s.name: setup.job(TABLES["2e"], s, 0, 150) for s in TABLES["2e"].settings[:2]}
+*_, (_, heads) = train_in_lockstep(jobs)
+world = jobs["FCN"].val_data
 found = {name: ious_and_sides(model, world) for name, model in heads.items()}
 for name, (iou, sides) in found.items():
     good = (iou[sides >= 20] > 0.85).float().mean()
@@ -406,7 +409,7 @@ viz.show_differences(world[i][1]["masks"][k], {name: m[k] for name, m in masks.i
 # **Predict:** we have five seeds, so five such people. How many of them report an improvement?
 
 # %%
-sampling = shipped("points")
+sampling = precomputed("points")
 first, *rest = sampling.table.settings
 best = {k: max(sampling.scores(s)[k] for s in rest) - v for k, v in sampling.scores(first).items()}
 print("reported:", *(f"{gain:+.1f}" for gain in best.values()))
@@ -439,7 +442,7 @@ assert all(sampling.difference(s).low < 0.5 for s in rest)
 # seeds, at least 2, until 2 spread / √n is not more than `gap`? 1 line, with `math.ceil`.
 
 # %%
-from mrcnn_edu.exercises import ablations as exercises
+from mrcnn_edu.course.exercises import ablations as exercises
 
 
 def paired(base, other, t): ...

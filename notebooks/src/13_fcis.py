@@ -104,7 +104,7 @@ from mrcnn_edu.ancestors.position_sensitive import assemble
 
 numbers = torch.arange(9.0).view(3, 3, 1, 1).expand(3, 3, 24, 24)
 by_hand = assemble_by_hand(numbers, boxes[0], stride=4, k=3, m=6)
-package = assemble(numbers.reshape(1, 9, 24, 24), [boxes[:1]], n_cells=3, size=6, stride=4)
+package = assemble(numbers.reshape(1, 9, 24, 24), [boxes[:1]], n_bins=3, size=6, stride=4)
 torch.testing.assert_close(by_hand, package[0, 0])
 viz.show_maps([by_hand], ["from which map?"], image, numbers=".0f")
 
@@ -133,7 +133,7 @@ print(getsource(assemble).split('"""')[2])
 # %%
 fcis, mask_rcnn = ancestors.load("fcis"), ancestors.load("mask-rcnn")
 maps = fcis.maps(fcis.features(fcis.preprocess([image]))).detach()
-k, n_classes = fcis.config.n_cells, fcis.config.n_classes
+k, n_classes = fcis.config.n_bins, fcis.config.n_classes
 assert maps.shape[1] == 2 * k**2 * (n_classes + 1) + 4 * k**2
 print(list(maps.shape), "maps, at stride", fcis.strides[0])
 
@@ -145,7 +145,7 @@ print(list(maps.shape), "maps, at stride", fcis.strides[0])
 square = 2
 inside, outside = maps[0, : -4 * k**2].unflatten(0, (2, n_classes + 1, k, k))[:, square]
 middle = {"inside": inside[..., 5:20, 3:22], "outside": outside[..., 5:20, 3:22]}
-sheets = {name: viz.side_by_side(of_cells) for name, of_cells in middle.items()}
+sheets = {name: viz.tile_maps(of_cells) for name, of_cells in middle.items()}
 viz.show_cells(sheets, image, boxes[0], k).caption("Both objects, on all 7 x 7 maps. Blue: yes.")
 
 # %%
@@ -171,7 +171,7 @@ print("mean place of what is blue, by column:", [round(x, 1) for x in by_column.
 # **Predict:** a RoI's pixel has a low inside *and* a low outside for the class square. What is it?
 
 # %%
-look = fcis.look_at(image, boxes)  # each [2, C + 1, m, m]
+look = fcis.predict_on_boxes(image, boxes)  # each [2, C + 1, m, m]
 maps_of_roi = [look.inside[1, square], look.outside[1, square]]
 mask = torch.stack(maps_of_roi).softmax(dim=0)[0]
 logits = torch.maximum(look.inside[1], look.outside[1]).mean(dim=(1, 2))  # [C + 1]
@@ -279,7 +279,7 @@ picture = viz.show_lines(edges[:-1] + 0.05, {"FCIS": means}, "IoU of the RoI", "
 picture.caption("The better a RoI lies on its object, the better its mask. Means over 15 scenes.")
 
 # %% [markdown]
-# ## Where it breaks: without positions, and with neighbours
+# ## Where it breaks: without positions, and with neighbors
 #
 # First we break it: all cells ask the *same* map, the mean of theirs.
 #
@@ -334,7 +334,7 @@ for kind, shares in kept.items():
 
 # %% [markdown]
 # Is it the masks' fault? We give both systems the *true* boxes and classes, and measure how much of
-# each mask lies on a neighbour.
+# each mask lies on a neighbor.
 
 # %%
 from mrcnn_edu.ancestors.overlaps import EDGES, covered_share
@@ -351,8 +351,8 @@ def spilled(logits, truth):
 rows = {"overlap": [], "FCIS": [], "Mask R-CNN": []}
 for scene, truth in (scenes[i] for i in range(len(scenes))):
     rows["overlap"].append(covered_share(truth["boxes"]))
-    rows["FCIS"].append(spilled(fcis.look_at(scene, truth["boxes"]).mask_logits, truth))
-    rows["Mask R-CNN"].append(spilled(mask_rcnn.look_at(scene, truth["boxes"])[1], truth))
+    rows["FCIS"].append(spilled(fcis.predict_on_boxes(scene, truth["boxes"]).mask_logits, truth))
+    rows["Mask R-CNN"].append(spilled(mask_rcnn.predict_on_boxes(scene, truth["boxes"])[1], truth))
 
 # %%
 overlap, *spills = (torch.cat(values) for values in rows.values())
@@ -365,7 +365,7 @@ viz.show_table(means, list(rows)[1:], titles, ".1f").caption("Percent of a mask 
 # <details><summary><b>Answer</b></summary>
 #
 # Here, neither. Equally trained, both keep about a third, and with the boxes given FCIS's masks
-# spill no more onto neighbours than Mask R-CNN's. Four times the training, on scenes that hardly
+# spill no more onto neighbors than Mask R-CNN's. Four times the training, on scenes that hardly
 # ever repeat, helps more than the choice of the system. Does that refute figure 6? No: it shows
 # photographs, at stride 16, and systems trained for days; these are two small models, one of each,
 # on drawn scenes. But it shows that a claim about two systems is worth measuring again, with equal
@@ -378,7 +378,7 @@ viz.show_table(means, list(rows)[1:], titles, ".1f").caption("Percent of a mask 
 # for straight edges along the cells.
 
 # %%
-from mrcnn_edu.widgets import fcis_player
+from mrcnn_edu.course.widgets import fcis_player
 
 fcis_player({"FCIS": fcis, "Mask R-CNN": mask_rcnn})
 
@@ -398,7 +398,7 @@ fcis_player({"FCIS": fcis, "Mask R-CNN": mask_rcnn})
 # [n, m, m]`, `scores [n]`. 1 line.
 
 # %%
-from mrcnn_edu.exercises import fcis as exercises
+from mrcnn_edu.course.exercises import fcis as exercises
 
 
 def cells_of(points, box, k): ...

@@ -16,7 +16,7 @@
 # The same numbers can take a millisecond or a second. After this lesson (90 minutes) you can
 #
 # - take `detect` apart by time and by operators, and count where Python would wait for a GPU;
-# - read a kernel, and write one: RoIAlign from four neighbours in a loop to one launch in Triton;
+# - read a kernel, and write one: RoIAlign from four neighbors in a loop to one launch in Triton;
 # - say from bytes and operations alone how long a layer takes at least, and what limits it;
 # - explain why gradients need atomics, why sums differ from run to run, and what bfloat16 forgets.
 #
@@ -45,18 +45,18 @@ viz.show_flow("RoI features")
 #
 # Eight scenes go through `shapes-tiny`, and PyTorch's **profiler** notes when every operator begins
 # and ends. (An **operator** is one call of PyTorch: a convolution, a sum, a comparison.) The
-# package's `take_apart` gives names to the parts of `detect`, and adds up.
+# package's `profile_detect` gives names to the parts of `detect`, and adds up.
 #
 # **Predict:** which part calls the most operators, and which takes the most time? The same one?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.profiler import PARTS, bytes_written, seconds, take_apart
+from mrcnn_edu.speed.profiler import PARTS, bytes_written, profile_detect, seconds
 
 model, scenes = load("shapes-tiny").to(device), Shapes(8, seed=1)
 images = [scenes[i][0] for i in range(8)]
-taken = take_apart(model, images)
+taken = profile_detect(model, images)
 shares = {
     what: {p: 100 * n[p] / n.total() for p in PARTS} for what, n in taken.items() if n.total()
 }
@@ -82,25 +82,25 @@ viz.show_table(rows, [f"{what}, %" for what in shares], PARTS, ".0f").caption(
 #
 # For a GPU an operator is an *order*: Python writes it into a queue and goes on, until it wants a
 # number: `.item()`, `if`, `print`, or a length that depends on values (`scores[mask]`, `nonzero`).
-# Then it waits until everything before is done, a **synchronisation** (here: a stop), and the GPU
-# waits after that for the next order. On a CPU nobody waits; the package's `count_stops` counts the
+# Then it waits until everything before is done, a **synchronization** (here: a stop), and the GPU
+# waits after that for the next order. On a CPU nobody waits; the package's `count_syncs` counts the
 # calls that would.
 #
 # **Predict:** of 1,000 scores we keep those over a half, in three ways. How many stops each?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-from mrcnn_edu.stops import count_stops
+from mrcnn_edu.speed.count_syncs import count_syncs
 
 scores = torch.rand(1000, generator=torch.Generator().manual_seed(0))
-with count_stops() as loop:
+with count_syncs() as loop:
     [score for score in scores if score > 0.5]
-with count_stops() as mask:
+with count_syncs() as mask:
     scores[scores > 0.5]
-with count_stops() as zeros:
+with count_syncs() as zeros:
     torch.where(scores > 0.5, scores, 0)
 assert [stops.total() for stops in (loop, mask, zeros)] == [1000, 1, 0]
-with count_stops() as stops:
+with count_syncs() as stops:
     model.detect(images)
 assert stops.total() > 30 or device == "cuda"
 print(loop, mask, zeros, f"and detect {stops.total()}:", *stops.most_common(4), sep="\n")
@@ -111,7 +111,7 @@ print(loop, mask, zeros, f"and detect {stops.total()}:", *stops.most_common(4), 
 # 1,000, 1 and 0. The last way keeps the length, and marks with zeros what is gone. So the package's
 # proposals end in zeros, until the counts of *all* images are read together. In `detect` on a CPU
 # there are about fifty, and they cost nothing. On a GPU, where kernels take the place of those
-# lines, three are left for any number of images; `tests/test_stops.py` counts them.
+# lines, three are left for any number of images; `tests/test_count_syncs.py` counts them.
 # </details>
 #
 # ## 2. A kernel is what one of many programs does
@@ -185,20 +185,20 @@ features = torch.randn(1, 64, 12, 16, generator=generator)
 # %%
 table = roi_ops.feature_table([features])
 by_hand = torch.cat([align_by_hand(table.rows, 16, box, n_cells=3) for box in boxes])
-bag = roi_ops.align(table, *where, 3, 2)  # [4, 64, 3, 3]
+bag = roi_ops.align_rois(table, *where, 3, 2)  # [4, 64, 3, 3]
 torch.testing.assert_close(bag.permute(0, 2, 3, 1).flatten(0, 2), by_hand)
 
 # %%
 if TRITON:
-    from mrcnn_edu.kernels.roi_align import align_cells
+    from mrcnn_edu.kernels.roi_align import triton_roi_align
 
     there = roi_ops.feature_table([features.to(device)]), *(column.to(device) for column in where)
-    torch.testing.assert_close(align_cells(*there, 3, (2, 2), 1.0).cpu(), by_hand)
+    torch.testing.assert_close(triton_roi_align(*there, 3, (2, 2), 1.0).cpu(), by_hand)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 loop = seconds(lambda: [align_by_hand(table.rows, 16, box, 7) for box in boxes], times=2)
-bag = seconds(lambda: roi_ops.align(table, *where, 7, 2))
+bag = seconds(lambda: roi_ops.align_rois(table, *where, 7, 2))
 print(f"four boxes to 7 x 7: loop {1000 * loop:.1f} ms, bag {1000 * bag:.2f} ms")
 assert loop > 10 * bag
 
@@ -309,7 +309,7 @@ picture = viz.show_roofline({"this machine": (rate, bandwidth)}, work, reached)
 picture.caption("Rings: at most. Dots: measured. On the slope bytes limit, on the flat operations.")
 
 # %% tags=["cover"]
-from mrcnn_edu.widgets.gpu import CARDS, work_of_roi_align
+from mrcnn_edu.course.widgets.gpu import CARDS, work_of_roi_align
 
 roofs = {name: (card.float32, card.bandwidth) for name, card in CARDS.items()}
 picture = viz.show_roofline(roofs, work)
@@ -385,7 +385,7 @@ values = torch.randn(100_000, generator=generator)
 orders = [torch.randperm(len(values), generator=generator) for _ in range(20)]
 sums = {values[order].sum().item() for order in orders}
 assert lost[2] == 1 and kept[2] == 4 and len(sums) > 1 and max(sums) - min(sums) < 0.01
-print(getsource(roi_ops.Lookup.backward))
+print(getsource(roi_ops.WeightedGather.backward))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -440,7 +440,7 @@ if TRITON:
 # each, on a laptop? What does bfloat16 change for RoIAlign, and what for the layers?
 
 # %%
-from mrcnn_edu.widgets import gpu_player
+from mrcnn_edu.course.widgets import gpu_player
 
 assert work_of_roi_align(R, C, 2, 4) == (operations, read, written)
 gpu_player(layers)
@@ -507,7 +507,7 @@ if TRITON:
 
 
 # %%
-from mrcnn_edu.exercises import gpu as exercises
+from mrcnn_edu.course.exercises import gpu as exercises
 
 
 def scale_and_add(x, y, factor, out): ...

@@ -1,0 +1,50 @@
+"""Lesson 05, anchors: its widget."""
+
+import torch
+from ipywidgets import FloatLogSlider, FloatSlider, IntSlider
+from torch import Tensor
+
+from mrcnn_edu import viz
+from mrcnn_edu.anchors import pyramid_anchors
+from mrcnn_edu.boxes import box_area, box_iou
+from mrcnn_edu.course.widgets.player import Player
+from mrcnn_edu.data.coverage import pyramid_grids
+from mrcnn_edu.viz import Picture
+
+
+def anchor_player(
+    image: Tensor, boxes: Tensor, sizes: tuple[float, ...], strides: tuple[int, ...]
+) -> Player:
+    """How anchors of other sizes and ratios cover the objects.
+
+    image: [3, H, W], one of the images, on which the anchors of its middle are drawn. boxes: [M, 4]
+    of all images, which have the same size. sizes: of the anchors of each level, one more than
+    `strides`, those of the backbone.
+    """
+    height, width = image.shape[-2:]
+    grids = pyramid_grids((height, width), strides)
+    sides = box_area(boxes).sqrt()
+
+    def draw(factor: float, ratio: float, shapes: int) -> Picture:
+        ratios = {1: (1.0,), 2: (1 / ratio, ratio), 3: (1 / ratio, 1.0, ratio)}[shapes]
+        levels = pyramid_anchors(
+            grids, (height, width), tuple((factor * s,) for s in sizes), ratios
+        )
+        best = box_iou(boxes, torch.cat(levels)).amax(dim=1)
+        picture = Picture(8, 3.4)
+        left, right = picture.subplots(1, 2, width_ratios=(3, 4))
+        viz.draw_image(left, image, f"{len(torch.cat(levels)):,} anchors; those in the middle")
+        for level in levels:
+            middle = viz.anchors_at(level, (width / 2, height / 2), len(ratios))
+            viz.draw_boxes(left, middle, "anchor", width=1.5)
+        viz.draw_coverage(right, sides, best)
+        clear, lost = (best >= 0.7).float().mean(), (best < 0.3).float().mean()
+        right.set_title(f"0.7 or more: {clear:.0%}   below 0.3: {lost:.0%}", fontsize=10)
+        return picture
+
+    return Player(
+        draw,
+        factor=FloatLogSlider(1, base=2, min=-2, max=2, step=0.25, description="sizes, times"),
+        ratio=FloatSlider(value=2, min=1, max=5, step=0.25),
+        shapes=IntSlider(3, 1, 3, description="shapes"),
+    )

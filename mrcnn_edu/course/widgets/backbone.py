@@ -1,0 +1,40 @@
+"""Lesson 04, backbone and pyramid: its widget."""
+
+from ipywidgets import IntSlider
+
+from mrcnn_edu import viz
+from mrcnn_edu.course.widgets.player import Player
+from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu.roi_ops import pyramid_level
+from mrcnn_edu.viz import Picture
+
+
+def backbone_player(strides: tuple[int, ...], canonical_size: float) -> Player:
+    """An object of any size, the level that it is read from, and its cells there."""
+    levels, size = [f"stride {stride}" for stride in strides], 160
+
+    def redraw(side: int) -> Picture:
+        share = side / size
+        scene = Shapes(1, size=size, seed=3, n_objects=(1, 1), object_size=(share, share))
+        image, target = scene[0]
+        box = target["boxes"][0]
+        level = pyramid_level(box[None], strides, canonical_size).item()
+        picture = Picture(8, 3.4)
+        left, right = picture.subplots(1, 2, width_ratios=(3, 4))
+        viz.draw_image(left, image, f"read from {levels[level]}")
+        lines = range(0, size + 1, strides[level])
+        left.hlines(lines, 0, size, color="white", linewidth=0.4)
+        left.vlines(lines, 0, size, color="white", linewidth=0.4)
+        viz.draw_boxes(left, box[None], "truth")
+        area = (box[2:] - box[:2]).prod().item()
+        cells = [area / stride**2 for stride in strides]
+        shades = [viz.ROLES["proposal"] if i == level else "#999999" for i in range(len(strides))]
+        bars = right.barh(levels, cells, color=shades)
+        right.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
+        right.set_xlim(0, 1.2 * max(cells))
+        right.set_title("cells that its box covers", fontsize=10)
+        right.invert_yaxis()
+        right.spines[["top", "right"]].set_visible(False)
+        return picture
+
+    return Player(redraw, side=IntSlider(36, 8, 96, 2, description="size, px"))

@@ -1,0 +1,28 @@
+"""Lesson 00, a scene: its widget."""
+
+from ipywidgets import IntSlider
+
+from mrcnn_edu import viz
+from mrcnn_edu.course.widgets.player import Player
+from mrcnn_edu.data.shapes import Shapes
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.viz import Picture
+
+
+def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
+    """A scene by seed, number and size of its objects, and what is found in it."""
+
+    def draw(seed: int, number: int, size: int) -> Picture:
+        share = size / 100
+        scenes = Shapes(1, seed=seed, n_objects=(number, number), object_size=(share, share))
+        image, target = scenes[0]
+        found = model.detect([image])[0]
+        found = found[found.scores >= score_threshold]
+        return viz.show_detections(image, found, scenes.classes, target)
+
+    return Player(
+        draw,
+        seed=IntSlider(4, 0, 50, continuous_update=False),
+        number=IntSlider(4, 0, 10, continuous_update=False),
+        size=IntSlider(30, 8, 60, description="size, %", continuous_update=False),
+    )

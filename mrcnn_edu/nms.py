@@ -1,0 +1,72 @@
+"""Non-maximum suppression (NMS): of several boxes on one object, keep the best.
+
+Letters: N boxes, P pairs of boxes.
+"""
+
+import torch
+from torch import Tensor
+
+from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.kernels import TRITON
+
+
+def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
+    """Indices [<= N], best score first, of the boxes [N, 4] that no better kept box overlaps."""
+    return batched_nms(boxes, scores, torch.zeros_like(scores, dtype=torch.long), iou_threshold)
+
+
+def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """`nms` within each group (a pyramid level, a class): boxes of different groups never compete.
+
+    boxes [N, 4], scores [N], groups [N] integers. Ties keep their order.
+    """
+    order = scores.argsort(descending=True, stable=True)
+    order = order[groups[order].argsort(stable=True)]  # group by group, best score first
+    kept = order[nms_keep_mask(boxes[order], groups[order], iou_threshold)].sort().values
+    return kept[scores[kept].argsort(descending=True, stable=True)]
+
+
+def nms_keep_mask(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """Which boxes NMS keeps: [N] bool, for boxes [N, 4] sorted by group, then by score.
+
+    The greedy rule, "walk down the scores and drop what overlaps a kept box by more than the
+    threshold", has exactly one solution: a box is kept if and only if no better box of its group
+    that is kept overlaps it. We apply this rule to all boxes at once until nothing changes. Round k
+    settles at least the k-th box of each group, so it ends, usually after a few rounds.
+    """
+    if boxes.is_cuda and TRITON:
+        from mrcnn_edu.kernels.nms import triton_nms
+
+        return triton_nms(boxes, groups, iou_threshold)
+    better, worse = _overlapping_pairs(boxes, groups, iou_threshold)
+    keep = torch.ones_like(groups, dtype=torch.bool)
+    while True:
+        updated = torch.ones_like(keep)
+        updated[worse[keep[better]]] = False
+        if torch.equal(updated, keep):
+            return keep
+        keep = updated
+
+
+def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
+    """Indices [2, P], smaller first, of boxes of the same group whose IoU exceeds the threshold.
+
+    Computed a few rows of the IoU table at a time, and only up to the end of their group, so that
+    each part fits into the processor's cache.
+    """
+    _, group, counts = groups.unique_consecutive(return_inverse=True, return_counts=True)
+    group_end = counts.cumsum(0)
+    first = (group_end - counts)[group].tolist()  # where each box's group starts, and where it ends
+    end = group_end[group].tolist()
+    pairs, start = [groups.new_empty(0, 2)], 0
+    while start < len(boxes):
+        stop = min(start + 256, len(boxes))
+        if first[stop - 1] > start:  # several groups: only whole ones
+            stop = first[stop - 1]
+        rows, columns = slice(start, stop), slice(start, end[stop - 1])
+        overlap = box_iou(boxes[rows], boxes[columns]) > iou_threshold
+        if end[start] < columns.stop:
+            overlap &= groups[rows, None] == groups[columns]
+        pairs.append(overlap.triu(diagonal=1).nonzero() + start)
+        start = stop
+    return torch.cat(pairs).T

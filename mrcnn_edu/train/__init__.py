@@ -1,0 +1,24 @@
+"""Training: image-centric SGD on L = Lcls + Lbox + Lmask and the RPN's two losses.
+
+recipes      how a model is trained: the settings, the paper's and two libraries'
+distributed  several processes that train one model (torchrun)
+grouping     batches of images of similar shape, so that less of a batch is padding
+batches      which images make up a step, and the random draws of each
+checkpoints  a run that was stopped resumes from its last checkpoint
+memory       bfloat16 and activation checkpointing, for less memory
+diagnostics  non-finite losses, wrong labels, divergence, full memory: early, with advice
+metrics      losses and validation scores, on the screen and as CSV files
+loop         `fit` and `steps`
+tensorboard  a run's curves and pictures in TensorBoard
+"""
+
+from mrcnn_edu.train.batches import loader, step_indices
+from mrcnn_edu.train.checkpoints import CHECKPOINT, Terminated
+from mrcnn_edu.train.grouping import grouped_indices
+from mrcnn_edu.train.loop import fit, steps
+from mrcnn_edu.train.recipes import Training, learning_rate, make_optimizer
+
+__all__ = [
+    "CHECKPOINT", "Terminated", "Training", "fit", "grouped_indices", "learning_rate", "loader",
+    "make_optimizer", "step_indices", "steps",
+]  # fmt: skip
