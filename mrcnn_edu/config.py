@@ -5,19 +5,15 @@ from math import isnan
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-AT_LEAST = dict.fromkeys(
-    (
-        "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "canonical_size",
-        "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train", "rpn_pre_nms_top_n_test",
-        "rpn_post_nms_top_n_test", "rpn_batch_per_image", "roi_batch_per_image", "box_pool_size",
-        "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden", "max_detections",
-    ), 1,
-) | dict.fromkeys(
-    (
-        "rpn_convs", "box_convs", "mask_convs", "mask_layers", "rpn_positive_iou",
-        "rpn_negative_iou", "rpn_positive_fraction", "rpn_nms_iou", "roi_positive_iou",
-        "roi_positive_fraction", "nms_iou",
-    ), 0,
+POSITIVE = (
+    "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "canonical_size",
+    "box_pool_size", "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden",
+)  # fmt: skip
+NOT_NEGATIVE = (
+    "rpn_convs", "rpn_positive_iou", "rpn_negative_iou", "rpn_batch_per_image",
+    "rpn_positive_fraction", "rpn_nms_iou", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
+    "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "roi_positive_iou",
+    "roi_positive_fraction", "box_convs", "mask_convs", "mask_layers", "nms_iou", "max_detections",
 )  # fmt: skip
 
 
@@ -93,7 +89,7 @@ class Config:
     max_detections: int = 100  # most detections in an image
 
     def __post_init__(self):
-        check_settings(self, AT_LEAST)
+        check_settings(self, dict.fromkeys(POSITIVE, 1) | dict.fromkeys(NOT_NEGATIVE, 0))
         if not len(self.pixel_mean) == len(self.pixel_std) == self.in_channels:
             raise ValueError(
                 f"in_channels is {self.in_channels}, but pixel_mean has {len(self.pixel_mean)} "

@@ -1,0 +1,116 @@
+"""What a dataset is: the one interface that training, evaluation and checks rely on.
+
+Any sequence of (image, target) with an attribute `classes` can be used: `as_dataset` adds the rest.
+A dataset that wraps another one is a `Wrapper`, which passes everything on that it does not change.
+
+Letters: C channels, H and W in pixels, M objects, K classes (label 0 is background).
+"""
+
+from typing import Any
+
+from torch import Tensor
+
+from mrcnn_edu.images import Size, size_of
+
+
+class Dataset:
+    """Items (image, target): image [C, H, W] float32 in 0..1, and a target dictionary.
+
+    target: boxes [M, 4], labels [M] in 1..K, masks [M, H, W] bool; where known also iscrowd [M]
+    bool, area [M] and image_id. `classes`, `__len__` and `__getitem__` are needed; the rest has
+    defaults, which a dataset overrides where it knows better or answers faster.
+    """
+
+    classes: list[str]  # the names of labels 1..K
+    fingerprint: str = ""  # differs for different data, so that no run resumes on other data
+    augmentation: str = "none"  # what is done to the images, in words, for the same reason
+    passes: int = 1  # item p * n + i, for p < passes, is image i of n, as pass p shows it
+
+    def __len__(self) -> int:
+        raise NotImplementedError
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        raise NotImplementedError
+
+    def target(self, index: int) -> dict:
+        """An item's target alone, without reading its image where that is possible.
+
+        Its masks may be `RLEMasks` instead of a tensor: evaluation needs no pixels.
+        """
+        return self[index][1]
+
+    def image_size(self, index: int) -> Size:
+        """(height, width) of an item's image, without reading it where that is possible."""
+        return size_of(self[index][0])
+
+    @property
+    def category_ids(self) -> list[int]:
+        """The id of each label 1..K in result files; the labels themselves, unless ids are known."""
+        return list(range(1, len(self.classes) + 1))
+
+    def with_channels(self, n: int) -> "Dataset":
+        """The same dataset with images of n channels, where it can choose; otherwise itself."""
+        return self
+
+
+class Wrapper(Dataset):
+    """A dataset that shows another one, changed: everything it does not define is passed on."""
+
+    def __init__(self, dataset: Any):
+        self.dataset = as_dataset(dataset)
+        self.classes = self.dataset.classes
+        self.fingerprint = self.dataset.fingerprint
+        self.augmentation = self.dataset.augmentation
+        self.passes = self.dataset.passes
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        return self.dataset[index]
+
+    def target(self, index: int) -> dict:
+        return self.dataset.target(index)
+
+    def image_size(self, index: int) -> Size:
+        return self.dataset.image_size(index)
+
+    @property
+    def category_ids(self) -> list[int]:
+        return self.dataset.category_ids
+
+    def with_channels(self, n: int) -> Dataset:
+        raise NotImplementedError(
+            f"choose the channels before {type(self).__name__} wraps the data"
+        )
+
+
+class _Sequence(Dataset):
+    """A sequence of (image, target) with `classes` as a `Dataset`, keeping what else it knows."""
+
+    def __init__(self, items: Any):
+        self.items, self.classes = items, list(items.classes)
+        for name in ("fingerprint", "augmentation", "passes"):
+            setattr(self, name, getattr(items, name, getattr(self, name)))
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        return self.items[index]
+
+
+def as_dataset(items: Any) -> Dataset:
+    """The items as a `Dataset`: themselves if they are one, or else wrapped.
+
+    Raises TypeError unless they have a length, items by index, and `classes`.
+    """
+    if isinstance(items, Dataset):
+        return items
+    missing = [n for n in ("__len__", "__getitem__", "classes") if not hasattr(items, n)]
+    if missing:
+        raise TypeError(
+            f"{type(items).__name__} is not a dataset, it has no {', '.join(missing)}: give a "
+            "sequence of (image, target) with an attribute `classes`, the names of labels 1..K"
+        )
+    return _Sequence(items)
