@@ -9,16 +9,18 @@ NBVAL := --nbval --nbval-current-env --nbval-sanitize-with notebooks/sanitize.cf
 # On every core, with a thread each; a notebook's cells stay together, and those that train begin.
 LONGEST := notebooks/12_ablations.ipynb notebooks/10_training.ipynb
 NOTEBOOKS = $(LONGEST) $(filter-out $(LONGEST),$(wildcard notebooks/*.ipynb))
-# The settings of the user play no part.
+CORE := boxes nms anchors matching roi_ops model detections targets_and_losses validate layers \
+	contributing size count_syncs
+# The user's settings must not matter.
 SETTINGS := MPLCONFIGDIR IPYTHONDIR JUPYTER_CONFIG_DIR JUPYTER_DATA_DIR JUPYTER_RUNTIME_DIR
 PYTEST := OMP_NUM_THREADS=1 $(foreach name,$(SETTINGS),$(name)="$(CURDIR)/.venv/private") \
 	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 SHELL := /bin/bash
-.PHONY: help lab demo test notebooks weights lint format clean
+.PHONY: help lab demo test test-fast notebooks weights lint format clean
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 lab: .venv/installed  ## set up, then open the notebooks in JupyterLab
 	$(BIN)/mrcnn-edu lab
@@ -30,15 +32,19 @@ test: .venv/installed lint  ## set up, then check the style, the package and the
 	$(PYTEST) --dist worksteal -p no:nbval tests/
 	$(PYTEST) --dist loadfile $(NBVAL) $(NOTEBOOKS)
 
+test-fast: .venv/installed  ## the core's tests alone, in a minute: for while you work
+	$(PYTEST) --dist worksteal -p no:nbval -m "not slow" $(CORE:%=tests/test_%.py)
+
 notebooks: .venv/installed  ## build all notebooks from notebooks/src
 	$(BIN)/python notebooks/build.py
 
-weights: .venv/installed  ## train the model that comes with the package anew (an hour)
-	$(BIN)/python -m mrcnn_edu.pretrained.make
+weights: .venv/installed  ## train the models that come with the package again (an hour each)
+	$(BIN)/python tools/make_shapes_tiny.py
 
-lint: .venv/installed  ## check the style
+lint: .venv/installed  ## check the style and the types
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/pyright
 
 format: .venv/installed  ## put the code into the style
 	$(BIN)/ruff check --fix

@@ -31,7 +31,8 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.data import CocoFolder
-from mrcnn_edu.data.rle import compress, find_runs
+from mrcnn_edu.data.rle import encode_masks
+from mrcnn_edu.data.rle_codec import compress
 from mrcnn_edu.detections import Detections, paste_masks
 from mrcnn_edu.evaluate import DetectionList, coco_results, evaluate
 
@@ -106,7 +107,7 @@ def coco_file(dataset: Crowded, folder: Path) -> Path:
     for i in tqdm(range(len(dataset)), "make objects"):
         images.append({"id": i, "file_name": "", "height": SIZE[0], "width": SIZE[1]})
         boxes, labels, probs, crowd = dataset.objects(i)
-        masks = find_runs(paste_masks(probs, boxes, SIZE))
+        masks = encode_masks(paste_masks(probs, boxes, SIZE))
         columns = boxes.tolist(), labels.tolist(), compress(masks), masks.areas().tolist()
         for (x1, y1, x2, y2), label, counts, area, many in zip(
             *columns, crowd.tolist(), strict=True

@@ -1,9 +1,9 @@
-"""A GPU, ours beside torchvision's: python benchmarks/gpu.py --out gpu.json
+"""Our code and torchvision's on a GPU: python benchmarks/gpu.py --out gpu.json
 
-Copying, RoIAlign, NMS, pasting masks, detection, training steps, what each change of
-mrcnn_edu/faster.py is worth, and where the time goes, in 9 minutes at most. Prints a table for each
-part, and writes the file after every row, so that nothing is lost if it is stopped. --tiny runs all
-of it in a minute on a CPU, with tiny sizes: to see that it works.
+Measures memory bandwidth, RoIAlign, NMS, pasting masks, detection, training steps, what each change
+of mrcnn_edu/speed/accelerate.py gains, and where the time goes, in at most 9 minutes. Prints a
+table for each part and writes the file after every row, so that an interrupted run loses nothing.
+--tiny runs everything on a CPU with tiny sizes, in a minute, to check that it works.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from gpu_measure import FULL, TINY, Case
 
 from mrcnn_edu.files import write_file
 
-PARTS = {  # each gives its cases, one row of its table each
+PARTS = {  # each yields its cases, one for each row of its table
     "copy": gpu_operators.copy,
     "roi_align": gpu_operators.roi_align,
     "nms": gpu_operators.nms,
@@ -32,30 +32,32 @@ PARTS = {  # each gives its cases, one row of its table each
     "detect": gpu_models.detect,
     "step": gpu_models.step,
     "timeline": gpu_models.timeline,
-    "options": gpu_models.options,  # last, as it compiles: minutes that may not be left
+    "options": gpu_models.options,  # last, because compiling takes minutes that may not be left
 }
 MET = {"at most": operator.le, "at least": operator.ge}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="these parts")
-    parser.add_argument("--out", type=Path, help="the file (results/gpu.json; of --tiny none)")
-    parser.add_argument("--minutes", type=float, default=8, help="no row begins after these (8)")
-    parser.add_argument("--tiny", action="store_true", help="on a CPU, with tiny sizes")
+    parser.add_argument(
+        "--only", nargs="+", choices=PARTS, default=list(PARTS), help="only these parts"
+    )
+    parser.add_argument(
+        "--out", type=Path, help="file for the results (results/gpu.json; none with --tiny)"
+    )
+    parser.add_argument("--minutes", type=float, default=8, help="start no row after this long (8)")
+    parser.add_argument("--tiny", action="store_true", help="use a CPU and tiny sizes")
     options = parser.parse_args()
     if not options.tiny and not torch.cuda.is_available():
-        parser.error("there is no GPU that CUDA knows: --tiny runs on a CPU")
+        parser.error("CUDA finds no GPU: use --tiny to run on a CPU")
     sizes = TINY if options.tiny else FULL
     file = options.out or (None if options.tiny else versus.RESULTS / "gpu.json")
-    results, stop = (
-        {"machine": machine(sizes.device), "rows": []},
-        time.time() + 60 * options.minutes,
-    )
+    results = {"machine": machine(sizes.device), "rows": []}
+    deadline = time.time() + 60 * options.minutes
     for part in options.only:
         rows = []
         for case in PARTS[part](sizes):
-            row = measure(case) if time.time() < stop else {"failed": "no time was left"}
+            row = measure(case) if time.time() < deadline else {"failed": "no time left"}
             rows.append({"part": part, "work": case.work, "goals": case.goals, **row})
             results["rows"].append(rows[-1])
             if file is not None:
@@ -65,21 +67,21 @@ def main() -> None:
 
 
 def measure(case: Case) -> dict:
-    """What was measured, or why it was not: a row that fails must not end the others."""
+    """The measured values, or the reason for a failure, which must not end the other rows."""
     try:
         return {"values": case.measure()}
     except torch.cuda.OutOfMemoryError:
         return {"failed": "out of memory"}
     except Exception as error:
-        said = [*str(error).strip().splitlines(), ""][0]
-        return {"failed": f"{type(error).__name__}: {said[:200]}"}
+        message = [*str(error).strip().splitlines(), ""][0]
+        return {"failed": f"{type(error).__name__}: {message[:200]}"}
     finally:
         gc.collect()
         torch.cuda.empty_cache()
 
 
 def table(rows: list[dict]) -> str:
-    """The rows as a Markdown table, goals beside what they are for; the longest kernels below."""
+    """The rows as a Markdown table, goals beside their values, and the longest kernels below."""
     columns = list(dict.fromkeys(name for row in rows for name in row.get("values", {})))
     columns = [name for name in columns if name != "longest"]
     lines = [f"| | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
@@ -98,7 +100,7 @@ def table(rows: list[dict]) -> str:
 
 
 def cell(value, goal: tuple[str, float] | None) -> str:
-    """A value as text, with its goal, and whether it was missed."""
+    """A value as text, with its goal and a note if it was missed."""
     text = f"{value:.3g}" if isinstance(value, float) else "" if value is None else str(value)
     if goal is None or value is None:
         return text
@@ -107,18 +109,18 @@ def cell(value, goal: tuple[str, float] | None) -> str:
 
 
 def machine(device: str) -> dict:
-    """What the numbers are measured on."""
-    found = versus.machine(device) | {"triton": _or_none(lambda: version("triton"))}
+    """The machine and the versions of the software."""
+    info = versus.machine(device) | {"triton": _or_none(lambda: version("triton"))}
     if device == "cuda":
-        query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
-        found["cuda"] = torch.version.cuda
-        found["driver"] = _or_none(lambda: subprocess.check_output(query, text=True).split()[0])
-    return found
+        command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+        info["cuda"] = torch.version.cuda
+        info["driver"] = _or_none(lambda: subprocess.check_output(command, text=True).split()[0])
+    return info
 
 
-def _or_none(ask: Callable[[], str]) -> str | None:
+def _or_none(query: Callable[[], str]) -> str | None:
     try:
-        return ask()
+        return query()
     except (PackageNotFoundError, OSError, subprocess.CalledProcessError):
         return None
 

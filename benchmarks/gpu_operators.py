@@ -1,5 +1,6 @@
-"""The operators of gpu.py: copying, RoIAlign, NMS and pasting masks, beside torchvision's."""
+"""The operators of gpu.py: copies, RoIAlign, NMS and pasting masks, compared with torchvision."""
 
+import sys
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from itertools import product
@@ -7,122 +8,131 @@ from unittest.mock import patch
 
 import torch
 import versus_torchvision as versus
-from gpu_measure import Case, Sizes, autocast, beside, medians, milliseconds, peaks
+from gpu_measure import Case, Sizes, autocast, medians, milliseconds, peaks, with_ratio
 from torch import Tensor
 from torchvision.models.detection.roi_heads import paste_masks_in_image
 from torchvision.ops import MultiScaleRoIAlign
 
-from mrcnn_edu import roi_ops
 from mrcnn_edu.detections import paste_masks
-from mrcnn_edu.roi_ops import feature_table, pool_pyramid
+from mrcnn_edu.roi_ops import align_rois, feature_table, pool_pyramid
 
 STRIDES = versus.STRIDES
 DTYPES = "float32", "bfloat16"
+ROI_ALIGN = sys.modules["mrcnn_edu.roi_ops.roi_align"]  # the module, not the function of its name
 
 
 def copy(sizes: Sizes) -> Iterator[Case]:
-    """How fast the card's memory is."""
+    """The memory bandwidth of the card."""
     yield Case("a copy, read and written", lambda: {"GB/s": bytes_per_second(sizes) / 1e9}, {})
 
 
 @cache
 def bytes_per_second(sizes: Sizes) -> float:
-    """Bytes that a large copy reads and writes in a second, at its best."""
-    values = torch.zeros(sizes.copied, dtype=torch.uint8, device=sizes.device).random_()
-    return 2000 * sizes.copied / min(milliseconds(values.clone, sizes.device) for _ in range(20))
+    """Bytes that a large copy reads and writes per second, in the best of 20 runs."""
+    values = torch.zeros(sizes.n_bytes_copied, dtype=torch.uint8, device=sizes.device).random_()
+    shortest = min(milliseconds(values.clone, sizes.device) for _ in range(20))
+    return 2000 * sizes.n_bytes_copied / shortest
 
 
 def roi_align(sizes: Sizes) -> Iterator[Case]:
-    """RoIAlign of a pyramid, and its gradient."""
-    kinds = (False, True), sizes.roi_batches, sizes.roi_sides, DTYPES
-    for backward, n, side, dtype in product(*kinds):
+    """RoIAlign on a pyramid, without and with its gradient."""
+    choices = product((False, True), sizes.roi_batches, sizes.roi_output_sizes, DTYPES)
+    for backward, n, size, dtype in choices:
         goals = {"ratio": ("at most", 0.6)}
         if not backward:
             goals = {"ratio": ("at most", 0.5), "of a copy": ("at least", 0.5)}
-        work = f"{n} x {sizes.n_rois} RoIs {side} x {side}, {dtype}{', and back' * backward}"
-        yield Case(work, partial(_align, sizes, n, side, dtype, backward), goals)
+        work = f"{n} x {sizes.n_rois} RoIs {size} x {size}, {dtype}{', and backward' * backward}"
+        yield Case(work, partial(_align, sizes, n, size, dtype, backward), goals)
     for dtype in DTYPES:
-        n, side = sizes.roi_batches[-1], sizes.roi_sides[0]
-        work = f"{n} x {sizes.n_rois} RoIs {side} x {side}, {dtype}, back in two orders"
-        yield Case(work, partial(_orders, sizes, n, side, dtype), {})
+        n, size = sizes.roi_batches[-1], sizes.roi_output_sizes[0]
+        work = f"{n} x {sizes.n_rois} RoIs {size} x {size}, {dtype}, backward in two orders"
+        yield Case(work, partial(_orders, sizes, n, size, dtype), {})
 
 
 class Pyramid:
-    """Maps of random numbers, boxes of proposals' sizes, and RoIAlign of them by both."""
+    """Random feature maps of n images, boxes as large as proposals, and RoIAlign by both."""
 
-    def __init__(self, sizes: Sizes, n: int, side: int, dtype: str, backward: bool):
-        self.sizes, self.n, self.side, self.dtype = sizes, n, side, dtype
+    def __init__(self, sizes: Sizes, n: int, output_size: int, dtype: str, backward: bool):
+        self.sizes, self.n, self.output_size, self.dtype = sizes, n, output_size, dtype
         height, width = self.padded = tuple(-(-pixels // 32) * 32 for pixels in sizes.image)
-        numbers = {"dtype": getattr(torch, dtype), "device": sizes.device}
         torch.manual_seed(0)
-        # Each reads its own layout: ours all channels of a cell together, torchvision's each alone.
+        # Each reads the layout that it prefers: ours channels-last, torchvision's contiguous.
         self.theirs = [
-            torch.randn(n, sizes.channels, height // s, width // s, **numbers) for s in STRIDES
+            torch.randn(
+                (n, sizes.channels, height // stride, width // stride),
+                dtype=getattr(torch, dtype),
+                device=sizes.device,
+            )
+            for stride in STRIDES
         ]
         self.ours = [level.to(memory_format=torch.channels_last) for level in self.theirs]
         for level in (*self.theirs, *self.ours):
             level.requires_grad_(backward)
         corner = torch.tensor([width, height])
         boxes = (versus.random_boxes(sizes.n_rois, 16, 600, corner) for _ in range(n))
-        self.boxes = [of_image.to(sizes.device) for of_image in boxes]
-        self.pool = MultiScaleRoIAlign(list("0123"), output_size=side, sampling_ratio=2)
+        self.boxes = [image_boxes.to(sizes.device) for image_boxes in boxes]
+        self.pool = MultiScaleRoIAlign(list("0123"), output_size=output_size, sampling_ratio=2)
 
-    def by_us(self) -> Tensor:
-        return pool_pyramid(feature_table(self.ours), self.boxes, STRIDES, self.side)
+    def align(self) -> Tensor:
+        return self._align(self.ours)
 
-    def by_us_from_theirs(self) -> Tensor:
-        return pool_pyramid(feature_table(self.theirs), self.boxes, STRIDES, self.side)
+    def align_contiguous(self) -> Tensor:
+        return self._align(self.theirs)
 
-    def by_torchvision(self) -> Tensor:
+    def _align(self, maps: list[Tensor]) -> Tensor:
+        return pool_pyramid(feature_table(maps), self.boxes, STRIDES, self.output_size, align_rois)
+
+    def align_by_torchvision(self) -> Tensor:
         by_name = {str(i): level for i, level in enumerate(self.theirs)}
-        with autocast(self.dtype, self.sizes.device):  # it has no bfloat16 of its own
+        with autocast(self.dtype, self.sizes.device):  # its operator does not support bfloat16
             return self.pool(by_name, self.boxes, [self.padded] * self.n)
 
-    def floor(self, backward: bool) -> int:
-        """The fewest bytes: cells that are used read, the output written; and the same back.
+    def min_bytes(self, backward: bool) -> int:
+        """The fewest bytes to move: used positions are read once, and the output is written.
 
-        Backwards the output's gradient is read, and that of all cells, used or not, written.
+        The backward pass reads the output's gradient and writes that of every position.
         """
-        alone = [torch.zeros_like(level[:, :1], requires_grad=True) for level in self.ours]
-        pooled = pool_pyramid(feature_table(alone), self.boxes, STRIDES, self.side)
-        used = torch.autograd.grad(pooled.sum(), alone)
-        rows = sum(int((gradient != 0).sum()) for gradient in used) + pooled.numel()
+        one_channel = [torch.zeros_like(level[:, :1], requires_grad=True) for level in self.ours]
+        pooled = self._align(one_channel)
+        gradients = torch.autograd.grad(pooled.sum(), one_channel)
+        rows = sum(int((gradient != 0).sum()) for gradient in gradients) + pooled.numel()
         if backward:
-            rows += pooled.numel() + sum(level.numel() for level in alone)
+            rows += pooled.numel() + sum(level.numel() for level in one_channel)
         return rows * self.sizes.channels * self.ours[0].element_size()
 
 
-def in_a_bag(run: Callable) -> Callable:
-    """The run with PyTorch's embedding bag instead of the kernel."""
-    return patch.object(roi_ops.bilinear, "use_triton", lambda *_: False)(run)
+def with_embedding_bag(run: Callable) -> Callable:
+    """The run with PyTorch's embedding bag instead of the Triton kernel."""
+    return patch.object(ROI_ALIGN, "use_triton", lambda *_: False)(run)
 
 
-def _align(sizes: Sizes, n: int, side: int, dtype: str, backward: bool) -> dict:
-    pyramid = Pyramid(sizes, n, side, dtype, backward)
+def _align(sizes: Sizes, n: int, output_size: int, dtype: str, backward: bool) -> dict:
+    pyramid = Pyramid(sizes, n, output_size, dtype, backward)
     forward = {
-        "ours": (pyramid.by_us, pyramid.ours),
-        "torchvision": (pyramid.by_torchvision, pyramid.theirs),
-        "from its layout": (pyramid.by_us_from_theirs, pyramid.theirs),
+        "ours": (pyramid.align, pyramid.ours),
+        "torchvision": (pyramid.align_by_torchvision, pyramid.theirs),
+        "from its layout": (pyramid.align_contiguous, pyramid.theirs),
     }
-    if sizes.device == "cuda":  # else the bag is ours
-        forward["embedding bag"] = in_a_bag(pyramid.by_us), pyramid.ours
-    ours, theirs = pyramid.by_us().detach().float(), pyramid.by_torchvision().detach().float()
+    if sizes.device == "cuda":  # on a CPU ours is the embedding bag
+        forward["embedding bag"] = with_embedding_bag(pyramid.align), pyramid.ours
+    ours = pyramid.align().detach().float()
+    theirs = pyramid.align_by_torchvision().detach().float()
     difference = float((ours - theirs).norm() / theirs.norm())
     del ours, theirs
-    runs = {name: versus.and_back(run, maps) for name, (run, maps) in forward.items()}
-    values = beside(medians(runs, sizes)) | peaks(runs, sizes)
-    floor = pyramid.floor(backward)
-    speed = 1000 * floor / values["ours, ms"]
-    values |= {"floor, MB": floor / 1e6, "GB/s": speed / 1e9}
+    runs = {name: versus.with_backward(run, maps) for name, (run, maps) in forward.items()}
+    values = with_ratio(medians(runs, sizes)) | peaks(runs, sizes)
+    min_bytes = pyramid.min_bytes(backward)
+    speed = 1000 * min_bytes / values["ours, ms"]
+    values |= {"floor, MB": min_bytes / 1e6, "GB/s": speed / 1e9}
     return values | {"of a copy": speed / bytes_per_second(sizes), "difference": difference}
 
 
-def _orders(sizes: Sizes, n: int, side: int, dtype: str) -> dict:
-    """The two gradients: added up in any order (on a GPU), and in a fixed one."""
-    pyramid = Pyramid(sizes, n, side, dtype, backward=True)
+def _orders(sizes: Sizes, n: int, output_size: int, dtype: str) -> dict:
+    """The two gradients: summed in any order (on a GPU), and in a fixed one."""
+    pyramid = Pyramid(sizes, n, output_size, dtype, backward=True)
 
     def gradients() -> tuple[Tensor, ...]:
-        pooled = pyramid.by_us()
+        pooled = pyramid.align()
         return torch.autograd.grad(pooled, pyramid.ours, torch.ones_like(pooled))
 
     def in_order() -> tuple[Tensor, ...]:
@@ -142,20 +152,20 @@ def _orders(sizes: Sizes, n: int, side: int, dtype: str) -> dict:
 
 
 def nms(sizes: Sizes) -> Iterator[Case]:
-    """Non-maximum suppression of one group, of a pyramid's five levels, and of 90 classes."""
+    """Non-maximum suppression in one group, in the five levels of a pyramid, and in 90 classes."""
     for n_groups, n in product((1, 5, 90), sizes.n_boxes):
         groups = f" in {n_groups} groups" if n_groups > 1 else ""
-        yield Case(f"{n:,} boxes{groups}", partial(_suppress, sizes, n, n_groups), {})
+        yield Case(f"{n:,} boxes{groups}", partial(_nms, sizes, n, n_groups), {})
 
 
-def _suppress(sizes: Sizes, n: int, n_groups: int) -> dict:
-    ours, theirs = versus.suppress(n, n_groups)(sizes.device)
+def _nms(sizes: Sizes, n: int, n_groups: int) -> dict:
+    ours, theirs = versus.nms_pair(n, n_groups)(sizes.device)
     runs = {"ours": ours, "torchvision": theirs}
-    return beside(medians(runs, sizes)) | peaks(runs, sizes)
+    return with_ratio(medians(runs, sizes)) | peaks(runs, sizes)
 
 
 def paste(sizes: Sizes) -> Iterator[Case]:
-    """Masks pasted into an image."""
+    """Pasting masks into an image."""
     height, width = sizes.image
     work = f"{sizes.n_masks} masks at {height} x {width}"
     yield Case(work, partial(_paste, sizes), {"ours, ms": ("at most", 2)})
@@ -169,4 +179,4 @@ def _paste(sizes: Sizes) -> dict:
         "ours": lambda: paste_masks(probs, boxes, sizes.image),
         "torchvision": lambda: paste_masks_in_image(probs[:, None], boxes, sizes.image),
     }
-    return beside(medians(runs, sizes)) | peaks(runs, sizes)
+    return with_ratio(medians(runs, sizes)) | peaks(runs, sizes)

@@ -1,10 +1,10 @@
-"""The memory and time of a training step, as it is and with what makes it lighter.
+"""The memory and time of a training step, by default and with the options that save memory.
 
     python benchmarks/memory.py                      # 2 images 400 x 400, ResNet-50-FPN
     python benchmarks/memory.py --short-side 800     # about the paper's size
 
-Each setting has a process of its own. Memory is the most that the step adds to what model and
-images take: on a GPU of PyTorch's allocations, on a CPU of the process's resident memory.
+Each setting runs in its own process. Memory is the most that the step adds to that of the model and
+the images: PyTorch's allocations on a GPU, the process's resident memory on a CPU.
 """
 
 import argparse
@@ -21,11 +21,11 @@ from mrcnn_edu.train import Training, fit, steps
 from mrcnn_edu.train.metrics import peak_memory
 
 SETTINGS = {
-    "as it is": {},
-    "activation_checkpointing": {"activation_checkpointing": True},
-    "accumulate 2": {"grad_accumulation": 2},
+    "default": {},
+    "activation checkpointing": {"activation_checkpointing": True},
+    "grad accumulation 2": {"grad_accumulation": 2},
     "bfloat16": {"precision": "bfloat16"},
-    "recompute, accumulate 2": {"activation_checkpointing": True, "grad_accumulation": 2},
+    "the first two": {"activation_checkpointing": True, "grad_accumulation": 2},
     "all three": {
         "activation_checkpointing": True,
         "grad_accumulation": 2,
@@ -35,8 +35,10 @@ SETTINGS = {
 
 
 def measure(name: str, short_side: int) -> str:
-    """Gigabytes and seconds of a step with a setting, as text."""
-    fit(MaskRCNN(Config.tiny()), Shapes(2), Training(steps=1), progress=False)  # imports the rest
+    """A line of text: the gigabytes and seconds of a step with a setting."""
+    fit(
+        MaskRCNN(Config.tiny()), Shapes(2), Training(steps=1), progress=False
+    )  # imports everything else
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(0)
     config = Config(n_classes=6, short_side=short_side, long_side=short_side)
@@ -62,6 +64,6 @@ if __name__ == "__main__":
     else:
         for name, changes in SETTINGS.items():
             if "precision" in changes and not torch.cuda.is_available():
-                continue  # minutes a step on a CPU without instructions for it; --only measures it
+                continue  # minutes per step on most CPUs, which emulate it; --only measures it
             command = [sys.executable, __file__, "--short-side", str(options.short_side)]
             subprocess.run([*command, "--only", name], check=True)

@@ -1,19 +1,19 @@
-"""How well masks survive the way into 28 x 28 cells and back: python benchmarks/paste_masks.py
+"""How well masks survive being stored as 28 x 28 pixels: python benchmarks/paste_masks.py
 
-Shapes known exactly are cut to 28 x 28 and pasted back over their boxes, by `paste_masks`, by
-torchvision's way and by detectron2's, and compared with the shapes' own pixels. What a paste loses
-is seen after the exact cut, the share of each cell that the shape covers; what a model learns to
-predict is the cut of the training targets.
+Shapes that are known exactly are cut to 28 x 28 masks and pasted back over their boxes, by
+`paste_masks`, by torchvision's method and by detectron2's, and compared with the shapes' own
+pixels. The exact cut (the fraction of each mask pixel that the shape covers) shows what pasting
+loses; the cut of the training targets is what a model learns to predict.
 
-Paste: torchvision rounds the box, with one cell more around it, to whole pixels and counts the last
-one as inside, so masks come out a pixel too wide. Ours and detectron2's round nothing, and read on
-toward zeros outside of the box; they give the same masks.
+Paste: torchvision rounds the box, enlarged by one mask pixel, to whole image pixels and counts the
+last one as inside, so its masks are a pixel too wide. Ours and detectron2's round nothing, and
+interpolate toward zeros outside the box; they give the same masks.
 
-Cut: RoIAlign takes pixel i to be at i unless it is told ("aligned") that its center is at i + 0.5.
-torchvision's targets are cut without, so they lie half a pixel to the upper left, and no paste
-undoes that. Scaling a mask by a factor like 5/3 with "nearest", as torchvision does, moves it about
-as far the other way: at COCO's sizes the two cancel, in an image that is not scaled they do not.
-Ours are cut aligned, and scaled with "nearest-exact".
+Cut: RoIAlign places pixel i at i, unless it is "aligned", which places its center at i + 0.5.
+torchvision cuts its targets without alignment, so they are shifted half a pixel up and left, and no
+paste undoes that. Scaling a mask by a factor like 5/3 with "nearest", as torchvision does, shifts
+it about as far the other way: at COCO's sizes the two cancel, but not in an image that is not
+scaled. Ours are cut aligned, and scaled with "nearest-exact".
 """
 
 import math
@@ -32,16 +32,16 @@ from mrcnn_edu.detections import paste_masks
 from mrcnn_edu.images import Batch, Size, scale_targets
 from mrcnn_edu.targets import mask_targets
 
-M = 28  # side of a mask
-POINTS = 8  # squared: the points in each of its cells that decide the exact cut
-ZOOM = 5 / 3  # from COCO's usual 480 x 640 to the network's 800 x 1066
+M = 28  # height and width of a mask
+POINTS = 8  # sample points of the exact cut along each side of a mask pixel
+SCALE = 5 / 3  # from COCO's usual 480 x 640 to the network's 800 x 1066
 MARGIN = 20  # pixels around a shape: torchvision rounds coordinates below 0 the other way
 
 # Shapes
 
 
 def circle(*radii: float, n: int) -> Tensor:
-    """Corners [n, 2] at even angles, at radii that take turns."""
+    """Corners [n, 2] at equal angles, with radii that alternate."""
     angle = 2 * math.pi * torch.arange(n, dtype=torch.float64) / n
     radius = torch.tensor(radii, dtype=torch.float64).repeat(n // len(radii))[:, None]
     return radius * torch.stack((angle.cos(), angle.sin()), dim=1)
@@ -55,23 +55,23 @@ KINDS = (*CORNERS, *HOLES)
 
 @dataclass(frozen=True)
 class Shape:
-    """A template around 0, stretched and turned by a matrix [2, 2] to pixels, at a center [2]."""
+    """A template around 0, mapped to pixels by a matrix [2, 2] and moved to a center [2]."""
 
     kind: str
-    matrix: Tensor  # float64, like all numbers here
+    matrix: Tensor  # float64, like all tensors here
     center: Tensor
 
     @property
     def box(self) -> Tensor:
         """The exact bounding box [4]."""
         if self.kind in HOLES:
-            reach = self.matrix.norm(dim=1)  # of the disc along each axis
-            return torch.cat((self.center - reach, self.center + reach))
+            extent = self.matrix.norm(dim=1)  # the disc's, to each side along both axes
+            return torch.cat((self.center - extent, self.center + extent))
         corners = self.center + CORNERS[self.kind] @ self.matrix.T
         return torch.cat((corners.amin(0), corners.amax(0)))
 
     def inside(self, x: Tensor, y: Tensor) -> Tensor:
-        """Which points are inside, [Y, X] bool, of those at x [X] and y [Y] in pixels."""
+        """Which points of the grid x [X] by y [Y], in pixels, are inside: [Y, X] bool."""
         x, y = x - self.center[0], y[:, None] - self.center[1]
         u, v = (a * x + b * y for a, b in self.matrix.inverse())  # in the template
         if self.kind in HOLES:
@@ -85,64 +85,64 @@ class Shape:
         return inside
 
     def pixels(self, size: Size) -> Tensor:
-        """Its mask [H, W] bool: the pixels whose centers are inside."""
+        """The mask [H, W] bool of the pixels whose centers are inside."""
         return self.inside(centers(0, size[1], size[1]), centers(0, size[0], size[0]))
 
 
 def centers(start: float, end: float, n: int) -> Tensor:
-    """The centers [n] of n equal cells between start and end."""
+    """The centers [n] of n equal intervals between start and end."""
     return start + (torch.arange(n, dtype=torch.float64) + 0.5) * (end - start) / n
 
 
-class Place(NamedTuple):
+class Condition(NamedTuple):
     """A row of the table: how large the shapes are, and how they lie in the image."""
 
-    shortest: float  # pixels; the size of a shape is the side of a square of its box's area
-    longest: float
-    over_edge: bool = False  # 20 to 50 % of the box is outside of the image
-    whole_box: bool = False  # the box given is the one around the pixels, not the exact one
+    min_size: float  # pixels; a shape's size is the square root of its box's area
+    max_size: float
+    over_edge: bool = False  # 20 to 50 % of the box is outside the image
+    whole_box: bool = False  # the box is the one around the pixels, not the exact one
 
     def __str__(self) -> str:
-        name = f"{self.shortest}-{self.longest}"
+        name = f"{self.min_size}-{self.max_size}"
         return name + ", over edge" * self.over_edge + ", whole box" * self.whole_box
 
 
-PLACES = (
-    Place(8, 32),
-    Place(32, 96),
-    Place(96, 400),
-    Place(8, 32, whole_box=True),
-    Place(8, 96, over_edge=True),
+CONDITIONS = (
+    Condition(8, 32),
+    Condition(32, 96),
+    Condition(96, 400),
+    Condition(8, 32, whole_box=True),
+    Condition(8, 96, over_edge=True),
 )
 
 
 class Example(NamedTuple):
-    """A shape, its pixels and its box: what there is to cut from."""
+    """A shape, its pixels and its box."""
 
     shape: Shape
     mask: Tensor  # [H, W] bool
     box: Tensor  # [4]
 
 
-def random_example(place: Place, kind: str, generator: torch.Generator) -> Example:
-    """A shape of that kind, turned and stretched at random."""
-    turn, *squash, size, x, y, share = torch.rand(7, generator=generator, dtype=torch.float64)
+def random_example(condition: Condition, kind: str, generator: torch.Generator) -> Example:
+    """A shape of this kind, rotated and stretched at random."""
+    turn, *squash, size, x, y, outside = torch.rand(7, generator=generator, dtype=torch.float64)
     cos, sin = (2 * math.pi * turn).cos(), (2 * math.pi * turn).sin()
     matrix = torch.stack((cos, -sin, sin, cos)).view(2, 2) * (0.5 + 0.5 * torch.stack(squash))
     shape = Shape(kind, matrix, torch.zeros(2))
-    side = place.shortest * (place.longest / place.shortest) ** size
-    shape = replace(shape, matrix=matrix * side / (shape.box[2:] - shape.box[:2]).prod().sqrt())
+    size = condition.min_size * (condition.max_size / condition.min_size) ** size
+    shape = replace(shape, matrix=matrix * size / (shape.box[2:] - shape.box[:2]).prod().sqrt())
 
     extent = shape.box[2:] - shape.box[:2]
     image = extent.ceil() + 2 * MARGIN  # width and height
-    corner = MARGIN + torch.stack((x, y))  # at any part of a pixel
-    if place.over_edge:
+    corner = MARGIN + torch.stack((x, y))  # at any fraction of a pixel
+    if condition.over_edge:
         axis, far = torch.randint(2, (2,), generator=generator).tolist()
-        outside = (0.2 + 0.3 * share) * extent[axis]
+        outside = (0.2 + 0.3 * outside) * extent[axis]
         corner[axis] = image[axis] - extent[axis] + outside if far else -outside
     shape = replace(shape, center=corner - shape.box[:2])
     mask = shape.pixels((int(image[1]), int(image[0])))
-    return Example(shape, mask, mask_to_box(mask) if place.whole_box else shape.box.float())
+    return Example(shape, mask, mask_to_box(mask) if condition.whole_box else shape.box.float())
 
 
 def mask_to_box(mask: Tensor) -> Tensor:
@@ -151,33 +151,34 @@ def mask_to_box(mask: Tensor) -> Tensor:
     return torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1)).float()
 
 
-# Ways to cut: of an example the mask [M, M], 0..1, as seen in its box
+# Ways to cut: from an example to the mask [M, M], 0..1, of its box
 
 
 def exact_cut(example: Example) -> Tensor:
-    """The share of each cell that the shape covers."""
+    """The fraction of each mask pixel that the shape covers."""
     x1, y1, x2, y2 = example.box.tolist()
     points = example.shape.inside(centers(x1, x2, M * POINTS), centers(y1, y2, M * POINTS))
     return points.float().view(M, POINTS, M, POINTS).mean(dim=(1, 3))
 
 
 def training_cut(example: Example, aligned: bool = True) -> Tensor:
-    """The target of the mask head, in an image that needs no scaling."""
+    """The mask head's target in an image that is not scaled."""
     first = torch.zeros(1, dtype=torch.long)
     return mask_targets([example.mask[None]], [example.box[None]], [first], M, aligned)[0]
 
 
 def scaled_training_cut(example: Example) -> Tensor:
-    """The target of the mask head, in an image that is scaled for the network."""
+    """The mask head's target in an image that is scaled for the network."""
     original = tuple(example.mask.shape)
-    batch = Batch(example.mask, [tuple(int(ZOOM * side) for side in original)], [original])
+    size = tuple(int(SCALE * pixels) for pixels in original)
+    batch = Batch(example.mask, [size], [original])
     target = {"boxes": example.box[None], "labels": torch.ones(1), "masks": example.mask[None]}
     (target,) = scale_targets([target], batch)
     return training_cut(Example(example.shape, target["masks"][0], target["boxes"][0]))
 
 
 def unaligned_cut(example: Example) -> Tensor:
-    """torchvision's target, in an image that needs no scaling."""
+    """torchvision's target in an image that is not scaled."""
     return training_cut(example, aligned=False)
 
 
@@ -194,15 +195,15 @@ Paste = Callable[[Tensor, Tensor, Size], Tensor]
 
 
 def torchvision_paste(mask_probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-    """By torchvision's function, with the threshold of its examples."""
+    """torchvision's method, with the threshold of its examples."""
     return paste_masks_in_image(mask_probs[:, None], boxes, size)[:, 0] > 0.5
 
 
 def detectron2_paste(mask_probs: Tensor, boxes: Tensor, size: Size) -> Tensor:
-    """Every pixel reads the mask bilinearly at its center; outside of the mask are zeros."""
+    """Every image pixel reads the mask bilinearly at its center; outside the mask are zeros."""
 
-    def in_mask(start: Tensor, end: Tensor, side: int) -> Tensor:  # [D, side], -1..1 in the box
-        pixel = centers(0, side, side).to(boxes.dtype)
+    def in_mask(start: Tensor, end: Tensor, length: int) -> Tensor:  # [D, length], -1..1 in the box
+        pixel = centers(0, length, length).to(boxes.dtype)
         return 2 * (pixel - start[:, None]) / (end - start)[:, None] - 1
 
     x = in_mask(boxes[:, 0], boxes[:, 2], size[1])[:, None, :]
@@ -217,35 +218,35 @@ PASTES = {"ours": paste_masks, "torchvision": torchvision_paste, "detectron2": d
 
 
 class Result(NamedTuple):
-    """What became of a mask."""
+    """How well a mask survived."""
 
-    iou: float  # with the true mask
-    offset: float  # pixels from the true centroid to its own, to the right and down; mean of both
+    iou: float  # with the exact mask
+    offset: float  # pixels from the exact centroid to the pasted one, right and down; mean of both
 
 
 def compare(pasted: Tensor, mask: Tensor) -> Result:
-    """The result for a pasted mask and the true one, both [H, W] bool."""
+    """The result for a pasted mask and the exact one, both [H, W] bool."""
     iou = (pasted & mask).sum() / (pasted | mask).sum()
     offset = pasted.nonzero().double().mean(0) - mask.nonzero().double().mean(0)
     return Result(iou.item(), offset.mean().item())
 
 
-def measure(place: Place, n: int, cuts: tuple[str, ...] = tuple(CUTS)) -> dict:
-    """The mean `Result` of n random shapes, for each (cut, paste), by their names."""
+def measure(condition: Condition, n: int, cuts: tuple[str, ...] = tuple(CUTS)) -> dict:
+    """The mean `Result` of n random shapes, for each pair of names (cut, paste)."""
     generator = torch.Generator().manual_seed(0)
     results = {(cut, paste): [] for cut in cuts for paste in PASTES}
     for i in range(n):
-        example = random_example(place, KINDS[i % len(KINDS)], generator)
+        example = random_example(condition, KINDS[i % len(KINDS)], generator)
         for cut in cuts:
             probs = CUTS[cut](example)[None]
             for paste in PASTES:
                 (pasted,) = PASTES[paste](probs, example.box[None], tuple(example.mask.shape))
                 results[cut, paste].append(compare(pasted, example.mask))
-    return {key: Result(*torch.tensor(found).mean(0).tolist()) for key, found in results.items()}
+    return {key: Result(*torch.tensor(rows).mean(0).tolist()) for key, rows in results.items()}
 
 
 def milliseconds(paste: Paste, n: int = 100, size: Size = (800, 1200), runs: int = 3) -> float:
-    """The median time to paste n masks, over boxes with sides of 8 to 400 pixels."""
+    """The median time to paste n masks over boxes with sides of 8 to 400 pixels."""
     generator = torch.Generator().manual_seed(0)
     extent = 8 * 50 ** torch.rand(n, 2, generator=generator)
     corner = torch.rand(n, 2, generator=generator) * (torch.tensor(size[::-1]) - extent)
@@ -259,23 +260,23 @@ def milliseconds(paste: Paste, n: int = 100, size: Size = (800, 1200), runs: int
     return 1000 * median(seconds)
 
 
-def table(title: str, rows: dict[Place, dict], number: Callable[[Result], str]) -> str:
-    """A line for each place, and in it three numbers for each cut."""
+def table(title: str, rows: dict[Condition, dict], show: Callable[[Result], str]) -> str:
+    """A line for each condition, with three numbers for each cut."""
     lines = [
         f"{title:20}" + "".join(f"{cut:>18}  " for cut in CUTS),
         " " * 20 + f"{'ours':>6}{'tv':>6}{'d2':>6}  " * len(CUTS),
     ]
-    for place, results in rows.items():
-        cells = [[f"{number(results[cut, paste]):>6}" for paste in PASTES] for cut in CUTS]
-        lines.append(f"{place!s:20}" + "  ".join("".join(of_cut) for of_cut in cells))
+    for condition, results in rows.items():
+        cells = [[f"{show(results[cut, paste]):>6}" for paste in PASTES] for cut in CUTS]
+        lines.append(f"{condition!s:20}" + "  ".join("".join(pastes) for pastes in cells))
     return "\n".join(line.rstrip() for line in lines)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    rows = {place: measure(place, 40 if place.longest > 96 else 100) for place in PLACES}
+    rows = {c: measure(c, 40 if c.max_size > 96 else 100) for c in CONDITIONS}
     print(
-        "Columns: a way to cut, and of each: ours, tv (torchvision's) and d2 (detectron2's paste)"
+        "Columns: the cut, and for each cut the paste: ours, tv (torchvision's), d2 (detectron2's)"
     )
     print("Rows: the size of the objects in pixels\n")
     print(table("mean IoU, %", rows, lambda result: f"{100 * result.iou:.1f}"), end="\n\n")

@@ -1,8 +1,8 @@
-"""torchvision's models to compare with: the oracle of the tests and the rival of the benchmarks.
+"""torchvision's models to compare with, in the tests and in the benchmarks.
 
-Their weights are random, but no number is trivial, and the output layers are fitted to a picture
-such that scores and boxes spread out like those of trained models: otherwise all scores are about
-equal, and the order of proposals and of detections is noise.
+Their weights are random, but none is trivial (0 or 1), and the output layers are fitted to an image
+so that scores and boxes spread out like those of a trained model. Otherwise all scores would be
+about equal, and the order of proposals and detections would be noise.
 """
 
 from functools import partial
@@ -23,17 +23,17 @@ from mrcnn_edu import Config, MaskRCNN
 
 
 def maskrcnn_resnet50_fpn(**settings) -> nn.Module:
-    """torchvision's, with the norm of its published weights: frozen, without eps."""
+    """torchvision's model with the norm of its published weights: frozen, without eps."""
     return _spread(detection.MaskRCNN(_resnet50_fpn(), 91, **settings))
 
 
 def fasterrcnn_resnet50_fpn(**settings) -> nn.Module:
-    """The same without masks."""
+    """The same model without masks."""
     return _spread(detection.FasterRCNN(_resnet50_fpn(), 91, **settings))
 
 
 def maskrcnn_resnet50_fpn_v2(**settings) -> nn.Module:
-    """torchvision's second version, with batch norm everywhere."""
+    """torchvision's second version, which has batch norm everywhere."""
     torch.manual_seed(0)
     model = detection.maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None, **settings)
     return _spread(model)
@@ -48,7 +48,7 @@ def _resnet50_fpn() -> nn.Module:
 
 
 def settings_of(c: Config) -> dict:
-    """The settings that do not change the layers, under torchvision's names."""
+    """The settings of a config that do not change the layers, under torchvision's names."""
     return dict(
         min_size=c.short_side,
         max_size=c.long_side,
@@ -74,7 +74,7 @@ def settings_of(c: Config) -> dict:
 
 
 class Pyramid(nn.Module):
-    """The backbone and FPN of a model of ours, as torchvision's detectors want them."""
+    """The backbone and FPN of one of our models, as torchvision's detectors expect them."""
 
     def __init__(self, model: MaskRCNN):
         super().__init__()
@@ -86,7 +86,7 @@ class Pyramid(nn.Module):
 
 
 def maskrcnn_of_the_same_layers(config: Config) -> nn.Module:
-    """torchvision's MaskRCNN with the layers and settings of ours, such as Config.tiny()."""
+    """torchvision's MaskRCNN with the layers and settings of a config, such as Config.tiny()."""
     c = config
     torch.manual_seed(0)
     pyramid = Pyramid(MaskRCNN(config))
@@ -116,47 +116,47 @@ def maskrcnn_of_the_same_layers(config: Config) -> nn.Module:
 
 @torch.no_grad()
 def _spread(model: nn.Module) -> nn.Module:
-    """The model, ready to detect, with norms and biases that do something, and fitted outputs."""
-    for name, value in model.state_dict().items():  # of the model itself, not copies
+    """The model in eval mode, with nontrivial norms and biases and fitted output layers."""
+    for name, value in model.state_dict().items():  # views of the parameters, not copies
         if name.endswith(("bias", "running_mean")):
             value.uniform_(-0.1, 0.1)
         if name.endswith("running_var"):
             value.uniform_(0.8, 1.2)
         if name.endswith("bn3.weight"):
-            value.fill_(0.3)  # else the signal, and any rounding error, doubles in every block
+            value.fill_(0.3)  # otherwise the signal and its rounding errors double in every block
 
     size = (192, 256)
-    image = 4 * smooth_images([size], seed=1)[0][None] - 2  # about as normalized
+    image = 4 * smooth_images([size], seed=1)[0][None] - 2  # roughly normalized
     rpn, heads = model.eval().rpn, model.roi_heads
     features = model.backbone(image)
-    seen = rpn.head.conv(features["0"])
-    _fit(rpn.head.cls_logits, seen, deviation=1)
-    _fit(rpn.head.bbox_pred, seen, deviation=0.15)
+    inputs = rpn.head.conv(features["0"])
+    _fit(rpn.head.cls_logits, inputs, deviation=1)
+    _fit(rpn.head.bbox_pred, inputs, deviation=0.15)
 
     proposals, _ = rpn(ImageList(image, [size]), features)
-    proposals = [proposals[0][:40]]  # enough
-    seen = heads.box_head(heads.box_roi_pool(features, proposals, [size]))
-    _fit(heads.box_predictor.cls_score, seen, deviation=2)
-    _fit(heads.box_predictor.bbox_pred, seen, deviation=1)
-    heads.box_predictor.cls_score.bias[0] += 3  # most regions show background
+    proposals = [proposals[0][:40]]  # are enough
+    inputs = heads.box_head(heads.box_roi_pool(features, proposals, [size]))
+    _fit(heads.box_predictor.cls_score, inputs, deviation=2)
+    _fit(heads.box_predictor.bbox_pred, inputs, deviation=1)
+    heads.box_predictor.cls_score.bias[0] += 3  # most RoIs are background
 
     if heads.has_mask():
-        seen = heads.mask_head(heads.mask_roi_pool(features, proposals, [size]))
-        seen = heads.mask_predictor.conv5_mask(seen).relu()
-        _fit(heads.mask_predictor.mask_fcn_logits, seen, deviation=2)
+        inputs = heads.mask_head(heads.mask_roi_pool(features, proposals, [size]))
+        inputs = heads.mask_predictor.conv5_mask(inputs).relu()
+        _fit(heads.mask_predictor.mask_fcn_logits, inputs, deviation=2)
     return model
 
 
-def _fit(layer: nn.Module, seen: Tensor, deviation: float) -> None:
-    """What the layer says of what is seen gets mean 0 and that deviation, in each channel."""
-    said = layer(seen).transpose(0, 1).flatten(1)
-    factor = deviation / said.std(dim=1)
+def _fit(layer: nn.Module, inputs: Tensor, deviation: float) -> None:
+    """Give each output channel of the layer mean 0 and this standard deviation on the inputs."""
+    outputs = layer(inputs).transpose(0, 1).flatten(1)
+    factor = deviation / outputs.std(dim=1)
     layer.weight.mul_(factor.view(-1, *[1] * (layer.weight.ndim - 1)))
-    layer.bias.sub_(said.mean(dim=1)).mul_(factor)
+    layer.bias.sub_(outputs.mean(dim=1)).mul_(factor)
 
 
 def smooth_images(sizes: list[tuple[int, int]], seed: int = 0) -> list[Tensor]:
-    """Images [3, height, width] in 0..1 of blurred colors, one for each size."""
+    """Images [3, height, width] in 0..1 of blurred random colors, one for each size."""
     generator = torch.Generator().manual_seed(seed)
     coarse = [torch.rand(1, 3, 12, 12, generator=generator) for _ in sizes]
     pairs = zip(coarse, sizes, strict=True)

@@ -1,7 +1,11 @@
-"""Ours beside torchvision's, same weights and inputs: python benchmarks/versus_torchvision.py
+"""Our code against torchvision's, with the same weights and inputs, and alternating runs.
 
-The two run in turns, in one process, so that a slower minute of the machine hits both. Prints the
-medians, their ratio and its spread, and writes them to the READMEs.
+    python benchmarks/versus_torchvision.py                   # prints the table (10 minutes)
+    python benchmarks/versus_torchvision.py --only nms        # of some of the work
+    python benchmarks/versus_torchvision.py --write           # and replaces the stored results
+
+The two take turns in one process, so that a slow minute of the machine affects both. Prints the
+medians, their ratio and its spread; --write stores them in results/ and updates both READMEs.
 """
 
 import argparse
@@ -24,17 +28,17 @@ from tqdm.auto import tqdm
 
 from mrcnn_edu import Config, MaskRCNN
 from mrcnn_edu.nms import batched_nms, nms
-from mrcnn_edu.roi_ops import feature_table, pool_pyramid, roi_align
+from mrcnn_edu.roi_ops import align_rois, feature_table, pool_pyramid, roi_align
 from mrcnn_edu.weights import load_torchvision
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
 STRIDES = (4, 8, 16, 32)
-Pair = tuple[Callable[[], object], Callable[[], object]]  # ours, torchvision's
+Pair = tuple[Callable[[], object], Callable[[], object]]  # our run, torchvision's run
 
 
 def models(device: str) -> tuple[MaskRCNN, torch.nn.Module]:
-    """ResNet-50-FPN twice, with the same weights."""
+    """Our ResNet-50-FPN and torchvision's, with the same weights."""
     theirs = reference.maskrcnn_resnet50_fpn()
     ours = load_torchvision(MaskRCNN(Config()), theirs.state_dict())
     return ours.eval().to(device), theirs.to(device)
@@ -67,12 +71,12 @@ def training_step(ours: MaskRCNN, theirs, sizes: list[tuple[int, int]], device: 
 
 
 def large_step(device: str) -> Pair:
-    """A training step with two images, all layers trained."""
+    """A training step with two images; all layers are trained."""
     return training_step(*models(device), [(800, 1200)] * 2, device)
 
 
 def tiny_step(device: str) -> Pair:
-    """A training step of the laptop's model with eight scenes."""
+    """A training step of the tiny model with eight synthetic images."""
     config = Config.tiny()
     theirs = reference.maskrcnn_of_the_same_layers(config)
     ours = load_torchvision(MaskRCNN(config), theirs.state_dict())
@@ -82,7 +86,7 @@ def tiny_step(device: str) -> Pair:
 def random_target(
     size: tuple[int, int], n_classes: int, device: str, n: int = 5
 ) -> dict[str, Tensor]:
-    """n objects, filled ellipses, in an image of that size."""
+    """The target of an image of this size with n objects, which are filled ellipses."""
     height, width = size
     center, radius = torch.rand(n, 2) * 0.6 + 0.2, torch.rand(n, 2) * 0.15 + 0.05
     scale = torch.tensor([width, height])
@@ -94,15 +98,15 @@ def random_target(
     return {name: value.to(device) for name, value in target.items()}
 
 
-def random_boxes(n: int, smallest: float, largest: float, size: Tensor) -> Tensor:
-    """Boxes [n, 4] of sides between two numbers of pixels, whose centers lie in an image."""
-    center = torch.rand(n, 2) * size
-    side = smallest * (largest / smallest) ** torch.rand(n, 2)
-    return torch.cat((center - side / 2, center + side / 2), dim=1)
+def random_boxes(n: int, min_side: float, max_side: float, image_size: Tensor) -> Tensor:
+    """Boxes [n, 4] with sides in this range, in pixels, and centers in an image (width, height)."""
+    center = torch.rand(n, 2) * image_size
+    extent = min_side * (max_side / min_side) ** torch.rand(n, 2)
+    return torch.cat((center - extent / 2, center + extent / 2), dim=1)
 
 
-def align(n: int, output_size: int, stride: int, backward: bool) -> Callable[[str], Pair]:
-    """RoIAlign from one channels-last map of an image of 800 x 1344, of RoIs of 7 to 28 cells."""
+def roi_align_pair(n: int, output_size: int, stride: int, backward: bool) -> Callable[[str], Pair]:
+    """RoIAlign on one channels-last map of an 800 x 1344 image; RoIs are 7 to 28 positions wide."""
 
     def pair(device: str) -> Pair:
         features = random_features(stride, backward, device)
@@ -110,37 +114,41 @@ def align(n: int, output_size: int, stride: int, backward: bool) -> Callable[[st
         rois = torch.cat((torch.zeros(n, 1, device=device), boxes), dim=1)
         arguments = features, rois, output_size, 1 / stride, 2
         return (
-            and_back(lambda: roi_align(*arguments), [features]),
-            and_back(lambda: torchvision.ops.roi_align(*arguments), [features]),
+            with_backward(lambda: roi_align(*arguments), [features]),
+            with_backward(lambda: torchvision.ops.roi_align(*arguments), [features]),
         )
 
     return pair
 
 
-def align_pyramid(backward: bool) -> Callable[[str], Pair]:
-    """RoIAlign of 1,000 RoIs from the four levels of a pyramid."""
+def pyramid_pair(backward: bool) -> Callable[[str], Pair]:
+    """RoIAlign of 1,000 RoIs on the four levels of a pyramid."""
 
     def pair(device: str) -> Pair:
         features = [random_features(stride, backward, device) for stride in STRIDES]
         boxes = [random_boxes(1000, 16, 600, torch.tensor([1344, 800])).to(device)]
         by_name = {str(i): level for i, level in enumerate(features)}
         pool = torchvision.ops.MultiScaleRoIAlign(list(by_name), output_size=7, sampling_ratio=2)
-        return (
-            and_back(lambda: pool_pyramid(feature_table(features), boxes, STRIDES, 7), features),
-            and_back(lambda: pool(by_name, boxes, [(800, 1344)]), features),
-        )
+
+        def ours() -> Tensor:
+            return pool_pyramid(feature_table(features), boxes, STRIDES, 7, align_rois)
+
+        def theirs() -> Tensor:
+            return pool(by_name, boxes, [(800, 1344)])
+
+        return with_backward(ours, features), with_backward(theirs, features)
 
     return pair
 
 
 def random_features(stride: int, requires_grad: bool, device: str) -> Tensor:
-    """A channels-last map [1, 256, H, W] of an image of 800 x 1344."""
+    """A channels-last map [1, 256, H, W] of an 800 x 1344 image."""
     features = torch.rand(1, 256, 800 // stride, 1344 // stride, device=device)
     return features.to(memory_format=torch.channels_last).requires_grad_(requires_grad)
 
 
-def and_back(forward: Callable[[], Tensor], features: list[Tensor]) -> Callable[[], None]:
-    """`forward`, and the gradient of its sum with regard to the features if they ask for it."""
+def with_backward(forward: Callable[[], Tensor], features: list[Tensor]) -> Callable[[], None]:
+    """A run of `forward`, and of its sum's gradient with respect to features that require one."""
 
     def run() -> None:
         pooled = forward()
@@ -150,8 +158,8 @@ def and_back(forward: Callable[[], Tensor], features: list[Tensor]) -> Callable[
     return run
 
 
-def suppress(n: int, n_groups: int) -> Callable[[str], Pair]:
-    """Non-maximum suppression, of all boxes together or in groups."""
+def nms_pair(n: int, n_groups: int) -> Callable[[str], Pair]:
+    """Non-maximum suppression of n boxes, all together or within groups."""
 
     def pair(device: str) -> Pair:
         boxes = random_boxes(n, 10, 200, torch.tensor([1344, 800])).to(device)
@@ -169,26 +177,29 @@ def suppress(n: int, n_groups: int) -> Callable[[str], Pair]:
     return pair
 
 
-MAPS = {  # the RoIs, the side of their features, the stride of the map
+MAPS = {  # number of RoIs, output size, stride of the map
     "1,000 RoIs 7 x 7 on 200 x 336": (1000, 7, 4),
     "1,000 RoIs 7 x 7 on 50 x 84": (1000, 7, 16),
     "100 RoIs 14 x 14 on 200 x 336": (100, 14, 4),
 }
-WORK = {  # name: (what makes the pair, the goal for the ratio)
+WORK = {  # name: (what makes the pair of runs, the goal for the ratio)
     "detect, ResNet-50-FPN, 800 x 1200": (detect, 0.60),
     "training step, 2 images 800 x 1200": (large_step, 0.90),
     "training step, tiny, 8 scenes 96 x 96": (tiny_step, 0.50),
-    **{f"roi_align, {name}": (align(*numbers, False), 0.15) for name, numbers in MAPS.items()},
-    "roi_align, 1,000 RoIs 7 x 7, pyramid": (align_pyramid(False), 0.15),
-    **{f"and backward, {name}": (align(*numbers, True), 0.15) for name, numbers in MAPS.items()},
-    "and backward, 1,000 RoIs 7 x 7, pyramid": (align_pyramid(True), 0.15),
-    "nms, 2,000 boxes": (suppress(2000, 1), 2.5),
-    "batched_nms, 5,000 boxes in 5 groups": (suppress(5000, 5), 1.0),
+    **{f"roi_align, {name}": (roi_align_pair(*sizes, False), 0.15) for name, sizes in MAPS.items()},
+    "roi_align, 1,000 RoIs 7 x 7, pyramid": (pyramid_pair(False), 0.15),
+    **{
+        f"and backward, {name}": (roi_align_pair(*sizes, True), 0.15)
+        for name, sizes in MAPS.items()
+    },
+    "and backward, 1,000 RoIs 7 x 7, pyramid": (pyramid_pair(True), 0.15),
+    "nms, 2,000 boxes": (nms_pair(2000, 1), 2.5),
+    "batched_nms, 5,000 boxes in 5 groups": (nms_pair(5000, 5), 1.0),
 }
 MEMORY, MEMORY_GOAL = "peak memory of detect", 0.80
 ALL = (*WORK, MEMORY)
 SOME = [work for work in ALL if "7 x 7 on" not in work and "14 x 14" not in work]
-DOCUMENTS = {HERE / "README.md": ALL, HERE.parent / "README.md": SOME}  # and which rows they show
+DOCUMENTS = {HERE / "README.md": ALL, HERE.parent / "README.md": SOME}  # and the rows each shows
 
 
 def seconds(run: Callable[[], object], device: str) -> float:
@@ -199,21 +210,24 @@ def seconds(run: Callable[[], object], device: str) -> float:
     return time.perf_counter() - start
 
 
-def compare(pair: Pair, device: str, rounds: int, at_least: float) -> tuple[list, list]:
-    """Seconds of each run, ours and torchvision's, in turns; `rounds` or `at_least` seconds."""
+def compare(pair: Pair, device: str, rounds: int, min_seconds: float) -> tuple[list, list]:
+    """The seconds of each of our runs and of torchvision's, which take turns.
+
+    There are at least this many rounds, and together they take at least this many seconds.
+    """
     for run in pair:
         seconds(run, device)  # to warm up
-    taken = [], []
-    while len(taken[0]) < rounds or sum(map(sum, taken)) < at_least:
-        for run, times in zip(pair, taken, strict=True):
+    ours, theirs = [], []
+    while len(ours) < rounds or sum(ours) + sum(theirs) < min_seconds:
+        for run, times in zip(pair, (ours, theirs), strict=True):
             times.append(seconds(run, device))
-    return taken
+    return ours, theirs
 
 
 def peak_memory(whose: Literal["ours", "torchvision"], device: str) -> float:
-    """Megabytes that one `detect` takes at its peak, on top of what the models themselves take.
+    """Megabytes that one `detect` takes at its peak, beyond what the models take.
 
-    On a CPU in a fresh process each, so that one does not use what the other has left.
+    On a CPU each model runs in a fresh process, so that neither reuses the other's memory.
     """
     if device == "cuda":
         run = detect(device)[whose == "torchvision"]
@@ -225,7 +239,7 @@ def peak_memory(whose: Literal["ours", "torchvision"], device: str) -> float:
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def grown_by_detect(whose: str) -> float:
+def peak_growth(whose: str) -> float:
     """Megabytes by which this process grows, at most, while it detects."""
     import psutil
 
@@ -241,7 +255,7 @@ def grown_by_detect(whose: str) -> float:
 
 
 def row(name: str, goal: float, ours: list[float], theirs: list[float]) -> dict:
-    """One line of the table. Ratios are of neighbors in time: their median and middle half."""
+    """A row of the table. Ratios are those of consecutive runs: their median and middle half."""
     ratios = sorted(a / b for a, b in zip(ours, theirs, strict=True))
     quarter = len(ratios) // 4
     return {
@@ -256,7 +270,7 @@ def row(name: str, goal: float, ours: list[float], theirs: list[float]) -> dict:
 
 
 def machine(device: str) -> dict:
-    """What the numbers were measured on."""
+    """The machine and the versions of the software."""
     gpu = torch.cuda.get_device_name() if device == "cuda" else None
     return {
         "device": gpu or f"{processor()}, threads: {torch.get_num_threads()}",
@@ -266,7 +280,7 @@ def machine(device: str) -> dict:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells."""
+    """The processor's name, as far as the system knows it."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.is_file() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
@@ -274,7 +288,7 @@ def processor() -> str:
 
 
 def table(results: dict, works: Collection[str]) -> str:
-    """The results of these works as a Markdown table, and below what they were measured on."""
+    """The results of these works as a Markdown table, and below it the machine."""
     lines = ["| work | ours | torchvision | ratio (middle half) | goal |"]
     lines.append("|---|---:|---:|---:|---:|")
     for r in results["rows"]:
@@ -288,13 +302,13 @@ def table(results: dict, works: Collection[str]) -> str:
 
 
 def insert(results: dict, document: str, device: str, works: Collection[str]) -> str:
-    """A document with the table between its marks for that device replaced by that of `results`."""
+    """The document with the table between its marks for this device made from `results`."""
     mark = f"<!-- versus_torchvision {device} -->"
     return between_marks(document, mark, table(results, works))
 
 
 def between_marks(document: str, mark: str, text: str) -> str:
-    """A document with what stands between its two marks replaced; without two, as it is."""
+    """The document with the text between its two marks replaced; without two marks, unchanged."""
     if document.count(mark) != 2:
         return document
     before, _, after = document.split(mark)
@@ -304,27 +318,33 @@ def between_marks(document: str, mark: str, text: str) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--threads", type=int, default=2, help="of the processor (2)")
-    parser.add_argument("--rounds", type=int, default=5, help="of each work, at least (5)")
-    parser.add_argument("--seconds", type=float, default=3, help="for each work, at least (3)")
-    parser.add_argument("--only", default="", help="measure work with this in its name anew")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the CPU (2)")
+    parser.add_argument("--rounds", type=int, default=5, help="at least this many rounds (5)")
+    parser.add_argument(
+        "--seconds", type=float, default=3, help="at least this many seconds for each work (3)"
+    )
+    parser.add_argument("--only", default="", help="only work whose name contains this")
+    parser.add_argument("--write", action="store_true", help="replace the stored results")
     parser.add_argument("--memory-of", choices=("ours", "torchvision"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.memory_of:
-        print(grown_by_detect(options.memory_of))
+        print(peak_growth(options.memory_of))
     else:
         rows = measure(options.device, options.rounds, options.seconds, options.only)
-        write(rows, options.device)
+        print(table({"machine": machine(options.device), "rows": rows}, ALL))
+        if options.write:
+            write(rows, options.device)
 
 
-def measure(device: str, rounds: int, at_least: float, only: str) -> list[dict]:
-    """The rows of all work, or of that whose name has `only` in it."""
+def measure(device: str, rounds: int, min_seconds: float, only: str) -> list[dict]:
+    """The rows of all work whose name contains `only`."""
     rows = []
     for name, (make_pair, goal) in tqdm(WORK.items(), desc="works"):
         if only in name:
             torch.manual_seed(0)
-            rows.append(row(name, goal, *compare(make_pair(device), device, rounds, at_least)))
+            times = compare(make_pair(device), device, rounds, min_seconds)
+            rows.append(row(name, goal, *times))
             tqdm.write("{work:42} {ratio:5.2f}".format(**rows[-1]))
     if only in MEMORY:
         peaks = [[peak_memory(whose, device)] for whose in ("ours", "torchvision")]
@@ -333,8 +353,7 @@ def measure(device: str, rounds: int, at_least: float, only: str) -> list[dict]:
 
 
 def write(rows: list[dict], device: str) -> None:
-    """Print the table of the rows, and put them in the place of older ones of the same work."""
-    print(table({"machine": machine(device), "rows": rows}, ALL))
+    """Store the rows, in place of older ones of the same work, and update the documents."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"versus_torchvision_{device}.json"
     older = json.loads(file.read_text())["rows"] if file.is_file() else []

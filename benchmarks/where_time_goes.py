@@ -1,7 +1,7 @@
-"""What ours and torchvision's spend their time on: python benchmarks/where_time_goes.py
+"""What our model and torchvision's spend their time on: python benchmarks/where_time_goes.py
 
-Profiles a detection and a training step on the processor. The floor is the ratio that would be left
-if all that is not a layer of the network took no time at all in ours.
+Profiles detection and training steps on a CPU. The floor is the ratio that would remain if our
+model spent no time on anything but its convolutions and fully connected layers.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from versus_torchvision import detect, large_step, tiny_step
 
-GROUPS = {  # parts of the names of PyTorch's operators; the first group that fits counts
+GROUPS = {  # parts of the names of PyTorch's operators; the first group that matches counts
     "convolutions": ("convolution",),
     "RoI pooling": ("roi_align", "embedding_bag"),
     "fully connected layers": ("addmm", "aten::mm"),
@@ -20,7 +20,7 @@ GROUPS = {  # parts of the names of PyTorch's operators; the first group that fi
 }
 LAYERS = ("convolutions", "fully connected layers")
 REST = "everything else"
-WORK = {
+WORK = {  # name: (what makes the pair of runs, how often each runs in the profiler)
     "detect, ResNet-50-FPN, 800 x 1200": (detect, 1),
     "training step, 2 images 800 x 1200": (large_step, 1),
     "training step, tiny, 8 scenes 96 x 96": (tiny_step, 10),
@@ -28,20 +28,22 @@ WORK = {
 
 
 def seconds_of_groups(run, repeats: int) -> dict[str, float]:
-    """Seconds that each group of operators takes in one run."""
+    """The seconds that each group of operators takes in one run."""
     run()
     with profile(activities=[ProfilerActivity.CPU]) as profiler:
         for _ in range(repeats):
             run()
     seconds = dict.fromkeys([*GROUPS, REST], 0.0)
     for operator in profiler.key_averages():
-        fits = (group for group, parts in GROUPS.items() if any(p in operator.key for p in parts))
-        seconds[next(fits, REST)] += operator.self_cpu_time_total / 1e6 / repeats
+        matching = (
+            group for group, parts in GROUPS.items() if any(p in operator.key for p in parts)
+        )
+        seconds[next(matching, REST)] += operator.self_cpu_time_total / 1e6 / repeats
     return seconds
 
 
 def show(name: str, ours: dict[str, float], theirs: dict[str, float]) -> None:
-    """Print a Markdown table of the two, and the floor."""
+    """Print both as a Markdown table, and the floor."""
     totals = sum(ours.values()), sum(theirs.values())
     print(f"| {name} | ours | torchvision |\n|---|---:|---:|")
     for group in ours:
@@ -54,8 +56,8 @@ def show(name: str, ours: dict[str, float], theirs: dict[str, float]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--threads", type=int, default=2, help="of the processor (2)")
-    parser.add_argument("--only", default="", help="work with this in its name")
+    parser.add_argument("--threads", type=int, default=2, help="threads of the CPU (2)")
+    parser.add_argument("--only", default="", help="only work whose name contains this")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     for name, (make_pair, repeats) in WORK.items():

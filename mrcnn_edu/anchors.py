@@ -24,8 +24,8 @@ def base_anchors(sizes: tuple[float, ...], ratios: tuple[float, ...]) -> Tensor:
 def level_anchors(base: Tensor, grid: tuple[int, int], stride: tuple[int, int]) -> Tensor:
     """Anchors [H * W * k, 4]: the base anchors [k, 4], moved to every position of a grid (H, W).
 
-    Row by row, position by position, all k anchors of a position together. `stride` is the distance
-    (y, x) between positions in image pixels; position (0, 0) is the image's upper left corner.
+    Row by row, all k anchors of a position together. `stride` is the distance (y, x) between
+    positions in image pixels; position (0, 0) is the image's upper left corner.
     """
     height, width = grid
     y = torch.arange(height, device=base.device) * stride[0]
@@ -46,7 +46,7 @@ def pyramid_anchors(
 
     grids: (H, W) of each feature map. image_size: (height, width) of the padded batch, from which
     the strides follow: on 800 x 1088 the 13 x 17 grid of P6 has stride (61, 64), not (64, 64).
-    sizes: the anchor sizes of each level. Raises ValueError if their number differs from the grids'.
+    sizes: of the anchors of each level. Raises ValueError unless there are as many as grids.
     """
     if len(sizes) != len(grids):
         raise ValueError(

@@ -3,56 +3,37 @@
 Letters: B images, C channels, H and W of a feature map. Each stage of a ResNet halves H and W.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, interpolate, max_pool2d
 
 
-class FrozenBatchNorm2d(nn.Module):
-    """Batch norm with fixed statistics and parameters: a scale and a shift for each channel.
-
-    Used for fine-tuning, where the few images of a step are too few for good statistics.
-    """
-
-    eps = 0.0  # as the published weights expect; `load_torchvision` adds others to the variance
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.register_buffer("weight", torch.ones(channels))
-        self.register_buffer("bias", torch.zeros(channels))
-        self.register_buffer("running_mean", torch.zeros(channels))
-        self.register_buffer("running_var", torch.ones(channels))
-
-    def forward(self, x: Tensor) -> Tensor:
-        scale, shift = scale_and_shift(self)
-        return x * scale[:, None, None] + shift[:, None, None]
-
-
-NORMS = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}
-
-
-def scale_and_shift(norm: nn.Module) -> tuple[Tensor, Tensor]:
+def scale_and_shift(norm: Any) -> tuple[Tensor, Tensor]:
     """What a norm with fixed statistics does to each channel: a scale and a shift, both [C]."""
     scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
     return scale, norm.bias - norm.running_mean * scale
 
 
-def conv_norm(x: Tensor, conv: nn.Conv2d, norm: nn.Module | None) -> Tensor:
-    """norm(conv(x)); in detection a single convolution, with the norm folded into its weights.
+def conv_norm(x: Tensor, conv: Any, norm: Any) -> Tensor:
+    """norm(conv(x)), norm may be None; in detection one convolution, with the norm folded in.
 
-    There are far fewer weights to scale than outputs, which saves 6 % of `detect`. Training, and
-    layers with forward hooks, take both steps.
+    There are far fewer weights to scale than outputs, which saves 6 % of `detect`.
     """
-    if norm is None or norm.training or torch.is_grad_enabled() or _is_hooked(conv, norm):
-        out = conv(x)
-        return out if norm is None else norm(out)
+    if norm is None:
+        return conv(x)
+    if torch.is_grad_enabled() or not _can_fold(conv, norm):
+        return norm(conv(x))
     scale, shift = scale_and_shift(norm)
     weight = conv.weight * scale[:, None, None, None]
     return conv2d(x, weight, shift, conv.stride, conv.padding, conv.dilation, conv.groups)
 
 
-def _is_hooked(*layers: nn.Module) -> bool:
-    return any(layer._forward_hooks or layer._forward_pre_hooks for layer in layers)
+def _can_fold(conv: nn.Module, norm: nn.Module) -> bool:
+    """Whether statistics are fixed, and no forward hook expects that the layers are called."""
+    hooked = any(layer._forward_hooks or layer._forward_pre_hooks for layer in (conv, norm))
+    return not hooked and not norm.training and getattr(norm, "running_var", None) is not None
 
 
 class Convolution(nn.Sequential):
@@ -94,7 +75,7 @@ class BasicBlock(nn.Module):
 
 
 def shortcut(in_channels: int, out_channels: int, stride: int, norm) -> nn.Module:
-    """What a block adds to its output: the input, projected to the output's shape if they differ."""
+    """What a block adds to its output: the input, projected if its shape differs."""
     if stride == 1 and in_channels == out_channels:
         return nn.Identity()
     return Convolution(in_channels, out_channels, 1, norm, stride)
@@ -112,8 +93,9 @@ class ResNet(nn.Module):
         widths=(64, 128, 256, 512),
     ):  # fmt: skip
         super().__init__()
-        padding = stem_kernel // 2
-        self.conv1 = nn.Conv2d(in_channels, stem_width, stem_kernel, 2, padding, bias=False)
+        self.conv1 = nn.Conv2d(
+            in_channels, stem_width, stem_kernel, 2, stem_kernel // 2, bias=False
+        )
         self.bn1, self.max_pool = norm(stem_width), max_pool
         channels = [stem_width, *(width * block.expansion for width in widths)]
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
@@ -131,25 +113,6 @@ class ResNet(nn.Module):
             x = self.get_submodule(f"layer{i + 1}")(x)
             maps.append(x)
         return maps
-
-    def first_stages(self, n: int) -> nn.ModuleList:
-        """The layers of the stem and of the first n stages, for freezing them."""
-        stages = [self.get_submodule(f"layer{i + 1}") for i in range(n)]
-        return nn.ModuleList([self.conv1, self.bn1, *stages])
-
-    def pop_last_stage(self) -> nn.Module:
-        """Remove the last stage from the backbone and return it, with stride 1.
-
-        As the head of a C4 model it reads 7 x 7 RoI features, too few to halve (section 3.1).
-        """
-        name = f"layer{len(self.strides)}"
-        last = self.get_submodule(name)
-        delattr(self, name)
-        self.strides, self.channels = self.strides[:-1], self.channels[:-1]
-        for layer in last.get_submodule("0").modules():
-            if isinstance(layer, nn.Conv2d):
-                layer.stride = (1, 1)
-        return last
 
 
 def stage(block, depth: int, in_channels: int, width: int, stride: int, norm) -> nn.Sequential:
@@ -171,34 +134,28 @@ def initialize(module: nn.Module) -> None:
 class FPN(nn.Module):
     """Maps [B, C_i, H_i, W_i] to maps of `channels` channels, all with strong semantics.
 
-    Top-down pathway: at each level, a 1x1 convolution of the backbone's map (the lateral
-    connection) plus the coarser result, upsampled; then a 3x3 convolution (FPN, figure 3). One more
-    level, the coarsest map subsampled by 2, is added for the RPN's largest anchors.
+    Top-down pathway: a 1x1 convolution of the backbone's map (the lateral connection) plus the
+    coarser result, upsampled; then a 3x3 convolution (FPN, figure 3). One more level, the coarsest
+    map subsampled by 2, is for the RPN's largest anchors.
     """
 
     def __init__(self, in_channels: tuple[int, ...], channels: int, norm=None):
         super().__init__()
         inner = [Convolution(c, channels, 1, norm) for c in in_channels]
         outer = [Convolution(channels, channels, 3, norm) for _ in in_channels]
-        for block in inner + outer:
-            nn.init.kaiming_uniform_(block[0].weight, a=1)
-            if norm is None:
-                nn.init.zeros_(block[0].bias)
         self.inner_blocks = nn.ModuleList(inner)
         self.layer_blocks = nn.ModuleList(outer)
+        for parameter in self.parameters():
+            if parameter.ndim == 4:
+                nn.init.kaiming_uniform_(parameter, a=1)
+            elif norm is None:
+                nn.init.zeros_(parameter)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         merged = self.inner_blocks[-1](maps[-1])
         pyramid = [self.layer_blocks[-1](merged)]
         for i in reversed(range(len(maps) - 1)):
             lateral = self.inner_blocks[i](maps[i])
-            merged = lateral.add_(interpolate(merged, size=lateral.shape[-2:], mode="nearest"))
+            merged = lateral + interpolate(merged, size=lateral.shape[-2:], mode="nearest")
             pyramid.insert(0, self.layer_blocks[i](merged))
         return [*pyramid, max_pool2d(pyramid[-1], kernel_size=1, stride=2)]
-
-
-class SingleLevel(nn.Module):
-    """Only the coarsest of the maps, as in detectors before feature pyramids."""
-
-    def forward(self, maps: list[Tensor]) -> list[Tensor]:
-        return maps[-1:]

@@ -1,12 +1,36 @@
-"""The backbones that a config can choose, and the layers before the heads that they are part of."""
+"""What a config can choose before the heads: norms, blocks, backbones and necks."""
 
 from functools import partial
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
-from mrcnn_edu.backbone import FPN, NORMS, BasicBlock, ResNet, SingleLevel, conv_norm, shortcut
+from mrcnn_edu.backbone import FPN, BasicBlock, ResNet, conv_norm, scale_and_shift, shortcut
 from mrcnn_edu.config import Config
+
+
+class FrozenBatchNorm2d(nn.Module):
+    """Batch norm with fixed statistics and parameters: a scale and a shift for each channel.
+
+    Used for fine-tuning, where the few images of a step are too few for good statistics.
+    """
+
+    eps = 0.0  # as the published weights expect; `load_torchvision` adds others to the variance
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.register_buffer("weight", torch.ones(channels))
+        self.register_buffer("bias", torch.zeros(channels))
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale, shift = scale_and_shift(self)
+        return x * scale[:, None, None] + shift[:, None, None]
+
+
+NORMS = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}
 
 
 class Bottleneck(nn.Module):
@@ -57,6 +81,13 @@ BACKBONES = {
 }
 
 
+class SingleLevel(nn.Module):
+    """Only the coarsest of the maps, as in detectors before feature pyramids."""
+
+    def forward(self, maps: list[Tensor]) -> list[Tensor]:
+        return maps[-1:]
+
+
 class Trunk(NamedTuple):
     """The layers before the heads, and what the heads have to know of them."""
 
@@ -74,8 +105,8 @@ def build_trunk(config: Config) -> Trunk:
 
     Raises ValueError unless it has anchor sizes for each level, all equally many.
     """
-    c = config
-    backbone: ResNet = BACKBONES[c.backbone](in_channels=c.in_channels, norm=NORMS[c.norm])
+    c, norm, head_norm = config, NORMS[config.norm], config.head_norm and NORMS[config.head_norm]
+    backbone: ResNet = BACKBONES[c.backbone](in_channels=c.in_channels, norm=norm)
     n_levels = len(backbone.strides) + 1
     if len(c.anchor_sizes) != n_levels or len({len(sizes) for sizes in c.anchor_sizes}) != 1:
         raise ValueError(
@@ -83,14 +114,25 @@ def build_trunk(config: Config) -> Trunk:
             "give one tuple for each, all of the same length"
         )
     if c.neck == "fpn":
-        fpn = FPN(backbone.channels, c.fpn_channels, c.head_norm and NORMS[c.head_norm])
-        channels = c.fpn_channels, c.fpn_channels
-        return Trunk(backbone, fpn, nn.Identity(), *channels, backbone.strides, c.anchor_sizes)
-    roi_channels, last_stage = backbone.channels[-1], nn.Identity()
-    if c.neck == "c4":
-        last_stage = backbone.pop_last_stage()
+        fpn, n = FPN(backbone.channels, c.fpn_channels, head_norm), c.fpn_channels
+        return Trunk(backbone, fpn, nn.Identity(), n, n, backbone.strides, c.anchor_sizes)
+    roi_channels = backbone.channels[-1]
+    last_stage = pop_last_stage(backbone) if c.neck == "c4" else nn.Identity()
+    channels, strides = backbone.channels[-1], backbone.strides[-1:]
     all_sizes = (tuple(size for level in c.anchor_sizes for size in level),)
-    return Trunk(
-        backbone, SingleLevel(), last_stage, backbone.channels[-1], roi_channels,
-        backbone.strides[-1:], all_sizes,
-    )  # fmt: skip
+    return Trunk(backbone, SingleLevel(), last_stage, channels, roi_channels, strides, all_sizes)
+
+
+def pop_last_stage(backbone: ResNet) -> nn.Module:
+    """Remove the last stage from the backbone and return it, with stride 1.
+
+    As the head of a C4 model it reads 7 x 7 RoI features, too few to halve (section 3.1).
+    """
+    name = f"layer{len(backbone.strides)}"
+    last = backbone.get_submodule(name)
+    delattr(backbone, name)
+    backbone.strides, backbone.channels = backbone.strides[:-1], backbone.channels[:-1]
+    for layer in last.get_submodule("0").modules():
+        if isinstance(layer, nn.Conv2d):
+            layer.stride = (1, 1)
+    return last

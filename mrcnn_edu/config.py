@@ -1,16 +1,17 @@
 """The settings of a model: every number that the paper, or somebody since, has chosen."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import isnan
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 POSITIVE = (
-    "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "canonical_size",
-    "box_pool_size", "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden",
+    "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "box_pool_size",
+    "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "rpn_convs", "rpn_positive_iou", "rpn_negative_iou", "rpn_batch_per_image",
+    "canonical_size", "rpn_convs", "rpn_positive_iou", "rpn_negative_iou", "rpn_batch_per_image",
     "rpn_positive_fraction", "rpn_nms_iou", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
     "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "roi_positive_iou",
     "roi_positive_fraction", "box_convs", "mask_convs", "mask_layers", "nms_iou", "max_detections",
@@ -155,8 +156,8 @@ class Config:
         return cls(**settings | changes)
 
 
-def check_settings(settings: Any, at_least: dict[str, float]) -> None:
-    """Raise ValueError for a field of a dataclass whose value does not fit its type or is too small.
+def check_settings(settings: Any, at_least: Mapping[Any, float]) -> None:
+    """Raise ValueError for a field of a dataclass with a value of the wrong type, or too small.
 
     at_least: the smallest value of numbers, by the field's name.
     """

@@ -3,7 +3,7 @@
 Letters: R RoIs, D detections, K classes (label 0 is background), m x m predicted mask.
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -42,8 +42,9 @@ class Detections:
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"detection {rows} of {len(self)}")
             rows = [rows]
-        values = [getattr(self, field.name) for field in fields(self)]
-        return Detections(*(value if value is None else value[rows] for value in values))
+        masks = None if self.masks is None else self.masks[rows]
+        mask_probs = None if self.mask_probs is None else self.mask_probs[rows]
+        return Detections(self.boxes[rows], self.labels[rows], self.scores[rows], masks, mask_probs)
 
 
 class SelectedBoxes(NamedTuple):

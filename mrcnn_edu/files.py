@@ -1,19 +1,18 @@
-"""Files: written whole or not at all, and read with errors that name them."""
+"""Files: written completely or not at all, locked, and read with errors that name them."""
 
 import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[BinaryIO]:
-    """A file to write into. At the end it takes its place, and after an error there is none.
+    """Write to a temporary file and rename it to `path` on success. On error `path` is unchanged.
 
-    So nobody ever reads half of it, and an older one is there until then. Its folder is made if
-    need be.
+    The folder is created if needed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + ".unfinished")
@@ -22,21 +21,91 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             yield file
         os.replace(unfinished, path)
     finally:
-        with suppress(OSError):  # if all went well there is none
+        with suppress(OSError):  # it exists only after an error
             unfinished.unlink()
 
 
 def write_file(path: Path, contents: bytes | Iterable[bytes]) -> None:
-    """Write a file, whole or not at all. contents: or pieces of them."""
+    """Write a file, completely or not at all. contents: all bytes, or pieces to be joined."""
     with atomic_write(path) as file:
         file.writelines([contents] if isinstance(contents, bytes) else contents)
 
 
-def read_json(file: Path, what: str):
-    """What a JSON file holds; what: the kind of file, for the error if there is none."""
+def read_json(file: Path, what: str) -> Any:
+    """The contents of a JSON file. what: the kind of file, for the error if it is missing."""
     if not file.is_file():
         raise FileNotFoundError(f"{file}: there is no such {what}")
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise ValueError(f"{file}: this is no JSON, or only a part of one ({error})") from error
+        raise ValueError(f"{file} is not valid JSON, or was cut short ({error})") from error
+
+
+@contextmanager
+def file_lock(path: Path, wait: bool = True) -> Iterator[None]:
+    """Hold a lock, which one process at a time can have; the file exists as long as it is held.
+
+    The operating system releases it when the process ends, however it ends. wait: wait until it is
+    free; otherwise raise BlockingIOError if it is held. Where files cannot be locked (on Windows,
+    and on the file systems of some clusters) nothing is locked.
+    """
+    file = _open_locked(path, wait)
+    _held.add(file)
+    try:
+        yield
+    finally:
+        if file in _held:  # a forked process has left it to its parent
+            with suppress(OSError):
+                path.unlink()  # still locked, so no other process can hold it
+            _held.remove(file)
+            file.close()
+
+
+def _open_locked(path: Path, wait: bool) -> BinaryIO:
+    while True:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            file = path.open("wb")
+        except FileNotFoundError:  # another process has just deleted the folder
+            continue
+        try:
+            _lock(file, wait)
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass  # the last holder deleted the file while this process waited for it
+        except BlockingIOError:
+            file.close()
+            raise BlockingIOError(
+                f"another process is using {path.parent}: wait until it has ended, or give another "
+                "folder"
+            ) from None
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+
+
+def _lock(file: BinaryIO, wait: bool) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        raise
+    except (ImportError, OSError):
+        pass  # Windows, or a file system without locks
+
+
+_held: set[BinaryIO] = set()
+
+
+def _release_in_child() -> None:
+    """Close a forked process's copies of its parent's locks, or they would outlive the parent."""
+    for file in _held:
+        file.close()
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_release_in_child)

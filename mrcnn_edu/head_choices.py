@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-from mrcnn_edu.backbone import NORMS
+from mrcnn_edu.backbone_choices import NORMS
 from mrcnn_edu.config import Config
 from mrcnn_edu.heads import BoxHead, MaskHeadFCN
 

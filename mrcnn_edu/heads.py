@@ -45,9 +45,8 @@ class BoxHead(nn.Module):
 class MaskHeadFCN(nn.Module):
     """RoI features [R, C, P, P] to mask logits [R, K + 1, m, m], m = 2P: one mask for each class.
 
-    3x3 convolutions preserve the spatial layout, a 2x2 deconvolution with stride 2 doubles the
-    resolution, and a 1x1 convolution outputs K masks (figure 4, right). Channel 0, background, is
-    never used.
+    3x3 convolutions preserve the spatial layout, a 2x2 deconvolution doubles the resolution, and a
+    1x1 convolution outputs K masks (figure 4, right). Channel 0, background, is never used.
     """
 
     def __init__(self, in_channels, channels, n_convs, n_classes, norm=None):

@@ -33,15 +33,14 @@ def make_batch(
 ) -> Batch:
     """The batch of images, a list of [C, H, W] in 0..1.
 
-    Each is normalized by mean and std (one value for each channel), then resized so that its
-    shorter side is its entry of `short_sides`, or its longer side `long_side` if that makes it
-    smaller (section 3.1). The batch is as large as the largest image, rounded up to a `multiple` of
-    the coarsest stride.
+    Each is normalized by mean and std, then resized so that its shorter side is its entry of
+    `short_sides`, or its longer side `long_side` if that makes it smaller (section 3.1). The batch
+    is as large as the largest image, rounded up to a `multiple`.
     """
-    mean_c, std_c = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
+    mean_, std_ = (torch.tensor(values, device=device)[:, None, None] for values in (mean, std))
     resized = []
     for image, short_side in zip(images, short_sides, strict=True):
-        image = (image.to(device) - mean_c) / std_c
+        image = (image.to(device) - mean_) / std_
         size = scaled_size(size_of(image), short_side, long_side)
         image = interpolate(image[None], size=size, mode="bilinear", align_corners=False)[0]
         resized.append(image)
@@ -79,17 +78,12 @@ def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) ->
     scaled, device = [], batch.images.device
     for target, size, original in zip(targets, batch.sizes, batch.original_sizes, strict=True):
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
-        boxes = target["boxes"][crowd == 0].to(device)
-        objects = {
-            "boxes": scale_boxes(boxes, original, size),
-            "labels": target["labels"][crowd == 0].to(device),
-        }
-        if with_masks:
-            masks = target["masks"][crowd == 0].to(device)
-            if size != original:
-                # torchvision's "nearest" would shift a mask by up to half a pixel.
-                pixels = masks[:, None].to(torch.uint8)
-                masks = interpolate(pixels, size=size, mode="nearest-exact")[:, 0].bool()
-            objects["masks"] = masks
+        columns = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
+        objects = {name: target[name][crowd == 0].to(device) for name in columns}
+        objects["boxes"] = scale_boxes(objects["boxes"], original, size)
+        if with_masks and size != original:
+            # torchvision's "nearest" would shift a mask by up to half a pixel.
+            pixels = objects["masks"][:, None].to(torch.uint8)
+            objects["masks"] = interpolate(pixels, size=size, mode="nearest-exact")[:, 0].bool()
         scaled.append(objects)
     return scaled

@@ -1,16 +1,11 @@
-"""The losses: they compare predictions with targets, row by row (`targets.py` makes the rows).
+"""The losses: they compare predictions with targets, row by row. Without rows they are 0.
 
-All are 0 for empty inputs: an empty sum, divided by at least 1.
 Letters: N sampled anchors, R sampled RoIs, K classes, m x m mask.
 """
 
 import torch
 from torch import Tensor
-from torch.nn.functional import (
-    binary_cross_entropy_with_logits,
-    cross_entropy,
-    smooth_l1_loss,
-)
+from torch.nn import functional as F
 
 # Where smooth L1 turns from quadratic to linear. torchvision's; Fast R-CNN's equation 3 has 1.
 SMOOTH_L1_BETA = 1 / 9
@@ -42,7 +37,7 @@ def rpn_loss(
     """
     n = max(len(labels), 1)
     labels = labels.to(objectness.dtype)
-    objectness_loss = binary_cross_entropy_with_logits(objectness, labels, reduction="sum") / n
+    objectness_loss = F.binary_cross_entropy_with_logits(objectness, labels, reduction="sum") / n
     return objectness_loss, smooth_l1(deltas, target_deltas) / n
 
 
@@ -55,7 +50,7 @@ def box_loss(
     labels: [R], 0 for background, which has no box to learn. target_deltas: [R, 4].
     """
     n = max(len(labels), 1)
-    class_loss = cross_entropy(class_logits, labels, reduction="sum") / n
+    class_loss = F.cross_entropy(class_logits, labels, reduction="sum") / n
     true_class_deltas = deltas[torch.arange(len(labels), device=labels.device), labels]
     positive = labels[:, None] > 0
     predicted = torch.where(positive, true_class_deltas, 0)
@@ -68,9 +63,9 @@ def mask_loss(
     """L_mask, a scalar: the mean cross-entropy over the pixels of the true class's masks.
 
     mask_logits: [R, K + 1, m, m] of positive RoIs. labels: [R] 1..K. targets: [R, m, m] in 0..1.
-    loss_type: with "sigmoid", the paper's (section 3), the other classes' masks do not contribute,
-    so classes do not compete for a pixel. With "softmax" each pixel belongs to one class or to the
-    background, channel 0, as in an FCN for semantic segmentation (table 2b).
+    loss_type: with "sigmoid" (section 3) the other classes' masks do not contribute, so classes do
+    not compete for a pixel. With "softmax" each pixel belongs to one class or to background,
+    channel 0, as in an FCN for semantic segmentation (table 2b).
     """
     n, rows = max(targets.numel(), 1), torch.arange(len(labels), device=labels.device)
     if loss_type == "softmax":
@@ -78,9 +73,9 @@ def mask_loss(
         foreground, background = log_probs[rows, labels], log_probs[:, 0]  # [R, m, m]
         return -(targets * foreground + (1 - targets) * background).sum() / n
     true_class_logits = mask_logits[rows, labels]  # [R, m, m]
-    return binary_cross_entropy_with_logits(true_class_logits, targets, reduction="sum") / n
+    return F.binary_cross_entropy_with_logits(true_class_logits, targets, reduction="sum") / n
 
 
 def smooth_l1(predictions: Tensor, targets: Tensor) -> Tensor:
     """The sum over all elements, quadratic up to SMOOTH_L1_BETA and linear beyond, a scalar."""
-    return smooth_l1_loss(predictions, targets, reduction="sum", beta=SMOOTH_L1_BETA)
+    return F.smooth_l1_loss(predictions, targets, reduction="sum", beta=SMOOTH_L1_BETA)

@@ -18,9 +18,9 @@ def match(
     iou: [M, A]. A box is assigned to the object it overlaps most if that IoU is at least
     `positive_iou`; it is background below `negative_iou`, and ignored in between. With
     `allow_low_quality_matches`, the boxes with the highest IoU for an object, ties included, are
-    assigned too (to the object they overlap most themselves), however small the IoU, so that every
-    object has an anchor (Faster R-CNN, section 3.1.2). Only an object that touches no box at all is
-    left without one; torchvision would make every box positive there.
+    assigned too (to the object they overlap most themselves), so that every object has an anchor
+    (Faster R-CNN, section 3.1.2). Only an object that touches no box at all is left without one;
+    torchvision would make every box positive there.
     """
     n_objects, n_boxes = iou.shape
     if n_objects == 0:

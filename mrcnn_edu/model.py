@@ -8,9 +8,7 @@
 Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m x m mask.
 """
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 
 import torch
@@ -32,26 +30,8 @@ from mrcnn_edu.losses import Losses, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import ON_TABLES, FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
 from mrcnn_edu.targets import RoITargets, mask_targets, roi_targets, rpn_targets
-from mrcnn_edu.validate import check_boxes, check_images, check_targets
-
-
-@dataclass
-class Trace:
-    """Everything `detect` computes, in order. Lists have one entry for each image."""
-
-    batch: Batch
-    features: list[Tensor]  # P2, P3, ..., or the one map of c4 or c5: [B, C, H, W] each
-    anchors: list[Tensor]  # [A_level, 4] for each level
-    objectness: Tensor  # [B, A] logits
-    rpn_deltas: Tensor  # [B, A, 4]
-    proposals: list[Proposals]  # before NMS (candidates) and after it (boxes)
-    roi_features: Tensor  # [R, C, 7, 7] of the proposals of all images
-    class_logits: Tensor  # [R, K + 1]
-    box_deltas: Tensor  # [R, K + 1, 4]
-    selected: list[SelectedBoxes]  # after the score threshold and NMS within each class
-    mask_features: Tensor | None  # [D, C, 14, 14] of the selected boxes of all images
-    mask_logits: Tensor | None  # [D, K + 1, m, m]: a mask for every class
-    detections: list[Detections]
+from mrcnn_edu.trace import Trace, evaluating
+from mrcnn_edu.validate import check_boxes, check_generators, check_images, check_targets
 
 
 class MaskRCNN(nn.Module):
@@ -80,7 +60,7 @@ class MaskRCNN(nn.Module):
         self,
         images: list[Tensor],
         targets: list[dict[str, Tensor]],
-        generators: Sequence[Generator] | None = None,
+        generators: list[Generator] | None = None,
     ) -> Losses:
         """The five losses, scalars under torchvision's names; L is their sum (section 3).
 
@@ -88,6 +68,7 @@ class MaskRCNN(nn.Module):
         each image (or the same one several times), to sample anchors and RoIs with. Raises
         TypeError or ValueError, naming the image, for what cannot be learned.
         """
+        check_generators(generators, len(images))
         batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
@@ -103,7 +84,6 @@ class MaskRCNN(nn.Module):
             losses |= self.mask_losses(table, rois, objects)
         return losses
 
-    @torch.no_grad()
     def detect(self, images: list[Tensor]) -> list[Detections]:
         """The objects in each image, in pixels of the images as given, best score first."""
         return self.trace(images).detections
@@ -140,17 +120,16 @@ class MaskRCNN(nn.Module):
         Class logits [R, K + 1], and mask logits [R, K + 1, m, m] (None without a mask head). Boxes
         are in pixels of the image, and are not refined before their masks are predicted.
         """
-        c = self.config
+        c, size = self.config, size_of(image)
         with evaluating(self):
             batch = self.preprocess([image])
-            boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
-            rois = [scale_boxes(boxes, batch.original_sizes[0], batch.sizes[0])]
+            boxes = check_boxes(boxes, size, "predict_on_boxes").to(batch.images.device)
+            rois = [scale_boxes(boxes, size, batch.sizes[0])]
             table = feature_table(self.features(batch)[: len(self.strides)])
             class_logits, _ = self.box_head(self.pool(table, rois, c.box_pool_size))
-            mask_logits = None
-            if self.mask_head is not None:
-                mask_logits = self.mask_head(self.pool(table, rois, c.mask_size // 2))
-        return class_logits, mask_logits
+            if self.mask_head is None:
+                return class_logits, None
+            return class_logits, self.mask_head(self.pool(table, rois, c.mask_size // 2))
 
     # The stages. Each can be called by itself; none of them depends on the mode.
 
@@ -159,11 +138,11 @@ class MaskRCNN(nn.Module):
 
         An image is resized to its target's `short_side`, if it has one, or else to the config's.
         """
-        c = self.config
+        c, weight = self.config, next(self.parameters())
         check_images(images, c.in_channels)
-        short_sides = [target.get("short_side", c.short_side) for target in targets[: len(images)]]
-        short_sides += [c.short_side] * (len(images) - len(short_sides))
-        weight = next(self.parameters())
+        short_sides = [c.short_side] * len(images)
+        if len(targets) == len(images):  # or else `scale_targets` says so
+            short_sides = [target.get("short_side", c.short_side) for target in targets]
         return make_batch(
             images, c.pixel_mean, c.pixel_std, short_sides, c.long_side,
             multiple=self.backbone.strides[-1], device=weight.device, dtype=weight.dtype,
@@ -171,18 +150,14 @@ class MaskRCNN(nn.Module):
 
     def scale_targets(self, targets: list[dict], batch: Batch) -> list[dict]:
         """Each image's boxes, labels and masks, checked, in pixels of the batch."""
-        with_masks = self.mask_head is not None
-        sizes, n_classes = batch.original_sizes, self.config.n_classes
-        return scale_targets(
-            check_targets(targets, sizes, n_classes, with_masks), batch, with_masks
-        )
+        sizes, with_masks = batch.original_sizes, self.mask_head is not None
+        checked = check_targets(targets, sizes, self.config.n_classes, with_masks)
+        return scale_targets(checked, batch, with_masks)
 
     def features(self, batch: Batch) -> list[Tensor]:
         """The feature maps [B, C, H, W] of the neck. The pyramid's last is for the RPN alone."""
         images = batch.images
-        if not torch.is_grad_enabled():
-            # In this memory format convolutions are a quarter faster; on a CPU their gradients
-            # are not.
+        if not torch.is_grad_enabled():  # convolutions are a quarter faster then, gradients not
             images = images.contiguous(memory_format=torch.channels_last)
         return self.neck(self.backbone(images))
 
@@ -196,14 +171,10 @@ class MaskRCNN(nn.Module):
         """The RPN's two losses, on anchors sampled in each image."""
         c = self.config
         targets = rpn_targets(
-            torch.cat(anchors),
-            [o["boxes"] for o in objects],
-            positive_iou=c.rpn_positive_iou,
-            negative_iou=c.rpn_negative_iou,
-            batch_size=c.rpn_batch_per_image,
-            positive_fraction=c.rpn_positive_fraction,
-            generators=generators,
-        )
+            torch.cat(anchors), [o["boxes"] for o in objects], generators=generators,
+            positive_iou=c.rpn_positive_iou, negative_iou=c.rpn_negative_iou,
+            batch_size=c.rpn_batch_per_image, positive_fraction=c.rpn_positive_fraction,
+        )  # fmt: skip
         labels = torch.cat([t.labels for t in targets])
         loss_objectness, loss_box = rpn_loss(
             torch.cat([row[t.anchors] for row, t in zip(objectness, targets, strict=True)]),
@@ -212,7 +183,7 @@ class MaskRCNN(nn.Module):
             torch.cat([t.deltas for t in targets]),
         )
         losses = {"loss_objectness": loss_objectness, "loss_rpn_box_reg": loss_box}
-        return Losses(losses, n_rows=len(labels))
+        return Losses(losses, len(labels))
 
     def propose(self, objectness, deltas, anchors, batch, training=False) -> list[Proposals]:
         """The best boxes of each image, without near-duplicates; no gradient passes."""
@@ -228,15 +199,12 @@ class MaskRCNN(nn.Module):
     def sample_rois(self, proposals, objects, generators=None) -> list[RoITargets]:
         """The RoIs of each image that the heads are trained on, and their targets."""
         c = self.config
+        boxes, labels = [o["boxes"] for o in objects], [o["labels"] for o in objects]
         return roi_targets(
-            [p.boxes for p in proposals],
-            [o["boxes"] for o in objects],
-            [o["labels"] for o in objects],
-            positive_iou=c.roi_positive_iou,
-            batch_size=c.roi_batch_per_image,
+            [p.boxes for p in proposals], boxes, labels, generators=generators,
+            positive_iou=c.roi_positive_iou, batch_size=c.roi_batch_per_image,
             positive_fraction=c.roi_positive_fraction,
-            generators=generators,
-        )
+        )  # fmt: skip
 
     def pool(self, table: FeatureTable, boxes: list[Tensor], output_size: int) -> Tensor:
         """Features [R, C, P, P] of the boxes [R_i, 4] of all images, each read from its level.
@@ -256,20 +224,18 @@ class MaskRCNN(nn.Module):
         class_logits, box_deltas = self.box_head(features)
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
         loss_class, loss_box = box_loss(class_logits, box_deltas, labels, deltas)
-        losses = {"loss_classifier": loss_class, "loss_box_reg": loss_box}
-        return Losses(losses, n_rows=len(labels))
+        return Losses({"loss_classifier": loss_class, "loss_box_reg": loss_box}, len(labels))
 
-    def mask_losses(
-        self, table: FeatureTable, rois: list[RoITargets], objects: list[dict]
-    ) -> Losses:
+    def mask_losses(self, table: FeatureTable, rois: list[RoITargets], objects: list) -> Losses:
         """The mask loss of the positive RoIs: L_mask."""
         c, rois = self.config, [r.positive() for r in rois]
         boxes, labels = [r.boxes for r in rois], torch.cat([r.labels for r in rois])
+        assert self.mask_head is not None
         mask_logits = self.mask_head(self.pool(table, boxes, c.mask_size // 2))
         masks, matched = [o["masks"] for o in objects], [r.objects for r in rois]
         targets = mask_targets(masks, boxes, matched, c.mask_size)
         loss = mask_loss(mask_logits, self.mask_channels(labels), targets, c.mask_loss)
-        return Losses({"loss_mask": loss}, n_rows=len(labels))
+        return Losses({"loss_mask": loss}, len(labels))
 
     def select(self, class_logits, box_deltas, proposals, batch) -> list[SelectedBoxes]:
         """The best boxes of each image, before their masks are predicted."""
@@ -286,22 +252,10 @@ class MaskRCNN(nn.Module):
 
     def paste(self, mask_logits, selected: list[SelectedBoxes], batch: Batch) -> list[Detections]:
         """Each image's detections in its own pixels, with the predicted class's mask pasted in."""
-        c, probs = self.config, [None] * len(selected)
+        c, probs, labels = self.config, [None] * len(selected), [s.labels for s in selected]
         if mask_logits is not None:
-            channels = self.mask_channels(torch.cat([s.labels for s in selected]))
+            channels = self.mask_channels(torch.cat(labels))
             masks = predicted_masks(mask_logits, channels, c.mask_loss, c.mask_decoding)
-            probs = masks.split([len(s.labels) for s in selected])
+            probs = masks.split([len(image_labels) for image_labels in labels])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
         return [rescale_detections(s, p, size, original) for s, p, size, original in images]
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Switch to eval mode inside (batch norm uses its running statistics), and back afterward."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True

@@ -51,13 +51,11 @@ def nms_keep_mask(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor
 def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> Tensor:
     """Indices [2, P], smaller first, of boxes of the same group whose IoU exceeds the threshold.
 
-    Computed a few rows of the IoU table at a time, and only up to the end of their group, so that
-    each part fits into the processor's cache.
+    A few rows of the IoU table at a time, so that each part fits into the processor's cache.
     """
     _, group, counts = groups.unique_consecutive(return_inverse=True, return_counts=True)
     group_end = counts.cumsum(0)
-    first = (group_end - counts)[group].tolist()  # where each box's group starts, and where it ends
-    end = group_end[group].tolist()
+    first, end = (group_end - counts)[group].tolist(), group_end[group].tolist()  # of its group
     pairs, start = [groups.new_empty(0, 2)], 0
     while start < len(boxes):
         stop = min(start + 256, len(boxes))

@@ -30,9 +30,11 @@ class RPNHead(nn.Module):
         self.conv = nn.Sequential(*convs)
         self.cls_logits = nn.Conv2d(channels, n_anchors, 1)
         self.bbox_pred = nn.Conv2d(channels, 4 * n_anchors, 1)
-        for layer in (*(conv[0] for conv in convs), self.cls_logits, self.bbox_pred):
-            nn.init.normal_(layer.weight, std=0.01)
-            nn.init.zeros_(layer.bias)
+        for name, parameter in self.named_parameters():
+            if name.endswith("weight"):
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
         objectness, deltas = [], []
@@ -67,13 +69,12 @@ def propose(
 
     objectness: [B, A] logits. deltas: [B, A, 4]. anchors: [A_level, 4] for each level. image_sizes:
     (height, width) of each image without padding. The `pre_nms_top_n` best anchors of each level
-    are decoded and clipped, NMS with the threshold `nms_iou` runs within each level, and the
-    `post_nms_top_n` best boxes of all levels are returned.
+    are decoded and clipped, NMS runs within each level, and the `post_nms_top_n` best are returned.
     """
-    all_anchors, anchors_per_level = torch.cat(anchors), [len(level) for level in anchors]
+    all_anchors, counts = torch.cat(anchors), [len(level) for level in anchors]
     proposals = []
     for logits, image_deltas, size in zip(objectness, deltas, image_sizes, strict=True):
-        index, level = _top_of_each_level(logits, anchors_per_level, pre_nms_top_n)
+        index, level = _top_of_each_level(logits, counts, pre_nms_top_n)
         boxes = clip_boxes(decode_boxes(image_deltas[index], all_anchors[index]), size)
         valid = torch.where(min_side(boxes) >= MIN_SIZE)[0]
         boxes, scores, level = boxes[valid], logits[index].sigmoid()[valid], level[valid]
@@ -82,12 +83,10 @@ def propose(
     return proposals
 
 
-def _top_of_each_level(
-    logits: Tensor, anchors_per_level: list[int], n: int
-) -> tuple[Tensor, Tensor]:
-    """Index and level of the n best anchors of each level, both [N]. logits: [A] of one image."""
+def _top_of_each_level(logits: Tensor, counts: list[int], n: int) -> tuple[Tensor, Tensor]:
+    """Index and level of the n best anchors of each level, both [N]. counts: anchors per level."""
     index, levels, first = [], [], 0
-    for level, level_logits in enumerate(logits.split(anchors_per_level)):
+    for level, level_logits in enumerate(logits.split(counts)):
         best = level_logits.topk(min(n, len(level_logits))).indices
         index.append(best + first)
         levels.append(torch.full_like(best, level))

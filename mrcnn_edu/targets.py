@@ -88,22 +88,15 @@ def roi_targets(
         matched = match(box_iou(gt_boxes, rois), positive_iou, positive_iou)
         matched = torch.where(box_area(rois) > 0, matched, IGNORED)
         sampled = torch.cat(sample(matched, batch_size, positive_fraction, generator)).sort().values
-        targets.append(_targets_of(rois[sampled], matched[sampled], gt_boxes, gt_labels))
+        rois, matched = rois[sampled], matched[sampled]
+        positive, objects = matched >= 0, matched.clamp(min=0)
+        image_labels, deltas = torch.zeros_like(objects), torch.zeros_like(rois)
+        if len(gt_boxes) > 0:
+            image_labels = torch.where(positive, gt_labels[objects], 0)
+            all_deltas = encode_boxes(gt_boxes[objects], rois, BOX_SCALE)
+            deltas = torch.where(positive[:, None], all_deltas, 0)
+        targets.append(RoITargets(rois, image_labels, deltas, objects))
     return targets
-
-
-def _targets_of(rois: Tensor, matched: Tensor, gt_boxes: Tensor, gt_labels: Tensor) -> RoITargets:
-    """The targets of one image's RoIs [R, 4]; matched: [R] the object of each, or BACKGROUND."""
-    positive, objects = matched >= 0, matched.clamp(min=0)
-    if len(gt_boxes) == 0:
-        return RoITargets(rois, torch.zeros_like(objects), torch.zeros_like(rois), objects)
-    deltas = encode_boxes(gt_boxes[objects], rois, BOX_SCALE)
-    return RoITargets(
-        boxes=rois,
-        labels=torch.where(positive, gt_labels[objects], 0),
-        deltas=torch.where(positive[:, None], deltas, 0),
-        objects=objects,
-    )
 
 
 def mask_targets(
@@ -119,9 +112,8 @@ def mask_targets(
     The target is the intersection of the RoI with its object's mask (section 3.1), resampled to
     m x m by RoIAlign with as many points as the RoI has pixels. The center of pixel i lies at
     i + 0.5. With aligned=False it is taken to lie at i, as in torchvision, and masks are learned
-    half a pixel too far up and left. (Scaling masks with "nearest" shifts them back by about as
-    much at COCO's sizes; where nothing is scaled, as in our synthetic images, the correct alignment
-    is worth 13 points of AP.)
+    half a pixel too far up and left, which costs 13 points of AP on our synthetic images. (At
+    COCO's sizes, resizing masks with "nearest" happens to shift them back by about as much.)
     """
     image, object_, boxes = image_index(rois), torch.cat(objects), torch.cat(rois)
     # For align_rois every image is a "level", and every mask of it an "image" of that level.

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mrcnn_edu.images import Size
+
 INTEGERS = torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64
 
 
@@ -30,18 +32,22 @@ def check_images(images: list[Tensor], n_channels: int) -> None:
         if not (low > -float("inf") and high < float("inf")):
             raise ValueError(f"image {i} has pixels that are NaN or infinite: look at its file")
         if high > 2:
-            raise ValueError(
-                f"image {i} has values up to {high:g}: give floats in 0..1 (image / 255)"
-            )
+            raise ValueError(f"image {i} has values up to {high:g}: give 0..1 (image / 255)")
+
+
+def check_generators(generators: Any, n_images: int) -> None:
+    """Raise ValueError unless there are none or, in a list, one for each image."""
+    is_list = isinstance(generators, list)
+    if generators is not None and not (is_list and len(generators) == n_images):
+        raise ValueError(f"generators must be a list of {n_images}, one for each image")
 
 
 def check_targets(
-    targets: list[dict], sizes: list[tuple[int, int]], n_classes: int, with_masks: bool = True
+    targets: list[dict], sizes: list[Size], n_classes: int, with_masks: bool = True
 ) -> list[dict]:
-    """The targets with float boxes, int64 labels and bool masks, if everything can be learned.
+    """The targets with float boxes, int64 labels and bool masks, if all of them can be learned.
 
-    sizes: (height, width) of each image. Raises TypeError or ValueError, naming the target, the
-    object and the remedy.
+    Raises TypeError or ValueError, naming the target, the object and the remedy.
     """
     if len(targets) != len(sizes):
         raise ValueError(f"{len(targets)} targets for {len(sizes)} images: give one for each")
@@ -53,94 +59,80 @@ def check_targets(
 
 
 def check_target(
-    target: dict, size: tuple[int, int], n_classes: int, name: str, with_masks: bool = True
+    target: dict, size: Size, n_classes: int, name: str, with_masks: bool = True
 ) -> dict:
-    """One image's target, as `check_targets` returns it. name: what errors call it."""
-    needed = ["boxes", "labels", "masks"] if with_masks else ["boxes", "labels"]
-    missing = [field for field in needed if field not in target]
-    if missing:
-        raise ValueError(f"{name} has no {', '.join(missing)}")
+    """The target of an image, as `check_targets` returns it. name: what error messages call it."""
+    needed = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
+    for field in needed:
+        if not isinstance(target.get(field), Tensor):
+            given = f"{field} of {type(target[field])}" if field in target else f"no {field}"
+            raise ValueError(f"{name} has {given}: give a tensor (see torch.as_tensor)")
     labels = check_labels(target["labels"], n_classes, name)
-    boxes = check_boxes(target["boxes"], size, name)
-    if len(boxes) != len(labels):
+    n, boxes = len(labels), target["boxes"]
+    if boxes.shape != (n, 4):
         raise ValueError(
-            f"{name} has {len(labels)} labels and boxes of shape {list(boxes.shape)}: "
-            f"expected [{len(labels)}, 4]"
+            f"{name} has {n} labels and boxes of shape {list(boxes.shape)}: expected [{n}, 4]"
         )
-    checked = target | {"boxes": boxes, "labels": labels}
+    if len(target.get("iscrowd", labels)) != n:
+        raise ValueError(f"{name} has {n} labels, but {len(target['iscrowd'])} values in iscrowd")
+    checked = target | {"labels": labels, "boxes": check_boxes(boxes, size, name)}
     if with_masks:
-        checked["masks"] = check_masks(target["masks"], (len(labels), *size), name)
-    if "iscrowd" in target and len(target["iscrowd"]) != len(labels):
-        raise ValueError(f"{name} has {len(labels)} labels and {len(target['iscrowd'])} iscrowd")
+        checked["masks"] = check_masks(target["masks"], (n, *size), name)
     return checked
-
-
-def check_boxes(boxes: Tensor, size: tuple[int, int] | None, name: str) -> Tensor:
-    """Boxes [M, 4] as floats, each with an area and, given the image's size, inside of it."""
-    _check_tensor(boxes, name, "boxes")
-    if boxes.ndim != 2 or boxes.shape[1] != 4:
-        raise ValueError(f"{name} has boxes of shape {list(boxes.shape)}: expected [M, 4]")
-    if boxes.dtype in (*INTEGERS, torch.float16, torch.bfloat16):
-        boxes = boxes.float()
-    if not boxes.is_floating_point():
-        raise TypeError(
-            f"{name} has boxes of {boxes.dtype}: give float32, x1, y1, x2, y2 in pixels"
-        )
-    flat = torch.where(~(boxes[:, 2:] > boxes[:, :2]).all(dim=1))[0].tolist()  # NaN is flat too
-    if flat:
-        raise ValueError(
-            f"{name}, object {flat[0]} has box {boxes[flat[0]].tolist()}, which has no area: "
-            "boxes are x1, y1, x2, y2 with x2 > x1 and y2 > y1 (mrcnn-edu check-data lists all)"
-        )
-    if size is not None:
-        x1, y1, x2, y2 = boxes.unbind(1)
-        outside = (x1 >= size[1]) | (y1 >= size[0]) | (x2 <= 0) | (y2 <= 0)
-        for row in torch.where(outside)[0].tolist():
-            raise ValueError(
-                f"{name}, object {row} has box {boxes[row].tolist()}, which lies outside its image "
-                f"of {size[1]} x {size[0]} pixels: give corners x1, y1, x2, y2 in pixels of the image"
-            )
-    return boxes
 
 
 def check_labels(labels: Tensor, n_classes: int, name: str) -> Tensor:
     """Labels [M] as int64, each of them in 1..K."""
-    _check_tensor(labels, name, "labels")
-    if labels.dtype not in INTEGERS:
-        raise TypeError(f"{name} has labels of {labels.dtype}: give whole numbers (int64)")
-    if labels.ndim != 1:
-        raise ValueError(f"{name} has labels of shape {list(labels.shape)}: expected [M]")
-    wrong = torch.where((labels < 1) | (labels > n_classes))[0].tolist()
-    if wrong:
+    if labels.dtype not in INTEGERS or labels.ndim != 1:
+        kind = f"labels of {labels.dtype} and shape {list(labels.shape)}"
+        raise TypeError(f"{name} has {kind}: give whole numbers (int64) of shape [M]")
+    row = _first((labels < 1) | (labels > n_classes))
+    if row is not None:
         raise ValueError(
-            f"{name}, object {wrong[0]} has label {labels[wrong[0]].item()}: labels run from 1 "
-            f"to {n_classes}, 0 is background; correct it, or make a model with more n_classes"
+            f"{name}, object {row} has label {labels[row].item()}: labels run from 1 to "
+            f"{n_classes}, 0 is background; correct it, or make a model with more n_classes"
         )
     return labels.long()
 
 
-def check_masks(masks: Tensor, shape: tuple[int, int, int], name: str) -> Tensor:
-    """Masks [M, H, W] as bool; numbers are accepted if all of them are 0 or 1."""
-    _check_tensor(masks, name, "masks")
-    if masks.shape != shape:
+def check_boxes(boxes: Tensor, size: Size, name: str) -> Tensor:
+    """Boxes [M, 4] as floats, each with an area, and not outside of its image."""
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise ValueError(f"{name} has boxes of shape {list(boxes.shape)}: expected [M, 4]")
+    if boxes.dtype not in (torch.float32, torch.float64):
+        if not (boxes.is_floating_point() or boxes.dtype in INTEGERS):
+            raise TypeError(f"{name} has boxes of {boxes.dtype}: give x1, y1, x2, y2 as float32")
+        boxes = boxes.float()
+    row = _first(~(boxes[:, 2:] > boxes[:, :2]).all(dim=1))  # no, or NaN
+    if row is not None:
         raise ValueError(
-            f"{name} has {shape[0]} labels and masks of shape {list(masks.shape)}: "
-            f"expected {list(shape)}"
+            f"{name}, object {row} has box {boxes[row].tolist()}, which has no area: "
+            "boxes are x1, y1, x2, y2 with x2 > x1 and y2 > y1 (mrcnn-edu check-data lists all)"
         )
+    x1, y1, x2, y2 = boxes.unbind(1)
+    row = _first((x1 >= size[1]) | (y1 >= size[0]) | (x2 <= 0) | (y2 <= 0))
+    if row is not None:
+        raise ValueError(
+            f"{name}, object {row} has box {boxes[row].tolist()}, outside of its image of "
+            f"{size[1]} x {size[0]} pixels: give x1, y1, x2, y2 in pixels of the image"
+        )
+    return boxes
+
+
+def check_masks(masks: Tensor, shape: tuple[int, int, int], name: str) -> Tensor:
+    """Masks [M, H, W] as bool; numbers are accepted if each of them is 0 or 1."""
+    if masks.shape != shape:
+        n, found = shape[0], list(masks.shape)
+        raise ValueError(f"{name} has {n} labels and masks of shape {found}: expected {[*shape]}")
     if masks.dtype == torch.bool:
         return masks
-    odd = masks[(masks != 0) & (masks != 1)]  # NaN is odd too
+    odd = masks[(masks != 0) & (masks != 1)]  # NaN is odd, too
     if len(odd):
-        raise ValueError(
-            f"{name} has masks with the value {odd[0].item():g}: give bool, for example "
-            f"{'masks > 0.5' if masks.is_floating_point() else 'masks > 0'}"
-        )
+        example = "masks > 0.5" if masks.is_floating_point() else "masks > 0"
+        raise ValueError(f"{name} has masks with the value {odd[0]:g}: give bool, as in {example}")
     return masks.bool()
 
 
-def _check_tensor(value: Any, name: str, field: str) -> None:
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name} has {field} of type {type(value).__name__}: give a tensor "
-            "(torch.as_tensor converts lists and arrays)"
-        )
+def _first(condition: Tensor) -> int | None:
+    rows = torch.where(condition)[0]
+    return int(rows[0]) if len(rows) else None

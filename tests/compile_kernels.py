@@ -26,11 +26,11 @@ def instructions(function, constants: dict, warps: int, **types: str) -> list[st
 
 def all_kernels():
     """The name and the instructions of each kernel, for each type of features."""
-    place = {"first": "*i64", "height": "*i64", "width": "*i64", "C": "i32", "smallest": "fp32"}
+    shared = {"first": "*i64", "height": "*i64", "width": "*i64", "C": "i32", "min_size": "fp32"}
     for features in ("fp32", "bf16", "fp16", "fp64"):
         sums = "fp64" if features == "fp64" else "fp32"
         adds = {"rows": f"*{features}", "out": f"*{features}", "boxes": f"*{sums}"}
-        scatters = {"of_rows": f"*{sums}", "gradient": f"*{features}", "boxes": f"*{sums}"}
+        scatters = {"grad_rows": f"*{sums}", "grad": f"*{features}", "boxes": f"*{sums}"}
         for points in (2, -1):
             constants = {"P": 7, "S_Y": points, "S_X": points, "BLOCK": 128}
             for function, types in (
@@ -38,11 +38,14 @@ def all_kernels():
                 (roi_align._backward, scatters),
             ):
                 name = f"{function.__name__} {features} {points}"
-                yield name, instructions(function, constants, 4, **place, **types)
+                yield name, instructions(function, constants, 4, **shared, **types)
     for boxes in ("fp32", "fp64"):
         types = {"boxes": f"*{boxes}", "first": "*i64", "end": "*i64", "keep": "*i8"}
         types |= {"iou_threshold": "fp32", "tiny": "fp32"}
-        yield f"_walk {boxes}", instructions(nms._walk, {"BLOCK": nms.BLOCK}, 4, **types)
+        yield (
+            f"_drop_overlapping {boxes}",
+            instructions(nms._drop_overlapping, {"BLOCK": nms.BLOCK}, 4, **types),
+        )
 
 
 if __name__ == "__main__":

@@ -1,22 +1,17 @@
-"""A data set that stops the run which reads it."""
+"""A dataset that stops the run that reads it."""
+
+from mrcnn_edu.data.dataset import Wrapper
 
 
-class Stops:
-    """The scenes, of which n_items are given before the run is stopped, as Ctrl-C does by default.
+class StopAfter(Wrapper):
+    """A dataset that returns n_items items and then raises `error`: by default, as Ctrl-C does."""
 
-    with_what: what is raised.
-    """
-
-    def __init__(self, scenes, n_items, with_what=KeyboardInterrupt):
-        self.scenes, self.classes = scenes, scenes.classes
-        self.fingerprint = scenes.fingerprint
-        self.left, self.with_what = n_items, with_what
-
-    def __len__(self):
-        return len(self.scenes)
+    def __init__(self, dataset, n_items, error=KeyboardInterrupt):
+        super().__init__(dataset)
+        self.n_left, self.error = n_items, error
 
     def __getitem__(self, index):
-        self.left -= 1
-        if self.left < 0:
-            raise self.with_what
-        return self.scenes[index]
+        self.n_left -= 1
+        if self.n_left < 0:
+            raise self.error
+        return self.dataset[index]

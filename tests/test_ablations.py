@@ -37,6 +37,7 @@ from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.targets import mask_targets
 from mrcnn_edu.train import fit
 from mrcnn_edu.train.recipes import FLIP, PAPER
+from mrcnn_edu.weights import backbone_file, init_backbone
 
 SETTINGS = [(table, setting) for table in TABLES.values() for setting in table.settings]
 SMALL = Setup(
@@ -104,7 +105,7 @@ def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
         for setting in table.settings:
             torch.manual_seed(3)
             config = Setup().job(table, setting, 3).config
-            state = starts.init_backbone(MaskRCNN(config)).state_dict()
+            state = init_backbone(MaskRCNN(config)).state_dict()
             base, first = base or config, first or state
             alike = ("backbone.",) if config.backbone == base.backbone else ()
             alike += heads if alike and config.neck == base.neck else ()
@@ -116,9 +117,9 @@ def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
 @pytest.mark.parametrize("name", starts.BACKBONES_OF_THE_LAB)
 def test_the_start_is_a_backbone_alone_that_tells_outlines_apart(name):
     """The nearest of ten mean features, of other images, is right for nine images of ten."""
-    record = json.loads(starts.start_file(name).with_suffix(".json").read_text())
-    assert record["accuracy"] > 0.95 and starts.start_file(name).stat().st_size < 3_000_000
-    model = starts.init_backbone(MaskRCNN(replace(BASES["tiny"]["c5"], backbone=name))).eval()
+    record = json.loads(backbone_file(name).with_suffix(".json").read_text())
+    assert record["accuracy"] > 0.95 and backbone_file(name).stat().st_size < 3_000_000
+    model = init_backbone(MaskRCNN(replace(BASES["tiny"]["c5"], backbone=name))).eval()
     data = starts.labeled(150, seed=2)  # made with seed 0, scored with 1
     images, labels = zip(*(data[i] for i in range(len(data))), strict=True)
     labels = torch.tensor(labels)
@@ -415,7 +416,7 @@ def test_settings_trained_in_turns_learn_as_they_do_alone():
     assert step == 2
     for name, job in jobs.items():
         torch.manual_seed(1)
-        alone = starts.init_backbone(MaskRCNN(job.config))
+        alone = init_backbone(MaskRCNN(job.config))
         fit(alone, job.train_data, job.training, progress=False)
         together = models[name].state_dict()
         assert all(value.equal(together[key]) for key, value in alone.state_dict().items())

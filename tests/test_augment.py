@@ -6,7 +6,8 @@ from torchvision.transforms import v2
 
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.augment import Augmentation, Augmented
-from mrcnn_edu.data.check import check, mask_to_box
+from mrcnn_edu.data.check import check
+from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.transforms import ScaleJitter, transform_item
 from mrcnn_edu.train import Training, loader
 

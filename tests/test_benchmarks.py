@@ -1,6 +1,7 @@
-"""The benchmarks run, and their documents show the numbers of their committed results."""
+"""The benchmarks run, and the documents show the numbers of the stored results."""
 
 import json
+import sys
 import time
 
 import pytest
@@ -15,7 +16,7 @@ def test_the_tables_are_those_of_the_results(file):
         assert versus.insert(results, text, device, works) == text
 
 
-def test_there_are_results_of_every_work():
+def test_every_work_has_results():
     results = json.loads((versus.RESULTS / "versus_torchvision_cpu.json").read_text())
     goals = {name: goal for name, (_, goal) in versus.WORK.items()}
     expected = goals | {versus.MEMORY: versus.MEMORY_GOAL}
@@ -24,10 +25,10 @@ def test_there_are_results_of_every_work():
         assert versus.table(results, works) in document.read_text()
 
 
-def test_the_two_run_in_turns_and_their_ratio_is_that_of_their_times():
+def test_the_two_take_turns_and_their_ratio_is_that_of_their_times():
     order = []
     pair = [lambda i=i: (order.append(i), time.sleep(0.004 * (i + 1))) for i in range(2)]
-    row = versus.row("sleep", 1.0, *versus.compare(pair, "cpu", rounds=7, at_least=0))
+    row = versus.row("sleep", 1.0, *versus.compare(pair, "cpu", rounds=7, min_seconds=0))
     assert order == [0, 1] * 8  # once to warm up
     assert row["rounds"] == 7
     assert row["ours"] >= 0.004 and row["torchvision"] >= 0.008
@@ -35,7 +36,36 @@ def test_the_two_run_in_turns_and_their_ratio_is_that_of_their_times():
 
 
 @pytest.mark.parametrize("name", ["nms, 2,000", "100 RoIs 14"])
-def test_work_is_measured_alone(name):
-    rows = versus.measure("cpu", rounds=1, at_least=0, only=name)
+def test_some_of_the_work_can_be_measured_alone(name):
+    rows = versus.measure("cpu", rounds=1, min_seconds=0, only=name)
     assert [r["work"] for r in rows] == [work for work in versus.WORK if name in work] != []
     assert all(r["ours"] > 0 and r["torchvision"] > 0 and r["rounds"] == 1 for r in rows)
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    """A function that runs the command, with its results and documents in a temporary folder."""
+    document = tmp_path / "README.md"
+    document.write_text("<!-- versus_torchvision cpu -->\n<!-- versus_torchvision cpu -->\n")
+    monkeypatch.setattr(versus, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(versus, "DOCUMENTS", {document: versus.ALL})
+    monkeypatch.setattr(versus.torch, "set_num_threads", lambda n: None)
+
+    def command(*options):
+        arguments = ["--only", "nms, 2,000", "--rounds", "1", "--seconds", "0", "--device", "cpu"]
+        monkeypatch.setattr(sys, "argv", ["versus_torchvision.py", *arguments, *options])
+        versus.main()
+
+    return command
+
+
+def test_results_are_only_stored_with_write(command, tmp_path, capsys):
+    before = (tmp_path / "README.md").read_text()
+    command()
+    assert "| nms, 2,000 boxes | " in capsys.readouterr().out
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
+    assert (tmp_path / "README.md").read_text() == before
+    command("--write")
+    results = json.loads((tmp_path / "results" / "versus_torchvision_cpu.json").read_text())
+    assert [row["work"] for row in results["rows"]] == ["nms, 2,000 boxes"]
+    assert versus.table(results, versus.ALL) in (tmp_path / "README.md").read_text()

@@ -21,6 +21,7 @@ from torch import nn
 
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
+from mrcnn_edu.course.lessons import find_lessons
 from mrcnn_edu.data import CocoFolder, Shapes, write_coco
 from mrcnn_edu.train.metrics import load_history
 from mrcnn_edu.train.recipes import PAPER, RECIPES, Training
@@ -92,31 +93,43 @@ def test_python_m_is_the_same_command(capsys, monkeypatch):
     assert end.value.code == 2 and "nowhere.pt" in capsys.readouterr().err
 
 
+def test_the_version_is_the_packages(run):
+    assert run("--version") == (0, f"mrcnn_edu {mrcnn_edu.__version__}\n", "")
+
+
 # lab
 
 
 def test_lab_starts_jupyterlab_with_the_first_notebook_through_the_installed_script(tmp_path):
-    notebook = tmp_path / "notebooks" / "00_start_here.ipynb"  # unless the checkout has its own
-    notebook.parent.mkdir()
-    notebook.touch()
     script = Path(sys.executable).with_name("mrcnn-edu")
     done = subprocess.run(
         [script, "lab", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout[0].isdecimal()  # JupyterLab's version
+    assert not list(tmp_path.iterdir())  # in a checkout nothing is copied
+
+
+def test_lab_copies_the_lessons_where_it_is_told_to(run, monkeypatch, tmp_path):
+    started = []
+    monkeypatch.setattr("mrcnn_edu.cli.lab.os.execv", lambda *command: started.append(command))
+    code, out, _ = run("lab", str(tmp_path / "mine"), "--no-browser")
+    assert "00_start_here.ipynb: copied" in out
+    assert str(tmp_path / "mine" / "00_start_here.ipynb") in started[0][1]
+    assert started[0][1][-1] == "--no-browser"
 
 
 def test_lab_says_what_is_missing(run, monkeypatch, tmp_path):
-    elsewhere = tmp_path / "site-packages" / "mrcnn_edu" / "cli" / "lab.py"
-    monkeypatch.setattr(cli.lab, "__file__", str(elsewhere))
-    code, _, err = run("lab", "--no-browser")
-    assert code == 2 and "00_start_here.ipynb" in err and "checkout" in err
-    (tmp_path / "notebooks").mkdir()
-    (tmp_path / "notebooks" / "00_start_here.ipynb").touch()
-    monkeypatch.setattr(cli.lab, "find_spec", lambda name: None)
+    def nothing():
+        return find_lessons((tmp_path,))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mrcnn_edu.cli.lab.find_lessons", nothing)
+        code, _, err = run("lab", "--no-browser")
+        assert code == 2 and "00_start_here.ipynb" in err and "make notebooks" in err
+    monkeypatch.setitem(sys.modules, "jupyterlab", None)
     code, _, err = run("lab")
-    assert code == 2 and "pip install" in err
+    assert code == 2 and "pip install 'mrcnn_edu[notebooks]'" in err
 
 
 # demo

@@ -11,12 +11,14 @@ from torchvision.models.detection.roi_heads import RoIHeads
 from mrcnn_edu.detections import (
     Detections,
     SelectedBoxes,
+    interpolation_weights,
     paste_masks,
     predicted_masks,
     rescale_detections,
     select_detections,
 )
 from mrcnn_edu.heads import BOX_SCALE
+from mrcnn_edu.kernels.paste import paste_on_gpu
 
 SIZE = (48, 64)  # (height, width)
 
@@ -112,12 +114,25 @@ def test_an_empty_mask_and_a_box_outside_fill_nothing():
     assert not paste_masks(torch.ones(4, 28, 28), outside, SIZE).any()
 
 
-def test_a_gpu_pastes_the_same_masks(random_boxes, monkeypatch):
+def test_a_gpu_pastes_the_same_masks(random_boxes):
     boxes, probs = torch.cat((random_boxes(40), torch.ones(1, 4))), torch.rand(41, 7, 7)
     expected = paste_masks(probs, boxes, SIZE)
-    monkeypatch.setattr("mrcnn_edu.detections.on_gpu", lambda _: True)
-    assert expected.any() and paste_masks(probs, boxes, SIZE).equal(expected)
-    assert paste_masks(probs[:0], boxes[:0], SIZE).shape == (0, *SIZE)
+    rows = interpolation_weights(boxes[:, 1], boxes[:, 3], SIZE[0], 7)
+    columns = interpolation_weights(boxes[:, 0], boxes[:, 2], SIZE[1], 7)
+    assert expected.any() and paste_on_gpu(rows, probs, columns, 0.5).equal(expected)
+    assert paste_on_gpu(rows[:0], probs[:0], columns[:0], 0.5).shape == (0, *SIZE)
+
+
+def test_one_index_gives_one_detection():
+    masks = torch.zeros(3, 4, 4, dtype=torch.bool)
+    found = Detections(torch.rand(3, 4), torch.tensor([1, 2, 3]), torch.rand(3), masks, None)
+    for index in (1, -2, torch.tensor(1)):
+        one = found[index]
+        assert len(one) == 1 and one.labels.tolist() == [2] and one.masks.shape == (1, 4, 4)
+    assert [d.labels.tolist() for d in found] == [[1], [2], [3]]
+    assert len(found[1:]) == len(found[[0, 2]]) == len(found[found.labels > 1]) == 2
+    with pytest.raises(IndexError, match="detection 3 of 3"):
+        found[3]
 
 
 def test_a_box_without_area_fills_nothing():
@@ -235,9 +250,9 @@ def test_detectron2s_way_differs_in_the_outer_half_cell_alone():
     assert 0.3 < ours[inner].double().mean() < 0.7
 
 
-@pytest.mark.parametrize(("place", "gain"), [((8, 32), 0.09), ((32, 96), 0.02)])
-def test_shapes_come_back_better_than_by_torchvisions_way(place, gain):
-    results = benchmark.measure(benchmark.Place(*place), 40, cuts=("exact",))
+@pytest.mark.parametrize(("condition", "gain"), [((8, 32), 0.09), ((32, 96), 0.02)])
+def test_shapes_come_back_better_than_by_torchvisions_way(condition, gain):
+    results = benchmark.measure(benchmark.Condition(*condition), 40, cuts=("exact",))
     ours, torchvisions, detectron2s = (results["exact", name] for name in benchmark.PASTES)
     assert ours.iou > 0.98 and ours.iou > torchvisions.iou + gain
     assert ours.iou > detectron2s.iou - 0.001

@@ -5,6 +5,7 @@ import importlib.util
 import inspect
 import pkgutil
 import re
+from copy import deepcopy
 from math import ceil
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from mrcnn_edu.course.exercises import (
     start_here,
     training,
 )
+from mrcnn_edu.course.exercises.check import kind, show
 
 LESSONS = [
     importlib.import_module(f"mrcnn_edu.course.exercises.{lesson.name}")
@@ -50,37 +52,39 @@ def solution_of(check):
 
 
 @pytest.fixture
-def said(capsys):
-    """A function to what a check says of an attempt."""
+def output(capsys):
+    """A function that returns what a check prints about an attempt, without the name."""
 
-    def said(check, attempt) -> str:
+    def output(check, attempt) -> str:
         check(attempt)
-        return capsys.readouterr().out.partition(": ")[2]  # without the name
+        return capsys.readouterr().out.partition(": ")[2]
 
-    return said
+    return output
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_the_solution_is_accepted_and_has_a_docstring(said, check):
-    assert said(check, solution_of(check)) == "ok\n"
+def test_the_solution_is_accepted_and_has_a_docstring(output, check):
+    assert output(check, solution_of(check)) == "ok\n"
     assert solution_of(check).__doc__
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_an_empty_attempt_is_told_so_in_one_line(said, check):
-    assert said(check, lambda *_: None) == "not yet: nothing is returned\n"
+def test_an_empty_attempt_is_reported_in_one_line(output, check):
+    assert output(check, lambda *_: None) == "not yet: your function returned nothing\n"
 
 
 @pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_no_check_gives_the_answer_away(said, check):
+def test_no_check_gives_the_answer_away(output, check):
     """A wrong answer of the right shape is shown; the right one is not."""
-    solution = solution_of(check)
-    text = said(check, lambda *arguments: "a guess")
-    assert "the answer is a guess" in text
-    arguments = []
-    said(check, lambda *a: arguments.append(a))
-    assert "expected" not in text.splitlines()[0]
-    assert str(solution(*arguments[0])) not in text.splitlines()[0]
+    solution, arguments = solution_of(check), []
+    output(check, lambda *a: arguments.append(a))
+    right = solution(*deepcopy(arguments[0]))
+    line, *shown = output(check, lambda *arguments: "a guess").splitlines()
+    returned, expected = line.split("; ")
+    assert returned == "not yet: in case 1, your function returned 'a guess'"
+    assert expected == f"expected {kind(right)}"  # its type and its shape, not its values
+    assert str(right) not in line
+    assert all(f"= {show(right)}" not in line for line in shown if "out =" in line)
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -110,20 +114,20 @@ def test_every_exercise_has_typical_mistakes_to_reject():
     assert all(rejected.count(check) >= 2 for check in CHECKS.values())
 
 
-def test_another_way_to_the_same_answer_is_accepted(said):
+def test_another_way_to_the_same_answer_is_accepted(output):
     def tensors(a, b):
         return (a & b).sum() / (a | b).sum().clamp(min=1)
 
-    assert said(start_here.check_mask_iou, tensors) == "ok\n"
+    assert output(start_here.check_mask_iou, tensors) == "ok\n"
 
     def plain_lists(start, end, n_bins, n_points):
         n = n_bins * n_points
         return [start + (end - start) * (i + 0.5) / n for i in range(n)]
 
-    assert said(roi_align.check_sample_points, plain_lists) == "ok\n"
+    assert output(roi_align.check_sample_points, plain_lists) == "ok\n"
 
 
-# Typical mistakes: (check, attempt, the first case whose answer is not right)
+# Typical mistakes: (check, attempt, the first case that it gets wrong)
 
 
 def forgets_that_0_is_background(labels, classes):
@@ -135,12 +139,12 @@ def names_all_classes(labels, classes):
     return {name: (labels == k).sum().item() for k, name in enumerate(classes, start=1)}
 
 
-def reads_row_by_row(runs, height, width):
-    return annotations.mask_of_runs(runs, width, height).T
+def reads_row_by_row(counts, height, width):
+    return annotations.decode_rle(counts, width, height).T
 
 
-def starts_with_ones(runs, height, width):
-    return ~annotations.mask_of_runs(runs, height, width)
+def starts_with_ones(counts, height, width):
+    return ~annotations.decode_rle(counts, height, width)
 
 
 def forgets_the_end(mask):
@@ -219,15 +223,15 @@ def takes_the_larger(values, start, end, n_bins):
     return two.view(n_bins, 2).amax(dim=1)
 
 
-def mixes_up_the_shares(values, start, end, n_bins):
+def swaps_the_weights(values, start, end, n_bins):
     at = roi_align.sample_points(start, end, n_bins, 2)
     low = at.floor().long()
-    share = at - low
+    weight = at - low
     high = (low + 1).clamp(max=len(values) - 1)
-    return (share * values[low] + (1 - share) * values[high]).view(n_bins, 2).mean(dim=1)
+    return (weight * values[low] + (1 - weight) * values[high]).view(n_bins, 2).mean(dim=1)
 
 
-def of_class(logits, labels):
+def class_logits(logits, labels):
     return logits[range(len(labels)), labels]
 
 
@@ -242,18 +246,18 @@ def others_should_be_empty(logits, labels, targets):
 
 
 def takes_0_for_the_first_class(logits, labels, targets):
-    return cross_entropy(of_class(logits, labels - 1), targets)
+    return cross_entropy(class_logits(logits, labels - 1), targets)
 
 
 def forgets_the_sigmoid(logits, labels, targets):
-    p = of_class(logits, labels).clamp(1e-3, 1 - 1e-3)
+    p = class_logits(logits, labels).clamp(1e-3, 1 - 1e-3)
     return -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
 
 
-def smooths_the_truth(logits, label):
-    truth = torch.full_like(logits, 0.1)
-    truth[label] = 1
-    return logits.softmax(dim=0) - truth
+def smooths_the_target(logits, label):
+    target = torch.full_like(logits, 0.1)
+    target[label] = 1
+    return logits.softmax(dim=0) - target
 
 
 def forgets_the_clamp(a, b):
@@ -278,13 +282,13 @@ def encodes_in_pixels(box, anchor):
 
 
 def encodes_without_the_logarithm(box, anchor):
-    code = boxes.encode_box(box, anchor)
-    return torch.cat((code[:2], code[2:].exp()))
+    deltas = boxes.encode_box(box, anchor)
+    return torch.cat((deltas[:2], deltas[2:].exp()))
 
 
 def encodes_corners(box, anchor):
-    code, size = boxes.encode_box(box, anchor), anchor[2:] - anchor[:2]
-    return torch.cat(((box[:2] - anchor[:2]) / size, code[2:]))
+    deltas, size = boxes.encode_box(box, anchor), anchor[2:] - anchor[:2]
+    return torch.cat(((box[:2] - anchor[:2]) / size, deltas[2:]))
 
 
 def nms_without_sorting(some, scores, labels, threshold):
@@ -311,7 +315,7 @@ def has_a_convolution_for_each_channel(channels, k):
     return 9 * channels + channels + (channels + 1) * 5 * k
 
 
-def counts_the_places_too(channels, k):
+def counts_every_position(channels, k):
     return 24 * 24 * rpn.head_parameters(channels, k)
 
 
@@ -345,22 +349,22 @@ def matches_an_object_twice(iou, threshold):
 
 
 def takes_the_first(iou, threshold):
-    taken = []
+    matched = []
     for row in iou.tolist():
-        enough = [m for m, value in enumerate(row) if value >= threshold and m not in taken]
-        taken.append(enough[0] if enough else -1)
-    return torch.tensor(taken)
+        enough = [m for m, value in enumerate(row) if value >= threshold and m not in matched]
+        matched.append(enough[0] if enough else -1)
+    return torch.tensor(matched)
 
 
 def wants_more_than_the_threshold(iou, threshold):
     return average_precision.match(iou, threshold + 1e-6)
 
 
-def gives_up_if_the_best_is_taken(iou, threshold):
-    taken = []
+def gives_up_if_the_best_is_matched(iou, threshold):
+    matched = []
     for row, m in zip(iou, iou.argmax(dim=1).tolist(), strict=True):
-        taken.append(m if row[m] >= threshold and m not in taken else -1)
-    return torch.tensor(taken)
+        matched.append(m if row[m] >= threshold and m not in matched else -1)
+    return torch.tensor(matched)
 
 
 def divides_by_the_detections(correct, n_objects):
@@ -399,7 +403,7 @@ def counts_the_kernel_once(height, width, inputs, outputs, kernel, stride):
     return history.convolution_cost(height, width, inputs, outputs, kernel, stride) // kernel
 
 
-def divides_the_places_by_the_stride(height, width, inputs, outputs, kernel, stride):
+def divides_by_the_stride_once(height, width, inputs, outputs, kernel, stride):
     return height * width // stride * inputs * outputs * kernel * kernel
 
 
@@ -420,7 +424,7 @@ def takes_all_widths_to_be_equal(in_channels, channels, n_convs, n_classes):
     return heads.fcn_parameters(channels, channels, n_convs, n_classes)
 
 
-def overwrites_where_stamps_overlap(values, kernel, stride):
+def overwrites_where_kernels_overlap(values, kernel, stride):
     k = len(kernel)
     out = torch.zeros([(n - 1) * stride + k for n in values.shape])
     for i, j in torch.cartesian_prod(*map(torch.arange, values.shape)).tolist():
@@ -432,20 +436,20 @@ def turns_the_kernel_round(values, kernel, stride):
     return heads.deconvolve(values, kernel.flip(0, 1), stride)
 
 
-def lays_stamps_side_by_side(values, kernel, stride):
+def never_overlaps(values, kernel, stride):
     return torch.kron(values, kernel)
 
 
 def reads_one_pixel_of_each_block(mask, m):
-    side = len(mask) // m
-    back = mask[::side, ::side].repeat_interleave(side, 0).repeat_interleave(side, 1)
+    block = len(mask) // m
+    back = mask[::block, ::block].repeat_interleave(block, 0).repeat_interleave(block, 1)
     return ((mask & back).sum() / (mask | back).sum()).item()
 
 
 def wants_more_than_half(mask, m):
-    side = len(mask) // m
-    blocks = mask.float().view(m, side, m, side).mean(dim=(1, 3)) > 0.5
-    back = blocks.repeat_interleave(side, 0).repeat_interleave(side, 1)
+    block = len(mask) // m
+    small = mask.float().view(m, block, m, block).mean(dim=(1, 3)) > 0.5
+    back = small.repeat_interleave(block, 0).repeat_interleave(block, 1)
     return ((mask & back).sum() / (mask | back).sum()).item()
 
 
@@ -471,20 +475,24 @@ def takes_the_longer_side(box, canonical_size):
     return (4 + side.log2()).floor().clamp(2, 5).long().item()
 
 
-def never_rises(step, highest, rise, drops):
-    return highest / 10 ** sum(step >= drop for drop in drops)
+def has_no_warmup(step, highest, warmup_steps, milestones):
+    return highest / 10 ** sum(step >= milestone for milestone in milestones)
 
 
-def starts_at_0(step, highest, rise, drops):
-    return highest * min(1, step / max(rise, 1)) / 10 ** sum(step >= drop for drop in drops)
+def starts_at_0(step, highest, warmup_steps, milestones):
+    return (
+        highest
+        * min(1, step / max(warmup_steps, 1))
+        / 10 ** sum(step >= milestone for milestone in milestones)
+    )
 
 
-def drops_once(step, highest, rise, drops):
-    return training.rate_of_step(step, highest, rise, drops[:1])
+def drops_only_once(step, highest, warmup_steps, milestones):
+    return training.rate_of_step(step, highest, warmup_steps, milestones[:1])
 
 
-def drops_a_step_late(step, highest, rise, drops):
-    return training.rate_of_step(step, highest, rise, [drop + 1 for drop in drops])
+def drops_a_step_late(step, highest, warmup_steps, milestones):
+    return training.rate_of_step(step, highest, warmup_steps, [m + 1 for m in milestones])
 
 
 def keeps_the_steps(rate, steps, batch, new_batch):
@@ -556,7 +564,7 @@ def launches_too_few_programs(x, y, factor, out):
     return out
 
 
-def swaps_the_shares(rows, y, x, width, out):
+def swaps_the_fractions(rows, y, x, width, out):
     return gpu.read_point(rows, int(y) + x - int(x), int(x) + y - int(y), width, out)
 
 
@@ -568,11 +576,11 @@ MISTAKES = [
     (gpu.check_scale_and_add, lambda x, y, factor, out: out.copy_(x + factor * y), 1),
     (gpu.check_scale_and_add, launches_too_few_programs, 2),
     (gpu.check_read_point, lambda rows, y, x, w, out: gpu.read_point(rows, y, x, 3, out), 2),
-    (gpu.check_read_point, swaps_the_shares, 3),
+    (gpu.check_read_point, swaps_the_fractions, 3),
     (gpu.check_read_point, reads_the_nearest_cell, 3),
-    (gpu.check_least_seconds, lambda n, b, rate, bandwidth: n / rate + b / bandwidth, 1),
-    (gpu.check_least_seconds, lambda n, b, rate, bandwidth: min(n / rate, b / bandwidth), 1),
-    (gpu.check_least_seconds, lambda n, b, rate, bandwidth: b / bandwidth, 2),
+    (gpu.check_min_seconds, lambda n, b, rate, bandwidth: n / rate + b / bandwidth, 1),
+    (gpu.check_min_seconds, lambda n, b, rate, bandwidth: min(n / rate, b / bandwidth), 1),
+    (gpu.check_min_seconds, lambda n, b, rate, bandwidth: b / bandwidth, 2),
     (ablations.check_paired, compares_the_means, 1),
     (ablations.check_paired, forgets_the_root_of_n, 1),
     (ablations.check_paired, divides_the_variance_by_n, 1),
@@ -615,22 +623,22 @@ MISTAKES = [
     (roi_align.check_sample_points, rounds_the_roi, 2),
     (roi_align.check_align_1d, reads_the_nearest, 2),
     (roi_align.check_align_1d, takes_the_larger, 1),
-    (roi_align.check_align_1d, mixes_up_the_shares, 2),
+    (roi_align.check_align_1d, swaps_the_weights, 2),
     (mask_loss.check_mask_loss, counts_every_mask, 2),
     (mask_loss.check_mask_loss, others_should_be_empty, 2),
     (mask_loss.check_mask_loss, takes_0_for_the_first_class, 2),
     (mask_loss.check_mask_loss, forgets_the_sigmoid, 1),
-    (mask_loss.check_read_masks, lambda logits, labels: of_class(logits, labels - 1) > 0, 1),
-    (mask_loss.check_read_masks, lambda logits, labels: of_class(logits, labels) > 0.5, 2),
+    (mask_loss.check_read_masks, lambda logits, labels: class_logits(logits, labels - 1) > 0, 1),
+    (mask_loss.check_read_masks, lambda logits, labels: class_logits(logits, labels) > 0.5, 2),
     (mask_loss.check_read_masks, lambda x, k: x.argmax(dim=1) == k[:, None, None], 1),
-    (mask_loss.check_softmax_gradient, lambda x, k: smooths_the_truth(x, k), 1),
+    (mask_loss.check_softmax_gradient, lambda x, k: smooths_the_target(x, k), 1),
     (mask_loss.check_softmax_gradient, lambda x, k: -mask_loss.softmax_gradient(x, k), 1),
     (mask_loss.check_softmax_gradient, lambda x, k: x.sigmoid() - torch.eye(len(x))[k], 1),
-    (annotations.check_mask_of_runs, reads_row_by_row, 1),
-    (annotations.check_mask_of_runs, starts_with_ones, 1),
-    (annotations.check_box_around, forgets_the_end, 1),
-    (annotations.check_box_around, swaps_x_and_y, 2),
-    (annotations.check_box_around, gives_width_and_height, 1),
+    (annotations.check_decode_rle, reads_row_by_row, 1),
+    (annotations.check_decode_rle, starts_with_ones, 1),
+    (annotations.check_mask_to_box, forgets_the_end, 1),
+    (annotations.check_mask_to_box, swaps_x_and_y, 2),
+    (annotations.check_mask_to_box, gives_width_and_height, 1),
     (annotations.check_semantic_map, numbers_the_objects, 1),
     (annotations.check_semantic_map, has_no_background, 1),
     (boxes.check_iou, forgets_the_clamp, 5),
@@ -644,7 +652,7 @@ MISTAKES = [
     (boxes.check_nms, nms_without_classes, 4),
     (rpn.check_head_parameters, forgets_the_biases, 1),
     (rpn.check_head_parameters, has_a_convolution_for_each_channel, 1),
-    (rpn.check_head_parameters, counts_the_places_too, 1),
+    (rpn.check_head_parameters, counts_every_position, 1),
     (rpn.check_recall, counts_proposals, 1),
     (rpn.check_recall, must_exceed_the_threshold, 2),
     (rpn.check_recall, takes_the_mean_iou, 2),
@@ -653,7 +661,7 @@ MISTAKES = [
     (rpn.check_best_of_each_level, gives_them_in_order_of_index, 1),
     (average_precision.check_match, matches_an_object_twice, 3),
     (average_precision.check_match, takes_the_first, 3),
-    (average_precision.check_match, gives_up_if_the_best_is_taken, 4),
+    (average_precision.check_match, gives_up_if_the_best_is_matched, 4),
     (average_precision.check_match, wants_more_than_the_threshold, 2),
     (average_precision.check_precision_recall, divides_by_the_detections, 2),
     (average_precision.check_precision_recall, does_not_add_up, 1),
@@ -663,7 +671,7 @@ MISTAKES = [
     (average_precision.check_average_precision, forgets_what_is_missed, 2),
     (history.check_convolution_cost, forgets_the_input_channels, 2),
     (history.check_convolution_cost, counts_the_kernel_once, 3),
-    (history.check_convolution_cost, divides_the_places_by_the_stride, 4),
+    (history.check_convolution_cost, divides_by_the_stride_once, 4),
     (history.check_convolution_cost, rounds_sides_down, 5),
     (history.check_regions_cost, lambda n, i, crop, h: (n * crop + h, i + n * h), 2),
     (history.check_regions_cost, lambda n, i, crop, h: (n * (crop + h), i + h), 2),
@@ -674,21 +682,21 @@ MISTAKES = [
     (heads.check_fcn_parameters, counts_no_bias, 1),
     (heads.check_fcn_parameters, forgets_the_background_channel, 1),
     (heads.check_fcn_parameters, takes_all_widths_to_be_equal, 2),
-    (heads.check_deconvolve, overwrites_where_stamps_overlap, 2),
+    (heads.check_deconvolve, overwrites_where_kernels_overlap, 2),
     (heads.check_deconvolve, turns_the_kernel_round, 1),
-    (heads.check_deconvolve, lays_stamps_side_by_side, 2),
+    (heads.check_deconvolve, never_overlaps, 2),
     (heads.check_upper_bound, reads_one_pixel_of_each_block, 1),
     (heads.check_upper_bound, wants_more_than_half, 1),
-    (backbone.check_map_side, lambda side, kernel, stride, padding: side // stride, 2),
-    (backbone.check_map_side, lambda n, k, s, p: (n + p - k) // s + 1, 2),
+    (backbone.check_map_size, lambda size, kernel, stride, padding: size // stride, 2),
+    (backbone.check_map_size, lambda n, k, s, p: (n + p - k) // s + 1, 2),
     (backbone.check_receptive_field, adds_kernels_without_strides, 3),
     (backbone.check_receptive_field, steps_too_early, 3),
     (backbone.check_level_of, lambda box, size: backbone.level_of(box, 224), 6),
     (backbone.check_level_of, rounds_the_level, 2),
     (backbone.check_level_of, takes_the_longer_side, 3),
-    (training.check_rate_of_step, never_rises, 1),
+    (training.check_rate_of_step, has_no_warmup, 1),
     (training.check_rate_of_step, starts_at_0, 1),
-    (training.check_rate_of_step, drops_once, 7),
+    (training.check_rate_of_step, drops_only_once, 7),
     (training.check_rate_of_step, drops_a_step_late, 6),
     (training.check_scaled, keeps_the_steps, 2),
     (training.check_scaled, divides_the_rate, 2),
@@ -710,42 +718,51 @@ MISTAKES = [
 
 
 @pytest.mark.parametrize(("check", "attempt", "case"), MISTAKES)
-def test_a_typical_mistake_is_rejected_at_the_first_case_that_shows_it(said, check, attempt, case):
-    text = said(check, attempt)
-    assert text.startswith(f"not yet: in case {case} "), text
-    assert "argument 1: " in text
+def test_a_typical_mistake_is_rejected_at_the_first_case_that_shows_it(
+    output, check, attempt, case
+):
+    text = output(check, attempt)
+    assert text.startswith(f"not yet: in case {case}, your function returned "), text
+    for name in inspect.signature(solution_of(check)).parameters:
+        assert f"\n  {name} = " in text
 
 
-def test_an_attempt_that_raises_is_not_yet_and_says_why(said):
-    text = said(start_here.check_mask_iou, lambda a, b: a.nothing)
-    assert text.startswith("not yet: case 1 ends in AttributeError") and "nothing" in text
+def test_an_attempt_that_raises_is_not_yet_and_says_why(output):
+    text = output(start_here.check_mask_iou, lambda a, b: a.nothing)
+    assert text.startswith("not yet: in case 1, your function raised AttributeError")
+    assert "nothing" in text and "\n  a = " in text and "\n  b = " in text
 
 
-def test_a_wrong_shape_is_named(said):
-    text = said(anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a))
-    assert text.startswith("not yet: in case 1 the answer has shape [1, 3], expected [1];")
+def test_a_wrong_shape_is_named(output):
+    text = output(anchors.check_best_iou, lambda boxes, a: box_iou(boxes, a))
+    assert text.startswith(
+        "not yet: in case 1, your function returned a tensor of shape [1, 3]; "
+        "expected a tensor of shape [1]\n"
+    )
 
 
-def test_the_place_of_the_first_difference_is_named(said):
+def test_the_index_of_the_first_difference_is_named(output):
     def wrong_in_the_end(start, end, n_bins, n_points):
         points = roi_align.sample_points(start, end, n_bins, n_points)
         return torch.cat((points[:-1], torch.zeros(1)))
 
-    text = said(roi_align.check_sample_points, wrong_in_the_end)
-    assert text.startswith("not yet: in case 1 the answer is 0 at [7]; check by hand:")
+    text = output(roi_align.check_sample_points, wrong_in_the_end)
+    assert text.startswith(
+        "not yet: in case 1, your function returned 0 at index [7]\n  start = 0.0\n"
+    )
 
 
-def test_a_kernel_that_writes_behind_the_end_is_told_so(said):
+def test_a_kernel_that_writes_beyond_the_end_is_rejected(output):
     def has_no_mask(x, y, factor, out):
         whole_blocks = -len(out) // 16 * -16
         out.as_strided((whole_blocks,), (1,)).zero_()
         return gpu.scale_and_add(x, y, factor, out)
 
-    text = said(gpu.check_scale_and_add, has_no_mask)
-    assert text.startswith("not yet: case 2 ends in IndexError: it writes behind the end of out")
+    text = output(gpu.check_scale_and_add, has_no_mask)
+    assert "in case 2, your function raised IndexError: it writes beyond the end of out" in text
 
 
-def test_the_kernels_shown_as_solutions_are_right(said, tmp_path):
+def test_the_kernels_shown_as_solutions_are_right(output, tmp_path):
     pytest.importorskip("triton")
     source = next(source for source in SOURCES if source.stem == "16_gpu").read_text()
     shown = re.search(r"^# ```python\n(.*?)^# ```", source, re.MULTILINE | re.DOTALL)[1]
@@ -755,5 +772,5 @@ def test_the_kernels_shown_as_solutions_are_right(said, tmp_path):
     specification = importlib.util.spec_from_file_location("solutions", file)
     solutions = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(solutions)
-    assert said(gpu.check_scale_and_add, solutions.scale_and_add) == "ok\n"
-    assert said(gpu.check_read_point, solutions.read_point) == "ok\n"
+    assert output(gpu.check_scale_and_add, solutions.scale_and_add) == "ok\n"
+    assert output(gpu.check_read_point, solutions.read_point) == "ok\n"

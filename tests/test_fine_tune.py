@@ -1,4 +1,4 @@
-"""Fine-tuning keeps all that can be kept, says what starts anew, and refuses another network."""
+"""Fine-tuning copies what fits, says what was reinitialized, and refuses another network."""
 
 from dataclasses import replace
 
@@ -26,7 +26,7 @@ def _new(given, n_classes, **changes):
 
 
 def _changed(model, given):
-    """Layers of which the two differ, in shape or in numbers."""
+    """Layers whose parameters differ between the two models, in shape or in value."""
     theirs = given.state_dict()
     own = model.state_dict()
     return {
@@ -36,7 +36,7 @@ def _changed(model, given):
     }
 
 
-def test_only_the_layers_that_know_the_classes_start_anew(given):
+def test_only_the_layers_that_know_the_classes_change(given):
     model = _new(given, 2)
     sentences = init_from_model(model, given, ["screw", "nut"])
     assert _changed(model, given) == set(LAST)
@@ -49,9 +49,9 @@ def test_only_the_layers_that_know_the_classes_start_anew(given):
             mean = old[n:].unflatten(0, (6, n)).mean(dim=0)
             assert value[n : 2 * n].equal(mean) and value[2 * n :].equal(mean)
     assert sentences == [
-        "kept: every layer that is not named here",
-        f"{', '.join(LAST)}, which know the classes, are made anew",
-        "2 of 2 classes start as the mean of the 6 there",
+        "copied all layers but those named here",
+        f"{', '.join(LAST)} were adapted to the new classes",
+        "2 of 2 classes start as the mean of the 6 old ones",
     ]
 
 
@@ -63,8 +63,8 @@ def test_a_class_of_the_same_name_is_recognized_as_before(given, random_targets,
     model = _new(given, 3, mask_head=mask_head)
     sentences = init_from_model(model, old, ["Fox", "screw", "bee"])
     assert sentences[2:] == [
-        "1 of 3 classes start as the mean of the 6 there",
-        "kept by their names: Fox, bee",
+        "1 of 3 classes start as the mean of the 6 old ones",
+        "classes copied by their names: Fox, bee",
     ]
     image, target = random_targets(3)
     new_logits, new_masks = model.predict_on_boxes(image, target["boxes"])
@@ -77,7 +77,7 @@ def test_a_class_of_the_same_name_is_recognized_as_before(given, random_targets,
 
 def test_the_same_classes_keep_everything_and_another_order_is_put_right(given):
     model = _new(given, 6)
-    assert init_from_model(model, given, OLD) == ["kept: every layer"]
+    assert init_from_model(model, given, OLD) == ["copied all layers"]
     assert _changed(model, given) == set()
     turned = _new(given, 6)
     init_from_model(turned, given, OLD[::-1])
@@ -108,7 +108,7 @@ def test_gray_images_are_seen_as_gray_in_three_channels_was(given):
     assert config.pixel_mean == (0.5,) and config.pixel_std == (0.25,)
     model = MaskRCNN(config)
     sentences = init_from_model(model, color, OLD)
-    assert len(sentences) == 2 and "sums its 3 channels" in sentences[1]
+    assert len(sentences) == 2 and "sums over its 3 channels" in sentences[1]
     gray = torch.rand(1, 40, 56)
     one = model.features(model.preprocess([gray]))
     three = color.features(color.preprocess([gray.expand(3, -1, -1)]))
@@ -126,7 +126,7 @@ def test_further_channels_change_nothing_before_they_are_trained(given):
     for a, b in zip(many, three, strict=True):
         torch.testing.assert_close(a, b)
     two = MaskRCNN(given.config.with_channels(2))
-    assert "conv1 starts anew" in init_from_model(two, given, OLD)[1]
+    assert "conv1 is reinitialized" in init_from_model(two, given, OLD)[1]
     assert _changed(two, given) == {"backbone.conv1"}
 
 
@@ -137,7 +137,7 @@ def test_norms_may_be_frozen(given, random_targets):
             parameter.uniform_(0.5, 1.5)
     given.eval()
     model = _new(given, 6, norm="frozen")
-    assert "batch there, are frozen here" in init_from_model(model, given, OLD)[1]
+    assert "norms were batch and are now frozen" in init_from_model(model, given, OLD)[1]
     image, _ = random_targets(1)
     ours, theirs = (m.features(m.preprocess([image])) for m in (model, given))
     for a, b in zip(ours, theirs, strict=True):
@@ -150,19 +150,22 @@ def test_norms_may_be_frozen(given, random_targets):
         torch.testing.assert_close(a, b)
 
 
-def test_parts_of_the_heads_that_do_not_fit_start_anew_and_are_named(given):
+def test_parts_of_the_heads_that_do_not_fit_are_reinitialized_and_named(given):
     ratios = _new(given, 6, anchor_ratios=(0.5, 1.0))
-    said = init_from_model(ratios, given, OLD)[1]
-    assert "rpn_head.bbox_pred, rpn_head.cls_logits start anew" in said
+    note = init_from_model(ratios, given, OLD)[1]
+    reason, _, layers = note.partition(": ")
+    assert reason == "reinitialized, as no layer of this shape was given"
+    assert layers == "rpn_head.bbox_pred, rpn_head.cls_logits"
     assert _changed(ratios, given) == {"rpn_head.bbox_pred", "rpn_head.cls_logits"}
     boxes = _new(given, 6, mask_head=None)
     assert (
-        "left out: mask_head.conv5_mask, mask_head.convs.0.0"
+        "not used, as this model lacks them: mask_head.conv5_mask, mask_head.convs.0.0"
         in init_from_model(boxes, given, OLD)[1]
     )
     boxes.classes = OLD
     masks = _new(given, 6)
-    assert "mask_head.mask_fcn_logits start anew" in init_from_model(masks, boxes, OLD)[1]
+    note = init_from_model(masks, boxes, OLD)[1]
+    assert note.startswith("reinitialized") and "mask_head.mask_fcn_logits" in note
 
 
 def test_another_backbone_is_refused_and_nothing_is_loaded(given):

@@ -13,11 +13,13 @@ pytest.importorskip("triton")
 
 from torchvision.ops import nms as torchvision_nms
 
-from mrcnn_edu import kernels, roi_ops
-from mrcnn_edu.boxes import survivors
+from mrcnn_edu import roi_ops
+from mrcnn_edu.kernels.nms import triton_nms
 from mrcnn_edu.kernels.roi_align import triton_roi_align
-from mrcnn_edu.roi_ops import align, bilinear, feature_table, pool_pyramid, pyramid_level
+from mrcnn_edu.nms import batched_nms, nms_keep_mask
+from mrcnn_edu.roi_ops import align_rois, feature_table, pool_pyramid, pyramid_level
 
+MODULE = sys.modules["mrcnn_edu.roi_ops.roi_align"]  # the name alone is the function
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, torch.float16: 2e-3}
 
@@ -25,7 +27,7 @@ TOLERANCE = {torch.float32: 1e-5, torch.float64: 1e-12, torch.bfloat16: 2e-2, to
 @pytest.fixture(autouse=True)
 def _the_oracle_is_the_embedding_bag(monkeypatch):
     """On a GPU `align` would be the kernel itself."""
-    monkeypatch.setattr(bilinear, "use_triton", lambda *_: False)
+    monkeypatch.setattr(MODULE, "use_triton", lambda *_: False)
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def pyramid(random_boxes):
     return case
 
 
-def cells(pooled):
+def bins(pooled):
     """What `triton_roi_align` gives, [R * P * P, C], of RoI features [R, C, P, P]."""
     return pooled.permute(0, 2, 3, 1).flatten(0, 2)
 
@@ -52,10 +54,10 @@ def cells(pooled):
 @pytest.mark.parametrize(("size", "points", "channels"), [(3, (2, 2), 5), (1, (1, 3), 130)])
 def test_it_gives_the_embedding_bags_numbers_and_gradients(pyramid, dtype, size, points, channels):
     maps, *rois = pyramid(4, channels)
-    maps = [of_level.to(dtype).requires_grad_() for of_level in maps]
-    exact = [of_level.detach().double().requires_grad_() for of_level in maps]
+    maps = [m.to(dtype).requires_grad_() for m in maps]
+    exact = [m.detach().double().requires_grad_() for m in maps]
     ours = triton_roi_align(feature_table(maps), *rois, size, points, 1.0)
-    expected = cells(align(feature_table(exact), *rois, size, points))
+    expected = bins(align_rois(feature_table(exact), *rois, size, points))
     assert ours.dtype == dtype
     assert_close(ours.double(), expected, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
     slope = torch.randn_like(expected)
@@ -82,18 +84,18 @@ def test_boxes_off_the_map_huge_and_empty(pyramid, box):
     maps, level, image, _ = pyramid(1)
     boxes = torch.tensor([box], dtype=torch.float64, device=DEVICE)
     where = feature_table(maps), level, image, boxes
-    for smallest in (0.0, 1.0):
-        expected = cells(align(*where, 2, 2, smallest))
-        assert_close(triton_roi_align(*where, 2, (2, 2), smallest), expected)
+    for min_size in (0.0, 1.0):
+        expected = bins(align_rois(*where, 2, 2, min_size=min_size))
+        assert_close(triton_roi_align(*where, 2, (2, 2), min_size), expected)
 
 
-@pytest.mark.parametrize("smallest", [0.0, 1.0])
-def test_as_many_points_as_a_roi_has_cells(pyramid, smallest):
+@pytest.mark.parametrize("min_size", [0.0, 1.0])
+def test_as_many_points_as_a_roi_has_cells(pyramid, min_size):
     maps, level, image, boxes = pyramid(6, channels=1)
     boxes[0, 2:] = boxes[0, :2]  # without area
-    where = feature_table([of_level.requires_grad_() for of_level in maps]), level, image, boxes
-    expected = cells(align(*where, 2, -1, smallest))
-    ours = triton_roi_align(*where, 2, (-1, -1), smallest)
+    where = feature_table([m.requires_grad_() for m in maps]), level, image, boxes
+    expected = bins(align_rois(*where, 2, -1, min_size=min_size))
+    ours = triton_roi_align(*where, 2, (-1, -1), min_size)
     assert_close(ours, expected)
     slopes = (torch.autograd.grad(pooled.square().sum(), maps) for pooled in (expected, ours))
     for slope, own in zip(*slopes, strict=True):
@@ -107,7 +109,7 @@ def test_no_rois_and_no_channels(pyramid):
     )
     assert pooled.shape == (0, 5)
     pooled.sum().backward()
-    assert all((of_level.grad == 0).all() for of_level in maps)
+    assert all((m.grad == 0).all() for m in maps)
     maps, *rois = pyramid(3, channels=0)
     assert triton_roi_align(feature_table(maps), *rois, 2, (2, 2), 1.0).shape == (12, 0)
 
@@ -117,8 +119,8 @@ def test_a_pyramid_is_pooled_by_it_where_it_is_used(monkeypatch):
     boxes = [torch.tensor([[3.0, 4, 11, 17], [0, 0, 30, 30]], device=DEVICE)]
     pooled = []
     for use in (False, True):
-        monkeypatch.setattr(bilinear, "use_triton", lambda *_, use=use: use)
-        pooled.append(pool_pyramid(table, boxes, (4, 8), 2, canonical_size=40))
+        monkeypatch.setattr(MODULE, "use_triton", lambda *_, use=use: use)
+        pooled.append(pool_pyramid(table, boxes, (4, 8), 2, align_rois, canonical_size=40))
     assert_close(*pooled)
 
 
@@ -133,10 +135,20 @@ def test_nms_keeps_the_same_boxes(random_boxes, monkeypatch, n, threshold):
     for group in groups.unique():
         rows = torch.where(groups == group)[0]
         expected[rows[torchvision_nms(boxes[rows], scores[rows], threshold)]] = True
-    assert survivors(boxes, scores, groups, threshold).equal(expected)
-    monkeypatch.setattr("mrcnn_edu.boxes.can_use_triton", lambda _: True)
+    expected = torch.where(expected)[0]
+    assert batched_nms(boxes, scores, groups, threshold).sort().values.equal(expected)
     monkeypatch.setattr("mrcnn_edu.kernels.nms.BLOCK", 16)  # a group has several blocks
-    assert survivors(boxes, scores, groups, threshold).equal(expected)
+    monkeypatch.setattr("mrcnn_edu.nms.nms_keep_mask", triton_nms)
+    assert batched_nms(boxes, scores, groups, threshold).sort().values.equal(expected)
+
+
+def test_nms_uses_it_where_there_is_a_gpu_and_triton(monkeypatch):
+    class OnGPU:
+        is_cuda = True
+
+    monkeypatch.setattr("mrcnn_edu.nms.TRITON", True)
+    monkeypatch.setattr("mrcnn_edu.kernels.nms.triton_nms", lambda *arguments: arguments)
+    assert nms_keep_mask(OnGPU, "groups", 0.5) == (OnGPU, "groups", 0.5)
 
 
 def test_division_is_rounded_as_pytorchs(pyramid):
@@ -145,7 +157,7 @@ def test_division_is_rounded_as_pytorchs(pyramid):
         maps, level, image, _ = pyramid(1, channels=1)
         boxes = torch.tensor([[-9, -9, 12, 12.0]], dtype=dtype, device=DEVICE)
         table = feature_table([m.to(dtype) for m in maps])
-        expected = cells(align(table, level, image, boxes, 7, (3, 3), 0.0))
+        expected = bins(align_rois(table, level, image, boxes, 7, (3, 3), min_size=0.0))
         assert_close(triton_roi_align(table, level, image, boxes, 7, (-1, -1), 0.0), expected)
 
 
@@ -177,12 +189,12 @@ def test_when_it_is_used(pyramid, monkeypatch):
         is_cuda, requires_grad = True, True
 
     boxes = torch.zeros(1, 4)
-    monkeypatch.setattr(kernels, "TRITON", True)
+    monkeypatch.setattr(MODULE, "TRITON", True)
     assert roi_ops.use_triton(OnGPU, boxes, "mean")
     assert not roi_ops.use_triton(OnGPU, boxes, "max")
     assert not roi_ops.use_triton(OnGPU, boxes.clone().requires_grad_(), "mean")
     assert not roi_ops.use_triton(torch.zeros(1, 1), boxes, "mean")
     monkeypatch.setattr(torch, "are_deterministic_algorithms_enabled", lambda: True)
     assert not roi_ops.use_triton(OnGPU, boxes, "mean")
-    monkeypatch.setattr(kernels, "TRITON", False)
+    monkeypatch.setattr(MODULE, "TRITON", False)
     assert not roi_ops.use_triton(OnGPU, boxes, "mean")

@@ -5,44 +5,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import package_map
 import pytest
 
 import mrcnn_edu
 
 PACKAGE = Path(mrcnn_edu.__file__).parent
-ORDER = [
-    "stops", "kernels.division", "kernels.roi_align", "kernels.nms", "kernels", "boxes",
-    "anchors", "matching", "roi_ops.table", "roi_ops.rounded", "roi_ops.bilinear",
-    "roi_ops.pyramid", "roi_ops", "backbone", "rpn", "heads", "targets", "losses", "images",
-    "detections", "config", "model", "files", "weights", "fine_tune",
-    "data.shapes", "data.runs", "data.rle", "data.found", "data.image_file", "data.coco",
-    "data.export", "data.results", "data.check", "data.transforms", "data.augment", "data.cache",
-    "data.order", "data.coverage", "data.overview", "data",
-    "regions", "evaluate", "recipes", "processes", "batches", "checkpoints", "faster", "lighter",
-    "trouble", "progress", "train", "pretrained.make",
-    "ablations.tables", "ablations.start", "ablations.lab", "ablations.key", "ablations.measure",
-    "ablations.results", "ablations.live", "ablations.where", "ablations.run", "ablations.shipped",
-    "ablations",
-    "profiler",
-    "ancestors.regions", "ancestors.selective_search", "ancestors.proposals", "ancestors.rcnn",
-    "ancestors.fit_rcnn", "ancestors.fast_rcnn", "ancestors.position_sensitive",
-    "ancestors.merging", "ancestors.fcis", "ancestors.overlaps", "ancestors.cost",
-    "ancestors.quantize", "ancestors.shipped", "ancestors.make", "ancestors",
-    "viz.picture", "viz.draw", "viz.scenes", "viz.maps", "viz.charts", "viz.flow", "viz.anchors",
-    "viz.bins", "viz.overview", "viz",
-    "board", "widgets.player", "widgets", "exercises",
-    "cli.text", "cli.opening", "cli.options", "cli.evaluate", "cli.demo", "cli.predict",
-    "cli.train", "cli.check_data", "cli.ablate", "cli.lab", "cli.command", "cli", "__main__",
-]  # fmt: skip
+ORDER = package_map.reading_order()
 MODULES = {
     path.relative_to(PACKAGE).with_suffix("").as_posix().replace("/", "."): path
     for path in sorted(PACKAGE.rglob("*.py"))
+    if "notebooks" not in path.parts
 }
 MODULES = {name.removesuffix(".__init__"): path for name, path in MODULES.items()}
-del MODULES["__init__"]  # the package itself: it shows what is inside
-for shelf, before in (("widgets.", "widgets"), ("exercises.", "cli.text")):
-    lessons = [name for name in MODULES if name.startswith(shelf) and name not in ORDER]
-    ORDER[ORDER.index(before) : ORDER.index(before)] = lessons  # none needs another
+for front_door in ("__init__", "__main__"):  # they only show what is inside
+    del MODULES[front_door]
 
 
 def _imports(source):
@@ -61,8 +38,8 @@ def test_imports_are_found_everywhere():
     assert list(_imports(source)) == ["a.b", "d.e", "d.e.g", "d.e.h", "i"]
 
 
-def test_every_module_has_its_place():
-    assert sorted(set(MODULES) - set(ORDER)) == []
+def test_every_module_is_listed_once_by_its_room():
+    assert sorted(ORDER) == sorted(MODULES)
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -75,13 +52,31 @@ def test_a_module_imports_only_modules_above_it(name):
     assert wrong == []
 
 
+def test_rooms_have_one_direction():
+    """A room uses no room below it: not only is there an order of files, but of rooms."""
+    rooms = {name: i for i, name in enumerate(package_map.listed(PACKAGE))}
+    for name, path in MODULES.items():
+        room = name.partition(".")[0]
+        for imported in _imports(path.read_text()):
+            package, _, rest = imported.partition(".")
+            other = rest.partition(".")[0]
+            if package == "mrcnn_edu" and other in rooms:
+                assert rooms[other] <= rooms[room], f"{name} imports {imported}"
+
+
+def test_the_readme_has_the_map_of_the_package():
+    readme = (package_map.ROOT / "README.md").read_text()
+    assert readme == package_map.with_map(readme), "python tools/package_map.py writes it"
+    assert all(f"[{name}](" in readme for name in package_map.listed(PACKAGE))
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_detection_is_written_here(name):
     borrowed = ("torchvision.models.detection", "torchvision.ops")
     assert [i for i in _imports(MODULES[name].read_text()) if i.startswith(borrowed)] == []
 
 
-OPTIONAL = ["pycocotools", "ipywidgets", "IPython", "matplotlib", "tyro"]
+OPTIONAL = ["pycocotools", "ipywidgets", "IPython", "matplotlib", "tyro", "skimage", "sklearn"]
 
 
 def test_the_core_needs_none_of_the_extras():

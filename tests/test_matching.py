@@ -71,7 +71,7 @@ def test_sample_takes_what_it_may():
         n_positive, n_negative, n_ignored = torch.randint(0, 40, (3,)).tolist()
         kinds = [3] * n_positive + [BACKGROUND] * n_negative + [IGNORED] * n_ignored
         matched = torch.tensor(kinds)[torch.randperm(len(kinds))]
-        ((positive, negative),) = sample([matched], count=20, positive_fraction=0.25)
+        positive, negative = sample(matched, batch_size=20, positive_fraction=0.25)
         assert len(positive) == min(n_positive, 5)
         assert len(negative) == min(n_negative, 20 - len(positive))
         assert (matched[positive] >= 0).all() and (matched[negative] == BACKGROUND).all()
@@ -80,7 +80,7 @@ def test_sample_takes_what_it_may():
 
 
 def test_sample_of_nothing():
-    ((positive, negative),) = sample([torch.zeros(0, dtype=torch.long)], 20, 0.25)
+    positive, negative = sample(torch.zeros(0, dtype=torch.long), 20, 0.25)
     assert positive.shape == negative.shape == (0,)
     assert positive.dtype == negative.dtype == torch.long
 
@@ -90,7 +90,7 @@ def test_sample_is_drawn_by_its_generator_alone():
 
     def draw(seed):
         generator = torch.Generator().manual_seed(seed)
-        ((positive, negative),) = sample([matched], 20, 0.25, generator)
+        positive, negative = sample(matched, 20, 0.25, generator)
         return positive.tolist(), negative.tolist()
 
     first = draw(1)
@@ -103,5 +103,5 @@ def test_every_box_has_the_same_chance():
     matched = torch.full((10,), BACKGROUND)
     times = torch.zeros(10)
     for _ in range(2000):
-        times[sample([matched], 3, 0.5)[0][1]] += 1
+        times[sample(matched, 3, 0.5)[1]] += 1
     assert (times / 2000 - 0.3).abs().max() < 0.05  # five standard deviations

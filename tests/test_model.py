@@ -8,9 +8,12 @@ import torchvision
 from torch.testing import assert_close
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 
+from mrcnn_edu.backbone import conv_norm
+from mrcnn_edu.backbone_choices import FrozenBatchNorm2d
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import SelectedBoxes
-from mrcnn_edu.model import MaskRCNN, Trace
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.trace import Trace
 from mrcnn_edu.roi_ops import boxes_to_rois
 from mrcnn_edu.weights import load_torchvision
 
@@ -187,10 +190,10 @@ def test_losses_come_in_every_mode(tiny_model, random_targets):
     model = tiny_model().eval()
     state = {name: value.clone() for name, value in model.state_dict().items()}
     seed = torch.Generator().manual_seed(0)
-    losses = model(list(images), list(targets), seed)
+    losses = model(list(images), list(targets), [seed, seed])
     assert list(losses) == LOSSES
     assert all(torch.equal(value, state[name]) for name, value in model.state_dict().items())
-    again = model(list(images), list(targets), seed.manual_seed(0))
+    again = model(list(images), list(targets), [seed.manual_seed(0)] * 2)
     assert losses == again
 
 
@@ -214,8 +217,8 @@ def test_crowds_are_left_out(tiny_model, random_targets):
     without = {name: value[crowd == 0] for name, value in target.items()}
     model = tiny_model().eval()
     seed = torch.Generator()
-    losses = model([image], [target | {"iscrowd": crowd}], seed.manual_seed(0))
-    assert losses == model([image], [without], seed.manual_seed(0))
+    losses = model([image], [target | {"iscrowd": crowd}], [seed.manual_seed(0)])
+    assert losses == model([image], [without], [seed.manual_seed(0)])
 
 
 @pytest.mark.parametrize(
@@ -345,9 +348,17 @@ def test_masks_are_of_the_predicted_class_or_of_all_classes_alike(tiny_model, ra
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, tiny-deep"),
+        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of resnet50, .*tiny, tiny-deep"),
         ({"norm": "group"}, "norm is 'group': choose one of frozen, batch"),
-        ({"head_norm": "group"}, "head_norm is 'group': choose one of frozen, batch"),
+        ({"head_norm": "group"}, "head_norm is 'group': choose one of batch, frozen"),
+        ({"roi_op": "aling"}, "roi_op is 'aling': choose one of align, warp, pool"),
+        ({"roi_aggregate": "median"}, "roi_aggregate is 'median': choose one of mean, max"),
+        ({"n_classes": 0}, "n_classes is 0: give 1 or more"),
+        ({"n_classes": 2.5}, "n_classes is 2.5: give a whole number"),
+        ({"rpn_batch_per_image": -1}, "rpn_batch_per_image is -1: give 0 or more"),
+        ({"score_threshold": float("nan")}, "score_threshold is nan: give a number"),
+        ({"nms_iou": "half"}, "nms_iou is 'half': give a number"),
+        ({"pixel_std": (1, 0, 1)}, r"pixel_std is \(1, 0, 1\): give positive numbers"),
         ({"mask_head": "x"}, "mask_head is 'x': choose one of fcn, mlp"),
         ({"mask_loss": "hinge"}, "mask_loss is 'hinge': choose one of sigmoid, softmax"),
     ],
@@ -432,7 +443,7 @@ def _box(*values):
             r"target 1 has 2 labels and boxes.*\[1, 4\].*\[2, 4\]",
         ),
         (lambda t: t.pop("masks"), "target 1 has no masks"),
-        (lambda t: t.update(masks=255 * t["masks"].byte()), "target 1 has masks.*up to 255"),
+        (lambda t: t.update(masks=255 * t["masks"].byte()), "target 1 has masks with the value 255: .*masks > 0"),
         (lambda t: t.update(labels=t["labels"].float()), "target 1 has labels of torch.float32"),
         (lambda t: (t.update(image_id=77), _label(0)(t)), r"target 1 \(image_id 77\), object 1"),
     ],
@@ -440,8 +451,38 @@ def _box(*values):
 def test_wrong_targets_are_refused(tiny_model, random_targets, spoil, message):
     images, targets = zip(*(random_targets(2) for _ in range(2)), strict=True)
     spoil(targets[1])
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         tiny_model()(list(images), list(targets))
+
+
+def test_other_dtypes_are_learned_like_the_usual_ones(tiny_model, random_targets):
+    """Integer boxes once scaled to zeros, and taught a model nothing."""
+    image, target = random_targets(3)  # 48 x 64, resized to 36 x 48
+    target["boxes"] = torch.tensor([[3, 4, 30, 40], [20, 10, 60, 44], [0, 0, 9, 9]])
+    usual = target | {"boxes": target["boxes"].float()}
+    model = tiny_model(short_side=36).eval()
+    expected = model([image], [usual], [torch.Generator().manual_seed(0)])
+    assert all(loss > 0 for loss in expected.values())
+    for changes in (
+        {"boxes": target["boxes"]},
+        {"boxes": target["boxes"].to(torch.int16)},
+        {"boxes": target["boxes"].half()},
+        {"labels": target["labels"].int()},
+        {"labels": target["labels"].byte()},
+        {"masks": target["masks"].byte()},
+        {"masks": target["masks"].float()},
+    ):
+        assert model([image], [usual | changes], [torch.Generator().manual_seed(0)]) == expected
+    logits = [model.predict_on_boxes(image, boxes)[0] for boxes in (target["boxes"], usual["boxes"])]
+    assert torch.equal(*logits)
+
+
+def test_every_image_needs_a_generator_if_there_is_one(tiny_model, random_targets):
+    image, target = random_targets(2)
+    generator = torch.Generator()
+    for generators in (generator, [generator]):
+        with pytest.raises(ValueError, match="generators must be a list of 2, one for each image"):
+            tiny_model()([image, image], [target, target], generators)
 
 
 def test_every_image_needs_a_target(tiny_model, random_targets):
@@ -453,11 +494,10 @@ def test_every_image_needs_a_target(tiny_model, random_targets):
 @pytest.mark.parametrize(
     "settings, message",
     [
-        ({"in_channels": 1}, "in_channels is 1, but pixel_mean has 3 numbers"),
+        ({"in_channels": 1}, "in_channels is 1, but pixel_mean has 3 values"),
         ({"anchor_sizes": ((8,), (16,))}, "has 4 levels"),
         ({"anchor_sizes": ((8,), (16,), (32, 48), (64,))}, "all of the same length"),
         ({"mask_size": 15}, "mask_size is 15"),
-        ({"backbone": "vgg"}, "backbone is 'vgg': choose one of tiny, tiny-deep"),
         ({"norm": "none"}, "norm is 'none': choose one of frozen, batch"),
         ({"neck": "c3"}, "neck is 'c3': choose one of fpn, c4, c5"),
         ({"mask_decoding": "best"}, "mask_decoding is 'best': choose one of probability"),
@@ -476,3 +516,53 @@ def test_images_of_other_channels(random_targets, channels):
     image = image[:1].repeat(channels, 1, 1)
     assert torch.isfinite(sum(model([image], [target]).values()))
     assert len(model.detect([image])) == 1
+
+
+# What a student may do with it
+
+
+@pytest.mark.parametrize("norm", ["batch", "frozen"])
+def test_forward_hooks_fire_on_every_convolution_and_norm(tiny_model, norm):
+    model = tiny_model(norm=norm, head_norm=norm).eval()
+    layers = [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Conv2d | torch.nn.BatchNorm2d | FrozenBatchNorm2d)
+    ]
+    image = torch.rand(3, 96, 96)
+    expected, fired = model.detect([image])[0], set()
+    handles = [
+        module.register_forward_hook(lambda *_, name=name: fired.add(name))
+        for name, module in layers
+    ]
+    found = model.detect([image])[0]
+    assert fired == {name for name, _ in layers} and len(fired) > 20
+    assert_close(found.scores, expected.scores, rtol=1e-4, atol=1e-5)
+    for handle in handles:
+        handle.remove()
+    assert torch.equal(model.detect([image])[0].scores, expected.scores)
+
+
+def test_norms_are_folded_into_convolutions_of_any_kind():
+    torch.manual_seed(0)
+    x = torch.rand(1, 4, 9, 9)
+    conv = torch.nn.Conv2d(4, 6, 3, padding=2, dilation=2, groups=2, bias=False)
+    for norm in (torch.nn.BatchNorm2d(6), FrozenBatchNorm2d(6)):
+        norm.running_mean.normal_(), norm.running_var.uniform_(0.5, 1.5)
+        with torch.no_grad():
+            norm.weight.normal_(), norm.bias.normal_()
+            norm.eval()
+            folded = conv_norm(x, conv, norm)
+        both = conv_norm(x, conv, norm)  # with gradients: one after the other
+        assert folded.shape == both.shape == (1, 6, 9, 9) and both.requires_grad
+        assert_close(folded, both.detach(), rtol=1e-5, atol=1e-5)
+
+
+def test_detections_are_ordinary_tensors(tiny_model):
+    model = tiny_model(score_threshold=0.0)
+    (found,) = model.detect([torch.rand(3, 48, 64)])
+    found.boxes[:, 0] += 1
+    found.scores.mul_(2)
+    weight = torch.ones(4, requires_grad=True)
+    (found.boxes * weight).sum().backward()
+    assert torch.equal(weight.grad, found.boxes.sum(dim=0))

@@ -66,7 +66,7 @@ def test_from_check_to_predictions(run, folder, published, tmp_path):
         *command, *QUICK, "--augment.flip", 0.5, "--augment.scale", 0.5, 2, "--cache", 1
     )
     assert code == 0, out
-    assert "kept by their names: person, cup, cat" in out and "try --learning-rate 1e-4" in out
+    assert "classes copied by their names: person, cup, cat" in out and "try --learning-rate 1e-4" in out
     model = load("runs/photographs/checkpoint.pt")
     assert model.classes == ["person", "cup", "cat"] and model.config.n_classes == 3
 
@@ -86,7 +86,7 @@ def test_a_model_for_gray_images_reads_the_same_folder_in_gray(run, folder):
     assert code == 0 and out.splitlines()[-1].endswith(f"train --data {folder}")
     gray = ("--model.in-channels", 1, "--weights", "shapes-tiny", "--augment.flip", 1)
     code, out, _ = run("train", "--data", folder, *QUICK, *gray)
-    assert code == 0 and "conv1 sums its 3 channels" in out
+    assert code == 0 and "conv1 sums over its 3 channels" in out
     assert load("runs/photographs/checkpoint.pt").config.in_channels == 1
     assert run("evaluate", "--data", folder, "--weights", "runs/photographs")[0] == 0
     assert run("predict", folder / "images", "--weights", "runs/photographs")[0] == 0

@@ -14,7 +14,7 @@ from mrcnn_edu.data.rle import (
     decompress,
     encode_masks,
 )
-from mrcnn_edu.evaluate.detection_list import EncodedMasks, pack
+from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
 
 
 def _random_masks():
@@ -65,7 +65,7 @@ def test_masks_of_different_sizes_lie_on_one_strip():
         runs, other_runs = (
             RLEMasks.join([encode_masks(m) for m in side]) for side in (masks, others)
         )
-        packed = EncodedMasks.join([pack(encode_masks(m)) for m in masks])
+        packed = EncodedMasks.join([EncodedMasks.from_rle(encode_masks(m)) for m in masks])
         flat, flat_others = ([mask for m in side for mask in m] for side in (masks, others))
         rows = rng.integers(0, len(flat), size=rng.integers(0, 20))
         expected = [int((flat[row] & flat_others[row]).sum()) for row in rows]

@@ -10,8 +10,11 @@ from torchvision.ops.poolers import LevelMapper
 
 from mrcnn_edu import roi_ops
 from mrcnn_edu.roi_ops import (
+    ON_TABLES,
+    align_rois,
     feature_table,
     pool_pyramid,
+    pool_rois,
     pyramid_level,
     roi_align,
     roi_pool,
@@ -225,7 +228,7 @@ def test_pool_pyramid_equals_torchvisions(random_pyramid, n, size):
         assert levels == ([0, 1, 2] if size == 120 else [0])
     gradients = []
     for pool in (
-        lambda f: pool_pyramid(feature_table(f), boxes, STRIDES, 7, canonical_size=56),
+        lambda f: pool_pyramid(feature_table(f), boxes, STRIDES, 7, align_rois, canonical_size=56),
         lambda f: _pool_with_torchvision(f, boxes, 7),
     ):
         leaves = [level.clone().requires_grad_() for level in features]
@@ -236,7 +239,7 @@ def test_pool_pyramid_equals_torchvisions(random_pyramid, n, size):
 
 def test_pool_pyramid_by_roi_pool(random_pyramid):
     features, boxes = random_pyramid(30)
-    pooled = pool_pyramid(feature_table(features), boxes, STRIDES, 7, "pool", canonical_size=56)
+    pooled = pool_pyramid(feature_table(features), boxes, STRIDES, 7, pool_rois, canonical_size=56)
     image = torch.tensor([[0.0]] * 30 + [[1.0]] * 10)
     rois = torch.cat((image, torch.cat(boxes)), dim=1)
     levels = pyramid_level(rois[:, 1:], STRIDES, 56)
@@ -288,17 +291,18 @@ def test_a_pyramid_is_pooled_by_every_operation(random_boxes):
     boxes = random_boxes(40, size=128)
     level = pyramid_level(boxes, (4, 8), 60)
     for name, op in (("align", roi_align), ("warp", roi_warp), ("pool", roi_pool)):
-        pooled = pool_pyramid(feature_table(features), [boxes], (4, 8), 7, name, canonical_size=60)
+        on_table = ON_TABLES[name]
+        pooled = pool_pyramid(feature_table(features), [boxes], (4, 8), 7, on_table, 60)
         for i, stride in enumerate((4, 8)):
             here = level == i
             assert here.any()
             assert_close(pooled[here], op(features[i], _rois(boxes[here]), 7, 1 / stride))
 
 
-def test_roi_op_is_checked(random_pyramid):
-    features, boxes = random_pyramid(3)
-    with pytest.raises(ValueError, match=r"'crop'.*'align', 'warp' or 'pool'"):
-        pool_pyramid(feature_table(features), boxes, STRIDES, 7, "crop")
+def test_what_aggregates_points_is_checked():
+    for op in (roi_align, roi_warp):
+        with pytest.raises(ValueError, match=r"'median'.*'mean' or 'max'"):
+            op(torch.rand(1, 3, 8, 8), torch.zeros(1, 5), 7, 0.25, reduce="median")
 
 
 def test_rois_of_boxes_on_an_image():

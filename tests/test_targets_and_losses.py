@@ -18,7 +18,7 @@ ANCHORS = torch.tensor([[0.0, 0, 10, 10], [0, 0, 10, 5], [0, 0, 10, 2], [20, 20,
 
 
 def _rpn_targets(anchors, boxes, count=256, generator=None):
-    return rpn_targets(anchors, [boxes], 0.7, 0.3, count, 0.5, generator)[0]
+    return rpn_targets(anchors, [boxes], 0.7, 0.3, count, 0.5, generator and [generator])[0]
 
 
 def _roi_targets(proposals, boxes, labels, *numbers):
@@ -26,69 +26,69 @@ def _roi_targets(proposals, boxes, labels, *numbers):
 
 
 def test_rpn_targets_worked_out_by_hand():
-    answers = _rpn_targets(ANCHORS, OBJECT)
-    assert answers.anchors.tolist() == [0, 2, 3]  # 0.5 is neither
-    assert answers.labels.tolist() == [1, 0, 0]
-    assert answers.positives.tolist() == [0]
-    assert answers.deltas.tolist() == [[0, 0, 0, 0]]
+    targets = _rpn_targets(ANCHORS, OBJECT)
+    assert targets.anchors.tolist() == [0, 2, 3]  # 0.5 is neither
+    assert targets.labels.tolist() == [1, 0, 0]
+    assert targets.positives.tolist() == [0]
+    assert targets.deltas.tolist() == [[0, 0, 0, 0]]
 
 
 def test_an_object_without_a_good_anchor_gets_its_best():
-    answers = _rpn_targets(ANCHORS[1:], OBJECT)
-    assert answers.positives.tolist() == [0]
-    assert_close(decode_boxes(answers.deltas, ANCHORS[1:2]), OBJECT)
+    targets = _rpn_targets(ANCHORS[1:], OBJECT)
+    assert targets.positives.tolist() == [0]
+    assert_close(decode_boxes(targets.deltas, ANCHORS[1:2]), OBJECT)
 
 
 def test_rpn_targets_of_random_scenes_lead_to_the_objects(random_boxes):
     for _ in range(20):
         anchors, boxes = random_boxes(300), random_boxes(4)
-        answers = _rpn_targets(anchors, boxes, count=64)
-        assert len(answers.anchors) == len(answers.labels) == 64
-        assert answers.anchors[: len(answers.positives)].equal(answers.positives)
-        assert int(answers.labels.sum()) == len(answers.positives) <= 32
-        reached = decode_boxes(answers.deltas, anchors[answers.positives])
+        targets = _rpn_targets(anchors, boxes, count=64)
+        assert len(targets.anchors) == len(targets.labels) == 64
+        assert targets.anchors[: len(targets.positives)].equal(targets.positives)
+        assert int(targets.labels.sum()) == len(targets.positives) <= 32
+        reached = decode_boxes(targets.deltas, anchors[targets.positives])
         nearest = (reached[:, None] - boxes).abs().amax(-1).min(1).values
         assert (nearest < 1e-3).all()
 
 
 def test_rpn_targets_without_objects_or_anchors():
-    answers = _rpn_targets(ANCHORS, NO_BOXES, count=3)
-    assert answers.labels.tolist() == [0, 0, 0]
-    assert answers.positives.shape == (0,) and answers.deltas.shape == (0, 4)
+    targets = _rpn_targets(ANCHORS, NO_BOXES, count=3)
+    assert targets.labels.tolist() == [0, 0, 0]
+    assert targets.positives.shape == (0,) and targets.deltas.shape == (0, 4)
     for boxes in (OBJECT, NO_BOXES):
-        answers = _rpn_targets(NO_BOXES, boxes)
-        assert [len(part) for part in answers] == [0, 0, 0, 0]
+        targets = _rpn_targets(NO_BOXES, boxes)
+        assert [len(part) for part in targets] == [0, 0, 0, 0]
 
 
 def test_roi_targets_worked_out_by_hand():
     boxes = torch.tensor([[0.0, 0, 10, 10], [20, 20, 30, 30]])
     proposals = torch.tensor([[21.0, 20, 31, 30], [0, 0, 10, 5], [0, 0, 10, 4], [50, 50, 60, 60]])
-    answers = _roi_targets(proposals, boxes, torch.tensor([3, 5]), 512, 0.9)
-    assert answers.boxes.tolist() == torch.cat((proposals, boxes)).tolist()
-    assert answers.labels.tolist() == [5, 3, 0, 0, 3, 5]  # IoU 0.82, 0.5, 0.4, 0, and themselves
-    positive = answers.labels > 0
-    assert answers.objects[positive].tolist() == [1, 0, 0, 1]
-    reached = decode_boxes(answers.deltas[positive], answers.boxes[positive], BOX_SCALE)
+    targets = _roi_targets(proposals, boxes, torch.tensor([3, 5]), 512, 0.9)
+    assert targets.boxes.tolist() == torch.cat((proposals, boxes)).tolist()
+    assert targets.labels.tolist() == [5, 3, 0, 0, 3, 5]  # IoU 0.82, 0.5, 0.4, 0, and themselves
+    positive = targets.labels > 0
+    assert targets.objects[positive].tolist() == [1, 0, 0, 1]
+    reached = decode_boxes(targets.deltas[positive], targets.boxes[positive], BOX_SCALE)
     assert_close(reached, boxes[[1, 0, 0, 1]], rtol=0, atol=1e-4)
-    assert_close(answers.deltas[0], torch.tensor([-1.0, 0, 0, 0]))  # a tenth of the width, times 10
+    assert_close(targets.deltas[0], torch.tensor([-1.0, 0, 0, 0]))  # a tenth of the width, times 10
 
 
 def test_roi_targets_keep_the_share(random_boxes):
     boxes, labels = random_boxes(10), torch.randint(1, 4, (10,))
-    answers = _roi_targets(random_boxes(300), boxes, labels, 40, 0.25)
-    assert len(answers.labels) == 40 and 0 < int((answers.labels > 0).sum()) <= 10
+    targets = _roi_targets(random_boxes(300), boxes, labels, 40, 0.25)
+    assert len(targets.labels) == 40 and 0 < int((targets.labels > 0).sum()) <= 10
 
 
 def test_roi_targets_without_objects_or_proposals():
     no_labels = torch.zeros(0, dtype=torch.long)
-    answers = _roi_targets(ANCHORS, NO_BOXES, no_labels, 3, 0.25)
-    assert answers.boxes.shape == answers.deltas.shape == (3, 4)
-    assert answers.labels.tolist() == [0, 0, 0]
-    assert answers.deltas.isfinite().all()
-    answers = _roi_targets(NO_BOXES, NO_BOXES, no_labels, 3, 0.25)
-    assert [len(part) for part in answers] == [0, 0, 0, 0, 0]
-    answers = _roi_targets(NO_BOXES, OBJECT, torch.tensor([2]), 4, 0.25)
-    assert answers.labels.tolist() == [2]
+    targets = _roi_targets(ANCHORS, NO_BOXES, no_labels, 3, 0.25)
+    assert targets.boxes.shape == targets.deltas.shape == (3, 4)
+    assert targets.labels.tolist() == [0, 0, 0]
+    assert targets.deltas.isfinite().all()
+    targets = _roi_targets(NO_BOXES, NO_BOXES, no_labels, 3, 0.25)
+    assert [len(part) for part in targets] == [0, 0, 0, 0]
+    targets = _roi_targets(NO_BOXES, OBJECT, torch.tensor([2]), 4, 0.25)
+    assert targets.labels.tolist() == [2]
 
 
 def test_mask_targets_worked_out_by_hand():
@@ -191,18 +191,18 @@ def test_smooth_l1_worked_out_by_hand():
 
 def test_rpn_loss_is_its_formula():
     logits, labels = torch.randn(9).double(), torch.tensor([1, 1, 0, 0, 0, 0, 0, 0, 0])
-    deltas, answers = torch.randn(2, 4).double(), torch.randn(2, 4).double()
-    objectness, box = rpn_loss(logits, deltas, labels, answers)
+    deltas, targets = torch.randn(2, 4).double(), torch.randn(2, 4).double()
+    objectness, box = rpn_loss(logits, deltas, labels, targets)
     assert_close(objectness, _binary_cross_entropy(logits, labels).mean())
-    assert_close(box, _smooth_l1(deltas - answers).sum() / 9)  # by all sampled, not by positives
+    assert_close(box, _smooth_l1(deltas - targets).sum() / 9)  # by all sampled, not by positives
 
 
 def test_box_loss_is_its_formula():
     logits, deltas = torch.randn(5, 4).double(), torch.randn(5, 4, 4).double().requires_grad_()
-    labels, answers = torch.tensor([0, 3, 1, 0, 3]), torch.randn(5, 4).double()
-    class_loss, box = box_loss(logits, deltas, labels, answers)
+    labels, targets = torch.tensor([0, 3, 1, 0, 3]), torch.randn(5, 4).double()
+    class_loss, box = box_loss(logits, deltas, labels, targets)
     assert_close(class_loss, -logits.log_softmax(1)[range(5), labels].mean())
-    expected = sum(_smooth_l1(deltas[r, labels[r]] - answers[r]).sum() for r in (1, 2, 4)) / 5
+    expected = sum(_smooth_l1(deltas[r, labels[r]] - targets[r]).sum() for r in (1, 2, 4)) / 5
     assert_close(box, expected)
     box.backward()
     used = deltas.grad.abs().sum(-1) > 0
@@ -211,9 +211,9 @@ def test_box_loss_is_its_formula():
 
 def test_mask_loss_is_its_formula_and_reaches_only_the_true_class():
     logits = torch.randn(3, 5, 4, 4).double().requires_grad_()
-    labels, answers = torch.tensor([2, 4, 2]), torch.rand(3, 4, 4).double()
-    loss = mask_loss(logits, labels, answers)
-    expected = _binary_cross_entropy(logits[range(3), labels], answers).mean()
+    labels, targets = torch.tensor([2, 4, 2]), torch.rand(3, 4, 4).double()
+    loss = mask_loss(logits, labels, targets)
+    expected = _binary_cross_entropy(logits[range(3), labels], targets).mean()
     assert_close(loss, expected)
     loss.backward()
     used = logits.grad.abs().sum((2, 3)) > 0

@@ -73,7 +73,7 @@ def test_pictures_show_what_each_stage_makes_of_an_image(tiny_model, random_targ
     assert len(best) == board.N_PROPOSALS
     torch.testing.assert_close(boxes, torch.cat((best, target["boxes"])))
     assert [*map(tuple, colors)] == [to_rgba(viz.ROLES["proposal"])] * len(best) + [
-        to_rgba(viz.ROLES["truth"])
+        to_rgba(viz.ROLES["gt"])
     ] * n
 
     boxes, colors = _boxes(drawn["RoIs"])

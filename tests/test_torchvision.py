@@ -26,10 +26,13 @@ from torchvision.ops import box_iou
 from mrcnn_edu.boxes import decode_boxes
 from mrcnn_edu.config import Config
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.model import MaskRCNN, Trace
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.trace import Trace
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.targets import mask_targets
-from mrcnn_edu.weights import V2, _our_name, load_torchvision
+from mrcnn_edu.weights import load_torchvision
+from mrcnn_edu.weights.published import V2
+from mrcnn_edu.weights.torchvision import our_name
 
 MODELS = {
     "v1": (maskrcnn_resnet50_fpn, Config()),
@@ -140,7 +143,7 @@ def _close(a: Tensor, b: Tensor, name: str = "") -> None:
     assert (a - b).norm() <= 1e-5 * b.norm(), name
 
 
-def _share(same: Tensor) -> float:
+def _fraction(same: Tensor) -> float:
     """Of the rows or columns, whichever are more, the share that pairs off one to one."""
     pairs = same & (same.sum(dim=0) == 1) & (same.sum(dim=1, keepdim=True) == 1)
     return pairs.sum().item() / max(same.shape)
@@ -169,7 +172,7 @@ def test_the_rpn_says_the_same(case):
 def test_proposals_are_the_same(case):
     for proposals, expected in zip(case.trace.proposals, case.expected.proposals, strict=True):
         distance = (proposals.boxes[:, None] - expected).abs().amax(dim=2)
-        assert _share(distance < 0.01) >= 0.995  # pixels
+        assert _fraction(distance < 0.01) >= 0.995  # pixels
 
 
 @torch.no_grad()
@@ -195,7 +198,7 @@ def test_detections_are_the_same(case):
         labels, scores = expected["labels"], expected["scores"]
         assert len(labels) >= 20 and len(labels.unique()) >= 3 and scores.std() > 0.02
         same_score = (found.scores[:, None] - scores).abs() < 1e-4
-        assert _share(_same(found, expected) & same_score) >= 0.99
+        assert _fraction(_same(found, expected) & same_score) >= 0.99
 
 
 def test_masks_are_the_same(case):
@@ -283,7 +286,7 @@ def test_losses_and_all_gradients_are_the_same(pair, name, monkeypatch):
         _close(losses[key], loss, key)
     sum(losses.values()).backward()
     sum(expected.values()).backward()
-    gradients = {_our_name(key): value.grad for key, value in theirs.named_parameters()}
+    gradients = {our_name(key): value.grad for key, value in theirs.named_parameters()}
     parameters = dict(ours.named_parameters())
     assert parameters.keys() == gradients.keys()
     for key, gradient in gradients.items():

@@ -34,10 +34,10 @@ def scene():
 
 def test_a_box_is_drawn_where_it_is(scene):
     image = torch.ones(3, 10, 20)
-    with_box = pixels(viz.show_boxes(image, torch.tensor([[5.0, 2, 15, 8]]), "truth"))
-    without = pixels(viz.show_boxes(image, torch.zeros(0, 4), "truth"))
+    with_box = pixels(viz.show_boxes(image, torch.tensor([[5.0, 2, 15, 8]]), "gt"))
+    without = pixels(viz.show_boxes(image, torch.zeros(0, 4), "gt"))
     assert 0 < (with_box != without).any(-1).mean() < 0.1
-    green = [int(viz.ROLES["truth"][i : i + 2], 16) for i in (1, 3, 5)]
+    green = [int(viz.ROLES["gt"][i : i + 2], 16) for i in (1, 3, 5)]
     rows, columns = np.where((abs(with_box.astype(int) - green) < 60).all(-1))
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(10 / 6, abs=0.1)
 
@@ -61,16 +61,16 @@ def test_objects_without_masks_are_drawn_as_boxes(scene):
     for masks, truth in ((None, box_only), (unmarked, box_only | {"masks": unmarked})):
         found = Detections(boxes, labels, scores, masks, None)
         beside = viz.show_detections(image, found, Shapes(1).classes, truth)
-        pictures.append((pixels(beside), pixels(viz.show_truth(image, truth, Shapes(1).classes))))
+        pictures.append((pixels(beside), pixels(viz.show_ground_truth(image, truth, Shapes(1).classes))))
     for without, of_nothing in zip(*pictures, strict=True):
         assert np.array_equal(without, of_nothing)
 
 
 def test_flow_lights_one_stage():
     plain = pixels(viz.show_flow())
-    for name, _ in viz.STAGES:
+    for name, _ in viz.FLOW_STAGES:
         changed = (pixels(viz.show_flow(name)) != plain).any(-1).mean()
-        assert 0.03 < changed < 1 / len(viz.STAGES)
+        assert 0.03 < changed < 1 / len(viz.FLOW_STAGES)
     with pytest.raises(ValueError, match="choose one of image"):
         viz.show_flow("dinner")
 
@@ -81,7 +81,7 @@ def test_maps_regions_and_scores_are_drawn(scene):
     maps = [torch.rand(4, 4), torch.rand(2, 2)]
     titles = [str(i) for i in range(n)]
     pictures = [
-        viz.show_truth(image, target, Shapes(1).classes),
+        viz.show_ground_truth(image, target, Shapes(1).classes),
         viz.show_maps(maps, ["a", "b"], image),
         viz.show_objectness(image, maps, [24, 48]),
         viz.show_regions(image, target["boxes"], torch.rand(n, 7, 7), titles),
@@ -104,7 +104,7 @@ def test_anchors_at_a_point_are_those_centered_there():
 
 def test_a_picture_shows_itself_as_png_or_with_an_image_in_it_as_jpeg(scene):
     flow = viz.show_flow()._repr_mimebundle_()
-    photo = viz.show_boxes(scene[0], torch.zeros(0, 4), "truth")._repr_mimebundle_()
+    photo = viz.show_boxes(scene[0], torch.zeros(0, 4), "gt")._repr_mimebundle_()
     assert base64.b64decode(flow["image/png"]).startswith(b"\x89PNG")
     assert base64.b64decode(photo["image/jpeg"]).startswith(b"\xff\xd8")
 
@@ -147,7 +147,7 @@ def smallest_distance(colors, eyes) -> float:
 
 
 @pytest.mark.parametrize("eyes", EYES)
-@pytest.mark.parametrize("palette", [viz.ROLES.values(), viz.OPS.values(), viz.CLASSES, viz.OTHERS])
+@pytest.mark.parametrize("palette", [viz.ROLES.values(), viz.OP_COLORS.values(), viz.CLASS_COLORS, viz.OTHER_COLORS])
 def test_color_blind_readers_tell_the_colors_apart(palette, eyes):
     assert smallest_distance(list(palette), eyes) > 15
 

@@ -8,7 +8,9 @@ import hashlib
 import os
 import pickle
 import random
+from dataclasses import asdict, fields, replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -24,6 +26,7 @@ import mrcnn_edu
 from mrcnn_edu import weights
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.train import Training
 
 CLASSES = ["ant", "bee", "cat", "dog", "eel", "fox"]
 
@@ -58,16 +61,20 @@ def test_saved_settings_come_back(tmp_path, tiny_model):
 
 
 def test_a_missing_file_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"nothing\.pt"):
+    with pytest.raises(FileNotFoundError, match=r"nothing\.pt") as error:
         mrcnn_edu.load(tmp_path / "nothing.pt")
+    names = "shapes-tiny, shapes-tiny-agnostic, shapes-tiny-softmax, coco-resnet50-fpn"
+    assert f"weights known by name are {names}, coco-resnet50-fpn-v2" in str(error.value)
+    with pytest.raises(FileNotFoundError, match=r"there is no file .*nothing\.pt"):
+        weights.read(tmp_path / "nothing.pt")
     with pytest.raises(FileNotFoundError):
         mrcnn_edu.load(tmp_path)  # a folder
 
 
-@pytest.mark.parametrize("share", [0, 1e-6, 1e-5, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, -1])
-def test_a_file_cut_short_is_refused(checkpoint, share):
+@pytest.mark.parametrize("fraction", [0, 1e-6, 1e-5, 1e-4, 0.01, 0.1, 0.5, 0.9, 0.99, 0.999, -1])
+def test_a_file_cut_short_is_refused(checkpoint, fraction):
     whole = checkpoint.read_bytes()
-    checkpoint.write_bytes(whole[:-1] if share < 0 else whole[: round(share * len(whole))])
+    checkpoint.write_bytes(whole[:-1] if fraction < 0 else whole[: round(fraction * len(whole))])
     with pytest.raises(ValueError, match=r"model\.pt"):
         mrcnn_edu.load(checkpoint)
 
@@ -129,12 +136,47 @@ def test_settings_of_another_version_are_refused(checkpoint):
         mrcnn_edu.load(checkpoint)
 
 
+def test_settings_of_older_files_get_their_present_names(tmp_path, tiny_model):
+    model = tiny_model(rpn_batch_per_image=17, roi_aggregate="max", mask_decoding="strongest")
+    training = asdict(Training(milestones=(0.5,), rng_scope="image"))
+    weights.save(tmp_path / "new.pt", model, CLASSES, training=training)
+    contents = torch.load(tmp_path / "new.pt")
+    for part, names in weights.checkpoint.RENAMED.items():
+        older = {new: old for old, new in names.items() if new in contents[part]}
+        assert len(older) == len(names) - (part == "config")  # n_bins is a setting of FCIS
+        contents[part] = {older.get(n, n): value for n, value in contents[part].items()}
+    assert "rpn_batch" in contents["config"] and "drops" in contents["training"]
+    torch.save(contents, tmp_path / "old.pt")
+    assert mrcnn_edu.load(tmp_path / "old.pt").config == model.config
+    assert weights.read(tmp_path / "old.pt")["training"] == training
+
+
+def test_the_settings_of_every_shipped_file_are_known_by_their_present_names():
+    from mrcnn_edu.ancestors.fcis import FCISConfig
+
+    package = Path(mrcnn_edu.__file__).parent
+    files = [*weights.SHIPPED.glob("*.pt"), *(package / "ancestors" / "shipped").glob("*.pt")]
+    known = {field.name for settings in (Config, FCISConfig) for field in fields(settings)}
+    older = set()
+    for file in files:
+        older |= set(torch.load(file)["config"]) - known
+        assert set(weights.read(file)["config"]) <= known, file
+    assert len(files) >= 9 and older == set(weights.checkpoint.RENAMED["config"])
+
+
+@pytest.mark.parametrize("file", sorted(weights.SHIPPED.glob("*.pt")), ids=lambda file: file.stem)
+def test_shipped_weights_load_and_detect(file):
+    model = mrcnn_edu.load(file.stem)
+    assert len(model.classes) == model.config.n_classes == 6
+    assert len(model.detect([torch.rand(3, 40, 40)])) == 1
+
+
 def test_a_wrong_number_of_classes_is_named(tiny_model):
     state = tiny_model().state_dict()
     with pytest.raises(ValueError, match=r"n_classes=2") as error:
         weights.load_state(tiny_model(n_classes=2), state, "here")
     message = str(error.value)
-    assert "box_head.cls_score.weight is [7, 128] there, [3, 128] in the model" in message
+    assert "box_head.cls_score.weight is [7, 128], but the model needs [3, 128]" in message
     assert message.count("shape:") == 6  # scores, boxes and masks, weight and bias each
 
 
@@ -228,6 +270,9 @@ BUILDERS = {
     "v1": lambda: detection.MaskRCNN(_resnet50_fpn(published), 91),
     "v2": lambda: detection.maskrcnn_resnet50_fpn_v2(weights=None, weights_backbone=None),
     "boxes": lambda: detection.FasterRCNN(_resnet50_fpn(published), 91),
+    "v1, from scratch": lambda: detection.maskrcnn_resnet50_fpn(
+        weights=None, weights_backbone=None
+    ),
     "boxes, fine-tuned": lambda: detection.FasterRCNN(_resnet50_fpn(FrozenBatchNorm2d), 91),
     "boxes, from scratch": lambda: detection.FasterRCNN(_resnet50_fpn(nn.BatchNorm2d), 91),
     "resnet50": models.resnet50,
@@ -297,29 +342,72 @@ def test_all_weights_arrive(kind, n):
         _close(ours.mask_head(features), heads.mask_predictor(heads.mask_head(features)))
 
 
-@pytest.mark.parametrize("kind", ["boxes, fine-tuned", "boxes, from scratch"])
-def test_the_eps_of_other_norms_is_added_to_the_variance(kind):
-    model = _theirs(kind)
-    ours = _ours("boxes", model.state_dict(), norm_eps=1e-5)
-    _same_pyramid(ours, model)
-    with pytest.raises(AssertionError):
+def test_the_eps_of_fine_tuned_frozen_norms_can_be_given():
+    model = _theirs("boxes, fine-tuned")
+    _same_pyramid(_ours("boxes", model.state_dict(), norm_eps=1e-5), model)
+    with pytest.raises(AssertionError):  # a state_dict does not tell
         _same_pyramid(_ours("boxes", model.state_dict()), model)
+
+
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+@pytest.mark.parametrize(
+    "kind", ["v1", "v1, from scratch", "boxes", "boxes, fine-tuned", "boxes, from scratch"]
+)
+def test_the_eps_of_the_norms_is_read_from_a_torchvision_model(kind, norm):
+    model = _theirs(kind)
+    model.backbone.body.bn1.running_var *= 3  # all above 1e-5, or batch norm could not express it
+    config = replace(CONFIGS[kind.partition(",")[0]], norm=norm)
+    _same_pyramid(weights.load_torchvision(MaskRCNN(config), model).eval(), model)
+
+
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+def test_norms_that_were_trained_are_recognized_in_a_state_dict(norm):
+    model = _theirs("v1, from scratch")
+    ours = weights.load_torchvision(MaskRCNN(Config(norm=norm)), model.state_dict())
+    _same_pyramid(ours.eval(), model)
+
+
+def test_weights_of_a_frozen_norm_may_be_trained_on():
+    model = MaskRCNN(Config(norm="batch"))
+    model.backbone.bn1.num_batches_tracked.fill_(3)
+    weights.load_torchvision(model, _theirs("v1").state_dict())
+    assert model.backbone.bn1.num_batches_tracked == 3  # a frozen norm has no such count
+
+
+def frozen_resnet50(eps):
+    return models.resnet50(norm_layer=partial(FrozenBatchNorm2d, eps=eps))
+
+
+@pytest.mark.parametrize("eps", [0.0, 1e-5])
+@pytest.mark.parametrize("norm", ["frozen", "batch"])
+@torch.no_grad()
+def test_the_eps_of_a_resnet_with_frozen_norms_is_read_from_it(eps, norm, monkeypatch):
+    monkeypatch.setitem(BUILDERS, "resnet50", partial(frozen_resnet50, eps))
+    resnet = _theirs("resnet50")
+    resnet.bn1.running_var *= 3  # all above 1e-5, or batch norm could not express it
+    model = weights.load_torchvision(MaskRCNN(Config(norm=norm)), resnet).eval()
+    _same_stages(model, resnet)
+
+
+@torch.no_grad()
+def _same_stages(model, resnet):
+    image = torch.rand(1, 3, 64, 64)
+    stages = IntermediateLayerGetter(resnet, {f"layer{i}": i for i in (1, 2, 3, 4)})
+    for ours, expected in zip(model.backbone(image), stages(image).values(), strict=True):
+        _close(ours, expected)
 
 
 @pytest.mark.parametrize(
     "backbone, norm", [("resnet50", "frozen"), ("resnet50", "batch"), ("resnet101", "frozen")]
 )
+@pytest.mark.parametrize("source", ["model", "state_dict"])
 @torch.no_grad()
-def test_a_resnet_made_for_classification_becomes_the_backbone(backbone, norm):
+def test_a_resnet_made_for_classification_becomes_the_backbone(backbone, norm, source):
     model = MaskRCNN(Config(backbone=backbone, norm=norm)).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     resnet = _theirs(backbone)
-    weights.load_torchvision(model, resnet.state_dict())
-
-    image = torch.rand(1, 3, 64, 64)
-    stages = IntermediateLayerGetter(resnet, {f"layer{i}": i for i in (1, 2, 3, 4)})
-    for ours, expected in zip(model.backbone(image), stages(image).values(), strict=True):
-        _close(ours, expected)
+    weights.load_torchvision(model, resnet if source == "model" else resnet.state_dict())
+    _same_stages(model, resnet)
     state = model.state_dict()
     changed = {name.split(".")[0] for name in state if not state[name].equal(before[name])}
     assert changed == {"backbone"}
@@ -478,8 +566,8 @@ def test_all_that_does_not_fit_is_told_at_once_by_torchvisions_names():
         "missing: neck.layer_blocks.2.0.bias",
         "unknown: roi_heads.keypoint_head.0.weight",
         "unknown: rpn.head.conv.bias",
-        "shape: roi_heads.box_predictor.cls_score.weight is [21, 1024] there, "
-        "[91, 1024] in the model",
+        "shape: roi_heads.box_predictor.cls_score.weight is [21, 1024], but the model "
+        "needs [91, 1024]",
     ]
     assert all(value.equal(before[name]) for name, value in model.state_dict().items())
 
@@ -496,7 +584,7 @@ def test_an_older_name_is_told_whichever_name_comes_first():
 @pytest.mark.parametrize(
     "kind, config, n, told",
     [
-        ("v1", weights.V2, 153, "missing: neck.inner_blocks.0.1.running_var"),
+        ("v1", weights.V2, 100, "missing: neck.inner_blocks.0.1.running_var"),
         ("v2", Config(), 84, "unknown: backbone.fpn.inner_blocks.0.1.running_var"),
         ("v1", Config(mask_head=None), 12, "unknown: roi_heads.mask_head.0.0.weight"),
         ("boxes", Config(), 12, "missing: mask_head.convs.0.0.weight"),

@@ -7,7 +7,7 @@ import pytest
 from players import PLAYERS, ends, moved, start_here
 
 from mrcnn_edu.course.widgets import ablations as ablations_widget
-from mrcnn_edu.course.widgets.gpu import PYRAMID, work_of_roi_align
+from mrcnn_edu.course.widgets.gpu import PYRAMID, roi_align_work
 
 
 @pytest.fixture(params=PLAYERS, ids=lambda make: make.__name__, scope="module")
@@ -21,7 +21,7 @@ def test_every_slider_redraws_the_picture(player):
         assert player.image.value != before, name
 
 
-def test_where_nothing_runs_there_is_a_still_picture(player):
+def test_without_a_kernel_there_is_a_still_picture(player):
     bundle = player._repr_mimebundle_()
     (kind,) = [kind for kind in bundle if kind.startswith("image/")]
     assert base64.b64decode(bundle[kind]) == player.image.value
@@ -36,7 +36,7 @@ def test_the_ends_of_every_slider_can_be_drawn(player):
 
 
 def test_an_update_is_quick(player):
-    """benchmarks/players.py measures it. Here of the processor's time: others may use it, too."""
+    """benchmarks/players.py measures seconds. Here it is CPU time, as the machine may be busy."""
     slider, seconds = next(iter(player.sliders.values())), []
     for _ in range(5):
         value = moved(slider)
@@ -54,22 +54,22 @@ def test_values_and_text_of_a_player():
 
 
 def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch):
-    monkeypatch.setattr(ablations_widget, "SCENES", 2)
-    monkeypatch.setattr(ablations_widget, "LOOKS", 1)
+    monkeypatch.setattr(ablations_widget, "N_SCENES", 2)
+    monkeypatch.setattr(ablations_widget, "N_EVALUATIONS", 1)
     player = ablations_widget.ablation_player()
     player.sliders["switch"].value, player.sliders["steps"].value = "3: boxes alone", 20
     before = player.image.value
     player.box.children[-2].click()  # the button
     assert list(player.models) == ["with the mask branch", "boxes alone"]
     assert player.models["boxes alone"].mask_head is None and player.image.value != before
-    curves, *_ = player.seen["3: boxes alone", 20]
+    curves, *_ = player.history["3: boxes alone", 20]
     assert [list(curve) for curve in curves.values()] == [[0, 20], [0, 20]]
-    player.sliders["steps"].value = 40  # not trained: what comes with the package
+    player.sliders["steps"].value = 40  # not trained: the results of the package
     player.sliders["steps"].value = 20  # and back
     assert player.image.value != before
 
 
 def test_work_of_roi_align_by_hand():
-    # 49 cells of two channels; four cells around one point, of which none is read twice.
-    assert work_of_roi_align(1, 2, 1, 4) == (49 * 2 * 4 * 2, 49 * 4 * 2 * 4, 49 * 2 * 4)
-    assert work_of_roi_align(2000, 1, 4, 2)[1] == 2 * PYRAMID  # and never more than there are
+    # 49 bins of two channels; four neighbors of one point, none of which is read twice.
+    assert roi_align_work(1, 2, 1, 4) == (49 * 2 * 4 * 2, 49 * 4 * 2 * 4, 49 * 2 * 4)
+    assert roi_align_work(2000, 1, 4, 2)[1] == 2 * PYRAMID  # never more than there are

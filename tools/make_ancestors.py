@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from mrcnn_edu.pretrained.make import scores, without_nan
 
-from mrcnn_edu.ablations.start import init_backbone
+from mrcnn_edu.weights import init_backbone
 from mrcnn_edu.ancestors.cost import n_parameters
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
 from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig

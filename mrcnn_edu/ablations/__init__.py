@@ -1,33 +1,30 @@
-"""The paper's ablations, as data and as runs.
+"""Ablations: the paper's tables as data, and as training runs with confidence intervals.
 
-tables   what is compared, and the paper's numbers
-start    the backbone that every run starts from
-setup      what all settings share
-results  means, differences and their intervals
-measure  one run: trained and scored
-key      what a result depends on
-live     settings trained in turns, to look on
-where    where they differ: masks drawn in the true boxes
-run      many runs, in parallel, nothing twice
-shipped  the results that come with the package
+tables        the settings that are compared, and the paper's scores
+estimate      a mean over seeds with its confidence interval
+results       the scores of a table: means, differences, costs
+job           one training run and everything its result depends on
+setup         the models, training and data that all settings of a table share
+machine       threads, machine and PyTorch version, for records
+measure       one job, trained and scored
+code_version  a hash of the code that a result depends on
+job_hash      a hash of a job, its data and the code
+lockstep      several settings trained together, step by step
+mask_errors   the masks that models predict in ground-truth boxes
+workers       worker processes on this machine
+run           many jobs in parallel, none of them twice
+precomputed   the results that come with the package
 """
 
+from mrcnn_edu.ablations.job import Folder, Job
 from mrcnn_edu.ablations.lockstep import train_in_lockstep
 from mrcnn_edu.ablations.precomputed import precomputed
 from mrcnn_edu.ablations.results import Results
 from mrcnn_edu.ablations.run import run, table_of
-from mrcnn_edu.ablations.setup import Folder, Setup
+from mrcnn_edu.ablations.setup import Setup
 from mrcnn_edu.ablations.tables import TABLES, Setting, Table
 
 __all__ = [
-    "TABLES",
-    "Folder",
-    "Results",
-    "Setting",
-    "Setup",
-    "Table",
-    "run",
-    "shipped",
-    "table_of",
-    "train_in_lockstep",
-]
+    "TABLES", "Folder", "Job", "Results", "Setting", "Setup", "Table", "precomputed", "run",
+    "table_of", "train_in_lockstep",
+]  # fmt: skip

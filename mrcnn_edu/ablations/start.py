@@ -12,21 +12,17 @@ import platform
 import sys
 import time
 from io import BytesIO
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
 from tqdm import trange
 
-from mrcnn_edu.backbone import NORMS
-from mrcnn_edu.backbone_choices import BACKBONES
+from mrcnn_edu.backbone_choices import BACKBONES, NORMS
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.files import write_file
-from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.weights import IMAGENET, imagenet_file, load_torchvision
+from mrcnn_edu.weights import backbone_file
 
-FOLDER = Path(__file__).parent / "backbones"
 BACKBONES_OF_THE_LAB = "tiny", "tiny-deep", "tiny-next"
 ALONE = dict(size=48, n_objects=(1, 1), object_size=(0.4, 0.9))
 STEPS, BATCH, RATE = 1_000, 64, 3e-3
@@ -53,16 +49,6 @@ def labeled(n: int, seed: int) -> ConcatDataset:
     return ConcatDataset([Labeled(templates, 0), Labeled(lobes, len(templates.classes))])
 
 
-def start_file(backbone: str) -> Path:
-    """The weights that a backbone starts from; of a full-size one torchvision's, from ImageNet."""
-    return imagenet_file(backbone) if backbone in IMAGENET else FOLDER / f"{backbone}.pt"
-
-
-def init_backbone(model: MaskRCNN) -> MaskRCNN:
-    """The model with its backbone, and a last stage that a head has, as they start."""
-    return load_torchvision(model, start_file(model.config.backbone))
-
-
 def make(name: str) -> None:
     """Train one backbone, and write its weights, halved to 16 bits, and a record."""
     torch.manual_seed(0)
@@ -85,7 +71,7 @@ def make(name: str) -> None:
     backbone.half()
     weights = BytesIO()
     torch.save(backbone.state_dict(), weights)
-    write_file(start_file(name), weights.getvalue())
+    write_file(backbone_file(name), weights.getvalue())
     backbone.float().eval()
     correct = 0
     with torch.no_grad():
@@ -103,7 +89,7 @@ def make(name: str) -> None:
         "machine": platform.machine(),
         "torch": torch.__version__,
     }
-    write_file(start_file(name).with_suffix(".json"), json.dumps(record, indent=2).encode())
+    write_file(backbone_file(name).with_suffix(".json"), json.dumps(record, indent=2).encode())
     print(json.dumps(record, indent=2))
 
 

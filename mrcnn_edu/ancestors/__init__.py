@@ -1,19 +1,19 @@
-"""What came before Mask R-CNN, and beside it, built from its parts.
+"""What came before Mask R-CNN, and its rival FCIS, built from the same parts.
 
-regions             of an image, and how alike two of them are
+borrow              stages that one system runs exactly as another does
+segments            regions of an image, and the similarity of two of them
 selective_search    proposals without learning
-proposals           what they cover, and a dataset that has them
-rcnn                R-CNN: every proposal through the whole network
-fit_rcnn            its fine-tuning, its SVMs and its regressions
-fast_rcnn           Fast R-CNN: one pass for all proposals
-position_sensitive  maps for the parts of an object, assembled to what a RoI reads
-merging             one mask from the masks of many boxes
-fcis                FCIS: instance segmentation in which a RoI costs next to nothing
-overlaps            how well objects are found that share their box with others
+proposals           proposals that are given: a dataset with them, their recall
+rcnn                R-CNN: every proposal passes through the whole network
+fit_rcnn            R-CNN's fine-tuning, SVMs and box regressors
+fast_rcnn           Fast R-CNN: one pass over the image for all proposals
+position_sensitive  maps for the parts of an object, assembled into what a RoI reads
+merging             one mask from the masks of many RoIs
+fcis                FCIS: instance segmentation in which a RoI passes no weights
+overlaps            average precision of objects whose boxes overlap
 cost                where a detector's time goes
-quantize          weights that take little room
-shipped             the trained systems that come with the package
-make                how they were made
+quantize            weights in eight bits
+pretrained          the trained systems that are shipped with the package
 """
 
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN

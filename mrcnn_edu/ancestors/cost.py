@@ -1,12 +1,13 @@
-"""Cost: where the time of `detect` goes, and how often the backbone looks at pixels.
+"""Cost: where the time of `detect` goes, and how often the backbone runs.
 
 It works for every detector here, because their stages have the same names.
 """
 
 from collections import Counter
 from collections.abc import Callable
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,8 +15,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.speed.profiler import synchronized_time
+from mrcnn_edu.speed.replace_forward import replaced_forward, replaced_function
 
-STAGES = {  # methods and layers by what they do; all others are the heads', and what follows them
+STAGES = {  # the part that a stage or a layer belongs to; everything else is "heads"
     "propose": "proposals",
     "rpn_head": "proposals",
     "anchors": "proposals",
@@ -29,52 +31,76 @@ STAGES = {  # methods and layers by what they do; all others are the heads', and
 class Cost:
     """What one call of `detect` took."""
 
-    proposals: float  # seconds, by selective search or by an RPN
-    features: float  # seconds, of the backbone and what leads to it
-    heads: float  # seconds, all the rest
-    passes: int  # images or windows that the backbone has seen
-    pixels: int  # in all of them
+    proposals: float  # seconds of selective search or of the RPN
+    features: float  # seconds of the backbone, with its neck and the preparation of its input
+    heads: float  # seconds of everything else
+    passes: int  # number of images or warped regions that the backbone has processed
+    pixels: int  # number of pixels in all of them
 
     @property
     def milliseconds(self) -> dict[str, float]:
-        """Of each of the three parts."""
+        """The milliseconds of each of the three parts."""
         return {name: 1000 * getattr(self, name) for name in ("proposals", "features", "heads")}
 
     @property
     def total(self) -> float:
-        """Seconds of the whole."""
+        """The seconds of all three parts together."""
         return self.proposals + self.features + self.heads
 
 
-def measure_cost(model: nn.Module, images: list[Tensor], **given) -> tuple[list[Detections], Cost]:
-    """The detections in the images, and what they cost. given: further arguments of `detect`."""
-    seconds, seen = Counter(), Counter()
+def measure_cost(
+    model: nn.Module, images: list[Tensor], **arguments: Any
+) -> tuple[list[Detections], Cost]:
+    """The detections in the images, and what they cost. arguments: further ones of `detect`."""
+    detect: Any = model.detect
+    seconds = {"proposals": 0.0, "features": 0.0}
+    inputs: Counter[str] = Counter()
 
-    def count(_, inputs: tuple) -> None:
-        batch = inputs[0]
-        seen.update(passes=len(batch), pixels=len(batch) * batch.shape[-2] * batch.shape[-1])
+    def count(_, layer_inputs: tuple[Tensor, ...]) -> None:
+        batch = layer_inputs[0]
+        inputs.update(passes=len(batch), pixels=len(batch) * batch.shape[-2] * batch.shape[-1])
 
-    counting = model.backbone.register_forward_pre_hook(count)
-    try:
-        with _timed(model, seconds):
-            start = synchronized_time()
-            found = model.detect(images, **given)
-            total = synchronized_time() - start
-    finally:
-        counting.remove()
-    of_stages = {stage: seconds[stage] for stage in ("proposals", "features")}
-    heads = total - sum(of_stages.values())
-    return found, Cost(**of_stages, heads=heads, passes=seen["passes"], pixels=seen["pixels"])
+    with ExitStack() as changes:
+        hook = model.get_submodule("backbone").register_forward_pre_hook(count)
+        changes.callback(hook.remove)
+        for name, part in STAGES.items():  # no stage calls another, so nothing is timed twice
+            stage = getattr(model, name, None)
+            if isinstance(stage, nn.Module):
+                forward = _timed(stage.forward, part, seconds)
+                changes.enter_context(replaced_forward(stage, forward))
+            elif stage is not None:
+                timed = _timed(stage, part, seconds)
+                changes.enter_context(replaced_function(model, name, timed))
+        start = synchronized_time()
+        detections = detect(images, **arguments)
+        total = synchronized_time() - start
+    heads = total - sum(seconds.values())
+    return detections, Cost(
+        **seconds, heads=heads, passes=inputs["passes"], pixels=inputs["pixels"]
+    )
+
+
+def _timed(run: Callable, part: str, seconds: dict[str, float]) -> Callable:
+    """A function that does what `run` does, and adds the time it takes to that part's seconds."""
+
+    def timed(*args, **kwargs):
+        start = synchronized_time()
+        result = run(*args, **kwargs)
+        seconds[part] += synchronized_time() - start
+        return result
+
+    return timed
 
 
 def cost_of_proposals(model: nn.Module, image: Tensor, boxes: Tensor) -> Cost:
-    """What an image costs with these boxes [N, 4] as its proposals.
+    """The cost of an image with these boxes [N, 4] as its proposals.
 
-    A model that makes its own proposals makes as many: NMS leaves them all.
+    A model with an RPN predicts just as many itself: its NMS is made to keep them all.
     """
     if not hasattr(model, "rpn_head"):
         return measure_cost(model, [image], proposals=[boxes])[1]
-    config, n = model.config, len(boxes)
+    config: Any = model.config
+    n = len(boxes)
     model.config = replace(
         config, rpn_pre_nms_top_n_test=n, rpn_post_nms_top_n_test=n, rpn_nms_iou=1.0
     )
@@ -85,41 +111,13 @@ def cost_of_proposals(model: nn.Module, image: Tensor, boxes: Tensor) -> Cost:
 
 
 def multiply_adds(run: Callable, *inputs: Tensor) -> int:
-    """The multiply-adds of `run(*inputs)`, as PyTorch counts them: of convolutions and products."""
+    """The multiply-adds of `run(*inputs)`: those of convolutions and matrix products."""
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         run(*inputs)
-    return counter.get_total_flops() // 2  # it counts a multiplication and an addition as two
+    return counter.get_total_flops() // 2  # PyTorch counts a multiply-add as two operations
 
 
 def n_parameters(model: nn.Module) -> int:
-    """How many numbers were learned: parameters, and R-CNN's SVMs and regressions."""
+    """The number of learned values: parameters, and R-CNN's SVMs and regressors."""
     statistics = "running_mean", "running_var", "num_batches_tracked"
     return sum(v.numel() for n, v in model.state_dict().items() if not n.endswith(statistics))
-
-
-@contextmanager
-def _timed(model: nn.Module, seconds: Counter):
-    """Inside, the seconds of each stage are added up. No stage calls another."""
-
-    def with_clock(run: Callable, stage: str) -> Callable:
-        def timed(*args, **more):
-            start = synchronized_time()
-            result = run(*args, **more)
-            seconds[stage] += synchronized_time() - start
-            return result
-
-        return timed
-
-    changed = []
-    try:
-        for name, stage in STAGES.items():
-            part = getattr(model, name, None)
-            if part is None:
-                continue
-            owner, attribute = (part, "forward") if isinstance(part, nn.Module) else (model, name)
-            vars(owner)[attribute] = with_clock(getattr(owner, attribute), stage)
-            changed.append((owner, attribute))
-        yield
-    finally:
-        for owner, attribute in changed:
-            del vars(owner)[attribute]

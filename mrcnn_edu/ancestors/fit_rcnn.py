@@ -1,10 +1,10 @@
 """How R-CNN learns: in three stages, of which only the first follows a gradient.
 
-1. Fine-tune the network: which class is in a window? (section 2.3; `train.fit` does it.)
-2. With its features fixed, a linear SVM for each class, with hard negatives (section 2.3).
-3. A regression from the features to a better box, for each class (appendix C).
+1. Fine-tune the network: which class is in a warped region? (section 2.3, by `train.fit`)
+2. With the features fixed, fit a linear SVM for each class, with hard negatives (section 2.3).
+3. Fit a regressor for each class, from the features to a better box (appendix C).
 
-Letters: N windows, F features, K classes.
+Letters: N regions, F features, K classes.
 """
 
 from pathlib import Path
@@ -18,21 +18,22 @@ from tqdm.auto import tqdm
 from mrcnn_edu.ancestors.proposals import given_proposals, without_crowds
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.boxes import box_iou, encode_boxes
-from mrcnn_edu.model import evaluating
+from mrcnn_edu.extras import require
+from mrcnn_edu.trace import evaluating
 from mrcnn_edu.train import Training, fit
 
-SVM_NEGATIVE_IOU = 0.3  # windows that overlap every object of the class less are negatives
-BOX_IOU = 0.6  # proposals this near to an object learn to move onto it
-MEAN_NORM = 20.0  # that features are scaled to, so that C and the penalty mean the same everywhere
+SVM_NEGATIVE_IOU = 0.3  # below this IoU with every object of the class, a proposal is a negative
+REGRESSOR_IOU = 0.6  # above this IoU, a proposal is used to fit the regressor (appendix C)
+MEAN_NORM = 20.0  # features are scaled to it, so that penalties mean the same for every network
 
 
-class Windows(NamedTuple):
-    """Windows of many images: their features, and how they lie to the objects."""
+class RegionFeatures(NamedTuple):
+    """The features of many images' regions, and how the regions relate to the objects."""
 
     features: Tensor  # [N, F]
-    truth: Tensor  # [N] the label of an object's own box, 0 for a proposal
+    gt_labels: Tensor  # [N] the label of a ground-truth box, 0 for a proposal
     ious: Tensor  # [N, K] the largest IoU with an object of each class
-    deltas: Tensor  # [N, K, 4] to that object; meaningless where there is none
+    deltas: Tensor  # [N, K, 4] regression targets to that object; meaningless where there is none
 
 
 def fit_rcnn(
@@ -41,75 +42,85 @@ def fit_rcnn(
     training: Training | None = None,
     folder: str | Path | None = None,
     n_images: int = 600,
-    windows_per_image: int = 100,
+    proposals_per_image: int = 100,
     progress: bool = True,
 ) -> list[dict[str, float]]:
-    """Train the model in place, all three stages; the losses of fine-tuning.
+    """Train the model in place, all three stages; returns the losses of fine-tuning.
 
-    dataset: a sequence of (image, target) whose targets have "proposals". training and folder: of
-    the fine-tuning, as for `train.fit`. n_images: of the dataset's first images the other two
-    stages use up to `windows_per_image` proposals, the best, and the objects themselves.
+    dataset: a sequence of (image, target) whose targets have "proposals". training and folder: for
+    fine-tuning, as in `train.fit`. The other two stages use the ground-truth boxes and the best
+    `proposals_per_image` proposals of the first `n_images` images. Needs scikit-learn.
     """
+    _linear_svc()  # if it is missing, say so before hours of fine-tuning
     losses = fit(model, dataset, training, folder, progress)
-    fit_svms_and_boxes(model, dataset, n_images, windows_per_image, progress)
+    fit_svms_and_regressors(model, dataset, n_images, proposals_per_image, progress)
     return losses
 
 
-def fit_svms_and_boxes(model: RCNN, dataset, n_images, windows_per_image, progress=True) -> None:
-    """Write the SVMs and the regressions that fit the model's features into the model."""
-    windows = collect(model, dataset, n_images, windows_per_image, progress)
-    scale = MEAN_NORM / windows.features.norm(dim=1).mean().clamp(min=1e-6)
-    features = windows.features.mul_(scale)  # in place: there are many
+def fit_svms_and_regressors(
+    model: RCNN, dataset, n_images: int, proposals_per_image: int, progress: bool = True
+) -> None:
+    """Fit the SVMs and the box regressors to the model's features, in place."""
+    regions = collect_features(model, dataset, n_images, proposals_per_image, progress)
+    scale = MEAN_NORM / regions.features.norm(dim=1).mean().clamp(min=1e-6)
+    features = regions.features.mul_(scale)  # in place: they take much memory
     for k in tqdm(range(model.config.n_classes), "SVMs and boxes", disable=not progress):
-        positive, iou = windows.truth == k + 1, windows.ious[:, k]
+        positive, iou = regions.gt_labels == k + 1, regions.ious[:, k]
         negative = (iou < SVM_NEGATIVE_IOU) & ~positive
         weight, bias = fit_svm(features, positive, negative)
         model.svm_weight[k], model.svm_bias[k] = weight * scale, bias
-        near = (iou > BOX_IOU) & (windows.truth == 0)
-        weight, bias = fit_boxes(features[near], windows.deltas[near, k])
+        near = (iou > REGRESSOR_IOU) & (regions.gt_labels == 0)
+        weight, bias = fit_regressor(features[near], regions.deltas[near, k])
         model.box_weight[k], model.box_bias[k] = weight.T * scale, bias
 
 
 @torch.no_grad()
-def collect(model: RCNN, dataset, n_images, windows_per_image, progress=True) -> Windows:
-    """The features of proposals and objects of the dataset's first images."""
-    parts, k = [], model.config.n_classes
+def collect_features(
+    model: RCNN, dataset, n_images: int, proposals_per_image: int, progress: bool = True
+) -> RegionFeatures:
+    """The features of the ground-truth boxes and the best proposals of the first images."""
+    parts, n_classes = [], model.config.n_classes
     indices = tqdm(range(min(n_images, len(dataset))), "features", disable=not progress)
     with evaluating(model):
         for index in indices:
             image, target = dataset[index]
-            boxes, labels = without_crowds(target)
-            proposals = given_proposals([target])[0][:windows_per_image].to(boxes)
-            truth = torch.cat((labels, labels.new_zeros(len(proposals))))
-            seen = torch.cat((boxes, proposals))
-            features = model.features(model.warp(image, seen)).cpu()
-            parts.append(Windows(features, truth, *nearest(seen, boxes, labels, k)))
+            objects = without_crowds(target)
+            gt_boxes, labels = objects["boxes"], objects["labels"]
+            proposals = given_proposals([target])[0][:proposals_per_image].to(gt_boxes)
+            gt_labels = torch.cat((labels, labels.new_zeros(len(proposals))))
+            boxes = torch.cat((gt_boxes, proposals))
+            features = model.features(model.warp(image, boxes)).cpu()
+            ious, deltas = nearest_objects(boxes, gt_boxes, labels, n_classes)
+            parts.append(RegionFeatures(features, gt_labels, ious, deltas))
     if not parts:
-        raise ValueError("the data set is empty: there is nothing to train on")
-    return Windows(*(torch.cat(rows) for rows in zip(*parts, strict=True)))
+        raise ValueError("the dataset is empty: there is nothing to train on")
+    return RegionFeatures(*(torch.cat(rows) for rows in zip(*parts, strict=True)))
 
 
-def nearest(seen: Tensor, boxes: Tensor, labels: Tensor, n_classes: int) -> tuple[Tensor, Tensor]:
-    """Of boxes [N, 4] and each class: the largest IoU [N, K] with an object, and its deltas."""
-    ious, deltas = seen.new_zeros(len(seen), n_classes), seen.new_zeros(len(seen), n_classes, 4)
+def nearest_objects(
+    boxes: Tensor, gt_boxes: Tensor, labels: Tensor, n_classes: int
+) -> tuple[Tensor, Tensor]:
+    """The largest IoU [N, K] of boxes [N, 4] with an object of each class, and deltas [N, K, 4].
+
+    gt_boxes: [M, 4] and labels: [M] of the objects.
+    """
+    ious, deltas = boxes.new_zeros(len(boxes), n_classes), boxes.new_zeros(len(boxes), n_classes, 4)
     for label in labels.unique().tolist():
-        of_class = boxes[labels == label]
-        ious[:, label - 1], best = box_iou(seen, of_class).max(dim=1)
-        deltas[:, label - 1] = encode_boxes(of_class[best], seen)
+        class_boxes = gt_boxes[labels == label]
+        ious[:, label - 1], best = box_iou(boxes, class_boxes).max(dim=1)
+        deltas[:, label - 1] = encode_boxes(class_boxes[best], boxes)
     return ious, deltas
 
 
 def fit_svm(
     features: Tensor, positive: Tensor, negative: Tensor, penalty: float = 1e-3, rounds: int = 4
 ) -> tuple[Tensor, Tensor]:
-    """Weight [F] and bias, a scalar, of the linear SVM that tells rows of features [N, F] apart.
+    """Weight [F] and bias, a scalar, of the linear SVM that separates rows of features [N, F].
 
-    positive, negative: [N] bool. The negatives are far too many, and most are easy: it starts with
-    a few, and takes in those on the wrong side of the margin until there are none (hard negative
-    mining). Without any positive or negative row it is silent: margin -1 or 1 for everything.
+    positive, negative: [N] bool. There are far too many negatives, and most are easy: the fit
+    starts with a few and adds those on the wrong side of the margin until there are none (hard
+    negative mining). Without a positive or without a negative row, the margin is -1 or 1 for all.
     """
-    from sklearn.svm import LinearSVC  # only here: a model that is trained does without it
-
     if not positive.any() or not negative.any():
         return torch.zeros(features.shape[1]), torch.tensor(1.0 if positive.any() else -1.0)
     x = features.numpy()
@@ -120,8 +131,9 @@ def fit_svm(
     for _ in range(rounds):
         rows = np.concatenate((positives, negatives[used]))
         labels = np.arange(len(rows)) < len(positives)
-        svm = LinearSVC(C=penalty, loss="hinge", intercept_scaling=10, max_iter=20_000)
-        svm.random_state = 0
+        svm = _linear_svc()(
+            C=penalty, loss="hinge", intercept_scaling=10, max_iter=20_000, random_state=0
+        )
         svm.fit(x[rows], labels)
         weight = torch.from_numpy(svm.coef_[0]).to(features)
         bias = torch.tensor(svm.intercept_[0], dtype=features.dtype)
@@ -132,12 +144,18 @@ def fit_svm(
     return weight, bias
 
 
-def fit_boxes(features: Tensor, deltas: Tensor, penalty: float = 1000.0) -> tuple[Tensor, Tensor]:
+def _linear_svc():
+    return require("sklearn.svm", "history", "fitting R-CNN's SVMs").LinearSVC
+
+
+def fit_regressor(
+    features: Tensor, deltas: Tensor, penalty: float = 1000.0
+) -> tuple[Tensor, Tensor]:
     """Weight [F, 4] and bias [4] of the ridge regression from features [N, F] to deltas [N, 4].
 
     The minimum of |deltas - features @ weight - bias|² + penalty |weight|² has a closed form
-    (appendix C, whose penalty is 1000): with means taken off, (X'X + penalty I) weight = X'Y. The
-    bias is free. Without any row all is 0, and boxes stay where they are.
+    (appendix C, whose penalty is 1000): with the means subtracted, (X'X + penalty I) weight = X'Y.
+    The bias is not penalized. Without any row both are 0, and boxes stay where they are.
     """
     n = max(len(features), 1)
     x, y = features.double(), deltas.double()

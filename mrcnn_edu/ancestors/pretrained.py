@@ -1,4 +1,4 @@
-"""The trained systems that come along: all learned from the same scenes, equally long."""
+"""Trained systems, shipped with the package: all were trained equally long, on one dataset."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.weights import model_from_checkpoint, read
 
 FOLDER = Path(__file__).parent / "shipped"
-KINDS = {  # name: class and class of the settings
+SYSTEMS = {  # name in a file: class of the model, class of its settings
     "RCNN": (RCNN, Config),
     "FastRCNN": (FastRCNN, Config),
     "MaskRCNN": (MaskRCNN, Config),
@@ -24,19 +24,22 @@ KINDS = {  # name: class and class of the settings
 def load(name: str | Path) -> nn.Module:
     """A trained system, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: of weights that come with the package, such as "rcnn" or "fast-rcnn", or the path of a
-    file that `make` has written. Raises FileNotFoundError that lists the names, or ValueError.
+    name: "rcnn", "fast-rcnn", "faster-rcnn", "mask-rcnn", "mask-rcnn-c4" or "fcis", which are
+    shipped with the package, or the path of a file written by tools/make_ancestors.py. Raises
+    FileNotFoundError, which lists the names, or ValueError.
     """
     file = FOLDER / f"{name}.pt"
     if not file.is_file():
         file = Path(name)
     if not file.is_file():
         known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.pt"))) or "none so far"
-        raise FileNotFoundError(f"there are no weights {name!r}: those that come along are {known}")
+        raise FileNotFoundError(f"there are no weights {name!r}: those shipped are {known}")
     contents = read(file)
     if "system" not in contents:
-        raise ValueError(f"{file} has no system: it is not a file of ancestors.make")
-    if contents["system"] not in KINDS:
-        raise ValueError(f"{file} is of a {contents['system']}: known are {', '.join(KINDS)}")
+        raise ValueError(f"{file} names no system: tools/make_ancestors.py has not written it")
+    if contents["system"] not in SYSTEMS:
+        raise ValueError(
+            f"{file} has the system {contents['system']!r}: known are {', '.join(SYSTEMS)}"
+        )
     contents["model"] = dequantize(contents["model"])
-    return model_from_checkpoint(contents, str(file), *KINDS[contents["system"]])
+    return model_from_checkpoint(contents, str(file), *SYSTEMS[contents["system"]])

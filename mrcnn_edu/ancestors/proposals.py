@@ -1,60 +1,72 @@
-"""Proposals that are given, not learned: how many objects they cover, and a dataset that has them.
+"""Proposals that are given instead of predicted: a dataset that has them, and their recall.
 
-Letters: M objects, N proposals.
+Letters: M objects, N or R proposals.
 """
 
 import hashlib
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from mrcnn_edu.ancestors.selective_search import selective_search
 from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.data.dataset import Wrapper
 from mrcnn_edu.files import write_file
+from mrcnn_edu.rpn import Proposals
 
 
 def recall_at(
-    proposals: list[Tensor], targets: list[dict], numbers: list[int], iou: float = 0.5
+    proposals: list[Tensor], targets: list[dict], counts: list[int], iou: float = 0.5
 ) -> Tensor:
-    """The recall [len(numbers)] if of each image only so many proposals are kept, the first ones.
+    """The recall [len(counts)] if only the first so many proposals of each image are kept.
 
-    Recall is the share of all objects that at least one of the kept proposals covers with that IoU
-    or more. proposals: [N, 4] of each image, best first. targets: of each image, of which the boxes
-    [M, 4] are read. nan if there is no object.
+    Recall is the fraction of all objects that at least one kept proposal overlaps with that IoU or
+    more. proposals: [N, 4] of each image, best first. targets: each image's, with boxes [M, 4]. The
+    recall is NaN if there is no object.
     """
-    found = []  # of each object the place of the first proposal that covers it
+    ranks = []  # for each object, the index of the first proposal that overlaps it enough
     for boxes, target in zip(proposals, targets, strict=True):
-        covers = box_iou(boxes, target["boxes"]) >= iou  # [N, M]
-        never = covers.new_ones(1, covers.shape[1])
-        found.append(torch.cat((covers, never)).int().argmax(dim=0))  # N where there is none
-        found[-1][~covers.any(dim=0)] = torch.iinfo(torch.long).max
-    found = torch.cat(found) if found else torch.zeros(0)
-    return torch.stack([(found < n).float().mean() for n in numbers])
+        overlaps = box_iou(boxes, target["boxes"]) >= iou  # [N, M]
+        sentinel = overlaps.new_ones(1, overlaps.shape[1])  # argmax needs a row
+        first = torch.cat((overlaps, sentinel)).int().argmax(dim=0)
+        ranks.append(torch.where(overlaps.any(dim=0), first, torch.iinfo(torch.long).max))
+    ranks = torch.cat(ranks) if ranks else torch.zeros(0)
+    return torch.stack([(ranks < n).float().mean() for n in counts])
 
 
-def without_crowds(target: dict) -> tuple[Tensor, Tensor]:
-    """Boxes [M, 4] and labels [M] of a target's single objects: a crowd is none to learn."""
-    keep = target.get("iscrowd", torch.zeros(len(target["labels"]))) == 0
-    return target["boxes"][keep], target["labels"][keep]
+def without_crowds(target: dict) -> dict[str, Tensor]:
+    """The boxes [M, 4] and labels [M] of a target's single objects, without crowd regions."""
+    single = target.get("iscrowd", torch.zeros(len(target["labels"]))) == 0
+    return {"boxes": target["boxes"][single], "labels": target["labels"][single]}
+
+
+def without_scores(boxes: Tensor) -> Proposals:
+    """Boxes [R, 4] as an RPN would return them; selective search has no scores or candidates."""
+    none = boxes.new_zeros(0)
+    return Proposals(boxes, none, none, none, none)
 
 
 def given_proposals(targets: list[dict]) -> list[Tensor]:
-    """The "proposals" of each target. Raises ValueError that names a target without."""
+    """The "proposals" [R, 4] of each target. Raises ValueError, naming a target without any."""
     for i, target in enumerate(targets):
         if "proposals" not in target:
             raise ValueError(
-                f"target {i} has no proposals: wrap the data set in "
+                f"target {i} has no proposals: wrap the dataset in "
                 "ancestors.proposals.WithProposals, which finds them"
             )
     return [target["proposals"] for target in targets]
 
 
 def proposals_or_search(
-    images, proposals: list[Tensor] | None, n: int, like: Tensor
+    images: list[Tensor], proposals: list[Tensor] | None, n: int, like: Tensor
 ) -> list[Tensor]:
-    """Boxes [R, 4] of each image on `like`'s device: those given, or the n best of a search."""
+    """Boxes [R, 4] of each image: the proposals, or the n best of selective search if None.
+
+    They get the device and the dtype of `like`. Raises ValueError, naming the image.
+    """
     if proposals is None:
         proposals = [selective_search(image, n) for image in images]
     if len(proposals) != len(images):
@@ -65,21 +77,21 @@ def proposals_or_search(
     return [boxes.to(like) for boxes in proposals]
 
 
-class WithProposals:
-    """The dataset with "proposals" [N, 4] in each target, by selective search, found once an image.
+class WithProposals(Wrapper):
+    """The dataset with "proposals" [N, 4] in each target: selective search runs once per image.
 
-    n: of an image, at most. folder: where they are kept from run to run, a file for each image;
-    None keeps them in memory alone. settings: for `selective_search`.
+    n: the largest number of proposals of an image. folder: keeps them between runs, in a file for
+    each image; None keeps them in memory alone. settings: arguments of `selective_search`.
+    `target(index)` has no proposals, as evaluation needs none.
     """
 
-    def __init__(self, dataset, n: int | None = None, folder: str | Path | None = None, **settings):
-        self.dataset, self.n, self.settings = dataset, n, settings
+    def __init__(
+        self, dataset: Any, n: int | None = None, folder: str | Path | None = None, **settings
+    ):
+        super().__init__(dataset)
+        self.n, self.settings = n, settings
         self.folder = None if folder is None else Path(folder)
-        self.classes = dataset.classes
         self.found: dict[int, Tensor] = {}
-
-    def __len__(self) -> int:
-        return len(self.dataset)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         image, target = self.dataset[index]
@@ -90,9 +102,10 @@ class WithProposals:
     def _read_or_search(self, image: Tensor) -> Tensor:
         if self.folder is None:
             return selective_search(image, **self.settings)
-        # Named by what they follow from: no other image's boxes are ever read.
-        said = image.numpy().tobytes() + repr((image.shape, sorted(self.settings.items()))).encode()
-        file = self.folder / f"{hashlib.sha256(said).hexdigest()[:32]}.pt"
+        # The name is a hash of all that the boxes depend on: no other image's are ever read.
+        settings = repr((image.shape, sorted(self.settings.items()))).encode()
+        digest = hashlib.sha256(image.numpy().tobytes() + settings).hexdigest()
+        file = self.folder / f"{digest[:32]}.pt"
         if file.is_file():
             return torch.load(file, weights_only=True)
         boxes, contents = selective_search(image, **self.settings), BytesIO()

@@ -1,11 +1,12 @@
-"""R-CNN: every proposal is cut out and seen by the whole network, by itself (Girshick et al. 2014).
+"""R-CNN: the whole network sees each proposal by itself, cut out (Girshick et al. 2014).
 
-    image -> selective search -> warp each box to one size -> backbone -> class scores, better box
-    forward(images, targets) -> the loss of fine-tuning: which class is in a window?
-    detect(images)           -> what is in each image
+    image -> selective search -> warp each box to one size -> backbone -> class scores, better boxes
+    forward(images, targets) -> the loss of fine-tuning: which class is in a warped region?
+    detect(images)           -> the objects in each image
 
-The class scores are those of linear SVMs, trained after the network is done (`fit_rcnn`).
-Letters: R proposals of an image, S side of a window, C channels, F features, K classes.
+The class scores are those of linear SVMs, which are fitted after the network is trained
+(`fit_rcnn`).
+Letters: R proposals of an image, S size of a warped region, C channels, F features, K classes.
 """
 
 from collections.abc import Sequence
@@ -14,47 +15,62 @@ from typing import Literal
 
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn.functional import adaptive_avg_pool2d, affine_grid, cross_entropy, grid_sample
+from torch.nn import functional as F
 
-from mrcnn_edu.ancestors.proposals import given_proposals, proposals_or_search, without_crowds
-from mrcnn_edu.backbone import NORMS
-from mrcnn_edu.backbone_choices import BACKBONES
+from mrcnn_edu.ancestors.borrow import borrow_stage
+from mrcnn_edu.ancestors.proposals import (
+    given_proposals,
+    proposals_or_search,
+    without_crowds,
+    without_scores,
+)
+from mrcnn_edu.backbone import ResNet
+from mrcnn_edu.backbone_choices import BACKBONES, NORMS
 from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import MIN_SIZE, Detections
-from mrcnn_edu.images import size_of
+from mrcnn_edu.images import Size, size_of
 from mrcnn_edu.losses import Losses
-from mrcnn_edu.model import evaluating
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.nms import batched_nms
-from mrcnn_edu.targets import RoITargets, roi_targets
+from mrcnn_edu.trace import evaluating
 from mrcnn_edu.validate import check_images, check_targets
 
-CONTEXT = 16 / 227  # of the window's side: what is seen around the box, on each side (appendix A)
-CELLS = 3  # the backbone's map of a window, averaged to 3 x 3 cells: its layout is kept
-CHUNK = 256  # windows in one pass, for the memory's sake
+CONTEXT = 16 / 227  # the margin around the box, as a fraction of a region's size (appendix A)
+POOL_SIZE = 3  # a region's feature map is averaged over 3 x 3 bins, which keeps its layout
+MAX_BATCH = 256  # regions in one pass through the backbone, to bound the memory
 
 
 @dataclass
 class RCNNTrace:
-    """Everything `detect` computes on the way. Lists have one entry for each image."""
+    """Everything `detect` computes, in order. Lists have one entry for each image."""
 
     proposals: list[Tensor]  # [R, 4] in pixels of the image
-    windows: list[Tensor]  # [R, C, S, S]
+    regions: list[Tensor]  # [R, C, S, S] the warped regions
     features: list[Tensor]  # [R, F]
-    scores: list[Tensor]  # [R, K] 0..1; of SVMs only their order means something
-    boxes: list[Tensor]  # [R, K, 4] what each class makes of the proposal
+    scores: list[Tensor]  # [R, K] in 0..1; of an SVM's scores only the order has a meaning
+    boxes: list[Tensor]  # [R, K, 4] the proposal, as each class's regressor refines it
     detections: list[Detections]
 
 
 class RCNN(nn.Module):
-    """R-CNN: `forward` gives the loss of fine-tuning, `detect` detections, in any mode.
+    """R-CNN: `forward` returns the loss of fine-tuning, `detect` detections, in any mode.
 
-    Images and targets as for `model.MaskRCNN`; targets have "proposals" [R, 4] beside their boxes
-    and labels. Of the config it reads what comes in and out, the backbone and its norm, the RoI
-    sampler's and the detections' numbers, rpn_post_nms_top_n_test, and canonical_size: a window's side (224
-    is ImageNet's, which the backbone has learned on). scores: "svm", the paper's, or "softmax", the
-    layer that fine-tuning trains (appendix B).
+    Images and targets as for `MaskRCNN`; each target also has "proposals" [R, 4], in pixels of the
+    image. From the config it reads the settings of the input, the backbone and its norm, the RoI
+    sampler and the detections, rpn_post_nms_top_n_test as the number of proposals, and
+    canonical_size as the size S of a warped region (224 is ImageNet's, on which the backbone was
+    trained). scores: "svm", the paper's, or "softmax", the layer that fine-tuning trains (appendix
+    B).
     """
+
+    classes: list[str]  # the names of labels 1..K
+    svm_weight: Tensor  # [K, F]
+    svm_bias: Tensor  # [K]
+    box_weight: Tensor  # [K, 4, F]
+    box_bias: Tensor  # [K, 4]
+
+    sample_rois = borrow_stage(MaskRCNN.sample_rois)
 
     def __init__(self, config: Config, scores: Literal["svm", "softmax"] = "svm"):
         super().__init__()
@@ -63,11 +79,12 @@ class RCNN(nn.Module):
         if config.mask_head is not None:
             raise ValueError(f"mask_head is {config.mask_head!r}, but R-CNN has none: give None")
         self.config, self.scores_from = config, scores
-        self.side = int(config.canonical_size)
-        self.backbone = BACKBONES[config.backbone](config.in_channels, NORMS[config.norm])
-        k, n_features = config.n_classes, self.backbone.channels[-1] * CELLS**2
-        self.cls_score = nn.Linear(n_features, k + 1)  # of fine-tuning
-        # Found by `fit_rcnn` without gradients. Until then all SVMs say 0, and boxes stay.
+        self.classes = [f"class {label}" for label in range(1, config.n_classes + 1)]
+        self.region_size = int(config.canonical_size)
+        self.backbone: ResNet = BACKBONES[config.backbone](config.in_channels, NORMS[config.norm])
+        k, n_features = config.n_classes, self.backbone.channels[-1] * POOL_SIZE**2
+        self.cls_score = nn.Linear(n_features, k + 1)  # for fine-tuning
+        # `fit_rcnn` fits these without gradients. Until then all margins are 0, and boxes stay.
         self.register_buffer("svm_weight", torch.zeros(k, n_features))
         self.register_buffer("svm_bias", torch.zeros(k))
         self.register_buffer("box_weight", torch.zeros(k, 4, n_features))
@@ -76,132 +93,121 @@ class RCNN(nn.Module):
     def forward(
         self,
         images: list[Tensor],
-        targets: list[dict[str, Tensor]],
+        targets: list[dict],
         generators: Sequence[Generator] | None = None,
     ) -> Losses:
-        """The loss of fine-tuning, a scalar: the windows' mean cross-entropy (section 2.3).
+        """The loss of fine-tuning, a scalar: the regions' mean cross-entropy (section 2.3).
 
-        The generator draws the windows: IoU >= 0.5 with an object is its class, the rest is
-        background, one to three. The arguments, and what they raise, are those of
-        `MaskRCNN.forward`.
+        generators: one for each image, to sample regions with. A region belongs to the class of an
+        object if their IoU is at least 0.5, and otherwise to the background, in a ratio of one to
+        three. Raises TypeError or ValueError, naming the image, for what cannot be learned.
         """
-        check_images(images, self.config.in_channels)
+        c, device = self.config, self.svm_bias.device
+        check_images(images, c.in_channels)
         sizes = [size_of(image) for image in images]
-        targets = check_targets(targets, sizes, self.config.n_classes, with_masks=False)
-        rois = self.sample(targets, generators)
+        checked = check_targets(targets, sizes, c.n_classes, with_masks=False)
+        singles = [without_crowds(target) for target in checked]
+        objects = [{name: rows.to(device) for name, rows in single.items()} for single in singles]
+        given = zip(given_proposals(targets), objects, strict=True)
+        proposals = [without_scores(boxes.to(o["boxes"])) for boxes, o in given]
+        rois = self.sample_rois(proposals, objects, generators)
+
         pairs = zip(images, rois, strict=True)
-        windows = torch.cat([self.warp(image, r.boxes) for image, r in pairs])
-        logits, labels = self.cls_score(self.features(windows)), torch.cat([r.labels for r in rois])
-        loss = cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
+        regions = torch.cat([self.warp(image, r.boxes) for image, r in pairs])
+        logits, labels = self.cls_score(self.features(regions)), torch.cat([r.labels for r in rois])
+        loss = F.cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
         return Losses({"loss_classifier": loss}, n_rows=len(labels))
 
     @torch.no_grad()
     def detect(
         self, images: list[Tensor], proposals: list[Tensor] | None = None
     ) -> list[Detections]:
-        """What is in each image, best score first; there are no masks.
+        """The objects in each image, in its pixels, best score first, without masks.
 
-        proposals: boxes [R, 4] of each image, in its pixels; None finds them by selective search.
+        proposals: boxes [R, 4] of each image, in its pixels; None runs selective search.
         """
         return self.trace(images, proposals).detections
 
     @torch.no_grad()
     def trace(self, images: list[Tensor], proposals: list[Tensor] | None = None) -> RCNNTrace:
-        """`detect`, stage by stage, with everything that is computed on the way."""
+        """`detect`, stage by stage, with every intermediate result."""
         with evaluating(self):
             check_images(images, self.config.in_channels)
             proposals = self.propose(images, proposals)
-            windows = [self.warp(*pair) for pair in zip(images, proposals, strict=True)]
-            features = [self.features(of_image) for of_image in windows]
-            scores = [self.scores(of_image) for of_image in features]
-            boxes = [self.refine(*pair) for pair in zip(features, proposals, strict=True)]
-            of_images = zip(scores, boxes, images, strict=True)
-            detections = [self.select(s, b, tuple(i.shape[1:])) for s, b, i in of_images]
-        return RCNNTrace(proposals, windows, features, scores, boxes, detections)
+            pairs = zip(images, proposals, strict=True)
+            regions = [self.warp(image, boxes) for image, boxes in pairs]
+            features = [self.features(image_regions) for image_regions in regions]
+            scores = [self.scores(rows) for rows in features]
+            pairs = zip(features, proposals, strict=True)
+            boxes = [self.refine(rows, image_proposals) for rows, image_proposals in pairs]
+            parts = zip(scores, boxes, images, strict=True)
+            detections = [self.select(s, b, size_of(image)) for s, b, image in parts]
+        return RCNNTrace(proposals, regions, features, scores, boxes, detections)
 
-    # The stages. Each can be called by itself.
+    # The stages. Each can be called by itself; none of them depends on the mode.
 
-    def propose(self, images, proposals: list[Tensor] | None = None) -> list[Tensor]:
-        """Boxes [R, 4] of each image: those given, or else selective search's best."""
-        return proposals_or_search(
-            images, proposals, self.config.rpn_post_nms_top_n_test, self.svm_bias
-        )
-
-    def sample(self, targets, generators=None) -> list[RoITargets]:
-        """The windows of each image that fine-tuning uses, with their labels."""
-        c, device = self.config, self.svm_bias.device
-        objects = [without_crowds(target) for target in targets]
-        boxes, labels = (
-            [rows.to(device) for rows in column] for column in zip(*objects, strict=True)
-        )
-        proposals = [p.to(b) for p, b in zip(given_proposals(targets), boxes, strict=True)]
-        return roi_targets(
-            proposals,
-            boxes,
-            labels,
-            positive_iou=c.roi_positive_iou,
-            batch_size=c.roi_batch_per_image,
-            positive_fraction=c.roi_positive_fraction,
-            generators=generators,
-        )
+    def propose(self, images: list[Tensor], proposals: list[Tensor] | None = None) -> list[Tensor]:
+        """Boxes [R, 4] of each image: the given ones, or the best of selective search."""
+        n = self.config.rpn_post_nms_top_n_test
+        return proposals_or_search(images, proposals, n, like=self.svm_bias)
 
     def warp(self, image: Tensor, boxes: Tensor) -> Tensor:
-        """Windows [R, C, S, S] of the image [C, H, W], normalized: what the backbone sees."""
+        """Warped regions [R, C, S, S] of the image [C, H, W], normalized: the backbone's input."""
         c, weight = self.config, self.cls_score.weight
         mean, std = (weight.new_tensor(n)[:, None, None] for n in (c.pixel_mean, c.pixel_std))
         image = (image.to(weight) - mean) / std
-        return warp_regions(image, boxes, self.side, round(CONTEXT * self.side))
+        return warp_regions(image, boxes, self.region_size, round(CONTEXT * self.region_size))
 
-    def features(self, windows: Tensor) -> Tensor:
-        """Features [R, F] of the windows [R, C, S, S]: a pass through the backbone for each."""
+    def features(self, regions: Tensor) -> Tensor:
+        """Features [R, F] of warped regions [R, C, S, S]: each passes through the backbone."""
         if not torch.is_grad_enabled():  # as in `MaskRCNN.features`
-            windows = windows.contiguous(memory_format=torch.channels_last)
-        none = windows.new_zeros(0, self.cls_score.in_features)
-        chunks = windows.split(CHUNK) if len(windows) else []  # batch norm takes no empty batch
-        maps = (self.backbone(chunk)[-1] for chunk in chunks)
-        return torch.cat([none, *(adaptive_avg_pool2d(m, CELLS).flatten(1) for m in maps)])
+            regions = regions.contiguous(memory_format=torch.channels_last)
+        none = regions.new_zeros(0, self.cls_score.in_features)
+        batches = regions.split(MAX_BATCH) if len(regions) else []  # batch norm needs a region
+        maps = (self.backbone(batch)[-1] for batch in batches)
+        return torch.cat([none, *(F.adaptive_avg_pool2d(m, POOL_SIZE).flatten(1) for m in maps)])
 
     def scores(self, features: Tensor) -> Tensor:
-        """Scores [R, K] of 0..1 of every class.
+        """The score [R, K], in 0..1, of each class.
 
-        An SVM's margin has no bounds; the sigmoid keeps its order and 0.5 where it changes its
-        mind. It is no probability.
+        An SVM's margin is unbounded. The sigmoid preserves the order and maps the decision boundary
+        to 0.5, but it is not a probability.
         """
         if self.scores_from == "softmax":
             return self.cls_score(features).softmax(dim=1)[:, 1:]
         return (features @ self.svm_weight.T + self.svm_bias).sigmoid()
 
     def refine(self, features: Tensor, proposals: Tensor) -> Tensor:
-        """Boxes [R, K, 4] that each class's regression leads to (appendix C)."""
+        """Boxes [R, K, 4]: each class's box regressor applied to the proposals (appendix C)."""
         deltas = torch.einsum("rf,kdf->rkd", features, self.box_weight) + self.box_bias
         return decode_boxes(deltas, proposals[:, None])
 
-    def select(self, scores: Tensor, boxes: Tensor, size: tuple[int, int]) -> Detections:
-        """The best boxes of an image of size (H, W): scores [R, K], boxes [R, K, 4], then NMS."""
+    def select(self, scores: Tensor, boxes: Tensor, size: Size) -> Detections:
+        """The best boxes after NMS. scores: [R, K]. boxes: [R, K, 4]. size: the image's."""
         c = self.config
         roi, k = torch.where(scores > c.score_threshold)
-        boxes, scores = clip_boxes(boxes[roi, k], size), scores[roi, k]
-        is_box = min_side(boxes) >= MIN_SIZE
-        boxes, scores, labels = boxes[is_box], scores[is_box], k[is_box] + 1
-        keep = batched_nms(boxes, scores, labels, c.nms_iou)[: c.max_detections]
-        return Detections(boxes[keep], labels[keep], scores[keep], masks=None, mask_probs=None)
+        boxes, scores, labels = clip_boxes(boxes[roi, k], size), scores[roi, k], k + 1
+        valid = min_side(boxes) >= MIN_SIZE
+        boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
+        kept = batched_nms(boxes, scores, labels, c.nms_iou)[: c.max_detections]
+        return Detections(boxes[kept], labels[kept], scores[kept], masks=None, mask_probs=None)
 
 
-def warp_regions(image: Tensor, boxes: Tensor, side: int, context: int) -> Tensor:
-    """Windows [R, C, S, S] of the image [C, H, W]: each box scaled to one size, its shape ignored.
+def warp_regions(image: Tensor, boxes: Tensor, size: int, context: int) -> Tensor:
+    """Warped regions [R, C, S, S] of the image [C, H, W]: boxes stretched to one size and shape.
 
-    side: S. context: cells of the window on each side that show what lies around the box (appendix
-    A). Outside of the image is 0, which is the mean color if the image is normalized.
+    size: S. context: pixels on each side of the result that show the surroundings of the box
+    (appendix A). Outside of the image it is 0, the mean color if the image is normalized.
     """
     if len(boxes) == 0:
-        return image.new_zeros(0, len(image), side, side)
+        return image.new_zeros(0, len(image), size, size)
     height, width = image.shape[1:]
     x1, y1, x2, y2 = boxes.to(image).T
-    grow = side / (side - 2 * context)
+    grow = size / (size - 2 * context)
     zero = torch.zeros_like(x1)
-    # grid_sample's coordinates run from -1 to 1 over the image, affine_grid's over the window.
+    # grid_sample's coordinates run from -1 to 1 over the image, affine_grid's over the region.
     along_x = torch.stack((grow * (x2 - x1) / width, zero, (x1 + x2) / width - 1), dim=1)
     along_y = torch.stack((zero, grow * (y2 - y1) / height, (y1 + y2) / height - 1), dim=1)
-    size = (len(boxes), len(image), side, side)
-    grid = affine_grid(torch.stack((along_x, along_y), dim=1), size, align_corners=False)
-    return grid_sample(image.expand(len(boxes), -1, -1, -1), grid, align_corners=False)
+    shape = [len(boxes), len(image), size, size]
+    grid = F.affine_grid(torch.stack((along_x, along_y), dim=1), shape, align_corners=False)
+    return F.grid_sample(image.expand(len(boxes), -1, -1, -1), grid, align_corners=False)

@@ -1,68 +1,79 @@
-"""Regions of an image, and how alike two of them are: what selective search groups.
+"""Regions of an image and how similar two of them are: what selective search groups.
 
-A region is known by its box, its size and two histograms. Those of two regions together follow
-from those of each, so the pixels are read once only (Uijlings et al. 2013, section 3.2).
+A region is described by its box, its size and two histograms. Those of a merged region follow from
+those of its two parts, so the pixels are read only once (Uijlings et al. 2013, section 3.2).
 
-Letters: H and W the image's size, n first regions, P pairs. Regions are numbered as they come into
-being: 0..n - 1 the first ones, n..2n - 2 the merged ones, the last the whole image.
+Letters: H and W in pixels, n initial regions, P pairs of regions. Regions are numbered in the order
+in which they are created: 0..n - 1 are the initial ones, n..2n - 2 the merged ones, and the last is
+the whole image.
 """
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
+
+from mrcnn_edu.extras import require
 
 SIMILARITIES = ("color", "texture", "size", "fill")
 COLOR_BINS, TEXTURE_BINS, ORIENTATIONS = 25, 10, 8  # of each channel's histograms
 
 
 class Regions(NamedTuple):
-    """Regions by their numbers; of merged ones, once they are there."""
+    """Regions by number; the rows of merged ones are zero until they are merged."""
 
     boxes: np.ndarray  # [2n - 1, 4] whole pixels
-    sizes: np.ndarray  # [2n - 1] in pixels
-    color: np.ndarray  # [2n - 1, 75] histogram of every channel, 1 in all
-    texture: np.ndarray  # [2n - 1, 240] histogram of every channel and orientation, 1 in all
+    sizes: np.ndarray  # [2n - 1] number of pixels
+    color: np.ndarray  # [2n - 1, 75] histograms of the channels, which sum to 1
+    texture: np.ndarray  # [2n - 1, 240] histograms by channel and orientation, which sum to 1
 
 
-def first_regions(pixels: np.ndarray, segments: np.ndarray) -> tuple[Regions, np.ndarray]:
-    """Regions with their first n rows filled, and the pairs [P, 2] of them that are neighbors.
+def initial_regions(pixels: np.ndarray, segments: np.ndarray) -> tuple[Regions, np.ndarray]:
+    """Regions with their first n rows filled, and the pairs [P, 2] of neighbors among these.
 
-    pixels: [H, W, 3] of 0..1. segments: [H, W], the number 0..n - 1 of each pixel's region.
+    pixels: [H, W, 3] in 0..1. segments: [H, W], the number 0..n - 1 of each pixel's region.
     """
     n, area = segments.max() + 1, segments.size
     color = [_histograms(segments, n, channel, COLOR_BINS, 1) for channel in pixels.T]
     texture = []
-    for channel in pixels.T:
-        # pixels.T is [3, W, H]: its first axis is x
-        slope_x, slope_y = (gaussian_filter(channel, 1, order) for order in ((1, 0), (0, 1)))
-        steepest = np.hypot(slope_x, slope_y).max()
+    for channel in pixels.T:  # [W, H]: the first axis is x
+        gradient_x, gradient_y = _gradient(channel)
+        steepest = np.hypot(gradient_x, gradient_y).max()
         for angle in np.arange(ORIENTATIONS) * 2 * np.pi / ORIENTATIONS:
-            slope = np.cos(angle) * slope_x + np.sin(angle) * slope_y
+            slope = np.cos(angle) * gradient_x + np.sin(angle) * gradient_y
             texture.append(_histograms(segments, n, slope.clip(0), TEXTURE_BINS, steepest))
-    y, x = np.divmod(np.arange(area), segments.shape[1])
     regions = Regions(
         boxes=np.zeros((2 * n - 1, 4), dtype=np.int64),
         sizes=np.zeros(2 * n - 1, dtype=np.int64),
         color=np.zeros((2 * n - 1, 3 * COLOR_BINS)),
         texture=np.zeros((2 * n - 1, 3 * ORIENTATIONS * TEXTURE_BINS)),
     )
+    y, x = np.divmod(np.arange(area), segments.shape[1])
+    number = segments.ravel()  # the region of each pixel
     regions.boxes[:, :2] = area
-    label = segments.ravel()
-    for side, of_pixel in enumerate((x, y)):
-        np.minimum.at(regions.boxes[:, side], label, of_pixel)
-        np.maximum.at(regions.boxes[:, side + 2], label, of_pixel + 1)
-    regions.sizes[:n] = np.bincount(label)
+    for axis, position in enumerate((x, y)):
+        np.minimum.at(regions.boxes[:, axis], number, position)
+        np.maximum.at(regions.boxes[:, axis + 2], number, position + 1)
+    regions.sizes[:n] = np.bincount(number)
     for rows, histograms in ((regions.color, color), (regions.texture, texture)):
         rows[:n] = np.concatenate(histograms, axis=1)
         rows[:n] /= rows[:n].sum(axis=1, keepdims=True)
+    return regions, _neighbors(segments, n)
 
+
+def _gradient(channel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The derivatives of a channel along its two axes, smoothed."""
+    smooth = require("scipy.ndimage", "history", "selective search").gaussian_filter
+    return smooth(channel, 1, (1, 0)), smooth(channel, 1, (0, 1))
+
+
+def _neighbors(segments: np.ndarray, n: int) -> np.ndarray:
+    """The pairs [P, 2] of regions that touch one another, each pair once and in order."""
     beside = np.stack((segments[:, :-1].ravel(), segments[:, 1:].ravel()), axis=1)
     below = np.stack((segments[:-1].ravel(), segments[1:].ravel()), axis=1)
     low, high = np.sort(np.concatenate((beside, below)), axis=1).T
-    numbered = np.unique((low * n + high)[low < high])  # a pair as one number: quick to sort
-    return regions, np.stack(np.divmod(numbered, n), axis=1)
+    codes = np.unique((low * n + high)[low < high])  # a pair as one number sorts faster
+    return np.stack(np.divmod(codes, n), axis=1)
 
 
 def _histograms(segments, n, values, n_bins, highest) -> np.ndarray:
@@ -73,7 +84,7 @@ def _histograms(segments, n, values, n_bins, highest) -> np.ndarray:
 
 
 def merge(regions: Regions, a: int, b: int, new: int) -> None:
-    """Write the region that a and b make into row `new`: nothing is read from the pixels again."""
+    """Merge the regions a and b into row `new`, without reading the pixels again."""
     regions.boxes[new, :2] = np.minimum(regions.boxes[a, :2], regions.boxes[b, :2])
     regions.boxes[new, 2:] = np.maximum(regions.boxes[a, 2:], regions.boxes[b, 2:])
     size_a, size_b = regions.sizes[a], regions.sizes[b]
@@ -83,24 +94,27 @@ def merge(regions: Regions, a: int, b: int, new: int) -> None:
 
 
 def similarity(regions: Regions, a, b, measures: Sequence[str] = SIMILARITIES) -> np.ndarray:
-    """How alike the regions a [P] are to the regions b, [P] or one: the sum of measures of 0..1.
+    """The similarity [P] of the regions a [P] to the regions b, [P] or one: a sum of measures.
 
-    color, texture: what their histograms have in common. size: 1 for the smallest, so that small
-    ones merge first everywhere. fill: 1 if their common box has no gaps (section 3.2).
+    Each measure lies in 0..1. "color" and "texture" are the intersections of the histograms. "size"
+    is largest for small regions, so that these merge first everywhere. "fill" is 1 if the common
+    box has no gaps (section 3.2).
     """
-    of_image = regions.sizes[: (len(regions.sizes) + 1) // 2].sum()
+    image_size = regions.sizes[: (len(regions.sizes) + 1) // 2].sum()
     total = np.zeros(np.broadcast(a, b).shape)
-    both = regions.sizes[a] + regions.sizes[b]
+    merged_size = regions.sizes[a] + regions.sizes[b]
     for measure in measures:
         if measure in ("color", "texture"):
             rows = getattr(regions, measure)
             total += np.minimum(rows[a], rows[b]).sum(axis=-1)
         elif measure == "size":
-            total += 1 - both / of_image
+            total += 1 - merged_size / image_size
         elif measure == "fill":
             corner = np.minimum(regions.boxes[a, :2], regions.boxes[b, :2])
             opposite = np.maximum(regions.boxes[a, 2:], regions.boxes[b, 2:])
-            total += 1 - ((opposite - corner).prod(axis=-1) - both) / of_image
+            box_size = (opposite - corner).prod(axis=-1)
+            total += 1 - (box_size - merged_size) / image_size
         else:
-            raise ValueError(f"a similarity is {measure!r}: choose from {', '.join(SIMILARITIES)}")
+            known = ", ".join(SIMILARITIES)
+            raise ValueError(f"{measure!r} is not a measure of similarity: choose from {known}")
     return total

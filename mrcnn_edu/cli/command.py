@@ -12,6 +12,7 @@ from functools import cache, partial
 import torch
 import tyro
 
+import mrcnn_edu
 from mrcnn_edu.cli.ablate import ablate
 from mrcnn_edu.cli.check_data import check_data
 from mrcnn_edu.cli.demo import demo
@@ -24,13 +25,16 @@ from mrcnn_edu.cli.train import train
 from mrcnn_edu.train.checkpoints import Terminated
 from mrcnn_edu.train.distributed import LostProcess, hard_exit, init_distributed
 
-MENDABLE = ValueError, OSError, FloatingPointError, torch.OutOfMemoryError
+MENDABLE = ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError
 HELP = "mrcnn-edu COMMAND --help lists its options."
 
 
 def main(args: Sequence[str] | None = None) -> int:
     """The exit code of the command that args (if not given, the terminal's) ask for."""
     args = list(sys.argv[1:] if args is None else args)
+    if args == ["--version"]:
+        print(f"mrcnn_edu {mrcnn_edu.__version__}")
+        return 0
     if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
         args.insert(1, "--")  # what follows is for JupyterLab to understand
     try:

@@ -2,26 +2,34 @@
 
 import os
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from mrcnn_edu.cli.options import Positional
+from mrcnn_edu.course.lessons import FIRST, SOURCES, copy_lessons, find_lessons
+from mrcnn_edu.extras import require
+
+FOLDER = "mrcnn_edu_course"
 
 
 def lab(options: Positional[tuple[str, ...]] = ()) -> int:
-    """Open the course in JupyterLab, at its first notebook.
+    """Open the course in JupyterLab, at its first lesson.
+
+    In a checkout of the repository these are its own notebooks. Otherwise the lessons are copied
+    into a folder first, mrcnn_edu_course if you name no other; your own work there is kept.
 
     Args:
-        options: JupyterLab's own, such as --port 8899 or --no-browser.
+        options: the folder to copy the lessons to, and then JupyterLab's own options, such as
+            --port 8899 or --no-browser.
     """
-    roots = Path(__file__).parents[2], Path.cwd()
-    places = [root / "notebooks" / "00_start_here.ipynb" for root in roots]
-    notebook = next((place for place in places if place.is_file()), None)
-    if notebook is None:
-        where = "start this in a checkout of the repository (`make notebooks` builds them there)"
-        raise FileNotFoundError(f"there is no notebook {places[0]}: {where}")
-    if find_spec("jupyterlab") is None:
-        raise FileNotFoundError("JupyterLab is missing: pip install 'mrcnn_edu[notebooks]'")
+    folder = Path(options[0]) if options and not options[0].startswith("-") else None
+    jupyters = options if folder is None else options[1:]
+    source = find_lessons()
+    require("jupyterlab", "notebooks", "the course")
+    if folder is not None or source == SOURCES[0]:
+        folder = folder or Path(FOLDER)
+        print(f"Lessons in {folder}", *copy_lessons(source, folder), sep="\n  ", flush=True)
+        source = folder
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        options = ("--allow-root", *options)  # in a container everybody is root
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", str(notebook), *options])
+        jupyters = ("--allow-root", *jupyters)  # JupyterLab asks for it in containers
+    command = [sys.executable, "-m", "jupyterlab", str(source / FIRST), *jupyters]
+    os.execv(sys.executable, command)

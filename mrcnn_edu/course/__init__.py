@@ -1,5 +1,6 @@
-"""The course: what the notebooks use beside the package itself.
+"""The course: what the notebooks use besides the package itself.
 
+lessons    the notebooks, copied into a folder where a student works
 widgets    sliders over pictures, a file for each lesson
 exercises  checks and solutions of the exercises, a file for each lesson
 """

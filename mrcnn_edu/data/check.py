@@ -1,31 +1,43 @@
-"""What is wrong with your data: one walk over a dataset, and a list of all that will hurt training.
+"""What is wrong with your data: a list of everything in it that would hurt training.
 
-Wrong data rarely stops a training run. It makes a worse model: a mask that is shifted against its
-box is learned like any other. So look before you train: `mrcnn-edu check-data` prints this list.
+Wrong data rarely stops a training run, but it makes a worse model: a mask that is shifted against
+its box is learned like any other. So check before you train; `mrcnn-edu check-data` prints the list.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco import CocoFolder, has_area, read_area, read_box, size_in_json
+from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
+from mrcnn_edu.data.coco_json import (
+    has_area,
+    image_id_of,
+    read_area,
+    read_corners,
+    read_record_size,
+)
+from mrcnn_edu.data.dataset import Dataset, as_dataset
 from mrcnn_edu.data.image_file import read_image
+from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.regions import decode_mask
+from mrcnn_edu.images import Size, size_of
+from mrcnn_edu.validate import check_masks
 
-BORDER = 0.5  # pixels that a box may stick out of the image: tools round differently
+TOLERANCE = 0.5  # pixels by which a box may leave the image: tools round differently
+BOX_TYPES = torch.float32, torch.float64
 
 
 class Problem(NamedTuple):
     """One thing that is wrong, and where; None where that does not apply."""
 
-    file: str | None  # the image's or the JSON's path; None for data made in memory
+    file: str | None  # path of the image or the JSON file; None for data in memory
     image_id: int | str | None
-    annotation_id: int | str | None  # in memory: the object's row in the target
+    annotation_id: int | str | None  # for data in memory, the object's row in the target
     message: str
 
     def __str__(self) -> str:
@@ -35,41 +47,48 @@ class Problem(NamedTuple):
         return f"{', '.join(where) or 'dataset'}: {self.message}"
 
 
-def check(dataset) -> list[Problem]:
-    """All problems of a dataset, in its order; an empty list if there is none.
+def check(dataset: Any, channels: int | None = None) -> list[Problem]:
+    """All problems of a dataset, in its order; an empty list if there are none.
 
-    Of a CocoFolder every annotation and image file is looked at, whether it can be used or not; of
-    any other dataset the items, as a model would get them.
+    In a CocoFolder, wrapped or not, every annotation and every image file is examined, whether it
+    can be used or not; in any other dataset, and if the folder is augmented, the items as a model
+    would get them. channels: of each image; by default the CocoFolder's, and 3 for other data.
     """
-    walk = _check_folder(dataset) if isinstance(dataset, CocoFolder) else _check_items(dataset)
-    return list(walk)
+    dataset = as_dataset(dataset)
+    folder = find_coco_folder(dataset)
+    if folder is None:
+        return list(_check_items(dataset, channels or 3))
+    folder = folder if channels is None else folder.with_channels(channels)
+    problems = list(_check_folder(folder))
+    if not problems and dataset.augmentation != Dataset.augmentation:
+        problems += _check_items(dataset, folder.channels)
+    return problems
 
 
-def _check_folder(dataset: CocoFolder) -> Iterator[Problem]:
-    yield from _check_ids(dataset)
+def _check_folder(folder: CocoFolder) -> Iterator[Problem]:
+    yield from _check_ids(folder)
     checked = set()
-    for record in tqdm(dataset.records, desc="check", leave=False):
-        path, i = dataset.folder / record["file_name"], record["id"]
+    for record in tqdm(folder.records, desc="check", leave=False):
+        path, image_id, size = folder.path(record), record["id"], None
         try:
-            size = size_in_json(record)
-            if None in size:
-                yield Problem(str(path), i, None, "the JSON gives no width and height")
+            size = read_record_size(record)
+            if size is None:
+                yield Problem(str(path), image_id, None, "the JSON gives no width and height")
         except ValueError as error:
-            yield Problem(str(path), i, None, str(error))
-            size = None, None
+            yield Problem(str(path), image_id, None, str(error))
         try:
-            size = tuple(read_image(path, size, dataset.channels).shape[1:])
+            size = size_of(read_image(path, size, folder.channels))
         except (ValueError, FileNotFoundError) as error:
-            yield Problem(str(path), i, None, str(error))
-        annotations = [] if i in checked else dataset.annotations_of.get(i, [])
-        checked.add(i)
+            yield Problem(str(path), image_id, None, str(error))
+        annotations = [] if image_id in checked else folder.annotations.get(image_id, [])
+        checked.add(image_id)
         for annotation in annotations:
-            for message in _check_annotation(dataset, annotation, size):
-                yield Problem(str(path), i, annotation.get("id"), message)
+            for message in _check_annotation(folder, annotation, size):
+                yield Problem(str(path), image_id, annotation.get("id"), message)
 
 
-def _check_ids(dataset: CocoFolder) -> Iterator[Problem]:
-    contents, json = dataset.contents, str(dataset.file)
+def _check_ids(folder: CocoFolder) -> Iterator[Problem]:
+    contents, json = folder.contents, str(folder.file)
     if not contents["annotations"]:
         yield Problem(json, None, None, "there is no annotation: nothing can be learned")
     for i, n in _repeated(record["id"] for record in contents["images"]):
@@ -81,28 +100,29 @@ def _check_ids(dataset: CocoFolder) -> Iterator[Problem]:
     for name, n in _repeated(category.get("name") for category in contents["categories"]):
         yield Problem(json, None, None, f"{n} categories have the name {name!r}")
     if any(category["id"] == 0 for category in contents["categories"]):
-        message = "category id 0 is the background in many tools; CocoFolder numbers anew from 1"
+        message = "category id 0 is the background in many tools; CocoFolder's labels start at 1"
         yield Problem(json, None, None, message)
-    known = {record["id"] for record in contents["images"]}
+    image_ids = {record["id"] for record in contents["images"]}
     for annotation in contents["annotations"]:
-        i = annotation.get("image_id")
-        if i not in known:
-            yield Problem(json, i, annotation.get("id"), "no image has this id")
+        image_id = annotation.get("image_id")
+        if image_id not in image_ids:
+            yield Problem(json, image_id, annotation.get("id"), "no image has this id")
 
 
 def _repeated(values: Iterable) -> list[tuple]:
+    """Each value that occurs more than once, and how often."""
     return [(value, n) for value, n in Counter(values).items() if n > 1]
 
 
-def _check_annotation(dataset: CocoFolder, annotation: dict, size: tuple) -> Iterator[str]:
+def _check_annotation(folder: CocoFolder, annotation: dict, size: Size | None) -> Iterator[str]:
+    """What is wrong with an annotation in an image of this size, which may be unknown."""
     box = mask = None
     try:
-        dataset.label(annotation)
+        folder.label(annotation)
     except ValueError as error:
         yield str(error)
     try:
-        x, y, width, height = read_box(annotation)
-        box = [x, y, x + width, y + height]
+        box = list(read_corners(annotation))
     except ValueError as error:
         yield str(error)
     try:
@@ -113,8 +133,8 @@ def _check_annotation(dataset: CocoFolder, annotation: dict, size: tuple) -> Ite
     if not region:
         yield "there is no segmentation: the mask is empty"
     elif isinstance(region, list) and any(len(p) < 6 for p in region if isinstance(p, list)):
-        yield "a polygon has fewer than three points and is passed over"
-    if region and None not in size:
+        yield "a polygon has fewer than three points and is skipped"
+    if region and size is not None:
         try:
             mask = decode_mask(region, *size)
         except ValueError as error:
@@ -122,80 +142,107 @@ def _check_annotation(dataset: CocoFolder, annotation: dict, size: tuple) -> Ite
     yield from _check_object(box, mask, size)
 
 
-def _check_items(dataset) -> Iterator[Problem]:
-    ids, channels = [], getattr(dataset, "channels", 3)
+def _check_items(dataset: Dataset, channels: int) -> Iterator[Problem]:
+    image_ids = []
     for index in tqdm(range(len(dataset)), desc="check", leave=False):
         try:
             image, target = dataset[index]
-            i = target.get("image_id", index)
-            ids.append(i.item() if isinstance(i, Tensor) else i)
+            image_id = image_id_of(target, index)
             problems = [(None, message) for message in _check_image(image, channels)]
-            problems += _check_target(target, tuple(image.shape[-2:]), len(dataset.classes))
-        except Exception as error:  # the dataset is somebody's own code: anything can happen
+            problems += _check_target(target, size_of(image), len(dataset.classes))
+        except Exception as error:  # the dataset may be anyone's code: anything can happen
             yield Problem(None, index, None, f"the item cannot be read: {error!r}")
             continue
+        image_ids.append(image_id)
         for row, message in problems:
-            yield Problem(None, ids[-1], row, message)
-    for i, n in _repeated(ids):
+            yield Problem(None, image_id, row, message)
+    for i, n in _repeated(image_ids):
         yield Problem(None, i, None, f"{n} items have this image_id")
-
-
-def _check_target(target: dict, size: tuple, n_classes: int) -> Iterator[tuple[int | None, str]]:
-    """Row of the object (None: the whole target) and what is wrong with it."""
-    boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
-    for name, column, dtype in (("labels", labels, torch.int64), ("masks", masks, torch.bool)):
-        if column.dtype != dtype:
-            yield None, f"the {name} are {column.dtype}, not {dtype}"
-    names = ("boxes", "labels", "masks", "iscrowd", "area")
-    rows = {name: len(target[name]) for name in names if name in target}
-    if len(set(rows.values())) > 1:
-        yield None, f"the target's columns differ in length: {rows}"
-    for row in range(min(rows.values())):
-        if not 1 <= labels[row] <= n_classes:
-            yield row, f"label {labels[row]} is none of 1..{n_classes}"
-        for message in _check_object(boxes[row].tolist(), masks[row], size):
-            yield row, message
 
 
 def _check_image(image: Tensor, channels: int) -> Iterator[str]:
     if image.ndim != 3 or image.shape[0] != channels:
         yield f"the image's shape is {list(image.shape)}, not [{channels}, H, W]"
     if image.dtype != torch.float32:
-        yield f"the image is {image.dtype}, not torch.float32 (of 0..1)"
+        yield f"the image is {image.dtype}, not torch.float32 (in 0..1)"
     elif not image.isfinite().all():
         yield "the image has values that are not finite"
     elif image.numel() and (image.min() < 0 or image.max() > 1):
         yield f"the image's values are {image.min():.3g}..{image.max():.3g}, not within 0..1"
 
 
-def _check_object(box: list[float] | None, mask: Tensor | None, size: tuple) -> Iterator[str]:
-    """What is wrong with one box, one mask, and the two together in an image of (height, width)."""
-    sound = box is not None and has_area(*box)
-    if box is not None and not sound:
-        yield f"the box has no area: corners {_short(box)}"
-    elif sound and None not in size:
+def _check_target(target: dict, size: Size, n_classes: int) -> Iterator[tuple[int | None, str]]:
+    """Row of the object (None for the whole target) and what is wrong with it."""
+    messages = list(_check_columns(target))
+    yield from ((None, message) for message in messages)
+    if any(not isinstance(target.get(name), Tensor) for name in ("boxes", "labels", "masks")):
+        return
+    boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
+    if boxes.ndim != 2 or boxes.shape[1] != 4 or labels.ndim != 1 or masks.ndim != 3:
+        return
+    is_mask = masks.dtype == torch.bool
+    if not is_mask and tuple(masks.shape[1:]) == size:
+        try:
+            masks, is_mask = check_masks(masks, (len(masks), *size), "the target"), True
+        except ValueError as error:
+            yield None, str(error)
+    for row in range(min(len(boxes), len(labels), len(masks))):
+        if not 1 <= labels[row] <= n_classes:
+            yield row, f"label {labels[row]} is none of 1..{n_classes}"
+        mask = masks[row] if is_mask else None
+        for message in _check_object(boxes[row].tolist(), mask, size):
+            yield row, message
+
+
+def _check_columns(target: dict) -> Iterator[str]:
+    """What is wrong with the types and shapes of a target's columns."""
+    shapes = {"boxes": [4], "labels": [], "masks": ["H", "W"], "iscrowd": [], "area": []}
+    types = {"labels": torch.int64, "masks": torch.bool, "iscrowd": torch.bool}
+    lengths = {}
+    for name, shape in shapes.items():
+        if name not in target:
+            if name in ("boxes", "labels", "masks"):
+                yield f"the target has no {name}"
+            continue
+        column = target[name]
+        if not isinstance(column, Tensor):
+            yield f"the {name} are of type {type(column).__name__}: give a tensor"
+            continue
+        if column.ndim != 1 + len(shape) or (name == "boxes" and column.shape[1] != 4):
+            expected = ", ".join(map(str, ["M", *shape]))
+            yield f"the shape of {name} is {list(column.shape)}, not [{expected}]"
+            continue
+        lengths[name] = len(column)
+        if name == "boxes" and column.dtype not in BOX_TYPES:
+            yield f"the boxes are {column.dtype}, not torch.float32"
+        elif name in types and column.dtype != types[name]:
+            yield f"the {name} are {column.dtype}, not {types[name]}"
+    if len(set(lengths.values())) > 1:
+        yield f"the target's columns differ in length: {lengths}"
+
+
+def _check_object(box: list[float] | None, mask: Tensor | None, size: Size | None) -> Iterator[str]:
+    """What is wrong with one box (x1, y1, x2, y2), one mask, and the two together."""
+    is_box = box is not None and has_area(*box)
+    if box is not None and not is_box:
+        yield f"the box has no area: corners {_format(box)}"
+    elif box is not None and size is not None:
         height, width = size
-        if min(box[:2]) < -BORDER or box[2] > width + BORDER or box[3] > height + BORDER:
-            yield f"the box leaves the image of {width} x {height}: corners {_short(box)}"
-    if mask is None:
+        if min(box[:2]) < -TOLERANCE or box[2] > width + TOLERANCE or box[3] > height + TOLERANCE:
+            yield f"the box leaves the image of {width} x {height}: corners {_format(box)}"
+    if mask is None or size is None:
         return
     if tuple(mask.shape) != tuple(size):
         yield f"the mask's shape is {list(mask.shape)}, the image's {list(size)}"
     elif not mask.any():
         yield "the mask is empty"
-    elif sound:
-        around = mask_to_box(mask)
-        both = torch.tensor([box, around])
-        # The IoU alone will not do: half of a tiny box can be one rounded pixel.
-        if box_iou(both[:1], both[1:]) < 0.5 and (both[0] - both[1]).abs().max() > 2:
-            yield f"box and mask disagree: corners {_short(box)}, around the mask {_short(around)}"
+    elif is_box:
+        given, around = torch.tensor([box]), masks_to_boxes(mask[None])
+        # The IoU alone is not enough: half of a tiny box can be one rounded pixel.
+        if box_iou(given, around) < 0.5 and (given - around).abs().max() > 2:
+            around_mask = _format(around[0].tolist())
+            yield f"box and mask disagree: corners {_format(box)}, around the mask {around_mask}"
 
 
-def mask_to_box(mask: Tensor) -> list[int]:
-    """The box (x1, y1, x2, y2) around a mask [H, W] that is not empty."""
-    rows, columns = torch.where(mask.any(dim=1))[0], torch.where(mask.any(dim=0))[0]
-    return [int(v) for v in (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1)]
-
-
-def _short(box: list) -> str:
+def _format(box: list[float]) -> str:
     return "(" + ", ".join(f"{v:.6g}" for v in box) + ")"

@@ -1,9 +1,10 @@
-"""Anchor coverage: how well the best anchor fits each object of a data set, before any training.
+"""Anchor coverage: how well the best anchor fits each object of a dataset, before any training.
 
-An object that no anchor fits is hardly learned: its one positive example is its best anchor.
+An object that no anchor fits is hardly learned: its only positive example is its best anchor.
 """
 
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,46 +13,47 @@ from tqdm.auto import tqdm
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.boxes import box_area, box_iou
 from mrcnn_edu.config import Config
-from mrcnn_edu.images import scaled_size
+from mrcnn_edu.images import Size, scale_boxes, scaled_size, size_of
 
 
 class Coverage(NamedTuple):
-    """Of each object of a data set, M in all."""
+    """How well M objects are covered by anchors."""
 
-    sides: Tensor  # [M] square root of the box's area, in pixels of the network's input
-    best_iou: Tensor  # [M] with the anchor that fits it best
+    sizes: Tensor  # [M] square root of each box's area, in pixels of the network's input
+    best_iou: Tensor  # [M] IoU with the anchor that fits best
 
 
-def scaled_boxes(dataset, config: Config, n: int | None = None):
-    """Of each image: its boxes [M, 4] in pixels of the network's input, and that input's size.
+def scaled_boxes(items: Any, config: Config, n: int | None = None) -> Iterator[tuple[Tensor, Size]]:
+    """For each image, its boxes [M, 4] in pixels of the network's input, and the input's size.
 
-    dataset: a sequence of (image, target), of which the first `n` are looked at, or all.
+    items: a sequence of (image, target), of which the first `n` are used, or all.
     """
-    for index in tqdm(range(len(dataset) if n is None else min(n, len(dataset))), "boxes"):
-        image, target = dataset[index]
-        size = height, width = tuple(image.shape[-2:])
-        size = scaled_size(size, config.short_side, config.long_side)
-        zoom = torch.tensor([size[1] / width, size[0] / height] * 2)
-        yield target["boxes"] * zoom, size
+    for index in tqdm(range(len(items) if n is None else min(n, len(items))), "boxes"):
+        image, target = items[index]
+        size = scaled_size(size_of(image), config.short_side, config.long_side)
+        yield scale_boxes(target["boxes"], size_of(image), size), size
 
 
-def anchor_coverage(dataset, config: Config, strides: tuple[int, ...], n=None) -> Coverage:
+def anchor_coverage(
+    items: Any, config: Config, strides: Sequence[int], n: int | None = None
+) -> Coverage:
     """How well the config's anchors cover the objects of a dataset, or of its first n images.
 
-    strides: of the backbone's maps, as `model.backbone.strides`.
+    items: as in `scaled_boxes`. strides: the backbone's, as in `model.backbone.strides`.
     """
-    sides, best = [torch.zeros(0)], [torch.zeros(0)]
-    for boxes, size in scaled_boxes(dataset, config, n):
-        padded = tuple(-(-side // strides[-1]) * strides[-1] for side in size)
+    sizes, best_iou = [torch.zeros(0)], [torch.zeros(0)]
+    for boxes, (height, width) in scaled_boxes(items, config, n):
+        coarsest = strides[-1]
+        padded = -(-height // coarsest) * coarsest, -(-width // coarsest) * coarsest
         grids = pyramid_grids(padded, strides)
         anchors = pyramid_anchors(grids, padded, config.anchor_sizes, config.anchor_ratios)
-        sides.append(box_area(boxes).sqrt())
-        best.append(box_iou(boxes, torch.cat(anchors)).amax(dim=1))
-    return Coverage(torch.cat(sides), torch.cat(best))
+        sizes.append(box_area(boxes).sqrt())
+        best_iou.append(box_iou(boxes, torch.cat(anchors)).amax(dim=1))
+    return Coverage(torch.cat(sizes), torch.cat(best_iou))
 
 
-def pyramid_grids(image_size: tuple[int, int], strides: tuple[int, ...]) -> list[tuple[int, int]]:
-    """(H, W) of each feature map of a batch of this size, without running the network.
+def pyramid_grids(image_size: Size, strides: Sequence[int]) -> list[Size]:
+    """(H, W) of each feature map for a batch of this size, without running the network.
 
     image_size: (height, width), multiples of the largest of the backbone's `strides`. The last map
     is the RPN's additional one, the coarsest map subsampled by 2.

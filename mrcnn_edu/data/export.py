@@ -1,64 +1,54 @@
-"""A data set written as a COCO folder, which this package and others read."""
+"""A dataset written as a COCO folder, which this package and others can read."""
 
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import torch
 from PIL import Image
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
-from mrcnn_edu.data.coco import image_id_of, xyxy_to_xywh
+from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
+from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.data.regions import encode_mask
 from mrcnn_edu.files import write_file
 
 
-def write_coco(dataset, folder: str | Path) -> None:
-    """Nothing comes back; folder/images/000000.png, ... and folder/annotations.json are written.
+def write_coco(dataset: Any, folder: str | Path) -> None:
+    """Write folder/images/000000.png, 000001.png, ... and folder/annotations.json.
 
     CocoFolder(folder / "images", folder / "annotations.json") reads equal boxes, labels and masks,
-    and images equal to 8 bits; targets may do without masks. Category ids are the labels; image ids
-    are those of the targets, or else the position in the dataset.
+    and the images rounded to 8 bits; targets may lack masks. Category ids are the labels; image ids
+    are those of the targets, or else the indices. Raises ValueError for an image_id that occurs
+    twice, and for a label without a class.
     """
-    folder = Path(folder)
+    dataset, folder = as_dataset(dataset), Path(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     file = folder / "annotations.json"
-    file.unlink(missing_ok=True)  # written last: a folder with this file is complete
-    records: dict = {}  # image id -> record
-    annotations = []
+    file.unlink(missing_ok=True)  # it is written last: a folder with this file is complete
+    records: dict[Any, dict] = {}  # by image id
+    annotations: list[dict] = []
     for index in tqdm(range(len(dataset)), desc="write images", leave=False):
         image, target = dataset[index]
         image_id, name = image_id_of(target, index), f"{index:06d}.png"
         if image_id in records:
             raise ValueError(
                 f"items {records[image_id]['file_name'][:6]} and {index:06d} both have image_id "
-                f"{image_id!r}: give every target its own, or none at all"
+                f"{image_id!r}: give each target its own, or none to any of them"
             )
-        pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
-        png = BytesIO()
-        Image.fromarray(pixels).save(png, format="png")
-        write_file(folder / "images" / name, png.getvalue())
-        height, width = pixels.shape[:2]
+        write_file(folder / "images" / name, _png(image))
+        height, width = image.shape[1:]
         records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
-        crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
-        masks = target.get("masks")
-        area = box_area(target["boxes"]) if masks is None else masks.sum(dim=(1, 2))
-        area = target.get("area", area)
-        for i, label in enumerate(target["labels"].tolist()):
+        for row, label in enumerate(target["labels"].tolist()):
             if not 1 <= label <= len(dataset.classes):
-                raise ValueError(f"item {index}, object {i}: label {label} is none of the classes")
-            annotation = {
-                "id": len(annotations) + 1,  # pycocotools takes id 0 for "no match"
-                "image_id": image_id,
-                "category_id": label,
-                "bbox": xyxy_to_xywh(target["boxes"][i]),
-                "area": float(area[i]),
-                "iscrowd": int(crowd[i]),
-            }
-            if masks is not None:
-                annotation["segmentation"] = encode_mask(masks[i])
-            annotations.append(annotation)
+                raise ValueError(
+                    f"item {index}, object {row}: label {label} is none of 1..{len(dataset.classes)}"
+                )
+        for fields in _annotations(target, image_id):
+            annotations.append({"id": len(annotations) + 1} | fields)  # pycocotools reserves id 0
     contents = {
         "info": {"description": "written by mrcnn_edu.data.write_coco"},
         "images": list(records.values()),
@@ -66,3 +56,32 @@ def write_coco(dataset, folder: str | Path) -> None:
         "annotations": annotations,
     }
     write_file(file, json.dumps(contents).encode())
+
+
+def _annotations(target: dict, image_id: Any) -> list[dict]:
+    """An annotation for each object of a target, without its id."""
+    masks = target.get("masks")
+    crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
+    area = box_area(target["boxes"]) if masks is None else masks.sum(dim=(1, 2))
+    area = target.get("area", area)
+    annotations = []
+    for row, label in enumerate(target["labels"].tolist()):
+        annotation = {
+            "image_id": image_id,
+            "category_id": label,
+            "bbox": xyxy_to_xywh(target["boxes"][row]),
+            "area": float(area[row]),
+            "iscrowd": int(crowd[row]),
+        }
+        if masks is not None:
+            annotation["segmentation"] = encode_mask(masks[row])
+        annotations.append(annotation)
+    return annotations
+
+
+def _png(image: Tensor) -> bytes:
+    """The contents of a PNG file with an image [3, H, W] in 0..1, rounded to 8 bits."""
+    pixels = (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, format="png")
+    return file.getvalue()

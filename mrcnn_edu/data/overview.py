@@ -1,120 +1,134 @@
-"""What is in a data set, in numbers, before any training: sizes, counts, and fitting anchors.
+"""What a dataset contains, before any training: counts, sizes, and anchor sizes that would fit.
 
-Letters: M objects of an image, N objects of all images.
+Letters: M objects of one image, N objects of all images, K classes.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.backbone import NORMS
-from mrcnn_edu.backbone_choices import BACKBONES
+from mrcnn_edu.backbone_choices import BACKBONES, NORMS
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.config import Config
-from mrcnn_edu.data.coco import CocoFolder, has_area, read_box
+from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
+from mrcnn_edu.data.coco_json import has_area, read_corners
 from mrcnn_edu.data.coverage import Coverage, anchor_coverage
-from mrcnn_edu.images import scaled_size
+from mrcnn_edu.data.dataset import Dataset, as_dataset
+from mrcnn_edu.images import Size, scale_boxes, scaled_size, size_of
 
-POSITIVE, UNREACHED = 0.7, 0.3  # IoU from which, and below which, the RPN calls an anchor so
+POSITIVE, UNREACHED = 0.7, 0.3  # IoUs of the RPN: from here positive, below here negative
 
 
 @dataclass
 class Overview:
-    """The objects of a data set without its pixels. Crowds are counted apart: none is learned."""
+    """The objects of a dataset without its pixels. Crowds are only counted: none is learned."""
 
     classes: list[str]
-    sizes: list[tuple[int, int]]  # (height, width) of each image
-    boxes: list[Tensor]  # of each image [M, 4]
-    labels: list[Tensor]  # of each image [M]
+    image_sizes: list[Size]  # (height, width) of each image
+    boxes: list[Tensor]  # [M, 4] for each image
+    labels: list[Tensor]  # [M] for each image
     n_crowds: int
 
     def counts(self) -> Tensor:
-        """How many objects there are of each class [K]."""
+        """The number of objects [K] of each class."""
         return torch.cat(self.labels).bincount(minlength=len(self.classes) + 1)[1:]
 
-    def sides(self, config: Config) -> Tensor:
+    def object_sizes(self, config: Config) -> Tensor:
         """The square root of each box's area [N], in pixels of the network's input."""
-        sides = [torch.zeros(0)]
-        for boxes, (height, width) in zip(self.boxes, self.sizes, strict=True):
-            h, w = scaled_size((height, width), config.short_side, config.long_side)
-            sides.append((box_area(boxes) * (h / height) * (w / width)).sqrt())
-        return torch.cat(sides)
+        sizes = [torch.zeros(0)]
+        for boxes, image_size in zip(self.boxes, self.image_sizes, strict=True):
+            input_size = scaled_size(image_size, config.short_side, config.long_side)
+            sizes.append(box_area(scale_boxes(boxes, image_size, input_size)).sqrt())
+        return torch.cat(sizes)
 
     def coverage(self, config: Config, n: int = 500) -> Coverage:
-        """How well the config's anchors fit the objects of n images, evenly spread."""
-        picked = range(0, len(self.sizes), max(1, len(self.sizes) // n))
-        items = [(torch.empty(0, *self.sizes[i]), {"boxes": self.boxes[i]}) for i in picked]
+        """How well the config's anchors fit the objects of about n images, evenly spread."""
+        rows = range(0, len(self.image_sizes), max(1, len(self.image_sizes) // n))
+        items = [(torch.empty(0, *self.image_sizes[i]), {"boxes": self.boxes[i]}) for i in rows]
         return anchor_coverage(items, config, _strides(config))
 
 
 def _strides(config: Config) -> tuple[int, ...]:
-    with torch.device("meta"):  # its weights take no memory
+    with torch.device("meta"):  # the weights take no memory
         return BACKBONES[config.backbone](config.in_channels, NORMS[config.norm]).strides
 
 
-def overview(dataset) -> Overview:
-    """The overview of a dataset; of a CocoFolder from its JSON, past all that cannot be used."""
-    items = _annotations(dataset) if isinstance(dataset, CocoFolder) else _targets(dataset)
-    sizes, boxes, labels, n_crowds = [], [], [], 0
-    for size, box, label, crowd in items:
-        sizes.append(size)
-        boxes.append(box[~crowd])
-        labels.append(label[~crowd])
-        n_crowds += int(crowd.sum())
-    return Overview(list(dataset.classes), sizes, boxes, labels, n_crowds)
+def overview(dataset: Any) -> Overview:
+    """The overview of a dataset.
+
+    For a CocoFolder, wrapped or not, it is made from the JSON alone, skipping what cannot be used;
+    unless the folder is augmented.
+    """
+    dataset = as_dataset(dataset)
+    folder = find_coco_folder(dataset)
+    if folder is None or dataset.augmentation != Dataset.augmentation:
+        items = _read_targets(dataset)
+    else:
+        items = _read_annotations(folder)
+    found = Overview(list(dataset.classes), [], [], [], n_crowds=0)
+    for size, boxes, labels, crowd in items:
+        found.image_sizes.append(size)
+        found.boxes.append(boxes[~crowd])
+        found.labels.append(labels[~crowd])
+        found.n_crowds += int(crowd.sum())
+    return found
 
 
-def _targets(dataset) -> Iterator[tuple]:
+def _read_targets(dataset: Dataset) -> Iterator[tuple[Size, Tensor, Tensor, Tensor]]:
+    """Each image's size, boxes, labels and crowds."""
     for index in range(len(dataset)):
         image, target = dataset[index]
         crowd = target.get("iscrowd", torch.zeros(len(target["labels"]))).bool()
-        yield tuple(image.shape[-2:]), target["boxes"], target["labels"], crowd
+        yield size_of(image), target["boxes"], target["labels"], crowd
 
 
-def _annotations(dataset: CocoFolder) -> Iterator[tuple]:
-    for index, record in enumerate(dataset.records):
-        rows = []
+def _read_annotations(folder: CocoFolder) -> Iterator[tuple[Size, Tensor, Tensor, Tensor]]:
+    """The same, from the annotations that can be used."""
+    for index, record in enumerate(folder.records):
         try:
-            size = dataset.image_size(index)
+            size = folder.image_size(index)
         except (ValueError, FileNotFoundError):
-            continue  # `check` has told
-        for annotation in dataset.annotations_of.get(record["id"], []):
+            continue  # `check` reports it
+        rows = []
+        for annotation in folder.annotations.get(record["id"], []):
             try:
-                x, y, width, height = read_box(annotation)
-                box = x, y, x + width, y + height
-                if has_area(*box):
-                    crowd = bool(annotation.get("iscrowd", False))
-                    rows.append((*box, dataset.label(annotation), crowd))
+                box, label = read_corners(annotation), folder.label(annotation)
             except ValueError:
                 continue
+            if has_area(*box):
+                rows.append((*box, label, bool(annotation.get("iscrowd", False))))
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
         yield size, table[:, :4].float(), table[:, 4].long(), table[:, 5] > 0
 
 
-def suggest_sizes(sides: Tensor, n: int) -> list[int]:
-    """Anchor sizes for n levels, the finest first, for objects of the sides [N]; [] for none.
+def suggest_sizes(object_sizes: Tensor, n: int) -> list[int]:
+    """Anchor sizes for n levels, the finest first, that fit these objects [N]; [] if N is 0.
 
-    The centers of n groups of the sides' logarithms (k-means): the size next to an object is then
-    off by the smallest factor, on average (squared). What is alike is moved apart by a fifth.
+    They are the centers of n clusters of the sizes' logarithms (k-means), which minimizes the mean
+    squared logarithm of the factor between an object and its nearest anchor size. Sizes that are
+    too similar are moved a fifth apart.
     """
-    if len(sides) == 0:
+    if len(object_sizes) == 0:
         return []
-    logs = sides.clamp(min=1).double().log()
+    logs = object_sizes.clamp(min=1).double().log()
     centers = logs.quantile((torch.arange(n, dtype=torch.float64) + 0.5) / n)
     for _ in range(100):
         nearest = (logs[:, None] - centers).abs().argmin(dim=1)  # [N]
-        members = [logs[nearest == i] for i in range(n)]
-        pairs = zip(members, centers, strict=True)
-        moved = torch.stack([m.mean() if len(m) else c for m, c in pairs])
-        if moved.equal(centers):
+        new_centers = centers.clone()
+        for i in range(n):
+            members = logs[nearest == i]
+            if len(members) > 0:
+                new_centers[i] = members.mean()
+        if new_centers.equal(centers):
             break
-        centers = moved
+        centers = new_centers
     sizes: list[int] = []
     for center in sorted(centers.exp().tolist()):
-        least = round(1.2 * sizes[-1] + 0.5) if sizes else 4
-        sizes.append(max(least, round(center)))
+        smallest = round(1.2 * sizes[-1] + 0.5) if sizes else 4
+        sizes.append(max(smallest, round(center)))
     return sizes
 
 
@@ -124,34 +138,35 @@ def with_sizes(config: Config, sizes: list[int]) -> Config:
 
 
 def coverage_rows(coverage: Coverage) -> list[tuple]:
-    """Of objects by size, each twice as large as the last: range, count, mean best IoU and shares.
+    """A table of coverage by object size, each row's sizes twice the last row's, and all sizes.
 
-    The shares are of objects that an anchor fits well (POSITIVE) and that no anchor reaches.
+    Columns: range of sizes, number of objects, mean best IoU, percentage of objects that an anchor
+    fits well (POSITIVE), and percentage that no anchor reaches (UNREACHED).
     """
-    rows, octave = [], coverage.sides.clamp(min=1).log2().floor().long()
+    rows, octave = [], coverage.sizes.clamp(min=1).log2().floor().long()
     for power in octave.unique().tolist():
-        best = coverage.best_iou[octave == power]
-        rows.append((f"{2**power} to {2 ** (power + 1)}", *_row(best)))
-    return [*rows, ("all", *_row(coverage.best_iou))]
+        best_iou = coverage.best_iou[octave == power]
+        rows.append((f"{2**power} to {2 ** (power + 1)}", *_summary(best_iou)))
+    return [*rows, ("all", *_summary(coverage.best_iou))]
 
 
-def _row(best: Tensor) -> tuple:
-    shares = ((best >= POSITIVE).float().mean(), (best < UNREACHED).float().mean())
-    return len(best), float(best.mean()), *(f"{100 * float(share):.0f} %" for share in shares)
+def _summary(best_iou: Tensor) -> tuple[int, float, str, str]:
+    positive = float((best_iou >= POSITIVE).float().mean())
+    unreached = float((best_iou < UNREACHED).float().mean())
+    mean = float(best_iou.mean())
+    return len(best_iou), mean, f"{100 * positive:.0f} %", f"{100 * unreached:.0f} %"
 
 
-def images_to_show(found: Overview, n: int) -> list[int]:
-    """Indices of up to n images: first those with classes that are not seen yet, then any."""
+def images_to_show(data: Overview, n: int) -> list[int]:
+    """Indices of up to n images: first those with classes not shown yet, then an even selection."""
+    classes_in = [set(labels.tolist()) for labels in data.labels]
+    missing = set(torch.where(data.counts() > 0)[0].add(1).tolist())
     chosen: list[int] = []
-    unseen = set(torch.where(found.counts() > 0)[0].add(1).tolist())
-    while unseen and len(chosen) < n:
-        best = max(range(len(found.labels)), key=lambda i: len(unseen & set(_list(found, i))))
+    while missing and len(chosen) < n:
+        n_new = [len(missing & classes) for classes in classes_in]
+        best = n_new.index(max(n_new))
         chosen.append(best)
-        unseen -= set(_list(found, best))
-    others = [i for i in range(len(found.sizes)) if i not in set(chosen)]
+        missing -= classes_in[best]
+    others = [i for i in range(len(data.labels)) if i not in chosen]
     step = max(1, len(others) // max(1, n - len(chosen)))
     return chosen + others[::step][: n - len(chosen)]
-
-
-def _list(found: Overview, index: int) -> list[int]:
-    return found.labels[index].tolist()

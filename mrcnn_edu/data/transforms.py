@@ -1,7 +1,9 @@
-"""torchvision's transforms on our items: image, boxes and masks move together, and a new one.
+"""torchvision's transforms applied to our items, image, boxes and masks alike; and one of our own.
 
-Letters: C channels, H and W the image's size, M objects.
+Letters: C channels, H and W in pixels, M objects.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,16 +12,17 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from mrcnn_edu.boxes import box_area, clip_boxes
-from mrcnn_edu.data.check import mask_to_box
+from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
+from mrcnn_edu.images import size_of
 
-BORDER = 1.0  # pixels that an annotation may stick out of the image without being cut
+BORDER = 1.0  # pixels by which a box may leave the image without counting as cut
 
 
 class ScaleJitter(v2.Transform):
-    """The scene nearer or further: scaled by a factor from low to high, in a frame as before.
+    """Scales the scene by a random factor between low and high, in a frame of unchanged size.
 
-    What sticks out is cut off, and what is missing is filled; the place is drawn, too. (A plain
-    change of size would be undone when the model scales the image to its short side.)
+    What leaves the frame is cut off, and what is missing is filled; the position is random, too.
+    (Merely resizing the image would have no effect, as the model resizes it to its short side.)
     """
 
     def __init__(self, low: float, high: float, fill: tuple[float, ...] = (0.5,)):
@@ -28,58 +31,69 @@ class ScaleJitter(v2.Transform):
             raise ValueError(f"scale is {low} to {high}: give two factors, the lower one first")
         self.low, self.high, self.fill = low, high, list(fill)
 
-    def make_params(self, flat_inputs: list) -> dict:
-        """The drawn size, padding and corner, of the image among the inputs."""
-        height, width = next(v for v in flat_inputs if isinstance(v, tv_tensors.Image)).shape[-2:]
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        """Random parameters: the scaled size, the padding, and the crop of the image's size."""
+        height, width = size_of(next(v for v in flat_inputs if isinstance(v, tv_tensors.Image)))
         scale = self.low + (self.high - self.low) * float(torch.rand(()))
-        size = max(1, round(height * scale)), max(1, round(width * scale))
-        place = torch.rand(2).tolist()
-        free = height - size[0], width - size[1]
-        top, left = (round(share * pixels) for share, pixels in zip(place, free, strict=True))
-        padding = [max(left, 0), max(top, 0), max(free[1] - left, 0), max(free[0] - top, 0)]
-        corner = max(-top, 0), max(-left, 0)
-        return {"size": size, "padding": padding, "crop": [*corner, height, width]}
+        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
+        along_y, along_x = torch.rand(2).tolist()
+        free_y, free_x = height - new_height, width - new_width  # negative if the scene is larger
+        top, left = round(along_y * free_y), round(along_x * free_x)
+        padding = [max(left, 0), max(top, 0), max(free_x - left, 0), max(free_y - top, 0)]
+        crop = [max(-top, 0), max(-left, 0), height, width]
+        return {"size": [new_height, new_width], "padding": padding, "crop": crop}
 
-    def transform(self, inpt, params: dict):
-        """The input, an image or boxes or masks, resized, padded and cut."""
-        size, fill = list(params["size"]), 0
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        """The input (an image, boxes or masks) resized, padded and cropped."""
+        size, fill = params["size"], None
         if isinstance(inpt, tv_tensors.Mask):
-            # F.resize takes "nearest" for masks, which moves them by up to half a pixel.
+            # F.resize would use "nearest" for masks, which moves them by up to half a pixel.
             exact = InterpolationMode.NEAREST_EXACT
             resized = F.resize_image(inpt.as_subclass(Tensor), size, interpolation=exact)
-            resized = tv_tensors.wrap(resized, like=inpt)
+            resized = tv_tensors.Mask(resized)
         elif isinstance(inpt, tv_tensors.Image):
-            resized = tv_tensors.wrap(F.resize(inpt, size).clamp(0, 1), like=inpt)  # it rounds
+            resized = tv_tensors.Image(F.resize(inpt, size).clamp(0, 1))  # rounding can leave 0..1
             fill = self.fill
         else:
             resized = F.resize(inpt, size)
         return F.crop(F.pad(resized, params["padding"], fill=fill), *params["crop"])
 
 
-def transform_item(transform: v2.Transform, image: Tensor, target: dict) -> tuple[Tensor, dict]:
-    """The item (image, target) after the transform, without objects of which nothing is left."""
-    size = tuple(image.shape[-2:])
-    frame = {"format": "XYXY", "canvas_size": size, "clamping_mode": None}
-    objects = {"boxes": tv_tensors.BoundingBoxes(target["boxes"].reshape(-1, 4), **frame)}
+def transform_item(transform: Any, image: Tensor, target: dict) -> tuple[Tensor, dict]:
+    """The item (image, target) after a transform, without objects that have left the frame."""
+    image, moved = _transform(transform, image, target)
+    boxes = clip_boxes(moved["boxes"], size_of(image))
+    is_cut = (boxes - moved["boxes"]).abs().amax(dim=1) > BORDER  # [M]
+    boxes = torch.where(is_cut[:, None], boxes, moved["boxes"])
+    old_areas, new_areas = box_area(target["boxes"]), box_area(boxes)
+    kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    if "masks" in target:
+        old_pixels, new_pixels = target["masks"].sum(dim=(1, 2)), moved["masks"].sum(dim=(1, 2))
+        has_mask = old_pixels > 0  # an object may have none
+        kept &= ~has_mask | (new_pixels > 0)
+        rows = torch.where(is_cut & (new_pixels > 0))[0]
+        boxes[rows] = masks_to_boxes(moved["masks"][rows]).to(boxes.dtype)
+        old_areas = torch.where(has_mask, old_pixels, old_areas)
+        new_areas = torch.where(has_mask, new_pixels, new_areas)
+    moved["boxes"] = boxes
+    if "area" in target:
+        moved["area"] = target["area"] * (new_areas / old_areas)
+    target = target | moved
+    columns = {n: v for n, v in target.items() if isinstance(v, Tensor) and v.ndim > 0}
+    return image, target | {name: column[kept] for name, column in columns.items()}
+
+
+def _transform(transform: Any, image: Tensor, target: dict) -> tuple[Tensor, dict[str, Tensor]]:
+    """The image, and the boxes and masks (if any) of the target, all transformed together."""
+    boxes = tv_tensors.BoundingBoxes(
+        target["boxes"].reshape(-1, 4),
+        format=tv_tensors.BoundingBoxFormat.XYXY,
+        canvas_size=size_of(image),
+        clamping_mode=None,  # boxes are clipped afterward, to find out which are cut
+    )
+    objects: dict[str, Tensor] = {"boxes": boxes}
     if "masks" in target:
         objects["masks"] = tv_tensors.Mask(target["masks"])
     image, objects = transform(tv_tensors.Image(image), objects)
-    image, moved = image.as_subclass(Tensor), {n: v.as_subclass(Tensor) for n, v in objects.items()}
-
-    boxes = clip_boxes(moved["boxes"], tuple(image.shape[-2:]))
-    cut = (boxes - moved["boxes"]).abs().amax(dim=1) > BORDER  # [M]
-    boxes = torch.where(cut[:, None], boxes, moved["boxes"])
-    sizes = box_area(target["boxes"]), box_area(boxes)  # before and after
-    kept = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
-    if "masks" in target:
-        pixels = tuple(masks.sum(dim=(1, 2)) for masks in (target["masks"], moved["masks"]))
-        drawn = pixels[0] > 0  # objects may have no mask at all
-        kept &= ~drawn | (pixels[1] > 0)
-        for i in torch.where(cut & (pixels[1] > 0))[0].tolist():
-            boxes[i] = boxes.new_tensor(mask_to_box(moved["masks"][i]))
-        sizes = tuple(torch.where(drawn, p, s) for p, s in zip(pixels, sizes, strict=True))
-    moved["boxes"] = boxes
-    if "area" in target:
-        moved["area"] = target["area"] * (sizes[1] / sizes[0])
-    rows = {n: v for n, v in (target | moved).items() if isinstance(v, Tensor) and v.ndim > 0}
-    return image, target | {name: value[kept] for name, value in rows.items()}
+    moved = {name: value.as_subclass(Tensor) for name, value in objects.items()}
+    return image.as_subclass(Tensor), moved

@@ -1,133 +1,157 @@
 """Detections in a file, as COCO's results JSON: written for other tools, and read from them.
 
 The file is one list with an entry for each detection: image_id, category_id, score, and bbox (x, y,
-width, height), segmentation (compressed runs) or both.
+width, height), segmentation (a compressed run-length encoding) or both.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from mrcnn_edu.data.coco import image_id_of, read_box, target_of, xyxy_to_xywh
+from mrcnn_edu.data.coco_json import image_id_of, read_box, xyxy_to_xywh
+from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.data.regions import encode_region
-from mrcnn_edu.data.rle import decompress, encode_masks
+from mrcnn_edu.data.rle import encode_masks
+from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.evaluate.detection_list import DetectionList, pack
+from mrcnn_edu.evaluate.detection_list import DetectionList, as_detection_list
+from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
+from mrcnn_edu.evaluate.inputs import check_iou_type, check_lengths
 from mrcnn_edu.files import read_json, write_file
 
 
-def write_results(dataset, detections: list[Detections], file: str | Path) -> int:
-    """How many detections were written; the file holds them all, or is as it was before."""
+def write_results(dataset, detections: Sequence[Detections], file: str | Path) -> int:
+    """The number of detections written to the file, which holds all of them or is left as it was.
+
+    detections: one `Detections` for each item of the dataset, in its order.
+    """
     n = 0
 
-    def pieces() -> Iterator[bytes]:  # never all of them at once: masks are many
+    def chunks() -> Iterator[bytes]:  # one at a time: all masks together may not fit in memory
         nonlocal n
-        for result in iterate_results(dataset, detections):
+        for result in iter_results(dataset, detections):
             yield (b",\n" if n else b"[") + json.dumps(result).encode()
             n += 1
         yield b"]\n" if n else b"[]\n"
 
-    write_file(Path(file), pieces())
+    write_file(Path(file), chunks())
     return n
 
 
-def coco_results(dataset, detections: list[Detections], kind: str | None = None) -> list[dict]:
-    """One dict for each detection of each image: COCO's results format, ready for json.dump.
+def coco_results(
+    dataset, detections: Sequence[Detections], kind: str | None = None
+) -> list[dict[str, Any]]:
+    """A dictionary for each detection of each image: COCO's results format, ready for json.dump.
 
-    detections: one for each item of the dataset, in its order. kind: None gives the box, and the
-    mask if there is one; "bbox" or "segm" only the one. (pycocotools, if given both, takes a mask
-    to be as large as its box and sorts it into small, medium and large by that: for its masks'
-    scores give it "segm".)
+    detections: one `Detections` for each item of the dataset, in its order. kind: None gives the
+    box, and the mask if there is one; "bbox" or "segm" gives only that one. (Given both,
+    pycocotools takes a mask to be as large as its box, and sorts it into small, medium and large by
+    that: for scores of masks, give it "segm".)
     """
-    return list(iterate_results(dataset, detections, kind))
+    return list(iter_results(dataset, detections, kind))
 
 
-def iterate_results(
-    dataset, detections: list[Detections], kind: str | None = None
-) -> Iterator[dict]:
-    """The same one after the other, for more detections than the memory has room for as dicts."""
-    if len(dataset) != len(detections):
-        raise ValueError(f"{len(detections)} detections for {len(dataset)} images")
-    ids = getattr(dataset, "category_ids", None)
+def iter_results(
+    dataset, detections: Sequence[Detections], kind: str | None = None
+) -> Iterator[dict[str, Any]]:
+    """The entries of `coco_results` one after the other, for when there are too many for memory."""
+    if kind is not None:
+        check_iou_type(kind)
+    check_lengths(dataset, detections)
+    dataset = as_dataset(dataset)
+    compressed = as_detection_list(detections, with_masks=kind != "bbox")
     for index in tqdm(range(len(dataset)), "write results", leave=False, delay=1):
-        if isinstance(detections, DetectionList):
-            found, masks = detections.packed(index)
-        else:
-            found = detections[index]
-            masks = None if found.masks is None else pack(encode_masks(found.masks))
+        image_detections, masks = compressed.encoded(index)
         if kind == "segm" and masks is None:
-            raise ValueError("there are no masks to write: kind='bbox' writes boxes")
-        image_id = image_id_of(target_of(dataset, index), index)
-        for i, label in enumerate(found.labels.tolist()):
-            result = {
-                "image_id": image_id,
-                "category_id": ids[label - 1] if ids and label <= len(ids) else label,
-                "score": float(found.scores[i]),
-            }
-            if kind != "segm":
-                result["bbox"] = xyxy_to_xywh(found.boxes[i])
-            if kind != "bbox" and masks is not None:
-                counts = masks.strings[i].decode("ascii")
-                result["segmentation"] = {"size": list(masks.size), "counts": counts}
-            yield result
+            raise ValueError(
+                f"image {index}: the prediction has no masks to write: kind='bbox' writes boxes"
+            )
+        image_id = image_id_of(dataset.target(index), index)
+        yield from image_results(image_detections, image_id, dataset.category_ids, kind, masks)
+
+
+def image_results(
+    detections: Detections,
+    image_id: int | float | str,
+    category_ids: Sequence[int] = (),
+    kind: str | None = None,
+    masks: EncodedMasks | None = None,
+) -> Iterator[dict[str, Any]]:
+    """The entries of `coco_results` for one image.
+
+    category_ids: the id of each label 1..K; other labels are ids themselves. masks: the masks of
+    the detections, if they are compressed already.
+    """
+    if masks is None and detections.masks is not None:
+        masks = EncodedMasks.from_rle(encode_masks(detections.masks))
+    for i, label in enumerate(detections.labels.tolist()):
+        is_class = 1 <= label <= len(category_ids)
+        result: dict[str, Any] = {
+            "image_id": image_id,
+            "category_id": category_ids[label - 1] if is_class else label,
+            "score": float(detections.scores[i]),
+        }
+        if kind != "segm":
+            result["bbox"] = xyxy_to_xywh(detections.boxes[i])
+        if kind != "bbox" and masks is not None:
+            counts = masks.strings[i].decode("ascii")
+            result["segmentation"] = {"size": list(masks.shape[1:]), "counts": counts}
+        yield result
 
 
 def read_results(dataset, file: str | Path) -> DetectionList:
     """The detections of a results file, one `Detections` for each item of the dataset in its order.
 
-    Masks are those of the file, if every entry has one, and boxes too, or else those around the
-    masks.
+    Masks are the file's, if every entry has one. Boxes are the file's too, or else those around the
+    masks. Raises ValueError, naming the file and the entry, for what cannot be read.
     """
-    file = Path(file)
+    file, dataset = Path(file), as_dataset(dataset)
     entries = _read_entries(file)
-    label_of = getattr(dataset, "label_of", None)
-    if label_of is None:
-        label_of = {label: label for label in range(1, len(dataset.classes) + 1)}
-    of_image: dict = {}
+    labels = {category_id: label for label, category_id in enumerate(dataset.category_ids, start=1)}
+    rows_by_image: dict[Any, list[int]] = {}
     for i, entry in enumerate(entries):
-        if entry["category_id"] not in label_of:
+        if entry["category_id"] not in labels:
             raise ValueError(
                 f"{file}: entry {i} has category id {entry['category_id']!r}, which the data does "
                 "not have: results name categories by the data's own ids"
             )
-        of_image.setdefault(entry["image_id"], []).append(i)
+        rows_by_image.setdefault(entry["image_id"], []).append(i)
     with_masks = all("segmentation" in entry for entry in entries)
-    found = DetectionList()
+    detections = DetectionList()
     for index in range(len(dataset)):
-        target = target_of(dataset, index)
-        rows = of_image.pop(image_id_of(target, index), [])
-        own = [entries[i] for i in rows]
-        masks = None
-        if with_masks and "masks" in target:
-            try:
-                size = target["masks"].shape[1:]
-                strings = [encode_region(entry["segmentation"], *size) for entry in own]
-                masks = pack(decompress(strings, size))
-            except ValueError as error:
-                raise ValueError(f"{file}: entries {rows[0]} to {rows[-1]}: {error}") from error
-        if all("bbox" in entry for entry in own):
-            boxes = [(x, y, x + w, y + h) for x, y, w, h in map(read_box, own)]
-        elif masks is not None:
-            boxes = masks.boxes()
-        else:
-            raise ValueError(
-                f"{file}: entry {rows[0]} has no bbox, and not all have a segmentation"
-            )
-        boxes = torch.as_tensor(np.array(boxes, dtype=np.float64)).view(-1, 4)
-        labels = torch.tensor([label_of[entry["category_id"]] for entry in own], dtype=torch.int64)
-        scores = torch.tensor([float(entry["score"]) for entry in own], dtype=torch.float64)
-        found.append(Detections(boxes, labels, scores, masks=None, mask_probs=None), masks)
-    if of_image:
-        image_id, rows = next(iter(of_image.items()))
+        target = dataset.target(index)
+        rows = rows_by_image.pop(image_id_of(target, index), [])
+        image_entries = [entries[row] for row in rows]
+        try:
+            masks = None
+            if with_masks and "masks" in target:
+                masks = _read_masks(image_entries, target["masks"].shape[1:])
+            boxes = _read_boxes(image_entries, masks)
+        except ValueError as error:
+            raise ValueError(f"{file}: entries {rows[0]} to {rows[-1]}: {error}") from error
+        image_labels = [labels[entry["category_id"]] for entry in image_entries]
+        scores = [float(entry["score"]) for entry in image_entries]
+        image_detections = Detections(
+            boxes=torch.as_tensor(boxes),
+            labels=torch.tensor(image_labels, dtype=torch.int64),
+            scores=torch.tensor(scores, dtype=torch.float64),
+            masks=None,
+            mask_probs=None,
+        )
+        detections.append(image_detections, masks)
+    for image_id, rows in rows_by_image.items():
         raise ValueError(f"{file}: entry {rows[0]} is of image {image_id!r}, which the data lacks")
-    return found
+    return detections
 
 
 def _read_entries(file: Path) -> list[dict]:
+    """The file's list, each entry with image_id, category_id and a score."""
     entries = read_json(file, "file of detections")
     if not isinstance(entries, list):
         raise ValueError(f"{file}: this is no list of detections, as COCO's results are")
@@ -135,4 +159,25 @@ def _read_entries(file: Path) -> list[dict]:
         for key in ("image_id", "category_id", "score"):
             if not isinstance(entry, dict) or key not in entry:
                 raise ValueError(f"{file}: entry {i} has no {key!r}: {str(entry)[:80]}")
+        score = entry["score"]
+        if not (isinstance(score, int | float) and isfinite(score)):
+            raise ValueError(f"{file}: entry {i} has the score {score!r}: give a number")
     return entries
+
+
+def _read_masks(entries: list[dict], size: Sequence[int]) -> EncodedMasks:
+    """The masks of one image's entries. size: its height and width."""
+    height, width = size
+    strings = [encode_region(entry["segmentation"], height, width) for entry in entries]
+    return EncodedMasks.from_rle(decompress(strings, (height, width)))
+
+
+def _read_boxes(entries: list[dict], masks: EncodedMasks | None) -> np.ndarray:
+    """Boxes [D, 4] float64 of one image's entries, or those around their masks."""
+    if all("bbox" in entry for entry in entries):
+        boxes = [(x, y, x + w, y + h) for x, y, w, h in map(read_box, entries)]
+    elif masks is not None:
+        boxes = masks.boxes()
+    else:
+        raise ValueError("an entry has no bbox, and not all entries have a segmentation")
+    return np.array(boxes, dtype=np.float64).reshape(-1, 4)

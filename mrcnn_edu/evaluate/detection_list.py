@@ -1,100 +1,101 @@
-"""The detections of many images in little memory: masks as COCO's strings instead of pixels.
+"""The detections of a whole dataset in little memory: masks are compressed, pixels made on demand.
 
 Letters: D detections, H and W the image's size.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+from time import perf_counter
+from typing import Protocol, overload
 
 import numpy as np
+from torch import Tensor
+from tqdm.auto import tqdm
 
-from mrcnn_edu.data.rle import (
-    RLEMasks,
-    compress,
-    decode_masks,
-    decompress,
-    encode_masks,
-    sizes_at,
-    sizes_of,
-)
+from mrcnn_edu.data.rle import decode_masks, encode_masks
 from mrcnn_edu.detections import Detections
+from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
+from mrcnn_edu.evaluate.inputs import check_detections
 
 
-class EncodedMasks(NamedTuple):
-    """D masks, of which any can be unpacked without the others."""
-
-    strings: list[bytes]  # one for each mask
-    size: tuple[int, int] | np.ndarray  # H and W, or those of each mask [2, D]
-    area: np.ndarray  # [D] pixels
-    box: np.ndarray  # [D, 4], the smallest around each mask
-
-    def __len__(self) -> int:
-        return len(self.strings)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """(D, H, W) of masks of one size."""
-        return len(self), *self.size
-
-    def areas(self) -> np.ndarray:
-        """Pixels [D] of each mask."""
-        return self.area
-
-    def boxes(self) -> np.ndarray:
-        """The smallest boxes [D, 4] around the masks."""
-        return self.box
-
-    def take(self, rows: Sequence[int]) -> RLEMasks:
-        """The runs of the masks at some rows, of which any may come several times."""
-        return decompress([self.strings[row] for row in rows], sizes_at(self.size, rows))
-
-    @staticmethod
-    def join(parts: Sequence["EncodedMasks"]) -> "EncodedMasks":
-        """All masks of some images, whose sizes may differ."""
-        strings = [string for part in parts for string in part.strings]
-        area, box = (np.concatenate([getattr(p, name) for p in parts]) for name in ("area", "box"))
-        return EncodedMasks(strings, sizes_of(parts), area, box)
-
-
-def pack(runs: RLEMasks) -> EncodedMasks:
-    """The same masks in less memory."""
-    return EncodedMasks(
-        compress(runs), runs.size, runs.areas().astype(np.int32), runs.boxes().astype(np.int32)
-    )
-
-
-class DetectionList(Sequence):
-    """Detections, one `Detections` for each image; their masks are drawn when asked for.
+class DetectionList(Sequence[Detections]):
+    """One `Detections` for each image; masks are kept compressed, and decoded when asked for.
 
     `mask_probs` are not kept: at 28 x 28 they need ten times as much memory as the masks.
     """
 
     def __init__(self):
-        self.seconds = []  # that each image took
+        self.seconds: list[float] = []  # what detection took for each image, if it was measured
         self._images: list[tuple[Detections, EncodedMasks | None]] = []
 
     def __len__(self) -> int:
         return len(self._images)
 
-    def append(self, found: Detections, masks: EncodedMasks | None = None) -> None:
-        """Keep the detections of one more image. masks: instead of theirs."""
-        if masks is None and found.masks is not None:
-            masks = pack(encode_masks(found.masks))
-        columns = (column.detach().cpu() for column in (found.boxes, found.labels, found.scores))
-        self._images.append((Detections(*columns, masks=None, mask_probs=None), masks))
+    def append(
+        self, detections: Detections, masks: EncodedMasks | None = None, with_masks: bool = True
+    ) -> None:
+        """Add the next image's detections. masks: their masks, if they are compressed already.
 
-    def __getitem__(self, index: int) -> Detections:
-        found, masks = self._images[index]
+        Without `with_masks`, their masks are dropped. Raises TypeError or ValueError, naming the
+        image by its position, for shapes and dtypes that are not those of detections.
+        """
+        name = f"image {len(self)}: the prediction"
+        checked = check_detections(detections, name, with_masks and masks is None)
+        if masks is None and checked.masks is not None:
+            masks = EncodedMasks.from_rle(encode_masks(checked.masks))
+        if masks is not None and len(masks) != len(checked):
+            raise ValueError(f"{name} has {len(checked)} labels and {len(masks)} masks")
+        self._images.append((replace(checked, masks=None), masks))
+
+    @overload
+    def __getitem__(self, index: int) -> Detections: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Detections]: ...
+    def __getitem__(self, index: int | slice) -> Detections | list[Detections]:
+        """An image's detections, with the pixels of their masks [D, H, W]."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        detections, masks = self._images[index]
         if masks is None:
-            return found
-        return replace(found, masks=decode_masks(masks.take(range(len(found)))))
+            return detections
+        return replace(detections, masks=decode_masks(masks.take(np.arange(len(masks)))))
 
     @property
     def has_masks(self) -> bool:
         """Whether there is a mask for every detection."""
         return all(masks is not None for _, masks in self._images)
 
-    def packed(self, index: int) -> tuple[Detections, EncodedMasks | None]:
-        """The detections of an image, and their masks apart, not drawn."""
+    def encoded(self, index: int) -> tuple[Detections, EncodedMasks | None]:
+        """An image's detections without masks, and their masks as they are kept."""
         return self._images[index]
+
+
+def as_detection_list(detections: Sequence[Detections], with_masks: bool = True) -> DetectionList:
+    """The detections as a `DetectionList`: themselves if they are one, or else compressed.
+
+    Without `with_masks`, the masks of detections that are not compressed yet are dropped.
+    """
+    if isinstance(detections, DetectionList):
+        return detections
+    compressed = DetectionList()
+    for image_detections in detections:
+        compressed.append(image_detections, with_masks=with_masks)
+    return compressed
+
+
+class Detector(Protocol):
+    """A model with a method `detect`: each R-CNN of this package is one."""
+
+    def detect(self, images: list[Tensor], /) -> list[Detections]: ...
+
+
+def detect_all(model: Detector, dataset, progress: bool = True) -> DetectionList:
+    """The model's detections in every image of a dataset, in its order, one `Detections` each."""
+    detections = DetectionList()
+    for index in tqdm(range(len(dataset)), "detect", disable=not progress):
+        image, _ = dataset[index]
+        start = perf_counter()
+        (image_detections,) = model.detect([image])
+        detections.append(image_detections)
+        detections.seconds.append(perf_counter() - start)
+    return detections

@@ -1,9 +1,9 @@
-"""What was found in images beside what is there, and how far the two overlap: masks or boxes.
+"""The IoU of many detections with many objects at once; masks are compared without pixels.
 
-Comparing takes many small steps, so it is done for some images at once: a table has a row for each
-detection, or each object, of any of them. Masks are compared as runs, without their pixels.
+Comparing takes many small steps, so it is done for several images at once: a table has a row for
+each detection, or each object, of any of them.
 
-Letters: D detections, M true objects, P pairs of the two.
+Letters: M ground-truth objects, D detections, P pairs of the two.
 """
 
 from collections.abc import Iterable, Iterator
@@ -12,130 +12,83 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import box_area
-from mrcnn_edu.data.coco import target_of
-from mrcnn_edu.data.rle import RLEMasks, common_pixels, encode_masks
-from mrcnn_edu.detections import Detections
-from mrcnn_edu.evaluate.detection_list import DetectionList, EncodedMasks
+from mrcnn_edu.data.rle import common_pixels
+from mrcnn_edu.evaluate.image_pairs import GroundTruth, Predictions, region_areas
 
-ROWS = 1000  # of detections and objects together, about ten images of COCO, are compared at once
+BATCH_ROWS = 1000  # detections and objects in a batch together: about ten images of COCO
 
 
-class Objects(NamedTuple):
-    """The true objects of some images."""
+class Batch(NamedTuple):
+    """The ground truth and the detections of several images."""
 
-    group: Tensor  # [M] image and label in one number
-    label: Tensor  # [M]
-    region: Tensor | RLEMasks  # boxes [M, 4], or masks
-    area: Tensor  # [M] square pixels: the annotation's, if it has one
-    crowd: Tensor  # [M] bool
-
-
-class Detected(NamedTuple):
-    """The detections in some images."""
-
-    group: Tensor  # [D] image and label in one number
-    label: Tensor  # [D]
-    region: Tensor | RLEMasks | EncodedMasks  # boxes [D, 4], or masks
-    score: Tensor  # [D]
+    gt: GroundTruth
+    gt_groups: Tensor  # [M] image and label in one integer
+    predictions: Predictions
+    groups: Tensor  # [D] likewise
 
 
-def iter_batches(
-    dataset, detections: list[Detections], indices: Iterable[int], kind: str
-) -> Iterator[tuple[Detected, Objects]]:
-    """Detections and objects, some images at a time. kind: "segm" compares masks, "bbox" boxes."""
-    found, objects, n_rows = [], [], 0
-    for index in indices:
-        objects.append(_objects(target_of(dataset, index), index, kind))
-        found.append(_detected(detections, index, kind))
-        shapes = [list(side[-1].region.shape) for side in (objects, found)]
-        if shapes[0][1:] != shapes[1][1:]:
-            raise ValueError(
-                f"image {index}: its masks are {shapes[0]}, the detections' {shapes[1]}: are the "
-                "detections in the dataset's order?"
-            )
-        n_rows += shapes[0][0] + shapes[1][0]
-        if n_rows >= ROWS:
-            yield _join(found), _join(objects)
-            found, objects, n_rows = [], [], 0
-    if found:
-        yield _join(found), _join(objects)
+def iter_batches(pairs: Iterable[tuple[GroundTruth, Predictions]]) -> Iterator[Batch]:
+    """The images' ground truth and detections, several images at a time."""
+    batch, n_rows = [], 0
+    for index, (gt, predictions) in enumerate(pairs):
+        batch.append(
+            (gt, _groups(index, gt.labels), predictions, _groups(index, predictions.labels))
+        )
+        n_rows += len(gt.labels) + len(predictions.labels)
+        if n_rows >= BATCH_ROWS:
+            yield _join_batch(batch)
+            batch, n_rows = [], 0
+    if batch:
+        yield _join_batch(batch)
 
 
-def _objects(target: dict, index: int, kind: str) -> Objects:
-    target = {n: v.cpu() if isinstance(v, Tensor) else v for n, v in target.items()}
-    boxes, labels, masks = target["boxes"], target["labels"], target.get("masks")
-    if isinstance(masks, Tensor):
-        masks = None if "area" in target and kind == "bbox" else encode_masks(masks)
-    area = target["area"] if "area" in target else area_of(boxes if masks is None else masks)
-    crowd = target.get("iscrowd", torch.zeros(len(area))).bool()
-    region = _region(masks, boxes, kind)
-    return Objects(_group(index, labels), labels, region, area.double(), crowd)
+def _groups(index: int, labels: Tensor) -> Tensor:
+    return labels + (index << 32)  # no label is as large
 
 
-def _detected(detections: list[Detections], index: int, kind: str) -> Detected:
-    if isinstance(detections, DetectionList):
-        found, masks = detections.packed(index)
-    else:
-        found = detections[index]
-        masks = None if found.masks is None or kind == "bbox" else encode_masks(found.masks)
-    region = _region(masks, found.boxes.detach().cpu(), kind)
-    labels = found.labels.cpu()
-    return Detected(_group(index, labels), labels, region, found.scores.detach().cpu())
-
-
-def _group(index: int, labels: Tensor) -> Tensor:
-    return labels.long() + (index << 32)  # no label is as large
-
-
-def _region(masks: RLEMasks | EncodedMasks | None, boxes: Tensor, kind: str):
-    """What is compared: the masks or the boxes."""
-    if kind == "segm" and masks is None:
-        raise ValueError("there are no masks to compare: kind='bbox' compares boxes")
-    return masks if kind == "segm" else boxes
-
-
-def _join(parts: list):
-    """The tables of some images as one."""
-    columns = zip(*parts, strict=True)
-    return type(parts[0])(
-        *(torch.cat(c) if isinstance(c[0], Tensor) else c[0].join(c) for c in columns)
+def _join_batch(images: list[tuple[GroundTruth, Tensor, Predictions, Tensor]]) -> Batch:
+    gt, gt_groups, predictions, groups = zip(*images, strict=True)
+    return Batch(
+        GroundTruth(*map(_join_column, zip(*gt, strict=True))),
+        torch.cat(gt_groups),
+        Predictions(*map(_join_column, zip(*predictions, strict=True))),
+        torch.cat(groups),
     )
 
 
-def area_of(region: Tensor | RLEMasks | EncodedMasks) -> Tensor:
-    """Square pixels [N] in float64 of masks or boxes [N, 4]."""
-    if isinstance(region, Tensor):
-        return box_area(region.double()) if region.ndim == 2 else region.sum(dim=(1, 2)).double()
-    return torch.from_numpy(region.areas()).double()
+def _join_column(parts: tuple):
+    """One column of the tables of several images: tensors, or masks."""
+    return torch.cat(parts) if isinstance(parts[0], Tensor) else parts[0].join(parts)
 
 
-def pair_iou(found: Detected, objects: Objects, d: Tensor, m: Tensor, at_least: float) -> Tensor:
-    """IoU [P] of the detections in rows d with the objects in rows m, both [P].
+def pair_iou(batch: Batch, d: Tensor, m: Tensor, min_iou: float) -> Tensor:
+    """IoU [P] in float64 of the detections in rows d [P] with the objects in rows m [P].
 
-    Of masks it is 0 where their boxes tell that it cannot reach at_least.
+    For masks it is 0 where their boxes show that it cannot reach `min_iou`.
     """
-    a, b = found.region, objects.region
-    areas = area_of(a)[d], area_of(b)[m], objects.crowd[m]
-    if isinstance(a, Tensor):
-        return ratio(_common_area(a[d], b[m]), *areas)
-    boxes = torch.from_numpy(a.boxes())[d], torch.from_numpy(b.boxes())[m]
-    most = torch.minimum(_common_area(*boxes), torch.minimum(*areas[:2]))
-    possible = torch.where(ratio(most, *areas) >= at_least)[0]
-    a, b = a.take(d[possible].numpy()), b.take(m[possible].numpy())
-    common = torch.zeros(len(d), dtype=torch.float64)
-    common[possible] = torch.from_numpy(common_pixels(a, b)).double()
-    return ratio(common, *areas)
+    regions, gt_regions, crowd = batch.predictions.regions, batch.gt.regions, batch.gt.crowd[m]
+    area, gt_area = region_areas(regions)[d], region_areas(gt_regions)[m]
+    if isinstance(regions, Tensor) and isinstance(gt_regions, Tensor):
+        return _iou(_common_area(regions[d], gt_regions[m]), area, gt_area, crowd)
+    assert not isinstance(regions, Tensor) and not isinstance(gt_regions, Tensor)
+    boxes = torch.from_numpy(regions.boxes())[d], torch.from_numpy(gt_regions.boxes())[m]
+    upper_bound = torch.minimum(_common_area(*boxes), torch.minimum(area, gt_area))
+    possible = torch.where(_iou(upper_bound, area, gt_area, crowd) >= min_iou)[0]
+    masks = regions.take(d[possible].numpy())
+    gt_masks = gt_regions.take(m[possible].numpy())
+    intersection = torch.zeros(len(d), dtype=torch.float64)
+    intersection[possible] = torch.from_numpy(common_pixels(masks, gt_masks)).double()
+    return _iou(intersection, area, gt_area, crowd)
 
 
 def _common_area(a: Tensor, b: Tensor) -> Tensor:
-    """Square pixels [P] in float64 that boxes a [P, 4] and b [P, 4] of the same row share."""
+    """Square pixels [P] in float64 of the intersection of boxes a [P, 4] and b [P, 4], by rows."""
     a, b = a.double(), b.double()
     sides = torch.minimum(a[:, 2:], b[:, 2:]) - torch.maximum(a[:, :2], b[:, :2])
     return sides.clamp(min=0).prod(dim=1)
 
 
-def ratio(intersection: Tensor, area: Tensor, object_area: Tensor, crowd: Tensor) -> Tensor:
-    """Intersection over union, or of crowds over the detection's own area; 0 of nothing."""
-    union = torch.where(crowd, area, area + object_area - intersection)
+def _iou(intersection: Tensor, area: Tensor, gt_area: Tensor, crowd: Tensor) -> Tensor:
+    """Intersection over union, or over the detection's area for crowds; 0 without intersection."""
+    union = torch.where(crowd, area, area + gt_area - intersection)
     return torch.where(intersection > 0, intersection / union, 0)

@@ -1,15 +1,18 @@
-"""RoIAlign as one kernel: a program reads the points of one output cell, all channels at once.
+"""RoIAlign as one kernel: each program reads the sample points of one bin, many channels at once.
 
-`roi_ops.align` builds a list of rows and weights for every output cell and hands it to an embedding
-bag. Here nothing is built: each program computes its few rows and weights where it needs them, and
-the only memory touched is the features read and the output written.
+`roi_ops.align_rois` builds the list of rows and weights of every bin and hands it to an embedding
+bag. Here nothing is built: each program computes its few rows and weights where it needs them, so
+the only memory traffic is the features read and the output written.
 
-The features have a row of C numbers for each cell (channels last), so a whole pyramid is one
-launch: a RoI needs only to know where its map begins, its H and W.
+The features have a row of C values for each position (channels last), so a whole pyramid takes one
+launch: a RoI only needs to know where its map begins, and its H and W.
 
-Sums are in float32 whatever the features are (in float64 for float64). Letters: R RoIs, P output
-cells along a side, s sample points along a side of an output cell, N rows, C channels.
+Sums are computed in float32 whatever the features' dtype is (in float64 for float64). Letters: R
+RoIs, P bins along a side of a RoI, s sample points along a side of a bin, N rows, C channels.
 """
+
+# Triton's constexpr parameters take plain numbers.
+# pyright: reportArgumentType=false
 
 import torch
 import triton
@@ -22,62 +25,64 @@ from mrcnn_edu.kernels.division import div_rn
 
 def triton_roi_align(
     table, level: Tensor, image: Tensor, boxes: Tensor, output_size: int, points: tuple[int, int],
-    smallest: float,
+    min_size: float,
 ) -> Tensor:  # fmt: skip
-    """RoI features [R * P * P, C] of boxes [R, 4] in cells; the same numbers as `roi_ops.align`.
+    """RoI features [R * P * P, C] of boxes [R, 4]; the same values as `roi_ops.align_rois`.
 
-    table: a `roi_ops.FeatureTable`; each RoI reads the map of its level and image, both [R].
-    points: s along y and x; of 0 or less as many as the output cell has cells of the map. smallest:
-    a RoI's side, in cells, at least. There is no gradient with respect to the boxes.
+    table: a `roi_ops.FeatureTable`; each RoI reads the map of its level and image, both [R]. boxes:
+    in positions of that map. points: s along y and x; 0 or less adapts s to the RoI's size.
+    min_size: smaller RoIs are treated as this large. The boxes get no grad.
     """
-    place = (column.contiguous() for column in table.map_offsets(level, image))
-    numbers = output_size, *points, smallest
-    return _Align.apply(level, *place, boxes.detach(), *numbers, *table.maps)
+    first, height, width = (column.contiguous() for column in table.map_offsets(level, image))
+    return _Align.apply(
+        level, first, height, width, boxes.detach(), output_size, *points, min_size, *table.maps
+    )
 
 
 class _Align(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, level, first, height, width, boxes, P, s_y, s_x, smallest, *maps):
-        maps = [of_level.contiguous() for of_level in maps]  # a kernel reads memory, not strides
+    def forward(ctx, level, first, height, width, boxes, P, s_y, s_x, min_size, *maps):
+        maps = [level_map.contiguous() for level_map in maps]  # a kernel reads memory, not strides
         boxes = boxes.to(_sums_in(maps[0])).contiguous()
         out = maps[0].new_empty(len(boxes) * P * P, maps[0].shape[1])
-        place = height, width, boxes
         if out.numel() > 0:
             at = first * out.shape[1] + _to_device(_gaps(maps), first.device)[level]
-            numbers = out.shape[1], P, s_y, s_x, smallest
+            C = out.shape[1]
             with torch.cuda.device_of(out):  # Triton launches on the current one
-                _forward[_grid(out)](maps[0], out, at, *place, *numbers, **_block(out))
-        ctx.save_for_backward(first, *place)
-        ctx.numbers, ctx.lengths = (P, s_y, s_x, smallest), [len(of_level) for of_level in maps]
+                _forward[_grid(out)](
+                    maps[0], out, at, height, width, boxes, C, P, s_y, s_x, min_size, **_block(out)
+                )
+        ctx.save_for_backward(first, height, width, boxes)
+        ctx.arguments, ctx.lengths = (P, s_y, s_x, min_size), [len(m) for m in maps]
         return out
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
-        gradient = gradient.contiguous()
+    def backward(ctx, grad):
+        grad = grad.contiguous()
         # Programs add to the same row at the same time, in any order: in float32, and atomically.
-        of_rows = gradient.new_zeros(sum(ctx.lengths), gradient.shape[1], dtype=_sums_in(gradient))
-        if gradient.numel() > 0:
-            numbers = gradient.shape[1], *ctx.numbers
-            first, *place = ctx.saved_tensors
-            at = first * gradient.shape[1]
-            with torch.cuda.device_of(gradient):
-                _backward[_grid(gradient)](
-                    of_rows, gradient, at, *place, *numbers, **_block(gradient)
+        grad_rows = grad.new_zeros(sum(ctx.lengths), grad.shape[1], dtype=_sums_in(grad))
+        if grad.numel() > 0:
+            C = grad.shape[1]
+            first, height, width, boxes = ctx.saved_tensors
+            at = first * grad.shape[1]
+            with torch.cuda.device_of(grad):
+                _backward[_grid(grad)](
+                    grad_rows, grad, at, height, width, boxes, C, *ctx.arguments, **_block(grad)
                 )
-        return *[None] * 9, *of_rows.to(gradient.dtype).split(ctx.lengths)
+        return *[None] * 9, *grad_rows.to(grad.dtype).split(ctx.lengths)
 
 
 def _gaps(maps: list[Tensor]) -> list[int]:
-    """By how many numbers each map lies farther from the first than if all lay end to end.
+    """How many elements farther from the first map each map lies than if all lay end to end.
 
-    So one pointer reads them all, and none is copied to lie beside the others.
+    With these, one pointer reads all maps, and none has to be copied.
     """
     gaps, rows = [], 0
-    for of_level in maps:
-        numbers = (of_level.data_ptr() - maps[0].data_ptr()) // of_level.element_size()
-        gaps.append(numbers - rows * of_level.shape[1])
-        rows += len(of_level)
+    for level_map in maps:
+        distance = (level_map.data_ptr() - maps[0].data_ptr()) // level_map.element_size()
+        gaps.append(distance - rows * level_map.shape[1])
+        rows += len(level_map)
     return gaps
 
 
@@ -90,13 +95,13 @@ def _to_device(values: list[int], device: torch.device) -> Tensor:
 
 
 def _block(out: Tensor) -> dict[str, int]:
-    """The channels of a program, at most 128, and how many warps of 32 threads share them."""
+    """The channels of a program, at most 128, and how many warps of 32 threads fraction them."""
     block = min(128, triton.next_power_of_2(out.shape[1]))
     return {"BLOCK": block, "num_warps": triton.cdiv(block, 32)}
 
 
 def _grid(out: Tensor) -> tuple[int, int]:
-    """A program for each output cell and block of channels."""
+    """A program for each bin and block of channels."""
     return len(out), triton.cdiv(out.shape[1], _block(out)["BLOCK"])
 
 
@@ -107,44 +112,44 @@ def _sums_in(values: Tensor) -> torch.dtype:
 @triton.jit
 def _forward(
     rows, out, first, height, width, boxes, C, P: tl.constexpr, S_Y: tl.constexpr,
-    S_X: tl.constexpr, smallest, BLOCK: tl.constexpr,
+    S_X: tl.constexpr, min_size, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
+    outputs, exists, roi, p_y, p_x = _this_bin(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
-    s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
-    start = rows + _first_cell(first, roi, BLOCK)
+    s_y, s_x = _points(y1, y2, P, S_Y, min_size), _points(x1, x2, P, S_X, min_size)
+    start = rows + _map_start(first, roi, BLOCK)
     total = tl.zeros([BLOCK], dtype=boxes.dtype.element_ty)
     for i in range(s_y):
-        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
+        top, bottom, near_top, near_bottom = _two_neighbors(y1, y2, h, p_y, i, P, s_y, min_size)
         for j in range(s_x):
-            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, s_x, smallest)
-            # The four cells around the point, weighted by how near they are.
+            left, right, near_left, near_right = _two_neighbors(x1, x2, w, p_x, j, P, s_x, min_size)
+            # The four positions around the point, weighted by how near they are.
             total += near_top * near_left * tl.load(start + (top * w + left) * C, exists)
             total += near_top * near_right * tl.load(start + (top * w + right) * C, exists)
             total += near_bottom * near_left * tl.load(start + (bottom * w + left) * C, exists)
             total += near_bottom * near_right * tl.load(start + (bottom * w + right) * C, exists)
     mean = div_rn(total, s_y * s_x).to(out.dtype.element_ty)
-    tl.store(out + own, mean, exists)
+    tl.store(out + outputs, mean, exists)
 
 
 @triton.jit
 def _backward(
-    of_rows, gradient, first, height, width, boxes, C, P: tl.constexpr, S_Y: tl.constexpr,
-    S_X: tl.constexpr, smallest, BLOCK: tl.constexpr,
+    grad_rows, grad, first, height, width, boxes, C, P: tl.constexpr, S_Y: tl.constexpr,
+    S_X: tl.constexpr, min_size, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    # The same walk: what was read is now added to, with the same weight.
-    own, exists, roi, p_y, p_x = _own_cell(C, P, BLOCK)
+    # The same loop: to what was read, the gradient is added with the same weight.
+    outputs, exists, roi, p_y, p_x = _this_bin(C, P, BLOCK)
     x1, y1, x2, y2 = _box(boxes, roi)
     h, w = tl.load(height + roi), tl.load(width + roi)
-    s_y, s_x = _points(y1, y2, P, S_Y, smallest), _points(x1, x2, P, S_X, smallest)
-    start = of_rows + _first_cell(first, roi, BLOCK)
-    g = tl.load(gradient + own, exists)
-    g = div_rn(g.to(of_rows.dtype.element_ty), s_y * s_x)
+    s_y, s_x = _points(y1, y2, P, S_Y, min_size), _points(x1, x2, P, S_X, min_size)
+    start = grad_rows + _map_start(first, roi, BLOCK)
+    g = tl.load(grad + outputs, exists)
+    g = div_rn(g.to(grad_rows.dtype.element_ty), s_y * s_x)
     for i in range(s_y):
-        top, bottom, near_top, near_bottom = _two_cells(y1, y2, h, p_y, i, P, s_y, smallest)
+        top, bottom, near_top, near_bottom = _two_neighbors(y1, y2, h, p_y, i, P, s_y, min_size)
         for j in range(s_x):
-            left, right, near_left, near_right = _two_cells(x1, x2, w, p_x, j, P, s_x, smallest)
+            left, right, near_left, near_right = _two_neighbors(x1, x2, w, p_x, j, P, s_x, min_size)
             _add(start + (top * w + left) * C, near_top * near_left * g, exists)
             _add(start + (top * w + right) * C, near_top * near_right * g, exists)
             _add(start + (bottom * w + left) * C, near_bottom * near_left * g, exists)
@@ -153,22 +158,22 @@ def _backward(
 
 @triton.jit
 def _add(at, values, exists):
-    # "relaxed": whole sums, but no word on when others see them; the default stops for that.
+    # "relaxed": sums are complete, in no order; the default order would add memory barriers.
     tl.atomic_add(at, values, exists, sem="relaxed")
 
 
 @triton.jit
-def _own_cell(C, P: tl.constexpr, BLOCK: tl.constexpr):
-    """This program's numbers in the output, which of them exist, its RoI and its cell in it."""
-    cell = tl.program_id(0)  # of R * P * P
+def _this_bin(C, P: tl.constexpr, BLOCK: tl.constexpr):
+    """This program's outputs, which of them exist, its RoI, and the row and column of its bin."""
+    bin_ = tl.program_id(0)  # of R * P * P
     channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
-    own = cell.to(tl.int64) * C + channel
-    return own, channel < C, cell // (P * P), cell // P % P, cell % P
+    outputs = bin_.to(tl.int64) * C + channel
+    return outputs, channel < C, bin_ // (P * P), bin_ // P % P, bin_ % P
 
 
 @triton.jit
-def _first_cell(first, roi, BLOCK: tl.constexpr):
-    """Where this program's channels of the first cell of the RoI's map are in the table."""
+def _map_start(first, roi, BLOCK: tl.constexpr):
+    """Where this program's channels of the first row of the RoI's map are in the table."""
     return tl.load(first + roi) + tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
 
 
@@ -179,26 +184,26 @@ def _box(boxes, roi):
 
 
 @triton.jit
-def _points(start, end, P: tl.constexpr, S: tl.constexpr, smallest):
-    """How many sample points an output cell has along one axis."""
+def _points(start, end, P: tl.constexpr, S: tl.constexpr, min_size):
+    """How many sample points a bin has along one axis."""
     if S > 0:
         return S
     else:
-        return tl.maximum(tl.ceil(div_rn(tl.maximum(end - start, smallest), P)), 1).to(tl.int32)
+        return tl.maximum(tl.ceil(div_rn(tl.maximum(end - start, min_size), P)), 1).to(tl.int32)
 
 
 @triton.jit
-def _two_cells(start, end, length, p, i, P: tl.constexpr, s, smallest):
-    """The two cells around the i-th sample point of output cell p along one axis; their weights.
+def _two_neighbors(start, end, length, p, i, P: tl.constexpr, s, min_size):
+    """The two positions around the i-th sample point of bin p along one axis, and their weights.
 
-    The nearer cell weighs more; both weigh 0 if the point is more than a cell outside the map. As
-    `roi_ops.sample_points`, in the same order of operations.
+    The nearer one weighs more; both weigh 0 if the point is more than one position outside the map.
+    The same as `roi_ops.sample_points`, in the same order of operations.
     """
-    size = div_rn(tl.maximum(end - start, smallest), P)
+    size = div_rn(tl.maximum(end - start, min_size), P)
     at = start + p * size + div_rn((i + 0.5) * size, s)
     inside = tl.where((at >= -1) & (at <= length), 1.0, 0.0)
     at = tl.minimum(tl.maximum(at, 0.0), (length - 1).to(at.dtype))
-    low = at.to(tl.int64)  # downward, since it is not negative
+    low = at.to(tl.int64)  # rounds down, since it is not negative
     high = tl.minimum(low + 1, length - 1)
-    share = at - low
-    return low, high, (1 - share) * inside, share * inside
+    fraction = at - low
+    return low, high, (1 - fraction) * inside, fraction * inside

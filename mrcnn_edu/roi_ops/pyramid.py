@@ -37,7 +37,8 @@ class FeatureTable:
 def feature_table(features: list[Tensor]) -> FeatureTable:
     """The table of feature maps [B, C, H, W]; nothing is copied if they are channels-last."""
     maps = [level.permute(0, 2, 3, 1).flatten(0, 2) for level in features]
-    return FeatureTable(maps, [(len(level), *level.shape[2:]) for level in features])
+    shapes = [(len(level), level.shape[2], level.shape[3]) for level in features]
+    return FeatureTable(maps, shapes)
 
 
 def pool_pyramid(
@@ -77,18 +78,11 @@ def image_index(boxes: list[Tensor]) -> Tensor:
     return torch.cat([torch.full((len(b),), i, device=device) for i, b in enumerate(boxes)])
 
 
-def boxes_to_rois(boxes: Tensor, image: int = 0) -> Tensor:
-    """RoIs [R, 5] = (image, x1, y1, x2, y2) of boxes [R, 4], or of one box [4], in one image."""
-    boxes = boxes.view(-1, 4)
-    return torch.cat((boxes.new_full((len(boxes), 1), image), boxes), dim=1)
-
-
 class WeightedGather(torch.autograd.Function):
     """Weighted sums [n, C] of rows [N, C]: of the rows index[i], with the weights weight[i].
 
-    index and weight: [n, taps]. Both passes are an embedding bag: the gradient of a row is the
-    weighted sum of the gradients of the sums that read it. Sorted by row, they are summed in a
-    fixed order, in half the time of embedding_bag's own backward.
+    index, weight: [n, taps]. The gradient of a row is the weighted sum of the gradients of the sums
+    that read it: another embedding bag, in half the time of embedding_bag's own backward.
     """
 
     @staticmethod

@@ -4,32 +4,7 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.kernels import TRITON
-from mrcnn_edu.roi_ops.pyramid import FeatureTable, WeightedGather, as_maps, feature_table
-
-
-def roi_align(
-    features: Tensor,
-    rois: Tensor,
-    output_size: int,
-    spatial_scale: float,
-    sampling_ratio: int = 2,
-    aligned: bool = False,
-    reduce: str = "mean",
-) -> Tensor:
-    """RoI features [R, C, P, P] by RoIAlign: bilinear samples, nothing is rounded (section 3).
-
-    features: [B, C, H, W]. rois: [R, 5] = (image index, x1, y1, x2, y2) in image pixels.
-    output_size: P. spatial_scale: 1 / stride. sampling_ratio: s; each bin reads s * s points, and
-    0 or less adapts s to the RoI's size. aligned: shift coordinates by half a position, so that the
-    map's value i lies at i + 0.5 instead of at i; the original and torchvision's models do not.
-    reduce: "mean" or "max" over the points of a bin.
-    """
-    image = rois[:, 0].long()
-    boxes = rois[:, 1:] * spatial_scale - (0.5 if aligned else 0.0)
-    min_size = 0.0 if aligned else 1.0
-    level = torch.zeros_like(image)
-    table = feature_table([features])
-    return align_rois(table, level, image, boxes, output_size, sampling_ratio, reduce, min_size)
+from mrcnn_edu.roi_ops.pyramid import FeatureTable, WeightedGather, as_maps
 
 
 def align_rois(
@@ -74,7 +49,7 @@ def align_rois(
     index, weight = (values.flatten(0, 2).flatten(1) for values in (index, weight))
     sums = WeightedGather.apply(table.rows, index, weight.to(table.rows.dtype))
     if reduce == "max":
-        points = sums.view(len(boxes), output_size, s_y, output_size, s_x, -1)
+        points = sums.view(len(boxes), output_size, s_y, output_size, s_x, sums.shape[1])
         sums = points.amax(dim=(2, 4)).flatten(0, 2)
     return as_maps(sums, len(boxes), output_size)
 
@@ -82,8 +57,8 @@ def align_rois(
 def sample_points(start, end, length, n_bins, n_points, min_size) -> tuple[Tensor, Tensor]:
     """Index and weight [R, P, s, 2] of the two positions around every sample point along one axis.
 
-    start, end [R]: the RoI, in positions. length [R]: the map's height or width. A point more than
-    one position outside the map weighs 0; a nearer one takes the border's value.
+    start, end [R]: the RoI. length [R]: the map's height or width. A point more than one position
+    outside the map weighs 0; a nearer one takes the border's value.
     """
     bin_size = ((end - start).clamp(min=min_size) / n_bins).view(-1, 1, 1)
     p = torch.arange(n_bins, device=start.device).view(-1, 1)
@@ -102,8 +77,7 @@ def sample_points(start, end, length, n_bins, n_points, min_size) -> tuple[Tenso
 def use_triton(features: Tensor, boxes: Tensor, reduce: str) -> bool:
     """Whether `kernels.roi_align` computes RoIAlign: on a GPU with Triton.
 
-    It supports neither the maximum nor gradients of the boxes, and sums gradients in no fixed
-    order, so it is not used under `torch.use_deterministic_algorithms`.
+    It supports neither the maximum nor gradients of the boxes, nor deterministic gradients.
     """
     deterministic = torch.are_deterministic_algorithms_enabled() and features.requires_grad
     supported = reduce == "mean" and not boxes.requires_grad and not deterministic

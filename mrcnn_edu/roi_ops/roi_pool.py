@@ -7,16 +7,6 @@ from torch.nn.functional import embedding_bag
 from mrcnn_edu.roi_ops.pyramid import FeatureTable, as_maps, feature_table
 
 
-def roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale: float) -> Tensor:
-    """RoI features [R, C, P, P] by RoIPool: the RoI and its bins are rounded, then take the max.
-
-    Arguments as for `roi_align` (Fast R-CNN, section 2.1). A bin outside the map gives 0.
-    """
-    image = rois[:, 0].long()
-    table, level = feature_table([features]), torch.zeros_like(image)
-    return pool_rois(table, level, image, rois[:, 1:] * spatial_scale, output_size)
-
-
 def pool_rois(
     table: FeatureTable, level: Tensor, image: Tensor, boxes: Tensor, output_size: int
 ) -> Tensor:

@@ -1,12 +1,12 @@
-"""Training: image-centric SGD on L = Lcls + Lbox + Lmask and the RPN's two losses.
+"""Training: image-centric SGD on L = L_cls + L_box + L_mask and the RPN's two losses.
 
-recipes      how a model is trained: the settings, the paper's and two libraries'
-distributed  several processes that train one model (torchrun)
+recipes      the settings of training, and those of the paper and of two libraries
+distributed  several processes train one model (torchrun)
 grouping     batches of images of similar shape, so that less of a batch is padding
-batches      which images make up a step, and the random draws of each
-checkpoints  a run that was stopped resumes from its last checkpoint
+batches      which images make up a step, and what is random about each
+checkpoints  a run that was stopped or killed resumes from its last checkpoint
 memory       bfloat16 and activation checkpointing, for less memory
-diagnostics  non-finite losses, wrong labels, divergence, full memory: early, with advice
+diagnostics  labels without a class, non-finite losses, divergence, full memory: with advice
 metrics      losses and validation scores, on the screen and as CSV files
 loop         `fit` and `steps`
 tensorboard  a run's curves and pictures in TensorBoard

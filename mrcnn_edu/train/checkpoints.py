@@ -1,18 +1,28 @@
-"""Checkpoints: a run that is stopped, killed or out of disk space goes on from its last one.
+"""Checkpoints: a run that was stopped or killed resumes from its last one.
 
-A checkpoint has all that a run needs: model, optimizer, losses so far, settings. Nothing random is
-in it: what a step draws follows from the seed and the step's number. It is written whole beside the
-last one and takes its place then, and the one before is kept: so at any moment there is a good one,
-also if the disk is full or the last one has been damaged.
+A checkpoint holds all that a run needs: model, optimizer, losses so far, settings. It holds no
+random state, because what a step draws follows from the seed and the step's number.
+
+A checkpoint is first written completely under another name and then renamed, and the one before is
+kept. So at any moment there is a good one, even when the disk is full or the last one is damaged.
 """
 
 import os
 import signal
 import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
+from typing import Any
 
+import torch
+
+from mrcnn_edu.data.dataset import as_dataset
+from mrcnn_edu.files import file_lock
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.distributed import check_same, rank
 from mrcnn_edu.train.recipes import Training
 from mrcnn_edu.weights import load_state, read, save
@@ -20,17 +30,19 @@ from mrcnn_edu.weights import load_state, read, save
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint-before.pt"
 DAMAGED = "checkpoint-damaged.pt"
-FREE_TO_CHANGE = (
-    "checkpoint_every",
-    "workers",
-    "activation_checkpointing",
-)  # they do not change the result
+LOCK = "training.lock"
+FREE_TO_CHANGE = "checkpoint_every", "workers", "activation_checkpointing"  # same result with any
 
 
 def save_checkpoint(
-    model, optimizer, training: Training, dataset, losses, folder: str | Path
+    model: MaskRCNN,
+    optimizer: torch.optim.Optimizer,
+    training: Training,
+    dataset: Any,
+    losses: list[dict[str, float]],
+    folder: str | Path,
 ) -> None:
-    """Write the checkpoint from which `resume` goes on; with several processes the first does."""
+    """Write the checkpoint from which `resume` continues; of several processes, process 0 does."""
     if rank() > 0:
         return
     run = {"training": asdict(training), **dataset_identity(dataset)}
@@ -45,12 +57,12 @@ def save_checkpoint(
 def latest_checkpoint(folder: str | Path | None) -> tuple[Path, dict] | None:
     """The path and the contents of the last checkpoint that can be read; None if there is none.
 
-    Warns of a damaged one that is passed over; raises its ValueError if no other is left.
+    Warns if a damaged one is skipped, and raises its ValueError if there is no other.
     """
     damaged = None
-    for name in (CHECKPOINT, PREVIOUS) if folder is not None else ():
-        path = Path(folder) / name
-        if not path.is_file():
+    for name in (CHECKPOINT, PREVIOUS):
+        path = None if folder is None else Path(folder) / name
+        if path is None or not path.is_file():
             continue
         try:
             contents = read(path)
@@ -58,7 +70,7 @@ def latest_checkpoint(folder: str | Path | None) -> tuple[Path, dict] | None:
             damaged = damaged or error
             continue
         if damaged is not None:
-            warnings.warn(f"{damaged}. The run goes on from {path}", stacklevel=2)
+            warnings.warn(f"{damaged}. The run resumes from {path}", stacklevel=2)
         return path, contents
     if damaged is not None:
         raise damaged
@@ -66,58 +78,85 @@ def latest_checkpoint(folder: str | Path | None) -> tuple[Path, dict] | None:
 
 
 def resume(
-    model, optimizer, training: Training, dataset, folder: str | Path | None
+    model: MaskRCNN,
+    optimizer: torch.optim.Optimizer,
+    training: Training,
+    dataset: Any,
+    folder: str | Path | None,
 ) -> list[dict[str, float]]:
-    """The losses so far, with model and optimizer as they then were; [] for a new run."""
+    """The losses so far; model and optimizer are restored. A new run has [] and starts as it is.
+
+    Raises ValueError, naming what differs, if the folder's run has other settings or data.
+    """
     found = latest_checkpoint(folder)
-    check_same(0 if found is None else len(found[1].get("losses", [])), "the number of steps kept")
+    check_same(0 if found is None else len(found[1].get("losses", [])), "the number of steps done")
     if found is None:
         return []
-    path, kept = found
+    path, saved = found
     last = path.with_name(CHECKPOINT)
-    if path != last and last.exists() and rank() == 0:  # or it would replace the good one
-        os.replace(last, last.with_name(DAMAGED))
-    if "training" not in kept:
-        raise ValueError(f"{path} holds a model but no run to go on from: give another folder")
-    there = kept["config"] | asdict(Training()) | kept["training"]
-    asked = asdict(model.config) | asdict(training)
-    now = {"classes": model.classes, **dataset_identity(dataset)}
-    asked |= now
-    there |= {name: kept.get(name, value) for name, value in now.items()}  # older ones lack some
-    differing = [
-        f"{name} is {there.get(name)!r} there, {value!r} now"
-        for name, value in asked.items()
-        if name not in FREE_TO_CHANGE and there.get(name) != value
-    ]
-    if differing:
+    if path != last and last.exists() and rank() == 0:
+        os.replace(last, last.with_name(DAMAGED))  # or the next one would replace the good one
+    if "training" not in saved:
+        raise ValueError(f"{path} is a model, not a run to resume: give another folder")
+    differences = _differences(saved, model, training, dataset)
+    if differences:
         raise ValueError(
-            f"{path} is of a run with other settings ({'; '.join(differing)}): "
+            f"{path} is of a run with other settings ({'; '.join(differences)}): "
             "give these settings, or another folder"
         )
-    load_state(model, kept["model"], str(path))
-    optimizer.load_state_dict(kept["optimizer"])
-    return kept["losses"]
+    load_state(model, saved["model"], str(path))
+    optimizer.load_state_dict(saved["optimizer"])
+    return saved["losses"]
 
 
-def dataset_identity(dataset) -> dict[str, int | str]:
-    """What tells a data set from others: how many images, what is done to them, which they are."""
+def _differences(saved: dict, model: MaskRCNN, training: Training, dataset: Any) -> list[str]:
+    """The settings and data that were others when the checkpoint was saved, in words."""
+    data = {"classes": model.classes, **dataset_identity(dataset)}
+    before = saved["config"] | asdict(Training()) | saved["training"]
+    before |= {name: saved.get(name, value) for name, value in data.items()}  # old files lack some
+    now = asdict(model.config) | asdict(training) | data
+    return [
+        f"{name} was {before.get(name)!r}, and is {value!r} now"
+        for name, value in now.items()
+        if name not in FREE_TO_CHANGE and before.get(name) != value
+    ]
+
+
+def dataset_identity(dataset: Any) -> dict[str, int | str]:
+    """What distinguishes a dataset from others: its length, its augmentation, its fingerprint."""
+    items = as_dataset(dataset)
     return {
-        "n_images": len(dataset),
-        "augmentation": getattr(dataset, "augmentation", "none"),
-        "data": getattr(dataset, "fingerprint", ""),
+        "n_images": len(items),
+        "augmentation": items.augmentation,
+        "data": items.fingerprint,
     }
 
 
+@contextmanager
+def locked(folder: str | Path | None) -> Iterator[None]:
+    """Inside, no other run can use the folder.
+
+    Of several processes that train together, process 0 holds the lock. Raises BlockingIOError if
+    another run has it.
+    """
+    if folder is None or rank() > 0:
+        yield
+        return
+    with file_lock(Path(folder) / LOCK, wait=False):
+        yield
+
+
 class Terminated(SystemExit):
-    """The run was asked to end (SIGTERM) and has kept its last step; the exit code is 143."""
+    """The run was asked to end (SIGTERM) and has saved its last step; the exit code is 143."""
 
     def __init__(self, folder: str | Path | None):
         super().__init__(143)
-        kept = "nothing was kept, for there is no folder for checkpoints"
-        self.message = kept if folder is None else f"{Path(folder) / CHECKPOINT} has the last step"
         self.folder = folder
+        self.message = "nothing was kept, because there is no folder for checkpoints"
+        if folder is not None:
+            self.message = f"{Path(folder) / CHECKPOINT} has the last step"
 
-    def __reduce__(self):  # so that another process can hear of it
+    def __reduce__(self):  # so that it can be sent to another process
         return type(self), (self.folder,)
 
     def __str__(self) -> str:
@@ -125,25 +164,25 @@ class Terminated(SystemExit):
 
 
 class Sigterm:
-    """Called, it says whether the process was asked to end since it was entered (SIGTERM).
+    """A context in which SIGTERM is only noted; calling it returns whether the signal has come.
 
-    A cluster gives this warning some seconds before it kills. Only a program's main thread hears
-    of signals; in another one the answer is always no.
+    Clusters send this signal some seconds before they kill a process. Python delivers signals to
+    the main thread alone, so in other threads the answer is always False.
     """
 
     def __enter__(self) -> "Sigterm":
-        self.asked = False
-        self.hears = threading.current_thread() is threading.main_thread()
-        if self.hears:
-            self.before = signal.signal(signal.SIGTERM, self._note)
+        self.received = False
+        self.in_main_thread = threading.current_thread() is threading.main_thread()
+        if self.in_main_thread:
+            self.previous_handler = signal.signal(signal.SIGTERM, self._note)
         return self
 
-    def __exit__(self, *_) -> None:
-        if self.hears:
-            signal.signal(signal.SIGTERM, self.before)
+    def __exit__(self, *_: object) -> None:
+        if self.in_main_thread:
+            signal.signal(signal.SIGTERM, self.previous_handler)
 
     def __call__(self) -> bool:
-        return self.asked
+        return self.received
 
-    def _note(self, *_) -> None:
-        self.asked = True
+    def _note(self, _signal: int, _frame: FrameType | None) -> None:
+        self.received = True

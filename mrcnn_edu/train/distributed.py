@@ -1,42 +1,45 @@
-"""Processes: several that train one model together, each with its share of every step's images.
+"""Distributed training: several processes train one model, each on its part of every batch.
 
     torchrun --nproc-per-node 8 -m mrcnn_edu train ...
 
-A step's gradients are the mean over all processes (DistributedDataParallel), and each divides its
-losses by the mean number of rows (`share_losses`), so that N processes with a share each learn what
-one learns from all the images, as far as these have one size: padding differs, and batch norm that
-is not frozen sees its own process's images alone. The first process alone writes and prints. All
-must reach the folder of the checkpoints. Without torchrun everything here leaves things as they
-are.
+The gradients of a step are averaged over all processes (DistributedDataParallel), and each process
+weights its losses by its number of rows (`share_losses`). So N processes learn what one process
+would learn from the whole batch, as far as the images have one size: padding differs, and batch
+norm that is not frozen sees the images of its own process alone.
+
+Process 0 alone writes and prints. All processes need access to the folder of the checkpoints.
+Without torchrun nothing here has any effect.
 """
 
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import NoReturn
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from mrcnn_edu.data.dataset import Wrapper
 from mrcnn_edu.evaluate import DetectionList, detect_all
 from mrcnn_edu.losses import Losses
 
-VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"}  # that torchrun sets
-LOST = re.compile("gloo|nccl|connection|socket|peer|timed? ?out", re.IGNORECASE)
+VARIABLES = {"RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR"}  # set by torchrun
+# Gloo has no exception of its own: it raises RuntimeError, with the place in its source code.
+GLOO_ERROR = re.compile(r"[/\\]gloo[/\\]\S+:\d+\]")
 
 
 class LostProcess(ConnectionError):
-    """Another process has ended before its time, and this one can not go on without it."""
+    """Another process ended too early, and this one cannot continue without it."""
 
 
 @contextmanager
 def init_distributed() -> Iterator[None]:
-    """Inside, this process works together with the others that torchrun has started, if any.
+    """Inside, this process works together with the others that torchrun started, if any.
 
-    Raises LostProcess if another one ends before its time.
+    Raises LostProcess if another one ends too early.
     """
     if not os.environ.keys() >= VARIABLES:
         yield
@@ -50,22 +53,28 @@ def init_distributed() -> Iterator[None]:
             sys.stdout = open(os.devnull, "w")  # noqa: SIM115, closed with the process
         yield
     except RuntimeError as error:
-        if not LOST.search(str(error)):
+        if not is_lost_process(error):
             raise
         raise LostProcess(
             f"process {rank()} of {world_size()} has lost another one, which was killed or has "
-            "failed (its own message is above): the same command goes on from the last checkpoint"
+            "failed (its own message is above): run the same command again to resume from the last "
+            "checkpoint"
         ) from error
     finally:
         sys.stdout = stdout
         distributed.destroy_process_group()
 
 
-def hard_exit(code: int) -> NoReturn:
-    """End this process with an exit code, but without Python's cleaning up at the end.
+def is_lost_process(error: RuntimeError) -> bool:
+    """Whether communication between processes failed: in NCCL, gloo, or the store they share."""
+    return isinstance(error, distributed.DistError) or bool(GLOO_ERROR.search(str(error)))
 
-    For one that has lost another: the threads of their group wait for it still, and now and then
-    one of them aborts the process while Python takes down what it needs.
+
+def hard_exit(code: int) -> NoReturn:
+    """End this process with an exit code, without Python's cleanup.
+
+    After the loss of another process, background threads of the process group still wait for it,
+    and sometimes one of them aborts the process during the cleanup.
     """
     sys.stdout.flush()
     sys.stderr.flush()
@@ -78,86 +87,99 @@ def rank() -> int:
 
 
 def world_size() -> int:
-    """How many processes there are."""
+    """The number of processes."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def parallel(model: nn.Module) -> nn.Module:
-    """The model, whose gradients become the mean over all processes when they are computed."""
+    """The model, with gradients averaged over all processes in every backward pass."""
     return model if world_size() == 1 else DistributedDataParallel(model)
 
 
-def no_sync_if(network: nn.Module, really: bool):
-    """Inside, if really, gradients stay this process's own until a later backward pass."""
-    return network.no_sync() if really and world_size() > 1 else nullcontext()
+def no_sync_if(condition: bool, network: nn.Module) -> AbstractContextManager:
+    """Inside, if the condition holds, backward passes do not average gradients over processes.
+
+    They are summed up, and the next backward pass outside averages the sums. network: the result
+    of `parallel`.
+    """
+    if condition and isinstance(network, DistributedDataParallel):
+        return network.no_sync()
+    return nullcontext()
 
 
-def share_losses(losses: Losses) -> dict[str, Tensor]:
+def share_losses(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The losses, weighted so that their mean over all processes is the loss of the whole batch.
 
-    Each is a mean over this process's rows, of which every process has a different number.
+    Each of the `Losses` is a mean over rows, of which every process has a different number. Any
+    other mapping counts as means over images, of which all processes have the same number.
     """
-    if world_size() == 1:
-        return losses
+    if world_size() == 1 or not isinstance(losses, Losses):
+        return dict(losses)
     totals = _sum([float(losses.n_rows[name]) for name in losses]).clamp(min=1).tolist()
-    weights = {
-        name: losses.n_rows[name] * world_size() / total
-        for name, total in zip(losses, totals, strict=True)
+    return {
+        name: loss * (losses.n_rows[name] * world_size() / total)
+        for (name, loss), total in zip(losses.items(), totals, strict=True)
     }
-    return {name: loss * weights[name] for name, loss in losses.items()}
 
 
 def mean(values: list[float]) -> list[float]:
-    """The mean over all processes of each value."""
+    """The mean of each value over all processes."""
     return values if world_size() == 1 else (_sum(values) / world_size()).tolist()
 
 
-def any_rank(answer: bool) -> bool:
-    """Whether the answer is yes in any process."""
-    return answer if world_size() == 1 else bool(_sum([answer]).item())
+def any_rank(condition: bool) -> bool:
+    """Whether the condition holds in any process."""
+    return condition if world_size() == 1 else bool(_sum([condition]).item())
 
 
 def check_same(number: int, what: str) -> None:
-    """Raises ValueError unless the number is the same in all processes."""
+    """Raise ValueError unless all processes have the same number. what: its name for the error."""
     if world_size() > 1 and abs(mean([number])[0] - number) > 0.1 / world_size():
         raise ValueError(
-            f"{what} is {number} in process {rank()}, and another in others: all processes need "
+            f"{what} is {number} in process {rank()}, and different in others: all processes need "
             "the same folder, also on other machines"
         )
 
 
-def detect_shared(model, dataset, progress: bool = True) -> DetectionList:
-    """`detect_all`, with each process taking its share of the images; all of them get all."""
-    own = range(rank(), len(dataset), world_size())
-    found = detect_all(model, _Part(dataset, own), progress and rank() == 0)
+def detect_shared(model: Any, dataset: Any, progress: bool = True) -> DetectionList:
+    """The detections in all images, in every process; each process runs on its part of them."""
+    indices = range(rank(), len(dataset), world_size())
+    detections = detect_all(model, _Part(dataset, indices), progress and rank() == 0)
     if world_size() == 1:
-        return found
-    shares = [None] * world_size()
-    packed = [found.packed(i) for i in range(len(found))]  # their masks are strings
-    distributed.all_gather_object(shares, (packed, found.seconds))
-    together = DetectionList()
+        return detections
+    encoded = [detections.encoded(i) for i in range(len(detections))]
+    gathered: list[Any] = [None] * world_size()
+    distributed.all_gather_object(gathered, (encoded, detections.seconds))
+    merged = DetectionList()
     for index in range(len(dataset)):
-        kept, seconds = shares[index % world_size()]
-        together.append(*kept[index // world_size()])
-        together.seconds.append(seconds[index // world_size()])
-    return together
+        part, seconds = gathered[index % world_size()]
+        merged.append(*part[index // world_size()])
+        merged.seconds.append(seconds[index // world_size()])
+    return merged
 
 
-class _Part:
-    """Some of a data set's items."""
+class _Part(Wrapper):
+    """Some of a dataset's items."""
 
-    def __init__(self, dataset, indices: range):
-        self.dataset, self.indices = dataset, indices
+    def __init__(self, dataset: Any, indices: range):
+        super().__init__(dataset)
+        self.indices = indices
 
     def __len__(self) -> int:
         return len(self.indices)
 
-    def __getitem__(self, index: int):
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         return self.dataset[self.indices[index]]
+
+    def target(self, index: int) -> dict:
+        return self.dataset.target(self.indices[index])
+
+    def image_size(self, index: int) -> tuple[int, int]:
+        return self.dataset.image_size(self.indices[index])
 
 
 def _sum(values: list[float]) -> Tensor:
-    """The sums over all processes, float64, in every one of them."""
+    """The sum of each value over all processes, float64 [len(values)], in all of them."""
     device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
     total = torch.tensor(values, dtype=torch.float64, device=device)
     distributed.all_reduce(total)

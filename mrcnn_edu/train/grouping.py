@@ -1,47 +1,52 @@
-"""The order of the images: wide ones with wide ones, so that less of a batch is padding.
+"""Grouping: wide images are batched with wide ones, so that less of a batch is padding.
 
-A batch is as wide as its widest image and as high as its highest: a wide and a tall photograph
-together fill little more than half of it, and the rest is computed for nothing.
+A batch is as wide as its widest image and as high as its highest. A wide and a tall photograph
+together fill little more than half of it, and the rest is computed in vain.
 """
 
 from collections.abc import Iterator
 from itertools import count, islice
 
 import torch
+from torch import Tensor
+
+from mrcnn_edu.train.recipes import Training
 
 
 def grouped_indices(
-    n: int, training, sizes: list[tuple[int, int]], passes: int = 1
+    n: int, training: Training, sizes: list[tuple[int, int]], passes: int = 1
 ) -> Iterator[list[int]]:
-    """For every step the indices of its images: all n in random order, again and again, by shape.
+    """The indices of each step's images: all n in random order, again and again, by shape.
 
-    As `batches.step_indices`, but an image that is wider than high comes with others that are, and
-    so do the rest: one batch a pass, at most, has some of both. The batches come in random order.
-    After every whole pass each image has been seen once more, as there. sizes: (height, width) of
-    every image. training: its seed, batch_size and steps count. passes: of an `Augmented` dataset,
-    whose item p n + i is image i in pass p; n is then the number of images, not of items.
+    Like `batches.step_indices`, but an image that is wider than high is batched with others that
+    are, and so are the rest: at most one batch of a pass mixes both. The batches come in random
+    order. After every whole pass each image has been used once more. sizes: (height, width) of
+    every image. passes: of an `Augmented` dataset, whose item p * n + i is image i in pass p; n is
+    then the number of images, not of items. Raises ValueError unless there are n sizes.
     """
     if len(sizes) != n:
         raise ValueError(f"{len(sizes)} sizes for {n} images: give one for each")
-    wide = torch.tensor([width > height for height, width in sizes], dtype=torch.bool)
-    batches = _batches(wide, training.batch_size, training.seed, passes)
+    is_wide = torch.tensor([width > height for height, width in sizes], dtype=torch.bool)
+    batches = _batches(is_wide, training.batch_size, training.seed, passes)
     yield from islice(batches, training.steps)
 
 
-def _batches(wide: torch.Tensor, batch_size: int, seed: int, passes: int) -> Iterator[list[int]]:
-    generator = torch.Generator().manual_seed(seed)
-    rest: list[int] = []  # of the last pass, less than a batch
+def _batches(is_wide: Tensor, batch_size: int, seed: int, passes: int) -> Iterator[list[int]]:
+    """Batches without end, pass after pass. is_wide: [n] bool."""
+    n, generator = len(is_wide), torch.Generator().manual_seed(seed)
+    rest: list[int] = []  # the last pass's images that did not fill a batch
     for number in count():
-        order = torch.randperm(len(wide), generator=generator)
-        # The shape that ended the last pass begins this one, and `rest` is of that shape.
-        later = wide[order] ^ bool(number % 2)
-        order = order[later.long().argsort(stable=True)] + len(wide) * (number % passes)
+        order = torch.randperm(n, generator=generator)
+        # Each pass begins with the shape that ended the last one, which is the shape of `rest`.
+        comes_later = is_wide[order] ^ bool(number % 2)
+        order = order[comes_later.long().argsort(stable=True)] + n * (number % passes)
         stream = rest + order.tolist()
         batches = [stream[i : i + batch_size] for i in range(0, len(stream), batch_size)]
-        shown_first = 1 if rest else 0  # or an image could come a third time before another's first
+        # The batch with the rest comes first, so that no image falls two passes behind another.
+        n_first = 1 if rest else 0
         rest = batches.pop() if len(stream) % batch_size else []
-        yield from batches[:shown_first]
-        others = batches[shown_first:]
+        yield from batches[:n_first]
+        others = batches[n_first:]
         for i in torch.randperm(len(others), generator=generator).tolist():
             yield others[i]
 
@@ -49,15 +54,16 @@ def _batches(wide: torch.Tensor, batch_size: int, seed: int, passes: int) -> Ite
 def padding(
     batches: Iterator[list[int]], sizes: list[tuple[int, int]], multiple: int = 32
 ) -> float:
-    """The share of all pixels of the batches that no image fills.
+    """The fraction of the batches' pixels that no image fills.
 
-    sizes: (height, width) of every image as the network sees it. multiple: that a batch's sides are
-    rounded up to.
+    sizes: (height, width) of every image as the network sees it. multiple: the height and width of
+    a batch are rounded up to multiples of this.
     """
     filled = total = 0
     for batch in batches:
-        inside = [sizes[index] for index in batch]
-        height, width = (-(-max(side) // multiple) * multiple for side in zip(*inside, strict=True))
-        filled += sum(h * w for h, w in inside)
+        image_sizes = [sizes[index] for index in batch]
+        height = -(-max(height for height, _ in image_sizes) // multiple) * multiple
+        width = -(-max(width for _, width in image_sizes) // multiple) * multiple
+        filled += sum(h * w for h, w in image_sizes)
         total += height * width * len(batch)
     return 1 - filled / total if total else 0.0

@@ -1,70 +1,70 @@
-"""Lighter training: layers in bfloat16, and maps that are computed twice instead of kept.
+"""Less memory: layers in bfloat16, and activations that are recomputed instead of kept.
 
-Only the layers change, from outside: the model's code does not know of it. All that is made of what
-they say, boxes, RoI coordinates and the losses, is computed in float32 as ever.
+Only the forwards of the layers are replaced; the model's code does not change. Boxes, coordinates
+of RoIs and the losses are computed in float32 as always.
 """
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from typing import Any
 
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.speed.accelerate import bf16_forward
+from mrcnn_edu.speed.replace_forward import replaced_forwards
 from mrcnn_edu.train.recipes import Training
 
 
 @contextmanager
-def low_memory(model: nn.Module, training: Training) -> Iterator[None]:
-    """Inside, the model's layers compute as precision and recompute say."""
-    changed = {}
+def low_memory(model: MaskRCNN, training: Training) -> Iterator[None]:
+    """Inside, the layers compute with the training's precision and activation checkpointing.
+
+    Raises ValueError for activation checkpointing of a compiled model.
+    """
+    forwards: dict[nn.Module, Callable[..., Any]] = {}
     if training.activation_checkpointing:
         if getattr(model, "is_compiled", False):
             raise ValueError(
-                "a compiled model's maps are not recomputed: turn off activation_checkpointing"
+                "the activations of a compiled model cannot be recomputed: turn off "
+                "activation_checkpointing"
             )
-        stages = [s for name, s in model.backbone.named_children() if name.startswith("layer")]
-        changed |= {stage: checkpointed(stage) for stage in stages}
+        children = model.backbone.named_children()
+        stages = [stage for name, stage in children if name.startswith("layer")]
+        forwards |= {stage: checkpointed(stage) for stage in stages}
     if training.precision == "bfloat16":
-        changed |= {layer: bf16_forward(name, layer) for name, layer in model.named_children()}
-    elif training.precision != "float32":
-        raise ValueError(f"precision is {training.precision!r}: choose 'float32' or 'bfloat16'")
-    before = {layer: vars(layer).get("forward") for layer in changed}
-    for layer, forward in changed.items():
-        layer.forward = forward
-    try:
+        forwards |= {layer: bf16_forward(name, layer) for name, layer in model.named_children()}
+    with replaced_forwards(forwards):
         yield
-    finally:
-        for layer, forward in before.items():
-            if forward is None:
-                del layer.forward  # the class's own shows again
-            else:  # that of `faster`
-                layer.forward = forward
 
 
-def checkpointed(stage: nn.Module) -> Callable:
-    """The stage's forward that keeps its input alone: the backward pass computes the rest again."""
+def checkpointed(stage: nn.Module) -> Callable[..., Any]:
+    """The stage's forward, keeping only its input: the backward pass recomputes the rest."""
     forward = stage.forward
 
-    def again(*inputs):
-        contexts = nullcontext(), _no_statistics(stage)
+    def recomputed_forward(*inputs):
+        contexts = nullcontext(), _statistics_on_a_copy(stage)
         return checkpoint(forward, *inputs, use_reentrant=False, context_fn=lambda: contexts)
 
-    return again
+    return recomputed_forward
 
 
 @contextmanager
-def _no_statistics(stage: nn.Module) -> Iterator[None]:
-    """Inside, batch norm counts what it sees on a copy, for it has counted it before."""
-    kept = [
+def _statistics_on_a_copy(stage: nn.Module) -> Iterator[None]:
+    """Update running statistics on a copy during recomputation.
+
+    The first forward pass has already counted this batch.
+    """
+    originals = [
         (module, name, buffer)
         for module in stage.modules()
         for name, buffer in module.named_buffers(recurse=False)
     ]
-    for module, name, buffer in kept:
+    for module, name, buffer in originals:
         setattr(module, name, buffer.clone())
     try:
         yield
     finally:
-        for module, name, buffer in kept:
+        for module, name, buffer in originals:
             setattr(module, name, buffer)

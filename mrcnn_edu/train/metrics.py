@@ -1,7 +1,7 @@
-"""Progress: what a run shows and writes of itself, step by step.
+"""Metrics: losses and validation scores, on the screen and as CSV files in the run's folder.
 
-The files in a run's folder are tables that anyone can plot; `viz.show_training(*load_history(folder))`
-does. A callback is called with the losses so far, after every step, in every process.
+The files are plain tables; `viz.show_training(*load_history(folder))` plots them. A callback is
+called after every step, in every process, with the losses so far.
 """
 
 import csv
@@ -10,33 +10,35 @@ import sys
 import time
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from mrcnn_edu.evaluate import evaluate
 from mrcnn_edu.files import write_file
-from mrcnn_edu.model import evaluating
+from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.trace import evaluating
 from mrcnn_edu.train.distributed import any_rank, detect_shared, mean, rank, world_size
 from mrcnn_edu.train.recipes import Training, learning_rate
 
-LOSSES = "losses.csv"
+LOSSES_CSV = "losses.csv"
 VAL_CSV = "validation.csv"
 SHORT = {"loss_objectness": "rpn", "loss_rpn_box_reg": "rpn box", "loss_classifier": "class"}
 
 
 def format_losses(losses: dict[str, float], images_per_second: float) -> str:
-    """The losses of a step, images a second and the most memory so far, to stand beside a bar."""
+    """The losses of a step, the speed and the peak memory, as text for the progress bar."""
     names = [SHORT.get(n, n.removeprefix("loss_").removesuffix("_reg")) for n in losses]
     each = ", ".join(f"{n} {v:.2f}" for n, v in zip(names, losses.values(), strict=True))
-    pace, memory = f"{images_per_second:.3g} images/s", peak_memory()
-    used = "" if memory is None else f", {memory / 1e9:.1f} GB"
-    return f"loss {sum(losses.values()):.3f}: {each}; {pace}{used}"
+    speed, peak = f"{images_per_second:.3g} images/s", peak_memory()
+    memory = "" if peak is None else f", {peak / 1e9:.1f} GB"
+    return f"loss {sum(losses.values()):.3f}: {each}; {speed}{memory}"
 
 
 def peak_memory() -> int | None:
-    """The most bytes at once: of tensors on the GPU, or, without one, of this whole process.
+    """The most bytes used at once: by tensors on the GPU or, without a GPU, by this process.
 
-    None where the system does not tell.
+    None where the system does not report it.
     """
     if torch.cuda.is_available():
         return torch.cuda.max_memory_allocated()
@@ -44,62 +46,65 @@ def peak_memory() -> int | None:
         import resource
     except ImportError:  # Windows
         return None
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 class CSVLogger:
     """A callback that writes losses.csv: step, each loss, learning rate, seconds of the step.
 
-    Without a folder, and in all processes but the first, it writes nothing. Of a run that goes on
-    it has each step once: those to be done again go, and those that are missing come from `losses`.
+    It writes nothing without a folder, and in no process but process 0. losses: the steps already
+    done. When a run resumes, steps that will be repeated are removed from the file, and steps that
+    it lacks are added from `losses`.
     """
 
-    def __init__(self, folder: str | Path | None, training: Training, losses: list[dict]):
-        self.path = None if folder is None or rank() > 0 else Path(folder) / LOSSES
+    def __init__(
+        self, folder: str | Path | None, training: Training, losses: list[dict[str, float]]
+    ):
+        self.path = None if folder is None or rank() > 0 else Path(folder) / LOSSES_CSV
         self.training, self.last = training, time.perf_counter()
         if self.path is None:
             return
         lines = self.path.read_text().splitlines(keepends=True) if self.path.is_file() else []
         lines = [line for line in lines[: len(losses) + 1] if line.endswith("\n")]
         if not losses:
-            lines = []  # a new run, perhaps with other losses: its header too is new
+            lines = []  # a new run, whose losses may have other names: the header is new as well
         if self.path.is_file():
             write_file(self.path, "".join(lines).encode())
         for n in range(max(0, len(lines) - 1), len(losses)):
-            self._append(losses[: n + 1], seconds="")
+            self._append(self.path, losses[: n + 1], seconds="")
 
     def __call__(self, losses: list[dict[str, float]]) -> None:
         now = time.perf_counter()
         if self.path is not None:
-            self._append(losses, seconds=round(now - self.last, 4))
+            self._append(self.path, losses, seconds=round(now - self.last, 4))
         self.last = now
 
-    def _append(self, losses, seconds) -> None:
+    def _append(self, path: Path, losses: list[dict[str, float]], seconds: float | str) -> None:
         rate = learning_rate(len(losses) - 1, self.training)
         row = {"step": len(losses), **losses[-1], "learning_rate": rate, "seconds": seconds}
-        append(self.path, row)
+        append(path, row)
 
 
 class Validation:
-    """A callback that measures the model on images it does not learn from, every so many steps.
+    """A callback that evaluates the model on a validation set every `every` steps.
 
-    last: the run's last step, after which it is measured in any case. validation.csv has the losses,
-    which `forward` gives in any mode, and the average precisions of boxes and masks. Of several
-    processes each takes its share of the images.
+    last: the run's last step, after which it is evaluated in any case. validation.csv gets the
+    losses, which `forward` returns in any mode, and the average precision of boxes and masks. Each
+    of several processes takes its part of the images.
     """
 
     def __init__(
         self,
-        model,
-        dataset,
+        model: MaskRCNN,
+        dataset: Any,
         every: int,
         folder: str | Path | None = None,
         last: int | None = None,
     ):
         self.model, self.dataset, self.every, self.last = model, dataset, every, last
         self.path = None if folder is None or rank() > 0 else Path(folder) / VAL_CSV
-        self.measured = {}  # step -> {name: value}
+        self.measured: dict[int, dict[str, float]] = {}  # step -> {name: value}
 
     def __call__(self, losses: list[dict[str, float]]) -> None:
         if len(losses) % self.every and len(losses) != self.last:
@@ -107,49 +112,52 @@ class Validation:
         self.measure(losses)
 
     def catch_up(self, losses: list[dict[str, float]]) -> None:
-        """Measure a run that was complete before, unless its last step is in the file."""
-        there = [] if self.path is None or not self.path.is_file() else _rows(self.path)
-        if any_rank(rank() == 0 and str(len(losses)) not in [row["step"] for row in there]):
+        """Evaluate a run that was complete before, unless its last step is in the file."""
+        rows = [] if self.path is None or not self.path.is_file() else _rows(self.path)
+        if any_rank(rank() == 0 and str(len(losses)) not in [row["step"] for row in rows]):
             self.measure(losses)
 
     def measure(self, losses: list[dict[str, float]]) -> None:
-        """Measure now, after the last of these steps."""
+        """Evaluate now, after the last of these steps."""
         values = validation_losses(self.model, self.dataset)
-        found = detect_shared(self.model, self.dataset, progress=False)
-        kinds = ["bbox"] if self.model.mask_head is None else ["bbox", "segm"]
-        for kind in kinds:
-            scores = asdict(evaluate(self.dataset, found, kind, progress=False))
-            values |= {f"{kind} {name}": scores[name] for name in ("ap", "ap50", "ap75")}
+        detections = detect_shared(self.model, self.dataset, progress=False)
+        iou_types = ["bbox"] if self.model.mask_head is None else ["bbox", "segm"]
+        for iou_type in iou_types:
+            scores = asdict(evaluate(self.dataset, detections, iou_type, progress=False))
+            values |= {f"{iou_type} {name}": scores[name] for name in ("ap", "ap50", "ap75")}
         self.measured[len(losses)] = values
         if self.path is None:
             return
-        if len(self.measured) == 1 and self.path.is_file():  # what is measured again goes
+        if len(self.measured) == 1 and self.path.is_file():  # remove steps that are repeated
             header, *lines = self.path.read_text().splitlines(keepends=True)
             lines = [line for line in lines if int(line.split(",")[0]) < len(losses)]
             write_file(self.path, "".join([header, *lines] if lines else []).encode())
         append(self.path, {"step": len(losses), **values})
 
 
-def validation_losses(model, dataset) -> dict[str, float]:
-    """The mean of each loss over the images of a data set; the model is left as it was.
+def validation_losses(model: MaskRCNN, dataset: Any) -> dict[str, float]:
+    """The mean of each loss over the images of a dataset.
 
-    Norms are as in detection, and the draws of anchors and RoIs are the same each time.
+    Batch norm uses its running statistics, and the same anchors and RoIs are sampled every time.
+    The model is left as it was.
     """
     device, total = next(model.parameters()).device, {}
-    own = range(rank(), len(dataset), world_size())
+    indices = range(rank(), len(dataset), world_size())
     with evaluating(model), torch.no_grad():
-        for index in own or range(1):  # without one, the first counts 0 times: others wait for it
+        # A process without images computes the losses of the first one, which count 0 times: all
+        # processes need to know their names.
+        for index in indices or range(1):
             image, target = dataset[index]
             generator = torch.Generator(device).manual_seed(index)
-            parts = model([image], [target], [generator])
-            for name, loss in parts.items():
-                total[name] = total.get(name, 0.0) + loss.item() * bool(own)
-    share = world_size() / len(dataset)
-    return dict(zip(total, mean([value * share for value in total.values()]), strict=True))
+            losses = model([image], [target], [generator])
+            for name, loss in losses.items():
+                total[name] = total.get(name, 0.0) + loss.item() * bool(indices)
+    weight = world_size() / len(dataset)
+    return dict(zip(total, mean([value * weight for value in total.values()]), strict=True))
 
 
-def append(path: Path, row: dict) -> None:
-    """Nothing comes back; the table has one more row, and if it is new its header."""
+def append(path: Path, row: dict[str, Any]) -> None:
+    """Add a row to a CSV file, and before the first one a header."""
     line = io.StringIO()
     writer = csv.DictWriter(line, row, lineterminator="\n")
     if not path.is_file() or path.stat().st_size == 0:
@@ -161,9 +169,9 @@ def append(path: Path, row: dict) -> None:
 
 
 def load_history(folder: str | Path) -> tuple[list[dict[str, float]], dict[str, dict[int, float]]]:
-    """The losses of every step, and what was measured, name -> {step: value}, of a run's folder."""
+    """A run's losses of every step, and its validation scores {name: {step: value}}."""
     losses, measured = [], {}
-    for row in _rows(Path(folder) / LOSSES):
+    for row in _rows(Path(folder) / LOSSES_CSV):
         losses.append({name: float(v) for name, v in row.items() if name.startswith("loss_")})
     if (Path(folder) / VAL_CSV).is_file():
         for row in _rows(Path(folder) / VAL_CSV):

@@ -1,4 +1,4 @@
-"""TensorBoard: a run's curves, and what the model makes of a few images, as it learns.
+"""TensorBoard: a run's curves, and pictures of what the model predicts while it learns.
 
 pip install 'mrcnn_edu[tensorboard]'
 mrcnn-edu train --tensorboard --val-data shapes
@@ -8,34 +8,36 @@ tensorboard --logdir runs
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.distributed import rank
 from mrcnn_edu.train.metrics import Validation, peak_memory
 from mrcnn_edu.train.recipes import Training, learning_rate
 from mrcnn_edu.viz import Picture, paint_differences, show_boxes, show_detections, show_images
 
-SURE = 0.5  # pictures show detections that score this or more
-N_PROPOSALS = 50  # and so many proposals: more would hide the image
-NEGATIVE = "#999999"  # RoIs that are background
+MIN_SCORE = 0.5  # of the detections in pictures
+N_PROPOSALS = 50  # best proposals in pictures; more would hide the image
+NEGATIVE = "#999999"  # color of negative RoIs
 
 
 class TensorBoard:
-    """A callback that writes a run's events: each step's losses and rate, and every so many steps
-    what was measured on images held out, and the `pictures` of some images.
+    """Callback that logs losses and learning rate every step, and more every `every` steps.
 
-    images: (image, target) that pictures are made of. Of several processes the first writes. Raises
-    FileNotFoundError if TensorBoard is not installed.
+    That is the validation metrics of `val_data`, if it is given, and `pictures` of the images.
+    images: (image, target) each. Of several processes, process 0 writes. Raises FileNotFoundError
+    if TensorBoard is not installed.
     """
 
     def __init__(
         self,
-        model,
-        images: list,
+        model: MaskRCNN,
+        images: list[tuple[Tensor, dict]],
         training: Training,
         every: int,
         folder: str | Path,
@@ -45,22 +47,23 @@ class TensorBoard:
             raise FileNotFoundError("TensorBoard is missing: pip install 'mrcnn_edu[tensorboard]'")
         self.model, self.images, self.training = model, images, training
         self.every, self.folder, self.val_data = every, Path(folder), val_data
-        self.writer = None
+        self.writer: Any = None  # a SummaryWriter from the first step on
 
     def __call__(self, losses: list[dict[str, float]]) -> None:
         if rank() > 0:
             return
         step = len(losses)
-        if self.writer is None:  # steps that a run does again replace those of before
+        if self.writer is None:
             from torch.utils.tensorboard import SummaryWriter
 
+            # Steps that a resumed run repeats replace the old ones.
             self.writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=step)
         self._write("training", losses[-1], step)
         self._write("training", {"sum": sum(losses[-1].values())}, step)
         rate = learning_rate(step - 1, self.training)
         self._write("run", {"learning rate": rate, "gigabytes": (peak_memory() or 0) / 1e9}, step)
         if self.val_data is not None:
-            self._write("held out", self.val_data.measured.get(step, {}), step)
+            self._write("validation", self.val_data.measured.get(step, {}), step)
         if step % self.every == 0 or step == self.training.steps:
             for i, item in enumerate(self.images):
                 for name, picture in pictures(self.model, *item).items():
@@ -73,35 +76,37 @@ class TensorBoard:
             self.writer.add_scalar(f"{group}/{name}", value, step)
 
 
-def pictures(model, image: Tensor, target: dict) -> dict[str, Picture]:
-    """What the model makes of an image [C, H, W], stage by stage, beside the truth (green).
+def pictures(model: MaskRCNN, image: Tensor, target: dict) -> dict[str, Picture]:
+    """What the model predicts for an image [C, H, W], stage by stage, with the ground truth.
 
-    RoIs are drawn as in training, but from the fewer proposals of detection, and each time alike.
+    RoIs are sampled as in training, but from the fewer proposals of detection, and always the same.
     """
     trace = model.trace([image])
     (proposals,), (found,) = trace.proposals, trace.detections
     (objects,) = model.scale_targets([target], trace.batch)
     generator = torch.Generator(proposals.boxes.device).manual_seed(0)
-    (rois,) = model.roi_targets([proposals], [objects], generator)
+    (rois,) = model.sample_rois([proposals], [objects], [generator])
     best, is_positive = proposals.boxes[:N_PROPOSALS], rois.labels > 0
     positive, negative = rois.boxes[is_positive], rois.boxes[~is_positive]
-    zoom = image.shape[-1] / trace.batch.sizes[0][1]
+    scale = image.shape[-1] / trace.batch.sizes[0][1]
 
-    def boxes(of_roles: dict[str, Tensor], title: str) -> Picture:
-        of_roles |= {"truth": objects["boxes"]}  # on top
-        roles = [role for role, of_role in of_roles.items() for _ in of_role]
-        return show_boxes(image, torch.cat([*of_roles.values()]) * zoom, roles, title)
+    def boxes(boxes_by_role: dict[str, Tensor], title: str) -> Picture:
+        boxes_by_role = boxes_by_role | {"gt": objects["boxes"]}  # drawn last, on top
+        roles = [role for role, boxes in boxes_by_role.items() for _ in boxes]
+        return show_boxes(image, torch.cat([*boxes_by_role.values()]) * scale, roles, title)
 
-    surest = found[found.scores >= SURE]
+    confident = found[found.scores >= MIN_SCORE]
     drawn = {
-        "proposals": boxes({"proposal": best}, f"the best {len(best)} proposals, truth in green"),
+        "proposals": boxes(
+            {"proposal": best}, f"the best {len(best)} proposals, ground truth in green"
+        ),
         "RoIs": boxes(
             {NEGATIVE: negative, "proposal": positive},
             f"RoIs: {len(positive)} positive, {len(negative)} negative in gray",
         ),
-        "detections": show_detections(image, surest, model.classes, target),
+        "detections": show_detections(image, confident, model.classes, target),
     }
-    if surest.masks is not None:
-        pixels = paint_differences(target["masks"].bool().any(dim=0), surest.masks.any(dim=0))
-        drawn["masks"] = show_images({"masks: green is missing, orange-red too much": pixels})
+    if confident.masks is not None:
+        pixels = paint_differences(target["masks"].bool().any(dim=0), confident.masks.any(dim=0))
+        drawn["masks"] = show_images({"masks: missing in green, extra in orange-red": pixels})
     return drawn

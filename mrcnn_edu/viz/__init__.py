@@ -1,14 +1,16 @@
-"""Pictures: tensors in, a figure out. One idea a picture, the same color for the same role.
+"""Pictures: tensors in, a figure out. One idea a picture, one color for each role.
 
-picture  a picture, and the colors
-draw     what goes onto given axes
-scenes   images with what is in them
-maps     what the network computes
-charts   numbers
-flow     the stages of a detector
-anchors  where they stand, and which objects they reach
-bins     what RoIPool, RoIWarp and RoIAlign read
-overview what is in a data set
+picture   the figure that every picture is drawn on, and the colors
+draw      drawing onto given axes: an image, a map, boxes, objects
+scenes    images with their objects: ground truth, detections, masks
+maps      what the network computes, as maps
+charts    scores, curves, distributions, counts and tables
+training  the progress of training runs
+roofline  the roofline of a machine, and where work lies below it
+flow      the stages of a detector, and what detectors compute how often
+anchors   anchors in an image, and how well they cover the objects
+bins      the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
+overview  what a dataset contains
 """
 
 from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_center, show_coverage
@@ -17,13 +19,10 @@ from mrcnn_edu.viz.charts import (
     show_counts,
     show_lines,
     show_parts,
-    show_roofline,
     show_scores,
     show_seeds,
-    show_side_by_side,
     show_spread,
     show_table,
-    show_training,
 )
 from mrcnn_edu.viz.draw import (
     crop,
@@ -35,72 +34,41 @@ from mrcnn_edu.viz.draw import (
     paint_differences,
     paint_masks,
 )
-from mrcnn_edu.viz.flow import STAGES, show_flow, show_sharing
+from mrcnn_edu.viz.flow import FLOW_STAGES, show_flow, show_sharing
 from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, tile_maps
 from mrcnn_edu.viz.overview import show_overview, show_sheet
-from mrcnn_edu.viz.picture import CLASSES, OPS, OTHERS, ROLES, Picture, class_color, color, row
+from mrcnn_edu.viz.picture import (
+    CLASS_COLORS,
+    OP_COLORS,
+    OTHER_COLORS,
+    ROLES,
+    Picture,
+    class_color,
+    color,
+    row,
+)
+from mrcnn_edu.viz.roofline import show_roofline
 from mrcnn_edu.viz.scenes import (
     sample_photograph,
     show_boxes,
+    show_comparison,
     show_detections,
     show_differences,
-    show_found,
+    show_ground_truth,
     show_images,
     show_panels,
     show_tasks,
-    show_truth,
 )
+from mrcnn_edu.viz.training import show_lockstep, show_training
 
 __all__ = [
-    "CLASSES",
-    "OPS",
-    "OTHERS",
-    "ROLES",
-    "STAGES",
-    "Picture",
-    "anchors_at",
-    "bins_read",
-    "class_color",
-    "color",
-    "crop",
-    "draw_boxes",
-    "draw_coverage",
-    "draw_image",
-    "draw_instances",
-    "draw_map",
-    "draw_row",
-    "paint_differences",
-    "paint_masks",
-    "row",
-    "sample_photograph",
-    "show_anchors_at_center",
-    "show_bins",
-    "show_boxes",
-    "show_cells",
-    "show_counts",
-    "show_coverage",
-    "show_detections",
-    "show_differences",
-    "show_flow",
-    "show_found",
-    "show_images",
-    "show_lines",
-    "show_maps",
-    "show_objectness",
-    "show_overview",
-    "show_panels",
-    "show_parts",
-    "show_regions",
-    "show_roofline",
-    "show_scores",
-    "show_seeds",
-    "show_sharing",
-    "show_sheet",
-    "show_side_by_side",
-    "show_spread",
-    "show_table",
-    "show_tasks",
-    "show_training",
-    "show_truth",
-    "tile_maps",
-]
+    "CLASS_COLORS", "FLOW_STAGES", "OP_COLORS", "OTHER_COLORS", "ROLES", "Picture", "anchors_at",
+    "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_coverage", "draw_image",
+    "draw_instances", "draw_map", "draw_row", "paint_differences", "paint_masks", "row",
+    "sample_photograph", "show_anchors_at_center", "show_bins", "show_boxes", "show_cells",
+    "show_comparison", "show_counts", "show_coverage", "show_detections", "show_differences",
+    "show_flow", "show_ground_truth", "show_images", "show_lines", "show_lockstep", "show_maps",
+    "show_objectness", "show_overview", "show_panels", "show_parts", "show_regions",
+    "show_roofline", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
+    "show_table", "show_tasks", "show_training", "tile_maps",
+]  # fmt: skip

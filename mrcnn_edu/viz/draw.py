@@ -1,8 +1,10 @@
-"""What goes onto given axes: an image, a map, boxes, objects.
+"""Drawing onto given axes: an image, a map, boxes, objects.
 
-Maps are dark at 0 and light at their highest value; where values have a sign, red is negative,
-white 0, blue positive.
+Maps are dark at 0 and light at their highest value. In signed maps red is negative, white 0 and
+blue positive.
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -12,13 +14,13 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
-from mrcnn_edu.viz.picture import OPS, ROLES, class_color
+from mrcnn_edu.viz.picture import OP_COLORS, ROLES, Picture, class_color
 
 
 def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
-    """An image [C, H, W] in 0..1; pixel corners are at whole numbers.
+    """Draw an image [C, H, W] in 0..1, with pixel corners at whole numbers.
 
-    The first three channels are its colors; with fewer the first is shown as gray.
+    The first three channels are its colors; with fewer channels, the first one is shown as gray.
     """
     height, width = image.shape[-2:]
     pixels = image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)
@@ -27,34 +29,47 @@ def draw_image(axes: Axes, image: Tensor, title: str = "") -> None:
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
-    axes.figure.format = "jpeg"
+    if isinstance(axes.figure, Picture):
+        axes.figure.format = "jpeg"
 
 
 def draw_map(
-    axes: Axes, values: Tensor, title: str = "", high=None, signed=False, numbers=""
+    axes: Axes,
+    values: Tensor,
+    title: str = "",
+    high: float | None = None,
+    signed: bool = False,
+    numbers: str = "",
 ) -> None:
-    """A map [h, w] of numbers, one square for each cell.
+    """Draw a map [h, w], one square for each value.
 
-    From 0 up, dark to light; or, `signed`, red below 0 and blue above. high: the last shade's
-    value, the map's own if None. numbers: a format such as ".1f" to write each value into its cell.
+    Colors run from dark at 0 to light at `high`; if `signed`, they are red below 0 and blue above.
+    high: the value of the last color, by default the map's maximum. numbers: a format such as
+    ".1f", in which each value is written into its square.
     """
     values = values.detach().cpu().float()
-    high = (values.abs().max().item() if len(values) else 0) or 1 if high is None else high
-    style = {"cmap": "RdBu", "vmin": -high} if signed else {"cmap": "magma", "vmin": 0}
-    axes.imshow(values.numpy(), vmax=high, interpolation="nearest", **style)
+    if high is None:
+        high = (values.abs().max().item() if len(values) else 0) or 1
+    low, colormap = (-high, "RdBu") if signed else (0, "magma")
+    axes.imshow(values.numpy(), vmin=low, vmax=high, cmap=colormap, interpolation="nearest")
     axes.set_title(title, fontsize=10)
     axes.set_xticks([])
     axes.set_yticks([])
     if not numbers:
         return
     for (row, column), value in np.ndenumerate(values.numpy()):
-        dark = abs(value) > 0.6 * high if signed else value < 0.6 * high
-        style = {"ha": "center", "va": "center", "fontsize": 9, "color": "wk"[not dark]}
-        axes.text(column, row, format(value, numbers), **style)
+        is_dark = abs(value) > 0.6 * high if signed else value < 0.6 * high
+        shade = "white" if is_dark else "black"
+        axes.text(
+            column, row, format(value, numbers), ha="center", va="center", fontsize=9, color=shade
+        )
 
 
 def draw_row(axes: Axes, maps: dict[str, Tensor], high: float) -> None:
-    """Maps of one size, title -> [h, w], side by side on one pair of axes: quick to draw."""
+    """Draw maps of one size, title -> [h, w], next to each other on one pair of axes: it is fast.
+
+    high: the value of the last color.
+    """
     h, w = next(iter(maps.values())).shape
     step = w + max(1, w // 8)
     strip = torch.full((h, step * len(maps) - (step - w)), torch.nan)
@@ -67,20 +82,29 @@ def draw_row(axes: Axes, maps: dict[str, Tensor], high: float) -> None:
     axes.axis("off")
 
 
-def draw_boxes(axes: Axes, boxes: Tensor, role="proposal", width: float = 2, line="-") -> None:
-    """Boxes [N, 4]; role: of the boxes, or a color, or a list with one for each box."""
-    names = role if isinstance(role, list) else [role] * len(boxes)
+def draw_boxes(
+    axes: Axes,
+    boxes: Tensor,
+    role: str | Sequence[str] = "proposal",
+    width: float = 2,
+    line: str = "-",
+) -> None:
+    """Draw boxes [N, 4]; role: of all boxes, or one for each of them. A role may be a color."""
+    roles = [role] * len(boxes) if isinstance(role, str) else role
     corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].view(-1, 5, 2)
-    shade = withStroke(linewidth=width + 1, foreground="#00000044")  # seen on any background
+    halo = withStroke(linewidth=width + 1, foreground="#00000044")  # visible on any background
     lines = LineCollection(
-        list(corners.numpy()), colors=[(ROLES | OPS).get(name, name) for name in names],
-        linewidths=width, linestyles=line, path_effects=[shade], joinstyle="miter",
+        list(corners.numpy()), colors=[(ROLES | OP_COLORS).get(name, name) for name in roles],
+        linewidths=width, linestyles=line, path_effects=[halo], joinstyle="miter",
     )  # fmt: skip
     axes.add_collection(lines, autolim=False)
 
 
 def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
-    """Colors [3, H, W]: an image [C, H, W] under masks [N, H, W] in color, later ones on top."""
+    """An image [3, H, W]: the given one [C, H, W] under masks [N, H, W] in their class's colors.
+
+    Where masks overlap, the later one is on top.
+    """
     image = (image[:3] if len(image) >= 3 else image[:1].expand(3, -1, -1)).cpu()
     painted = image.clone()
     for mask, label in zip(masks.bool().cpu(), labels.tolist(), strict=True):
@@ -89,23 +113,38 @@ def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0
     return painted
 
 
-def paint_differences(truth: Tensor, found: Tensor) -> Tensor:
-    """Pixels [3, H, W] that compare two masks [H, W]: dark is right.
+def paint_differences(gt_mask: Tensor, mask: Tensor) -> Tensor:
+    """An image [3, H, W] that compares a mask [H, W] with the ground truth [H, W].
 
-    Green is missing (truth only), orange-red is too much (found only).
+    Pixels of both are dark, missing ones (false negatives) green, extra ones (false positives)
+    orange-red.
     """
-    truth, found, pixels = truth.cpu(), found.cpu(), torch.ones(3, *truth.shape)
-    missing, extra = truth & ~found, found & ~truth
-    paints = {"#444444": truth & found, ROLES["truth"]: missing, ROLES["detection"]: extra}
-    for paint, where in paints.items():
-        pixels[:, where] = torch.tensor(to_rgb(paint))[:, None]
+    gt_mask, mask = gt_mask.cpu(), mask.cpu()
+    colors = {
+        "#444444": gt_mask & mask,
+        ROLES["gt"]: gt_mask & ~mask,
+        ROLES["detection"]: mask & ~gt_mask,
+    }
+    pixels = torch.ones(3, *gt_mask.shape)
+    for name, where in colors.items():
+        pixels[:, where] = torch.tensor(to_rgb(name))[:, None]
     return pixels
 
 
-def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None, title="") -> None:
-    """An image with its objects: box and name of each, and its mask and score if there are any.
+def draw_instances(
+    axes: Axes,
+    image: Tensor,
+    boxes: Tensor,
+    labels: Tensor,
+    masks: Tensor | None,
+    classes: Sequence[str],
+    scores: Tensor | None = None,
+    title: str = "",
+) -> None:
+    """Draw an image with its objects: each one's box, class name and, if given, mask and score.
 
-    A name stands at its box's upper left corner, or at the lower left one if another name is there.
+    boxes: [N, 4]. labels: [N] in 1..K. masks: [N, H, W]. scores: [N]. A name is written at the
+    box's upper left corner, or at the lower left one if the upper one is taken by another name.
     """
     draw_image(axes, image if masks is None else paint_masks(image, masks, labels), title)
     draw_boxes(axes, boxes, [class_color(label) for label in labels.tolist()])
@@ -114,7 +153,7 @@ def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None
     for i, (label, (x1, y1, _, y2)) in enumerate(
         zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
     ):
-        text = classes[label - 1] + (f" {scores[i]:.2f}" if scores is not None else "")
+        text = classes[int(label) - 1] + (f" {scores[i]:.2f}" if scores is not None else "")
         hidden = any(abs(x1 - x) < width / 4 and abs(y1 - y) < height / 16 for x, y in taken)
         y = y2 if hidden else y1
         above = y > 0.94 * height if hidden else y > 0.06 * height  # or it would be cut off
@@ -126,7 +165,7 @@ def draw_instances(axes: Axes, image, boxes, labels, masks, classes, scores=None
 
 
 def crop(image: Tensor, box: Tensor) -> Tensor:
-    """The pixels [C, h, w] of an image that a box [4] touches."""
+    """The pixels [C, h, w] of an image [C, H, W] that a box [4] touches."""
     height, width = image.shape[-2:]
     x1, y1 = box[:2].float().floor().long().tolist()
     x2, y2 = box[2:].float().ceil().long().tolist()

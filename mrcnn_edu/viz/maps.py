@@ -1,5 +1,7 @@
 """What the network computes, as maps."""
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -10,9 +12,9 @@ from mrcnn_edu.viz.picture import ROLES, Picture, row
 def show_maps(
     maps: list[Tensor], titles: list[str], image: Tensor | None = None, **style
 ) -> Picture:
-    """Maps [h, w] side by side, each on its own grid, after the image if one is given.
+    """Maps [h, w] next to each other, each on its own grid, after the image if one is given.
 
-    style: as for `draw_map`; without `high` each map has a scale of its own.
+    style: keyword arguments of `draw_map`; without `high`, each map has a color scale of its own.
     """
     lines = max(title.count("\n") + 1 for title in titles)
     picture, axes = row(len(maps) + (image is not None), 2.3, lines=lines)
@@ -24,7 +26,7 @@ def show_maps(
 
 
 def show_objectness(image: Tensor, maps: list[Tensor], strides: list[int]) -> Picture:
-    """Objectness [h, w] in 0..1, the best anchor of each place, for each level beside the image."""
+    """The image, and each level's objectness [h, w] in 0..1, of the best anchor at a position."""
     titles = [
         f"stride {stride}: {len(level)} x {level.shape[1]}"
         for stride, level in zip(strides, maps, strict=True)
@@ -33,7 +35,7 @@ def show_objectness(image: Tensor, maps: list[Tensor], strides: list[int]) -> Pi
 
 
 def show_regions(image: Tensor, boxes: Tensor, maps: Tensor, titles: list[str]) -> Picture:
-    """For each box [N, 4] the piece of the image, and below it a map [N, h, w] made from it."""
+    """For each box [N, 4], that part of the image, and below it the box's own map [N, h, w]."""
     n = len(boxes)
     picture = Picture(1.7 * n, 3.9)
     axes = picture.subplots(2, n, squeeze=False)
@@ -44,7 +46,7 @@ def show_regions(image: Tensor, boxes: Tensor, maps: Tensor, titles: list[str]) 
 
 
 def tile_maps(maps: Tensor) -> Tensor:
-    """One map of k x k maps [k, k, h, w], each in its place, with a gap of a cell between them."""
+    """A k x k grid of maps [k, k, h, w] as one map, with a gap of one value (NaN) between them."""
     rows, columns, h, w = maps.shape
     sheet = torch.full((rows * (h + 1) - 1, columns * (w + 1) - 1), torch.nan)
     for i in range(rows):
@@ -54,10 +56,10 @@ def tile_maps(maps: Tensor) -> Tensor:
     return sheet
 
 
-def show_cells(sheets: dict[str, Tensor], image: Tensor, box: Tensor, k: int) -> Picture:
-    """An image with a box [4] cut into k x k cells, and beside it sheets of maps, as signed maps.
+def show_cells(sheets: Mapping[str, Tensor], image: Tensor, box: Tensor, k: int) -> Picture:
+    """An image with a box [4] divided into k x k cells, beside FCIS's position-sensitive maps.
 
-    sheets: title -> `tile_maps` maps.
+    sheets: title -> `tile_maps` of k x k maps, drawn as signed maps on one color scale.
     """
     picture = Picture(9.8, 3.1)
     first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[0.8] + [1] * len(sheets))

@@ -1,82 +1,108 @@
-"""What is in a data set: its counts and sizes, and a sheet of its images."""
+"""What a dataset contains: its counts and sizes, and a sheet of its images."""
+
+from collections.abc import Mapping, Sequence
 
 import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import draw_instances
-from mrcnn_edu.viz.picture import OTHERS, ROLES, Picture
+from mrcnn_edu.viz.picture import OTHER_COLORS, ROLES, Picture
 
 COLUMNS = 4
+MAX_CLASSES = 20  # the most frequent classes are shown, at most this many
 
 
 def show_overview(
-    classes: list[str],
+    classes: Sequence[str],
     counts: Tensor,
-    sides: Tensor,
-    sizes: list[tuple[int, int]],
+    object_sizes: Tensor,
+    image_sizes: Sequence[tuple[int, int]],
     per_image: Tensor,
-    anchors: dict[str, list[float]],
+    anchors: Mapping[str, Sequence[float]],
 ) -> Picture:
-    """Counts [K] of the classes, sides [N] of the objects, sizes of the images, objects in each.
+    """Objects of each class [K], sizes of the objects [N] and images, and objects in each image.
 
-    sides: in pixels of the network's input. per_image: objects of each image. anchors: a role, or
-    a name -> sizes, which are drawn over the sides.
+    object_sizes: square root of each box's area, in pixels of the network's input. image_sizes:
+    (height, width). per_image: number of objects in each image. anchors: name -> anchor sizes,
+    which are drawn over the objects' sizes; at most two names.
     """
-    most = counts.argsort(descending=True, stable=True)[:20].tolist()
-    picture = Picture(10, 1.2 + max(4.4, 0.24 * len(most)))
+    n_bars = min(len(counts), MAX_CLASSES)
+    picture = Picture(10, 1.2 + max(4.4, 0.24 * n_bars))
     panels = picture.subplots(2, 2)
-    bars, histogram, scatter, crowding = panels.flatten()
-
-    bars.barh([classes[k] for k in most], counts[most].numpy(), color=ROLES["truth"])
-    bars.bar_label(bars.containers[0], padding=2, fontsize=8)
-    bars.invert_yaxis()
-    left = f", the first 20 of {len(classes)} classes" if len(classes) > 20 else ""
-    bars.set(xlabel=f"objects{left}", xlim=(0, 1.15 * max(1, int(counts.max()))))
-
-    low, high = (sides.min().item(), sides.max().item()) if len(sides) else (1, 64)
-    known = [low, high, *(size for sizes in anchors.values() for size in sizes)]
-    edges = torch.logspace(*torch.tensor([min(known) / 1.2, max(known) * 1.2]).log10().tolist(), 31)
-    histogram.hist(sides.numpy(), bins=edges.numpy(), color=ROLES["truth"])
-    styles = {"anchor": "-", "proposal": "--"}
-    for (name, lines), (role, style) in zip(anchors.items(), styles.items(), strict=False):
-        for i, size in enumerate(lines):
-            label = {"label": name} if i == 0 else {}
-            histogram.axvline(size, color=ROLES[role], linestyle=style, linewidth=2, **label)
-    histogram.set(xscale="log", xlabel="side of the object at the input, pixels", ylabel="objects")
-    ticks = [2**i for i in range(14) if edges[0] <= 2**i <= edges[-1]]
-    histogram.set_xticks(ticks, ticks)
-    histogram.minorticks_off()
-    histogram.legend(frameon=False, fontsize=8)
-
-    heights, widths = zip(*sizes, strict=True)
-    scatter.plot(widths, heights, "o", color=ROLES["proposal"], alpha=0.4)
-    scatter.axline((0, 0), slope=1, color="#999999", linewidth=1)
-    scatter.set(xlabel="width of the image, pixels", ylabel="height", xlim=(0, None))
-    scatter.set_ylim(0, None)
-
-    most = int(per_image.max()) if len(per_image) else 0
-    crowding.hist(
-        per_image.numpy(), bins=min(40, most + 1), range=(-0.5, most + 0.5), color=OTHERS[4]
-    )
-    crowding.set(xlabel="objects in the image", ylabel="images")
-    for axis in (bars.xaxis, histogram.yaxis, crowding.xaxis, crowding.yaxis):
-        axis.get_major_locator().set_params(integer=True)  # nothing is counted in halves
+    upper_left, upper_right, lower_left, lower_right = panels.flatten()
+    _draw_counts(upper_left, classes, counts)
+    _draw_object_sizes(upper_right, object_sizes, anchors)
+    _draw_image_sizes(lower_left, image_sizes)
+    _draw_crowding(lower_right, per_image)
     for axes in panels.flatten():
         axes.spines[["top", "right"]].set_visible(False)
     return picture
 
 
-def show_sheet(items: dict[str, tuple[Tensor, dict]], classes: list[str]) -> Picture:
+def _draw_counts(axes: Axes, classes: Sequence[str], counts: Tensor) -> None:
+    order = counts.argsort(descending=True, stable=True)[:MAX_CLASSES].tolist()
+    bars = axes.barh([classes[k] for k in order], counts[order].numpy(), color=ROLES["gt"])
+    axes.bar_label(bars, padding=2, fontsize=8)
+    axes.invert_yaxis()
+    hidden = f", the first {MAX_CLASSES} of {len(classes)} classes"
+    xlabel = "objects" + (hidden if len(classes) > MAX_CLASSES else "")
+    axes.set(xlabel=xlabel, xlim=(0, 1.15 * max(1, int(counts.max()))))
+    axes.locator_params(axis="x", integer=True)  # counts are whole numbers
+
+
+def _draw_object_sizes(
+    axes: Axes, object_sizes: Tensor, anchors: Mapping[str, Sequence[float]]
+) -> None:
+    shown = [size for sizes in anchors.values() for size in sizes]
+    if len(object_sizes):
+        shown += [object_sizes.min().item(), object_sizes.max().item()]
+    else:
+        shown += [1, 64]
+    first, last = torch.tensor([min(shown) / 1.2, max(shown) * 1.2]).log10().tolist()
+    edges = torch.logspace(first, last, 31)
+    axes.hist(object_sizes.numpy(), bins=edges.tolist(), color=ROLES["gt"])
+    styles = {"anchor": "-", "proposal": "--"}
+    for (name, sizes), (role, style) in zip(anchors.items(), styles.items(), strict=False):
+        for i, size in enumerate(sizes):
+            label = name if i == 0 else None
+            axes.axvline(size, color=ROLES[role], linestyle=style, linewidth=2, label=label)
+    axes.set(xscale="log", xlabel="object size at the input, pixels", ylabel="objects")
+    ticks = [2**i for i in range(14) if edges[0] <= 2**i <= edges[-1]]
+    axes.set_xticks(ticks, ticks)
+    axes.minorticks_off()
+    axes.legend(frameon=False, fontsize=8)
+    axes.locator_params(axis="y", integer=True)  # counts are whole numbers
+
+
+def _draw_image_sizes(axes: Axes, image_sizes: Sequence[tuple[int, int]]) -> None:
+    heights, widths = zip(*image_sizes, strict=True)
+    axes.plot(widths, heights, "o", color=ROLES["proposal"], alpha=0.4)
+    axes.axline((0, 0), slope=1, color="#999999", linewidth=1)
+    axes.set(xlabel="width of the image, pixels", ylabel="height", xlim=(0, None))
+    axes.set_ylim(0, None)
+
+
+def _draw_crowding(axes: Axes, per_image: Tensor) -> None:
+    n = int(per_image.max()) if len(per_image) else 0
+    bounds = -0.5, n + 0.5
+    axes.hist(per_image.numpy(), bins=min(40, n + 1), range=bounds, color=OTHER_COLORS[4])
+    axes.set(xlabel="objects in the image", ylabel="images")
+    axes.locator_params(integer=True)  # both are counts
+
+
+def show_sheet(items: Mapping[str, tuple[Tensor, dict]], classes: Sequence[str]) -> Picture:
     """Images with their objects in rows of four: title -> (image [C, H, W], target).
 
-    A crowd is drawn as an object, and its title says so.
+    A crowd is drawn like an object, and the title counts the crowds.
     """
     rows = -(-len(items) // COLUMNS)
     picture = Picture(3.4 * min(COLUMNS, max(1, len(items))), 0.2 + 3.1 * max(1, rows))
     panels = picture.subplots(rows or 1, min(COLUMNS, len(items)) or 1, squeeze=False).flatten()
     for axes, (title, (image, target)) in zip(panels, items.items(), strict=False):
         crowds = int(target["iscrowd"].sum()) if "iscrowd" in target else 0
-        title += f" ({crowds} crowd{'s' * (crowds > 1)})" if crowds else ""
+        if crowds:
+            title += f" ({crowds} crowd{'s' * (crowds > 1)})"
         objects = target["boxes"], target["labels"], target.get("masks")
         draw_instances(axes, image, *objects, classes, title=title)
     for axes in panels[len(items) :]:

@@ -1,7 +1,7 @@
-"""Weights: saving and loading models, our own and torchvision's, without ever unpickling code.
+"""Checkpoints: models in files, complete or not written at all, read without running code.
 
 A checkpoint is a dictionary of tensors and plain values: "config", "classes" and "model", and
-whatever else its writer needs to go on from there.
+whatever else its writer needs, such as the state of a training run.
 """
 
 import os
@@ -9,16 +9,19 @@ import pickle
 import zipfile
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, TypeVar, cast
 
 import torch
+from torch import Tensor, nn
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.files import atomic_write
 from mrcnn_edu.model import MaskRCNN
 
+Model = TypeVar("Model", bound=nn.Module)
+
 SHIPPED = Path(__file__).parent / "shipped"
-RENAMED = {  # settings of files written before version 0.2, and what they are called now
+RENAMED = {  # settings in files written before version 0.2, and their present names
     "config": {
         "train_candidates": "rpn_pre_nms_top_n_train",
         "train_proposals": "rpn_post_nms_top_n_train",
@@ -42,15 +45,15 @@ RENAMED = {  # settings of files written before version 0.2, and what they are c
 
 
 def save(
-    path: str | Path, model: MaskRCNN, classes: list[str], state: dict | None = None, **more
+    path: str | Path, model: nn.Module, classes: list[str], state: dict | None = None, **more: Any
 ) -> None:
     """Write a checkpoint that `load` reads. The file is complete or, if anything fails, untouched.
 
-    state: the model's, if it shall be written in another form than `state_dict` has it. more:
+    state: the model's state, if it is to be written in another form than `state_dict` gives. more:
     further tensors and plain values to keep beside the model.
     """
     path = Path(path)
-    contents = {"config": asdict(model.config), "classes": list(classes)}
+    contents = {"config": asdict(cast(Config, model.config)), "classes": list(classes)}
     contents |= {"model": model.state_dict() if state is None else state, **more}
     try:
         with atomic_write(path) as file:
@@ -64,13 +67,12 @@ def save(
 def read(path: str | Path) -> dict:
     """The contents of a checkpoint or of a file of weights, read without running code from it.
 
-    Raises FileNotFoundError, or ValueError if the file is damaged or holds anything but tensors and
-    plain values.
+    Settings have their present names. Raises FileNotFoundError, or ValueError if the file is
+    damaged or holds anything but tensors and plain values.
     """
     path = Path(path)
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in SHIPPED.glob("*.pt")))
-        raise FileNotFoundError(f"there is no file {path}; weights known by name are {known}")
+        raise FileNotFoundError(f"there is no file {path}")
     try:
         with open(path, "rb") as file:
             _check_sums(file)
@@ -79,12 +81,12 @@ def read(path: str | Path) -> dict:
         raise
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} is not a file of weights: it holds something else than tensors and plain "
-            "values, and nothing else is ever loaded, because a pickle can run any program"
+            f"{path} is not a file of weights: it holds more than tensors and plain values, and "
+            "nothing else is ever loaded, because a pickle can run any program"
         ) from error
     except Exception as error:  # damaged bytes can raise anything
         raise ValueError(
-            f"{path} is damaged or cut short ({error}): copy it again, or take an older one"
+            f"{path} is damaged or cut short ({error}): copy it again, or use an older one"
         ) from error
     if not isinstance(contents, dict):
         raise ValueError(f"{path} holds a {type(contents).__name__}, not weights by their names")
@@ -96,20 +98,20 @@ def read(path: str | Path) -> dict:
 
 
 def _check_sums(file: BinaryIO) -> None:
-    """Raises BadZipFile if a byte has changed since it was written: torch.load does not look."""
-    if zipfile.is_zipfile(file):  # torch's oldest files are none
+    """Raise BadZipFile if a byte has changed since it was written: torch.load does not check."""
+    if zipfile.is_zipfile(file):  # torch's oldest files are not
         damaged = zipfile.ZipFile(file).testzip()
         if damaged is not None:
-            raise zipfile.BadZipFile(f"{damaged} has another check sum")
+            raise zipfile.BadZipFile(f"the checksum of {damaged} is wrong")
     file.seek(0)
 
 
 def model_from_checkpoint(
-    contents: dict, name: str, kind: type = MaskRCNN, settings: type = Config
-) -> MaskRCNN:
-    """The model that a checkpoint's contents describe, of that kind and with settings of that one.
+    contents: dict, name: str, model_class: type = MaskRCNN, config_class: type = Config
+) -> Any:
+    """The model that a checkpoint's contents describe, a `model_class` with a `config_class`.
 
-    Raises ValueError that names the checkpoint if it is none, or of other settings.
+    Raises ValueError that names the checkpoint if it is none, or has settings that are unknown.
     """
     missing = {"config", "classes", "model"} - set(contents)
     if missing:
@@ -117,38 +119,39 @@ def model_from_checkpoint(
             f"{name} has no {', '.join(sorted(missing))}: it is not a checkpoint of mrcnn_edu "
             "(weights of torchvision are loaded with weights.load_torchvision)"
         )
-    unknown = set(contents["config"]) - {field.name for field in fields(settings)}
+    unknown = set(contents["config"]) - {field.name for field in fields(config_class)}
     if unknown:
         raise ValueError(
-            f"{name} has unknown settings: {', '.join(sorted(unknown))}: this version of mrcnn_edu "
-            "does not know them"
+            f"{name} has unknown settings: {', '.join(sorted(unknown))} (it was written by another "
+            "version of mrcnn_edu)"
         )
-    model = kind(settings(**contents["config"]))
+    model = model_class(config_class(**contents["config"]))
     load_state(model, contents["model"], name)
     model.classes = contents["classes"]
     return model.eval()
 
 
 def load_state(
-    model: MaskRCNN, state: dict, source: str, names: dict[str, str] | None = None
-) -> MaskRCNN:
-    """The model with the parameters of `state`. Raises ValueError naming all that do not fit.
+    model: Model, state: dict[str, Tensor], source: str, names: dict[str, str] | None = None
+) -> Model:
+    """The model with the parameters of `state`. Raises ValueError that lists all that do not fit.
 
-    names: what the source calls a parameter, where that is something else.
+    names: what the source calls a parameter, where it has another name there.
     """
-    own, names = model.state_dict(), names or {}
-    problems = [f"missing: {name}" for name in own if name not in state]
-    problems += [f"unknown: {names.get(name, name)}" for name in state if name not in own]
+    expected, names = model.state_dict(), names or {}
+    problems = [f"missing: {name}" for name in expected if name not in state]
+    problems += [f"unknown: {names.get(name, name)}" for name in state if name not in expected]
     problems += [
-        f"shape: {names.get(name, name)} is {list(state[name].shape)} there, "
-        f"{list(own[name].shape)} in the model"
-        for name in own
-        if name in state and state[name].shape != own[name].shape
+        f"shape: {names.get(name, name)} is {list(state[name].shape)}, but the model needs "
+        f"{list(value.shape)}"
+        for name, value in expected.items()
+        if name in state and state[name].shape != value.shape
     ]
     if problems:
+        config = cast(Config, model.config)
         raise ValueError(
-            f"{source} does not fit this model (n_classes={model.config.n_classes}, backbone="
-            f"{model.config.backbone!r}): {len(problems)} problems\n  " + "\n  ".join(problems)
+            f"{source} does not fit this model (n_classes={config.n_classes}, backbone="
+            f"{config.backbone!r}): {len(problems)} problems\n  " + "\n  ".join(problems)
         )
     model.load_state_dict(state)
     return model

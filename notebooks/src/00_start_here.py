@@ -13,7 +13,7 @@
 # %% [markdown]
 # # 00 · Start here: a Mask R-CNN takes a scene apart
 #
-# A trained network looks at a picture it has never seen, and we look over its shoulder at every
+# A trained network looks at an image it has never seen, and we look over its shoulder at every
 # stage. After this lesson (45 minutes) you can name the stages of Mask R-CNN, say what each hands
 # to the next and in which shape, and try your own scenes on it.
 
@@ -33,19 +33,20 @@ viz.show_flow("image")
 # %% [markdown]
 # ## The problem
 #
-# **Instance segmentation**: find every object, name it, *and* outline each one by itself, even
-# where one hides another. Our scenes are drawn from a seed, so we know the truth to the pixel. An
-# object's class is its outline; color, size and background say nothing.
+# **Instance segmentation**: find every object, classify it, *and* outline each one by itself, even
+# where one hides another. Our scenes are synthetic images, rendered from a seed, so we know the
+# **ground truth**, the right answer, to the pixel. An object's class is its outline; color, size
+# and background say nothing.
 
 # %%
 scenes = Shapes(300, seed=1)
 image, target = scenes[1]
-viz.show_truth(image, target, scenes.classes)
+viz.show_ground_truth(image, target, scenes.classes)
 
 # %% [markdown]
-# The truth of one image is three tensors. A **box** is `(x1, y1, x2, y2)` in pixels, a **label**
-# a whole number from 1 up (0 means background, here and everywhere), a **mask** a picture of its
-# own with one bit a pixel.
+# The ground truth of one image is three tensors. A **box** is `(x1, y1, x2, y2)` in pixels, a
+# **label** a whole number from 1 up (0 means background, here and everywhere), and a **mask** an
+# image with one bit for each pixel.
 #
 # **Predict:** for M objects in an image of H x W pixels, which shapes do the three have?
 
@@ -59,23 +60,23 @@ viz.show_truth(image, target, scenes.classes)
 # that would be *semantic* segmentation, in which two circles that touch become one region.
 # </details>
 #
-# ## The whole, in one line
+# ## The whole model, in one line
 #
 # `shapes-tiny` is a small Mask R-CNN that comes with this package, trained on such scenes with
-# other seeds. `detect` takes a list of images and gives, for each, boxes, labels, scores and masks.
+# other seeds. `detect` takes a list of images and returns boxes, labels, scores and masks for each.
 
 # %% tags=["cover"]
 model = mrcnn_edu.load("shapes-tiny")
-found = model.detect([image])[0]
-sure = found[found.scores > 0.5]
-viz.show_detections(image, sure, model.classes, target)
+detections = model.detect([image])[0]
+confident = detections[detections.scores > 0.5]
+viz.show_detections(image, confident, model.classes, target)
 
 # %% [markdown]
 # How did it get there? `trace` does the same as `detect` and keeps everything it computes on the
 # way. Here are the shapes, in order: features `[B, C, H, W]` of each map, objectness `[B, A]`,
 # region features `[R, C, 7, 7]`, class logits `[R, K + 1]`, mask logits `[D, K + 1, m, m]`. The
-# letters: B images, C **channels** (the numbers in one cell of a map), A anchors, R regions,
-# K classes, D detections. A **logit** is a score before it is turned into a probability.
+# letters: B images, C **channels** (the values at one position of a feature map), A anchors,
+# R regions, K classes, D detections. A **logit** is a score before it is turned into a probability.
 
 # %%
 trace = model.trace([image])
@@ -87,13 +88,14 @@ for stage in ("features", "objectness", "roi_features", "class_logits", "mask_lo
 # %% [markdown]
 # ## 1. Features: what is where
 #
-# A **backbone** of convolutions turns the image into maps in which every cell describes what is
-# around it. A map of **stride** s has one cell for every s x s pixels. The **feature pyramid**
-# (FPN) gives several strides, its **levels**: fine ones for small objects, coarse ones for large.
+# A **backbone** of convolutions turns the image into **feature maps**, in which every position
+# describes what is around it. A map of **stride** s has one position for every s x s pixels. The
+# **feature pyramid** (FPN) has several strides, its **levels**: fine ones for small objects, coarse
+# ones for large.
 #
-# **Predict:** how many times as many cells has the map of stride 4 as the map of stride 32: 8, 16
-# or 64? Below, brightness is the length of a cell's vector of C numbers; bright does not mean
-# "object".
+# **Predict:** how many times as many positions does the map of stride 4 have as the map of stride
+# 32: 8, 16 or 64? Below, brightness is the length of a position's feature vector, its C values;
+# bright does not mean "object".
 
 # %%
 strides = [image.shape[-1] // level.shape[-1] for level in trace.features]
@@ -109,30 +111,31 @@ width, strides, [level.shape[-1] for level in trace.features]
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 64. The stride divides the width, as the cell above checks for all four maps, and the height as
-# well. (The usual wrong answer is 8.) Coarse maps are cheap, and on them a small object is soon
-# less than one cell.
+# 64. The stride divides the width, as the code above checks for all four maps, and the height as
+# well. (If you said 8, you counted along one side only.) Coarse maps are cheap, and on them a small
+# object soon covers less than one position.
 # </details>
 #
 # ## 2. Anchors and objectness: where might something be?
 #
-# In every cell of every map stand a few **anchors**, boxes of fixed size and shape (k = 3 shapes
-# here). The **region proposal network** (RPN) answers one question for each: is there an object
-# about here? (Section 3.1 of the paper on Faster R-CNN. Where a lesson names no paper, sections,
-# figures and tables are those of the paper on Mask R-CNN, He et al. 2017.)
+# At every position of every map there are a few **anchors**, boxes of fixed size and shape (k = 3
+# shapes here). The **region proposal network** (RPN) predicts one thing for each: is there an
+# object about here? (Section 3.1 of the paper on Faster R-CNN. Where a lesson names no paper,
+# sections, figures and tables are those of the paper on Mask R-CNN, He et al. 2017.)
 
 # %%
 viz.show_anchors_at_center(image, trace.anchors, trace.batch.sizes[0])
 
 # %% [markdown]
-# **Predict:** the list above has 2,295 numbers of objectness, one for each anchor. What share of
-# them stands on the finest of the four maps: a quarter, a half, or three quarters?
+# **Predict:** the list above has 2,295 objectness scores, one for each anchor. What fraction of
+# them belongs to the finest of the four maps: a quarter, a half, or three quarters?
 
 # %%
-cells = [level.shape[-2] * level.shape[-1] for level in trace.features]
-assert sum(cells) * 3 == trace.objectness.shape[1] == 2295
-print(" + ".join(str(n) for n in cells), "cells, times 3 =", sum(cells) * 3, "anchors")
-print(f"on the finest map: {cells[0] / sum(cells):.0%}")
+positions = [level.shape[-2] * level.shape[-1] for level in trace.features]
+n_anchors = sum(positions) * 3
+assert n_anchors == trace.objectness.shape[1] == 2295
+print(" + ".join(str(n) for n in positions), "positions, times 3 =", n_anchors, "anchors")
+print(f"on the finest map: {positions[0] / sum(positions):.0%}")
 
 # %%
 per_level = trace.objectness[0].sigmoid().split([len(a) for a in trace.anchors])
@@ -143,39 +146,39 @@ viz.show_objectness(image, maps, strides)
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Three quarters: each map has four times the cells of the next one. (The usual wrong answer is a
-# quarter.) Thousands in all, for a handful of objects: nearly every anchor is background. That is
-# why training uses only a sample of them, and why almost all of each map is dark. (Brightness is
-# the probability, 0 to 1, of the best of a cell's k anchors.) Look at *which* map lights up for a
-# small object and which for a large one.
+# Three quarters: each map has four times the positions of the next one. (If you said a quarter, you
+# gave each of the four maps the same number.) There are thousands of anchors for a handful of
+# objects: nearly every anchor is background. That is why training uses only a sample of them, and
+# why almost all of each map is dark. (Brightness is the probability, 0 to 1, of the best of a
+# position's k anchors.) Look at *which* map is bright on a small object and which on a large one.
 # </details>
 #
 # ## 3. Proposals: the best boxes, without near-duplicates
 #
-# Each anchor also says how to move and stretch itself onto its object. The best of these boxes are
-# the **candidates**, and of those that overlap too much only the best is kept: **non-maximum
-# suppression** (NMS). Overlap is measured by **IoU**, intersection over union: the area that two
-# boxes share, divided by the area that either covers; 1 for equal boxes, 0 for boxes apart.
+# For each anchor the RPN also predicts **box deltas**, which move and stretch the anchor onto its
+# object. The best of these boxes are the **candidates**, and of those that overlap too much only
+# the best is kept: **non-maximum suppression** (NMS). Overlap is measured by **IoU**, intersection
+# over union: the area that two boxes share, divided by the area that either covers; 1 for equal
+# boxes, 0 for boxes apart.
 #
 # **Predict:** an object with a good anchor on it has many more good anchors next to it. Of the
-# candidates that the RPN is sure of, what share will NMS throw away?
+# candidates with a high confidence, what fraction will NMS throw away?
 
 # %%
 proposals = trace.proposals[0]
 best = proposals.candidate_scores.argsort(descending=True)[:100]
 before, after = proposals.candidates[best], proposals.boxes[proposals.scores > 0.5]
-viz.show_panels(
-    image, {"the 100 best before NMS": (before, "anchor"), "sure after NMS": (after, "proposal")}
-)
+panels = {"the 100 best before NMS": (before, "anchor"), "score > 0.5, after": (after, "proposal")}
+viz.show_panels(image, panels)
 
 # %%
 levels = proposals.candidate_levels  # boxes of different levels do not compete
 kept = batched_nms(proposals.candidates, proposals.candidate_scores, levels, iou_threshold=0.7)
 assert proposals.boxes.equal(proposals.candidates[kept[: len(proposals.boxes)]])
-sure_before = (proposals.candidate_scores > 0.5).sum().item()
-sure_after = (proposals.candidate_scores[kept] > 0.5).sum().item()
-assert sure_after < sure_before / 2
-print(f"sure candidates: {sure_before} before NMS, {sure_after} after, for {len(sure)} detections")
+n_before = (proposals.candidate_scores > 0.5).sum().item()
+n_after = (proposals.candidate_scores[kept] > 0.5).sum().item()
+assert n_after < n_before / 2
+print(f"score > 0.5: {n_before} before NMS, {n_after} after, for {len(confident)} detections")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -186,10 +189,10 @@ print(f"sure candidates: {sure_before} before NMS, {sure_after} after, for {len(
 #
 # ## 4. Region features: every box the same size
 #
-# The next layers need inputs of one size, and boxes have all sizes. **RoIAlign** reads 7 x 7 cells
-# from under each box (a **RoI**, region of interest), by interpolation and without rounding
-# anything (section 3; lesson 07 shows why that matters). Above the piece of the image, below its
-# features' strength.
+# The next layers need inputs of one size, and boxes have all sizes. **RoIAlign** divides each box
+# (a **RoI**, region of interest) into 7 x 7 **bins** and reads the feature map in each of them, by
+# interpolation and without rounding anything (section 3; lesson 07 shows why that matters). Above
+# is the piece of the image, below the strength of its features.
 
 # %%
 regions = proposals.boxes[:6]
@@ -200,49 +203,51 @@ viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
 # ## 5. Class and box
 #
 # A **head** is a small network at the end that answers one question. For every region the **box
-# head** gives K + 1 scores, for K classes and background, and a refined box. The scores compete: a
-# **softmax** makes them positive, with a sum of 1. **Predict:** the proposals above are ordered by
-# objectness. Will the first ones also be the most certain of their class?
+# head** predicts K + 1 scores, for K classes and background, and a refined box. The scores compete:
+# a **softmax** makes them positive, with a sum of 1.
+#
+# **Predict:** the proposals above are ordered by objectness. Will the first ones also have the
+# highest class scores?
 
 # %%
 scores = trace.class_logits.softmax(dim=1)
-rejected = (scores.argmax(dim=1) == 0).nonzero()[0].item()  # the first that is background, 0
+rejected = (scores.argmax(dim=1) == 0).nonzero()[0].item()  # the first classified as background
 overlap = box_iou(proposals.boxes[[rejected]], target["boxes"])[0]
 assert rejected > 4 and (overlap > 0.2).sum() == 2 and overlap.max() < 0.5
 assert scores[:5].amax(dim=1).min() > 0.9 and proposals.scores[rejected] > 0.95
 print(f"proposal {rejected}: objectness {proposals.scores[rejected]:.2f}, IoU with the objects:")
 print([round(iou, 2) for iou in overlap.tolist()])
 
-shown, names = [0, 1, 2, 3, 4, rejected], ["background", *model.classes]
-viz.show_scores(scores[shown], names, [f"proposal {i}" for i in shown])
+shown, class_names = [0, 1, 2, 3, 4, rejected], ["background", *model.classes]
+viz.show_scores(scores[shown], class_names, [f"proposal {i}" for i in shown])
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The first ones are, the last one shown is not, though the RPN was nearly as sure of it: it lies
+# The first ones do, the last one shown does not, though its objectness is nearly as high: it lies
 # across two objects and covers neither. The RPN knew only that something is there; the box head,
-# which sees the whole region, calls it background.
+# which sees the whole region, classifies it as background.
 # </details>
 #
 # ## 6. Masks, and back into the image
 #
-# For each detection the **mask head** draws a small m x m mask *for every class*, and the class
-# found by the box head picks one of them (section 3: mask and class are decoupled). Below, dark is
-# 0 and bright is 1. Pasting stretches it over its box and cuts it at one half.
+# For each detection the **mask head** predicts a small m x m mask *for every class*, and the class
+# predicted by the box head picks one of them (section 3: mask and class are decoupled). Below, dark
+# is 0 and bright is 1. Pasting stretches it over its box and thresholds it at one half.
 
 # %%
-n = min(6, len(sure))
-titles = [model.classes[label - 1] for label in sure.labels[:n]]
-viz.show_regions(image, sure.boxes[:n], sure.mask_probs[:n], titles)
+n = min(6, len(confident))
+titles = [model.classes[label - 1] for label in confident.labels[:n]]
+viz.show_regions(image, confident.boxes[:n], confident.mask_probs[:n], titles)
 
 # %%
 assert trace.mask_logits.shape[1] == len(model.classes) + 1  # channel 0, background, is unused
 for name, value in vars(trace.detections[0]).items():
-    assert value.equal(getattr(found, name))
+    assert value.equal(getattr(detections, name))
 print(f"detect and trace agree; mask logits {list(trace.mask_logits.shape)}")
 
 # %% [markdown]
-# That was all of it. The package's own version is the same list of steps; nothing is hidden:
+# That was all of it. The package's version is the same list of steps; nothing is hidden:
 
 # %%
 print(getsource(mrcnn_edu.MaskRCNN.trace))
@@ -255,26 +260,26 @@ print(getsource(mrcnn_edu.MaskRCNN.trace))
 
 # %%
 strange = Shapes(1, seed=6, outlines="blobs", n_objects=(4, 4))
-blobs, truth = strange[0]
-found = model.detect([blobs])[0]
-found = found[found.scores > 0.5]
-assert len(found) >= len(truth["labels"])
-either = (found.masks[:, None] | truth["masks"]).sum(dim=(2, 3))
-mask_iou = (found.masks[:, None] & truth["masks"]).sum(dim=(2, 3)) / either  # [D, M]
-assert min(t.amax(0).min() for t in (mask_iou, box_iou(found.boxes, truth["boxes"]))) > 0.7
-viz.show_detections(blobs, found, model.classes, truth, strange.classes)
+blobs, gt = strange[0]
+detections = model.detect([blobs])[0]
+detections = detections[detections.scores > 0.5]
+assert len(detections) >= len(gt["labels"])
+either = (detections.masks[:, None] | gt["masks"]).sum(dim=(2, 3))
+mask_iou = (detections.masks[:, None] & gt["masks"]).sum(dim=(2, 3)) / either  # [D, M]
+assert min(t.amax(0).min() for t in (mask_iou, box_iou(detections.boxes, gt["boxes"]))) > 0.7
+viz.show_detections(blobs, detections, model.classes, gt, strange.classes)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# It finds them and gives them names they do not have: it might have said "background", but that
-# meant places without an outline, and then one of the classes must win. Its boxes and even its
-# masks are good all the same: "where" was learned more generally than "what".
+# It finds them and gives them class labels that are wrong: it might have predicted "background",
+# but in training that meant regions without an outline, and then one of the classes must win. Its
+# boxes and even its masks are good all the same: "where" was learned more generally than "what".
 # </details>
 #
 # ## Play: a scene of your own
 #
-# Move the sliders (run the notebook first). When do objects get lost? How small is too small?
+# Move the sliders (run the notebook first). When are objects missed? How small is too small?
 
 # %%
 from mrcnn_edu.course.widgets import scene_player
@@ -284,10 +289,10 @@ scene_player(model)
 # %% [markdown]
 # ## A real photograph
 #
-# The same steps at the paper's size: the shorter side becomes 800 pixels, and anchors from 32 to
-# 512 pixels stand everywhere. Preprocessing and anchors need no trained weights. With torchvision's
-# published ones the next cell finds the people and things in it; the first time,
-# `mrcnn_edu.load("coco-resnet50-fpn")` downloads them (170 MB), once.
+# The same steps at the paper's size: the shorter side becomes 800 pixels, and there are anchors
+# from 32 to 512 pixels at every position. Preprocessing and anchors need no trained weights. With
+# torchvision's published ones the second cell below finds the people and things in the photograph;
+# the first time, `mrcnn_edu.load("coco-resnet50-fpn")` downloads them (170 MB), once.
 
 # %%
 photo = viz.sample_photograph()
@@ -296,16 +301,17 @@ batch = paper.preprocess([photo])
 height, width = batch.sizes[0]
 anchors = paper.anchors(paper.features(batch), batch)
 middle = [viz.anchors_at(level, (width / 2, height / 2)) for level in anchors]
-zoom = photo.shape[-1] / width
-viz.show_boxes(photo, torch.cat(middle) * zoom, "anchor", f"read at {width} x {height}")
+scale = photo.shape[-1] / width
+viz.show_boxes(photo, torch.cat(middle) * scale, "anchor", f"read at {width} x {height}")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 picture = 'Run mrcnn_edu.load("coco-resnet50-fpn") once to see what it finds in the photograph.'
 if mrcnn_edu.weights.is_downloaded("coco-resnet50-fpn"):
     published = mrcnn_edu.load("coco-resnet50-fpn")
-    seen = published.detect([photo])[0]
-    picture = viz.show_detections(photo, seen[seen.scores > 0.7], published.classes)
+    detections = published.detect([photo])[0]
+    detections = detections[detections.scores > 0.7]
+    picture = viz.show_detections(photo, detections, published.classes)
 picture
 
 # %% [markdown]
@@ -313,12 +319,12 @@ picture
 #
 # Write your lines in the place of `...` and run the cell: it prints "ok", or "not yet" and why.
 #
-# **1.** `count_by_name(labels, classes)`: how many of each, as `{"circle": 2, "star": 1}`, only
-# names that occur; labels is a tensor `[D]`, perhaps empty, and classes the list of K names. Mind
-# what label 0 is, and so which name label 1 has. About 2 lines. (Our
-# solution, when you have tried: `print(getsource(exercises.count_by_name))`.)
+# **1.** `count_by_name(labels, classes)`: how many there are of each class, as
+# `{"circle": 2, "star": 1}`, only names that occur; labels is a tensor `[D]`, perhaps empty, and
+# classes the list of K names. Mind what label 0 is, and so which name label 1 has. About 2 lines.
+# (Our solution, when you have tried: `print(getsource(exercises.count_by_name))`.)
 #
-# **2.** `mask_iou(a, b)`: of two masks `[H, W]` of bool, the number of pixels in both divided by
+# **2.** `mask_iou(a, b)`: for two masks `[H, W]` of bool, the number of pixels in both divided by
 # the number in either; 0 if there are none. About 2 lines.
 
 # %%

@@ -11,29 +11,30 @@
 # ---
 
 # %% [markdown]
-# # 01 · Instance segmentation and its data: what to answer, and how to write it down
+# # 01 · Instance segmentation and its data: what to predict, and how to write it down
 #
 # Before a network can learn to outline objects, somebody must have outlined some, and written that
 # into a file. After this lesson (60 minutes) you can
 #
 # - tell instance segmentation from classification, detection and semantic segmentation;
-# - write a region as bitmap, runs or polygon, and say what each costs and what it loses;
-# - read a COCO file, write one, and find mistakes in your own, those that no program finds too.
+# - write a region as bitmap, RLE or polygon, and say what each costs and what it loses;
+# - read a COCO file, write one, and find mistakes in your own data, even those no program finds.
 
 # %%
 import torch
 
 from mrcnn_edu import viz
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.data.shapes import draw, template
+from mrcnn_edu.data.outlines import template
+from mrcnn_edu.data.shapes import draw
 
 viz.show_flow("image")
 
 # %% [markdown]
 # ## The problem
 #
-# In this image one star lies partly on another. What should a network answer? There are four usual
-# questions:
+# In this image one star lies partly on another. What should a network predict? There are four usual
+# tasks:
 #
 # - **classification**: what is there?
 # - **detection**: what is there, and in which box?
@@ -41,7 +42,7 @@ viz.show_flow("image")
 # - **instance segmentation**: which objects are there, and which pixels belong to *each*?
 #
 # The last two differ in more than counting: each object is outlined by itself, so a pixel may
-# belong to none, and the masks that a network answers with may even overlap.
+# belong to none, and the masks that a network predicts may even overlap.
 
 # %% tags=["cover"]
 scenes = Shapes(1000, seed=1)
@@ -53,8 +54,8 @@ picture.caption("Third panel: a color for each class. Fourth: a color for each o
 # %% [markdown]
 # ## 1. Semantic segmentation does not count
 #
-# Its answer is one picture `[H, W]`, a **semantic map**, with a label in each pixel and 0 for
-# background. A **connected region** is a set of pixels of one class that hang together.
+# Its output is one image `[H, W]`, a **semantic map**, with a label in each pixel and 0 for
+# background. A **connected region** is a set of pixels of one class that touch one another.
 #
 # **Predict:** our scene has five objects. How many connected regions does its semantic map have?
 
@@ -84,8 +85,8 @@ print("objects:", len(labels), " regions:", regions)
 # <details><summary><b>Answer</b></summary>
 #
 # Four: the two stars have become one region, and nothing in the map says where one ends. From the
-# instances we made the semantic map in three lines; there is no way back. (The usual wrong answer
-# is five: right as long as no two objects of a class touch, and none is cut in two.)
+# instances we made the semantic map in three lines; there is no way back. (Five would be right if
+# no two objects of a class touched, and none was cut in two.)
 # </details>
 #
 # ## 2. Why it is hard: two tasks at once
@@ -93,35 +94,36 @@ print("objects:", len(labels), " regions:", regions)
 # Every object must be found, *and* each one outlined. Boxes do tell the stars apart. But a box is
 # no outline.
 #
-# **Predict:** of the pixels in the upper star's box, what share belongs to that star: about a
-# third, a half, or two thirds? And what share to *other* objects?
+# **Predict:** of the pixels in the upper star's box, what fraction belongs to that star: about a
+# third, a half, or two thirds? And what fraction to *other* objects?
 
 # %%
 star = 2  # the upper one's row in the target
-inside = viz.crop(masks, boxes[star]).float().mean(dim=(1, 2))  # each object's share of the box
-its_own, others = inside[star].item(), (inside.sum() - inside[star]).item()
-print(f"its own {its_own:.0%}, of others {others:.0%}, background {1 - inside.sum():.0%}")
-assert labels[star] == 4 and abs(its_own - 1 / 3) < 0.05 and abs(others - 1 / 3) < 0.05
+fraction = viz.crop(masks, boxes[star]).float().mean(dim=(1, 2))  # of the box, for each object
+this_star, others = fraction[star].item(), (fraction.sum() - fraction[star]).item()
+print(f"the star {this_star:.0%}, others {others:.0%}, background {1 - fraction.sum():.0%}")
+assert labels[star] == 4 and abs(this_star - 1 / 3) < 0.05 and abs(others - 1 / 3) < 0.05
 
 # %%
 piece, mask = viz.crop(image, boxes[star]), viz.crop(masks[star][None], boxes[star])[0]
-viz.show_images({"its box": piece, "its own pixels": torch.where(mask, piece, 1)})
+viz.show_images({"its box": piece, "its pixels": torch.where(mask, piece, 1)})
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About a third each: its own, other objects' (one of them a star as well), and background. So a
-# method for this task needs detection, which tells objects apart, and segmentation, which decides
-# for each pixel. Mask R-CNN detects first and then segments within each box.
+# About a third each: the star itself, other objects (one of them a star as well), and background.
+# So a method for this task needs detection, which tells objects apart, and segmentation, which
+# decides for each pixel. Mask R-CNN detects first and then segments within each box.
 # </details>
 #
-# ## 3. A region as runs
+# ## 3. A region as RLE
 #
-# A mask as it is, one bit a pixel, is a **bitmap**. Most neighbors are equal, so we may note how
+# A mask with one bit for each pixel is a **bitmap**. Most neighbors are equal, so we may note how
 # long they stay equal: **run-length encoding** (RLE). The format of COCO, a large set of outlined
 # photographs (section 6), reads *down the columns*, and its first run is of *zeros*.
 #
-# **Predict:** the runs of this mask. (The right picture numbers the pixels as they are read.)
+# **Predict:** the run lengths of this mask. (The right picture numbers the pixels in the order in
+# which they are read.)
 
 # %%
 tiny = torch.tensor([[0, 1, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0]]).bool()  # [3, 4]
@@ -130,7 +132,7 @@ viz.show_maps([tiny, order], ["the mask", "the order"], numbers=".0f")
 
 
 # %%
-def runs_by_hand(mask):
+def rle_by_hand(mask):
     runs, value = [0], False
     for pixel in mask.T.flatten().tolist():  # down the columns
         if pixel != value:
@@ -140,20 +142,20 @@ def runs_by_hand(mask):
     return runs
 
 
-runs = runs_by_hand(tiny)
-print("down the columns:", runs, "  row by row:", runs_by_hand(tiny.T))
-print("and if the first pixel is a one:", runs_by_hand(~tiny))
+runs = rle_by_hand(tiny)
+print("down the columns:", runs, "  row by row:", rle_by_hand(tiny.T))
+print("and if the first pixel is a one:", rle_by_hand(~tiny))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 1, 6, 5: one zero, six ones, five zeros. (The usual wrong answer goes row by row and has seven
-# runs.) If the first pixel is a one, the run of zeros is there all the same, with length 0: else
-# nobody could tell which runs are the ones.
+# 1, 6, 5: one zero, six ones, five zeros. (If you found seven runs, you went row by row.) If the
+# first pixel is a one, there is still a first run of zeros, with length 0: otherwise we could not
+# tell which runs are the ones.
 # </details>
 #
-# `pycocotools`, COCO's own program, squeezes the runs into a string of characters. The package
-# reads both; all must agree. And the way back to pixels is short.
+# `pycocotools`, COCO's library, compresses the run lengths into a string of characters. The package
+# reads both; all must agree. And decoding into pixels is short.
 
 # %%
 from inspect import getsource
@@ -161,7 +163,7 @@ from inspect import getsource
 from pycocotools import mask as coco_rle
 
 from mrcnn_edu.data.regions import decode_mask, encode_mask
-from mrcnn_edu.data.rle import draw_runs
+from mrcnn_edu.data.rle_codec import counts_to_mask
 
 theirs = coco_rle.frPyObjects({"size": [3, 4], "counts": runs}, 3, 4)
 assert torch.from_numpy(coco_rle.decode(theirs)).bool().equal(tiny)
@@ -169,7 +171,7 @@ assert encode_mask(tiny) == {"size": [3, 4], "counts": theirs["counts"].decode()
 assert decode_mask({"size": [3, 4], "counts": runs}, 3, 4).equal(tiny)
 assert decode_mask(encode_mask(tiny), 3, 4).equal(tiny)
 print(encode_mask(tiny))
-print(getsource(draw_runs))
+print(getsource(counts_to_mask))
 
 # %% [markdown]
 # ## 4. A region as a polygon
@@ -178,74 +180,76 @@ print(getsource(draw_runs))
 # is a *list* of polygons, and its pixels are those in *any* of them. How good is it? **IoU**: the
 # pixels in both masks divided by the pixels in either; 1 if they are equal.
 #
-# **Predict:** a ring is written as two polygons, the outer circle and the hole's, of 0.55 times its
-# radius. What is the IoU of what is read back with the ring: near 1, about 0.7, or about 0.3?
+# **Predict:** a ring is written as two polygons, the outer circle and the hole, with 0.55 times its
+# radius. What IoU does the mask that is read back have with the ring: near 1, about 0.7, or about
+# 0.3?
 
 
 # %%
-def region(name, side):
-    rings = [side * (0.5 + 0.4 * ring) for ring in template(name)]  # each [n, 2]
-    mask = torch.from_numpy(draw(rings, side) >= 0.5)  # [side, side]
+def region(name, size):
+    rings = [size * (0.5 + 0.4 * ring) for ring in template(name)]  # each [n, 2]
+    mask = torch.from_numpy(draw(rings, size) >= 0.5)  # [size, size]
     return mask, [ring.round(1).flatten().tolist() for ring in rings]
 
 
 # %%
-iou, read, truth = {}, {}, {}
+iou, decoded, exact = {}, {}, {}
 for name in ("star", "ring"):
-    truth[name], polygons = region(name, 96)
-    read[name] = decode_mask(polygons, 96, 96)
-    both, either = truth[name] & read[name], truth[name] | read[name]
+    exact[name], polygons = region(name, 96)
+    decoded[name] = decode_mask(polygons, 96, 96)
+    both, either = exact[name] & decoded[name], exact[name] | decoded[name]
     iou[name] = (both.sum() / either.sum()).item()
-    assert decode_mask(encode_mask(truth[name]), 96, 96).equal(truth[name])
+    assert decode_mask(encode_mask(exact[name]), 96, 96).equal(exact[name])
 print({name: round(value, 2) for name, value in iou.items()})
 
 # %%
 assert iou["star"] > 0.97 and abs(iou["ring"] - (1 - 0.55**2)) < 0.01
-ring = {f"two polygons, IoU {iou['ring']:.2f}": read["ring"], "runs, IoU 1": truth["ring"]}
-viz.show_differences(truth["ring"], ring).caption("Dark: right. Orange-red: too much, the hole.")
+ring = {f"two polygons, IoU {iou['ring']:.2f}": decoded["ring"], "RLE, IoU 1": exact["ring"]}
+viz.show_differences(exact["ring"], ring).caption("Dark: correct. Orange-red: too much, the hole.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # About 0.7, which is 1 - 0.55²: the hole is filled, because a list of polygons means "in any of
-# them". (The usual wrong answer expects the second to be cut out.) The list is there for objects in
-# several pieces. The star has no hole and loses a few pixels at its edge; runs lose nothing.
+# them"; the second is not cut out. The list exists for objects in several pieces. The star has no
+# hole and loses a few pixels at its edge; RLE loses nothing.
 # </details>
 #
 # ## 5. What each costs
 #
-# A bitmap of n pixels takes n / 8 bytes; runs and polygons we write as text and count characters.
+# A bitmap of n pixels takes n / 8 bytes; RLE and polygons we write as text and count characters.
 #
 # **Predict:** the same star, twice as wide and twice as high. By what factor do the three grow?
 
 
 # %%
-def bytes_of(name, side):
-    mask, polygons = region(name, side)
-    runs = len(encode_mask(mask)["counts"])
-    return [mask.numel() / 8, runs, len(str(polygons))]
+def count_bytes(name, size):
+    mask, polygons = region(name, size)
+    rle = len(encode_mask(mask)["counts"])
+    return [mask.numel() / 8, rle, len(str(polygons))]
 
 
-sides = torch.tensor([48, 96, 192, 384])
-size = torch.tensor([bytes_of("star", side) for side in sides.tolist()])  # [sides, ways]
-
-# %%
-ways = ("bitmap", "runs", "polygon")
-growth = dict(zip(ways, (size[2] / size[1]).tolist(), strict=True))
-print("from 96 to 192 pixels, times", {way: round(times, 1) for way, times in growth.items()})
-assert growth["bitmap"] == 4 and 1.8 < growth["runs"] < 2.2 and growth["polygon"] < 1.2
+sizes = torch.tensor([48, 96, 192, 384])
+n_bytes = torch.tensor([count_bytes("star", size) for size in sizes.tolist()])  # [sizes, formats]
 
 # %%
-picture = viz.show_lines(sides, dict(zip(ways, size.T, strict=True)), "side, pixels", "bytes")
+formats = ("bitmap", "RLE", "polygon")
+growth = dict(zip(formats, (n_bytes[2] / n_bytes[1]).tolist(), strict=True))
+print("from 96 to 192 pixels, times", {name: round(times, 1) for name, times in growth.items()})
+assert growth["bitmap"] == 4 and 1.8 < growth["RLE"] < 2.2 and growth["polygon"] < 1.2
+
+# %%
+lines = dict(zip(formats, n_bytes.T, strict=True))
+picture = viz.show_lines(sizes, lines, "width and height, pixels", "bytes")
 picture.axes[0].set_yscale("log")
 picture
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# By 4, 2 and hardly at all. A bitmap pays for the area, runs for the columns that the outline
-# crosses, a polygon for its corners alone. So people, who must click each corner, draw polygons,
-# and programs, whose masks have holes and ragged edges, write runs.
+# By 4, 2 and hardly at all. A bitmap pays for the area, RLE for the columns that the outline
+# crosses, a polygon only for its corners. So people, who must click each corner, draw polygons,
+# and programs, whose masks have holes and ragged edges, write RLE.
 # </details>
 #
 # ## 6. The COCO format
@@ -270,8 +274,8 @@ for name in ("images", "categories", "annotations"):
     print(f"{len(contents[name]):2} {name}, the first: {contents[name][0]}")
 
 # %% [markdown]
-# **Predict:** our boxes are `(x1, y1, x2, y2)`, COCO's `bbox` is corner and size: x, y, width,
-# height. What is `bbox` for the box (10, 20, 40, 60)?
+# **Predict:** our boxes are `(x1, y1, x2, y2)`, while COCO's `bbox` is a corner and a size: x, y,
+# width, height. What is `bbox` for the box (10, 20, 40, 60)?
 
 # %%
 coco = CocoFolder(folder / "images", folder / "annotations.json")
@@ -287,8 +291,8 @@ assert theirs == [ours[0], ours[1], ours[2] - ours[0], ours[3] - ours[1]]
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# (10, 20, 30, 40): 40 - 10 and 60 - 20. The usual wrong answer copies the corners: then 40 and 60
-# are read as width and height, and the box is far too large. Let us make that mistake.
+# (10, 20, 30, 40): 40 - 10 and 60 - 20. Somebody who copies the corners gets a box that is far too
+# large, because 40 and 60 are read as width and height. Let us make that mistake.
 # </details>
 #
 # ## 7. Look before you train: `check`
@@ -299,7 +303,7 @@ assert theirs == [ours[0], ours[1], ours[2] - ours[0], ours[3] - ours[1]]
 
 # %%
 def broken_folder(name, change):
-    """The folder with annotations that `change` has spoilt, in a file of its own."""
+    """The folder with annotations that `change` has damaged, in a separate file."""
     contents = json.loads((folder / "annotations.json").read_text())
     change(contents)
     (folder / name).write_text(json.dumps(contents))
@@ -352,31 +356,34 @@ def row_by_row(annotation):
 
 
 # %%
-folders = {"right": coco}
+folders = {"correct": coco}
 for change in (one_too_high, polygon_for_ring, row_by_row):
     name = change.__name__.replace("_", " ")
     folders[name] = broken_folder(
         f"{name}.json", lambda contents, change=change: [*map(change, contents["annotations"])]
     )
-found = {name: len(check(broken)) for name, broken in folders.items()}
+n_problems = {name: len(check(broken)) for name, broken in folders.items()}
 n = len(contents["annotations"])
-print(f"problems found, of {n} annotations:", found)
-assert found["one too high"] == found["polygon for ring"] == 0 < found["row by row"] < n
+print(f"problems found, of {n} annotations:", n_problems)
+assert n_problems["one too high"] == n_problems["polygon for ring"] == 0
+assert 0 < n_problems["row by row"] < n
 
 # %%
 picture, panels = viz.row(len(folders))
-for axes, (way, file) in zip(panels, folders.items(), strict=True):
-    image, t = file[0]
-    viz.draw_instances(axes, image / 3, t["boxes"], t["labels"], t["masks"], few.classes, title=way)
-picture.caption("The same (darkened) image by each file. Read the names, look into the ring.")
+for axes, (name, dataset) in zip(panels, folders.items(), strict=True):
+    image, t = dataset[0]
+    shown = image / 3, t["boxes"], t["labels"], t["masks"]
+    viz.draw_instances(axes, *shown, few.classes, title=name)
+picture.caption("The same (darkened) image by each file. Read the labels, look into the ring.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # Only the third, where a mask has left its box, and not even there for every object: one on the
-# image's diagonal is mirrored into its own box. The other two are perfectly good data, of another
-# world. Training would run, and the network would learn that triangles are called squares and rings
-# have no holes. What no program finds, a glance at a few drawn images does.
+# image's diagonal is mirrored into its own box. The other two are perfectly consistent data, of
+# another world. Training would run, and the network would learn that triangles are called squares
+# and rings have no holes. What no program finds, you see at a glance in a few images with their
+# annotations.
 # </details>
 #
 # ## Play
@@ -395,8 +402,8 @@ region_player("star")
 #
 # Our solution, when you have tried: `print(getsource(exercises.mask_to_box))`.
 #
-# **1.** `mask_of_runs(runs, height, width)`: the mask `[height, width]` of bool that a list of runs
-# describes, as in section 3. About 2 lines.
+# **1.** `decode_rle(counts, height, width)`: the mask `[height, width]` of bool that a list of run
+# lengths describes, as in section 3. About 2 lines.
 #
 # **2.** `mask_to_box(mask)`: the smallest box `[4]`, (x1, y1, x2, y2), around a mask `[H, W]` of
 # bool, never empty; right and bottom are *exclusive*, so a single pixel has a box of width 1.
@@ -409,7 +416,7 @@ region_player("star")
 from mrcnn_edu.course.exercises import annotations as exercises
 
 
-def mask_of_runs(runs, height, width): ...
+def decode_rle(counts, height, width): ...
 
 
 def mask_to_box(mask): ...
@@ -418,16 +425,16 @@ def mask_to_box(mask): ...
 def semantic_map(masks, labels): ...
 
 
-exercises.check_mask_of_runs(mask_of_runs)
-exercises.check_box_around(mask_to_box)
+exercises.check_decode_rle(decode_rle)
+exercises.check_mask_to_box(mask_to_box)
 exercises.check_semantic_map(semantic_map)
 
 # %% [markdown]
 # ## Remember
 #
 # - Instance segmentation: every object found, and each one outlined by itself.
-# - Runs keep every pixel, zeros first and down the columns; polygons are short and lose holes.
-# - `check` finds what contradicts itself; only a drawn image shows what is merely false.
+# - RLE keeps every pixel, zeros first and down the columns; polygons are short and lose holes.
+# - `check` finds what contradicts itself; what is merely wrong you only see in a picture.
 #
 # torchvision's models take the same `boxes`, `labels` and `masks`, with 0 as the background;
 # detectron2 counts classes from 0 and puts the background last. Next: **02, boxes, IoU and NMS**.

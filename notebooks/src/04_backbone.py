@@ -69,19 +69,18 @@ picture.caption("Light: changes much. On which of the maps can you still find th
 
 
 # %%
-def map_side(side, kernel=3, stride=2, padding=1):
+def map_size(side, kernel=3, stride=2, padding=1):
     return (side + 2 * padding - kernel) // stride + 1
 
 
 side, sides = 96, []
 for _ in range(4):  # four convolutions of stride 2; those of stride 1 change nothing
-    sides.append(side := map_side(side))
+    sides.append(side := map_size(side))
 print("by hand:", sides, "  the maps:", [tuple(level.shape[1:]) for level in maps])
 assert sides[1:] == [level.shape[-1] for level in maps]
 
 # %%
-from mrcnn_edu.backbone import FrozenBatchNorm2d
-from mrcnn_edu.backbone_choices import BACKBONES
+from mrcnn_edu.backbone_choices import BACKBONES, FrozenBatchNorm2d
 
 # FrozenBatchNorm2d: each channel times a fixed number, plus another.
 with torch.device("meta"):  # shapes only: no number is computed
@@ -310,7 +309,7 @@ backbone_player(model.backbone.strides, model.config.canonical_size)
 #
 # Our solution, when you have tried: `print(getsource(exercises.receptive_field))`.
 #
-# **1.** `map_side(side, kernel, stride, padding)`: the side of a map after a convolution. 1 line.
+# **1.** `map_size(size, kernel, stride, padding)`: the side of a map after a convolution. 1 line.
 #
 # **2.** `receptive_field(layers)`: how many pixels, along one axis, a number sees after `layers`, a
 # list of (kernel, stride) from first to last; 1 if it is empty. About 5 lines.
@@ -322,7 +321,7 @@ backbone_player(model.backbone.strides, model.config.canonical_size)
 from mrcnn_edu.course.exercises import backbone as exercises
 
 
-def map_side(side, kernel, stride, padding): ...
+def map_size(size, kernel, stride, padding): ...
 
 
 def receptive_field(layers): ...
@@ -331,7 +330,7 @@ def receptive_field(layers): ...
 def level_of(box, canonical_size): ...
 
 
-exercises.check_map_side(map_side)
+exercises.check_map_size(map_size)
 exercises.check_receptive_field(receptive_field)
 exercises.check_level_of(level_of)
 

@@ -39,7 +39,7 @@ viz.show_flow("proposals")
 scenes = Shapes(100, seed=1)
 image, target = scenes[1]
 assert [len(scenes[i][1]["boxes"]) for i in (1, 2)] == [5, 3]
-picture = viz.show_boxes(image, target["boxes"], "truth", f"{len(target['boxes'])} objects")
+picture = viz.show_boxes(image, target["boxes"], "gt", f"{len(target['boxes'])} objects")
 picture.caption("Truth is green in every picture that does not show the classes by colors.")
 
 # %% [markdown]
@@ -251,7 +251,7 @@ print({name: rows.sum().item() for name, rows in kinds.items()})
 some = {name: rows.nonzero()[:, 0] for name, rows in kinds.items()}
 some["negative"] = some["negative"][::60]
 panels = {f"{n}: {kinds[n].sum()}": (anchors[rows], "anchor") for n, rows in some.items()}
-panels = {"objects": (target["boxes"], "truth")} | panels
+panels = {"objects": (target["boxes"], "gt")} | panels
 viz.show_panels(image, panels).caption("Of the negative ones every 60th is drawn.")
 
 # %% [markdown]

@@ -46,7 +46,7 @@ traces = [model.trace([scenes[i][0]]) for i in range(60)]
 (image, target), trace = scenes[9], traces[9]
 boxes, levels, anchors = target["boxes"], trace.anchors, torch.cat(trace.anchors)
 
-some = {"5 objects": (boxes, "truth"), "every 15th anchor": (anchors[::15], "anchor")}
+some = {"5 objects": (boxes, "gt"), "every 15th anchor": (anchors[::15], "anchor")}
 assert len(boxes) == 5 and len(anchors) == 2295
 viz.show_panels(image, some)
 
@@ -164,7 +164,7 @@ generator = torch.Generator().manual_seed(0)
 (answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, generator)
 drawn = {"positive": answers.positives, "negative": answers.anchors[answers.labels == 0]}
 panels = {f"{name}: {len(rows)}": (anchors[rows], "anchor") for name, rows in drawn.items()}
-viz.show_panels(image, {"objects": (boxes, "truth")} | panels)
+viz.show_panels(image, {"objects": (boxes, "gt")} | panels)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

@@ -316,8 +316,8 @@ print(getsource(MaskHeadFCN.forward))
 # **Predict:** by what factor is the box part of the left one more work: 2, 10 or 50?
 
 # %%
-from mrcnn_edu.backbone import FrozenBatchNorm2d, stage
-from mrcnn_edu.backbone_choices import Bottleneck
+from mrcnn_edu.backbone import stage
+from mrcnn_edu.backbone_choices import Bottleneck, FrozenBatchNorm2d
 
 with torch.device("meta"):
     res5 = stage(Bottleneck, 3, 1024, 512, stride=1, norm=FrozenBatchNorm2d)

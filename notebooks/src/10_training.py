@@ -58,7 +58,7 @@ half = 4 + 20 * torch.rand(100, 2, generator=generator)
 anywhere = torch.cat((center - half, center + half), dim=1)
 proposals = clip_boxes(torch.cat((near, anywhere)), (96, 96))
 
-panels = {"5 objects": (boxes, "truth")}
+panels = {"5 objects": (boxes, "gt")}
 panels |= {"every third of 140 proposals": (proposals[::3], "proposal")}
 assert len(boxes) == 5 and len(proposals) == 140
 viz.show_panels(image, panels).caption("Which of the boxes on the right answer for which object?")
@@ -332,7 +332,7 @@ picture.caption("Left the truth, right what was learned by heart. Are all five t
 # In the end we ask for everything at once, found, named and outlined: **AP**, 100 at best (lesson
 # 11). Detectors seldom start at random: Faster R-CNN's backbone had learned to classify ImageNet's
 # photographs. Ours has learned to classify single outlines, which is the same idea
-# (`ablations/start.py`); pyramid and heads are new. `init_backbone` puts it into a model.
+# (`weights/backbones.py`); pyramid and heads are new. `init_backbone` puts it into a model.
 #
 # **Predict:** which comes first: finding objects, outlining them, or naming them?
 
@@ -360,7 +360,7 @@ def measure(model):
 
 # %% tags=["cover"]
 # NBVAL_IGNORE_OUTPUT
-from mrcnn_edu.ablations.start import init_backbone
+from mrcnn_edu.weights import init_backbone
 
 torch.manual_seed(0)
 model = init_backbone(MaskRCNN(Config.tiny()))
@@ -482,7 +482,7 @@ assert of_mask["swapped"] < of_mask["right"] and 0.5 < wrong_seen[0] < right_see
 problems = check(Swapped(10, seed=13))
 print(f"{len(problems)} problems in 10 scenes; unswapped: {len(check(Shapes(10, seed=13)))}")
 print(problems[0])
-picture = viz.show_truth(*Swapped(1, seed=13)[0], scenes.classes)
+picture = viz.show_ground_truth(*Swapped(1, seed=13)[0], scenes.classes)
 picture.caption("The right answers, drawn: do the boxes lie around the objects?")
 
 # %% [markdown]
@@ -512,10 +512,10 @@ training_player(image, target, proposals)
 #
 # Our solution, when you have tried: `print(getsource(exercises.rate_of_step))`.
 #
-# **1.** `rate_of_step(step, highest, rise, drops)`: a learning rate with warm-up and the paper's
-# steps. Steps count from 0; the first `rise` steps, if any, climb evenly, from `highest / rise` to
-# `highest`; from each of the steps in the list `drops` on the rate is a tenth of what it was
-# before, so after two drops a hundredth. 3 lines.
+# **1.** `rate_of_step(step, highest, warmup_steps, milestones)`: a learning rate with warm-up and
+# the paper's steps. Steps count from 0; the first `warmup_steps` steps, if any, climb evenly, from
+# `highest / warmup_steps` to `highest`; from each of the steps in the list `milestones` on the rate
+# is a tenth of what it was before, so after two drops a hundredth. 3 lines.
 #
 # **2.** `scaled(rate, steps, batch, new_batch)`: rate and steps `[2]` when a step takes `new_batch`
 # images: the rate grows with the batch, and as many images are seen in all. (For ResNeXt the paper
@@ -529,7 +529,7 @@ training_player(image, target, proposals)
 from mrcnn_edu.course.exercises import training as exercises
 
 
-def rate_of_step(step, highest, rise, drops): ...
+def rate_of_step(step, highest, warmup_steps, milestones): ...
 
 
 def scaled(rate, steps, batch, new_batch): ...

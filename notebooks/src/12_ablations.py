@@ -30,7 +30,7 @@ import torch
 
 from mrcnn_edu import MaskRCNN, load, viz
 from mrcnn_edu.ablations import TABLES, Setup, precomputed, train_in_lockstep
-from mrcnn_edu.ablations.start import init_backbone
+from mrcnn_edu.weights import init_backbone
 
 viz.show_flow("class, box, mask")
 

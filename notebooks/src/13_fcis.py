@@ -43,7 +43,7 @@ viz.show_flow("RoI features")
 # %%
 image, target = two_objects("square", "square", distance=24, seed=3)
 boxes, pixel, on = target["boxes"], (44.5, 48.5), target["masks"][:, 48, 44].tolist()
-picture = viz.show_boxes(image, boxes, "truth", "one pixel, two boxes")
+picture = viz.show_boxes(image, boxes, "gt", "one pixel, two boxes")
 picture.axes[0].plot(*pixel, "o", color="white", markeredgecolor="black")
 picture.caption(f"On the object behind: {on[0]}. On the object in front: {on[1]}.")
 

@@ -309,7 +309,7 @@ picture = viz.show_roofline({"this machine": (rate, bandwidth)}, work, reached)
 picture.caption("Rings: at most. Dots: measured. On the slope bytes limit, on the flat operations.")
 
 # %% tags=["cover"]
-from mrcnn_edu.course.widgets.gpu import CARDS, work_of_roi_align
+from mrcnn_edu.course.widgets.gpu import CARDS, roi_align_work
 
 roofs = {name: (card.float32, card.bandwidth) for name, card in CARDS.items()}
 picture = viz.show_roofline(roofs, work)
@@ -442,7 +442,7 @@ if TRITON:
 # %%
 from mrcnn_edu.course.widgets import gpu_player
 
-assert work_of_roi_align(R, C, 2, 4) == (operations, read, written)
+assert roi_align_work(R, C, 2, 4) == (operations, read, written)
 gpu_player(layers)
 
 # %% [markdown]
@@ -458,7 +458,7 @@ gpu_player(layers)
 # point inside a map, for all channels; `rows [H * W, C]`, a map `width` cells wide. Python finds
 # the cell above and left, and how far from it the point is; the kernel reads. 7 lines, and 4.
 #
-# **3.** `least_seconds(operations, n_bytes, rate, bandwidth)`: the roofline of section 4. 1 line.
+# **3.** `min_seconds(operations, n_bytes, rate, bandwidth)`: the roofline of section 4. 1 line.
 #
 # <details><summary><b>Our kernels</b>, when you have tried</summary>
 #
@@ -516,12 +516,12 @@ def scale_and_add(x, y, factor, out): ...
 def read_point(rows, y, x, width, out): ...
 
 
-def least_seconds(operations, n_bytes, rate, bandwidth): ...
+def min_seconds(operations, n_bytes, rate, bandwidth): ...
 
 
 exercises.check_scale_and_add(scale_and_add)
 exercises.check_read_point(read_point)
-exercises.check_least_seconds(least_seconds)
+exercises.check_min_seconds(min_seconds)
 
 # %% [markdown]
 # ## Remember

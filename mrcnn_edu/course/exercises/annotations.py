@@ -1,23 +1,26 @@
-"""Lesson 01, annotations: a mask from its runs, the box around it, and the map of classes."""
+"""Lesson 01, annotations: a mask from its run-length encoding, its box, the semantic map."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.course.exercises import check
+from mrcnn_edu.course.exercises.check import check
 
 
-def mask_of_runs(runs: list[int], height: int, width: int) -> Tensor:
-    """The mask [height, width] of bool with these runs: of 0 first, down the columns."""
-    values = torch.arange(len(runs)) % 2 == 1  # 0, 1, 0, ...
-    return values.repeat_interleave(torch.tensor(runs)).view(width, height).T
+def decode_rle(counts: list[int], height: int, width: int) -> Tensor:
+    """The mask [height, width] bool of a run-length encoding.
+
+    counts: lengths of the runs of equal pixels, column by column; the first run is of zeros.
+    """
+    values = torch.arange(len(counts)) % 2 == 1  # 0, 1, 0, ...
+    return values.repeat_interleave(torch.tensor(counts)).view(width, height).T
 
 
-def check_mask_of_runs(attempt: Callable) -> None:
-    """Checks a function like `mask_of_runs`: high, wide and square masks, full and empty ones."""
+def check_decode_rle(attempt: Callable) -> None:
+    """Check a function like `decode_rle` on tall, wide and square masks, full and empty ones."""
     cases = [([1, 2, 3, 4, 2], 3, 4), ([0, 2, 4], 3, 2), ([3, 3, 3], 3, 3), ([0, 4], 2, 2)]
-    check(attempt, mask_of_runs, [*cases, ([8], 4, 2)])
+    check(attempt, decode_rle, [*cases, ([8], 4, 2)])
 
 
 def mask_to_box(mask: Tensor) -> Tensor:
@@ -30,23 +33,23 @@ def mask_to_box(mask: Tensor) -> Tensor:
     return torch.stack(corners).float()
 
 
-def check_box_around(attempt: Callable) -> None:
-    """Checks a function like `mask_to_box` on one pixel, a bar, two pieces and a full mask."""
+def check_mask_to_box(attempt: Callable) -> None:
+    """Check a function like `mask_to_box` on one pixel, a bar, two parts and a full mask."""
     pictures = [".... .#.. ....", "..... .###. ..#..", "#... .... ..#.", "## ##"]
     masks = [[[c == "#" for c in row] for row in picture.split()] for picture in pictures]
     check(attempt, mask_to_box, [(torch.tensor(mask),) for mask in masks])
 
 
 def semantic_map(masks: Tensor, labels: Tensor) -> Tensor:
-    """Each pixel's class [H, W], 0 where there is no object, from masks [M, H, W], labels [M].
+    """Each pixel's class label [H, W], 0 for background.
 
-    No pixel lies in two of the masks.
+    masks: [M, H, W] bool, which do not overlap. labels: [M].
     """
     return (masks * labels[:, None, None]).sum(dim=0)
 
 
 def check_semantic_map(attempt: Callable) -> None:
-    """Checks a function like `semantic_map` with one object, several, two of a class, and none."""
+    """Check a function like `semantic_map` on one object, several, two of one class, and none."""
     columns = torch.eye(4).bool()[:, None].expand(4, 2, 4)  # object i fills column i
     cases = [
         (columns[:1], [3]),

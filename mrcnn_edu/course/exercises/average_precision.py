@@ -1,36 +1,42 @@
-"""Lesson 11, average precision: matching in one image, precision and recall, and their mean."""
+"""Lesson 11, average precision: matching, precision and recall, average precision."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.course.exercises import check
+from mrcnn_edu.course.exercises.check import check
 from mrcnn_edu.evaluate import RECALLS
 
 
 def match(iou: Tensor, threshold: float) -> Tensor:
-    """The object [D] that each detection of one image and class takes, -1 where it takes none.
+    """The index [D] of the object that each detection is matched to, or -1 without a match.
 
-    iou: [D, M], best score first. Each takes the free object it overlaps most, if that is enough.
+    iou: [D, M] of the detections and objects of one class in one image, best score first. Each
+    detection is matched to the object of highest IoU among those not matched yet, if that IoU is
+    at least the threshold.
     """
-    free, taken = iou.clone(), []
+    free, matched = iou.clone(), []
     for d in range(len(iou)):
-        enough = (free[d] >= threshold).any()  # never, where there is no object
-        taken.append(int(free[d].argmax()) if enough else -1)
+        enough = (free[d] >= threshold).any()  # False if there is no object
+        matched.append(int(free[d].argmax()) if enough else -1)
         if enough:
-            free[:, taken[d]] = -1
-    return torch.tensor(taken)
+            free[:, matched[d]] = -1
+    return torch.tensor(matched)
 
 
 def check_match(attempt: Callable) -> None:
-    """Checks a function like `match` on the threshold, on rivals for one object, on two objects."""
+    """Check a function like `match` at the threshold, and on detections of the same object."""
     tables = {
         "one object, one detection": [[0.9, 0.1]],
         "exactly the threshold, and below it": [[0.2, 0.5], [0.49, 0.1]],
-        "two want the same object": [[0.6, 0.8], [0.1, 0.7]],
-        "the best object is taken, another one is free": [[0.7, 0.9], [0.6, 0.8], [0.55, 0.3]],
-        "all together": [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
+        "two detections of the same object": [[0.6, 0.8], [0.1, 0.7]],
+        "the best object is matched already, another one is not": [
+            [0.7, 0.9],
+            [0.6, 0.8],
+            [0.55, 0.3],
+        ],
+        "all of these at once": [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
         "no object of the class": [[], []],
     }
     cases = [(torch.tensor(table), 0.5) for table in tables.values()]
@@ -44,7 +50,9 @@ def precision_recall(correct: Tensor, n_objects: int) -> Tensor:
     return torch.stack((n_correct / n_so_far, n_correct / n_objects))
 
 
-RANKINGS = [  # of detections, best first, and of objects; no recall but 0 and 1 is a whole percent
+# Whether each detection is correct, best score first, and the number of objects. Recalls other than
+# 0 and 1 are not whole percents, so that none lies at one of COCO's 101 recalls.
+RANKINGS = [
     ([True, True, True], 3),
     ([True, True], 3),
     ([True, False, True], 3),
@@ -55,14 +63,15 @@ RANKINGS = [  # of detections, best first, and of objects; no recall but 0 and 1
 
 
 def check_precision_recall(attempt: Callable) -> None:
-    """Checks a function like `precision_recall` on perfect, partial, mixed and useless rankings."""
+    """Check a function like `precision_recall` on perfect, incomplete, mixed, useless rankings."""
     check(attempt, precision_recall, [(torch.tensor(row), n) for row, n in RANKINGS])
 
 
 def average_precision(correct: Tensor, n_objects: int) -> float:
-    """COCO's AP of one ranking: the mean over 101 recalls of the best precision from there on.
+    """COCO's AP of one ranking: the mean, over 101 recalls, of the interpolated precision.
 
-    correct: [D] bool, best score first, D > 0. A recall that is never reached has precision 0.
+    correct: [D] bool, best score first, D > 0. The interpolated precision is the highest one at
+    this recall or a higher one, and 0 at a recall that is never reached.
     """
     precision, recall = precision_recall(correct, n_objects)
     best = [precision[recall >= r].max().item() if recall[-1] >= r else 0 for r in RECALLS]
@@ -70,5 +79,5 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
 
 
 def check_average_precision(attempt: Callable) -> None:
-    """Checks a function like `average_precision` on perfect, partial, mixed, useless rankings."""
+    """Check a function like `average_precision` on perfect, incomplete, mixed, useless rankings."""
     check(attempt, average_precision, [(torch.tensor(row), n) for row, n in RANKINGS])

@@ -1,15 +1,15 @@
-"""Lesson 08, heads: the size of a mask head, a deconvolution, what m x m cells can show."""
+"""Lesson 08, heads: parameters of the mask head, deconvolution, the m x m mask's limit."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.course.exercises import check
+from mrcnn_edu.course.exercises.check import check
 
 
 def fcn_parameters(in_channels: int, channels: int, n_convs: int, n_classes: int) -> int:
-    """How many numbers a MaskHeadFCN learns: weights and biases, for n_convs >= 1."""
+    """The number of parameters of a MaskHeadFCN, biases included, for n_convs >= 1."""
     convs = 9 * in_channels * channels + channels
     convs += (n_convs - 1) * (9 * channels * channels + channels)
     deconvolution = 4 * channels * channels + channels
@@ -17,13 +17,13 @@ def fcn_parameters(in_channels: int, channels: int, n_convs: int, n_classes: int
 
 
 def check_fcn_parameters(attempt: Callable) -> None:
-    """Checks a function like `fcn_parameters` on equal and unequal widths, and the paper's."""
+    """Check a function like `fcn_parameters` on equal and unequal channels, and the paper's."""
     cases = [(4, 4, 2, 3), (8, 4, 1, 1), (64, 48, 2, 6), (256, 256, 4, 80)]
     check(attempt, fcn_parameters, cases)
 
 
 def deconvolve(values: Tensor, kernel: Tensor, stride: int) -> Tensor:
-    """The transposed convolution of a map [h, w] with a kernel [k, k]; overlapping stamps add."""
+    """The transposed convolution of a map [h, w] with a kernel [k, k]; overlaps add up."""
     (h, w), k = values.shape, len(kernel)
     out = torch.zeros((h - 1) * stride + k, (w - 1) * stride + k)
     for i in range(h):
@@ -34,7 +34,7 @@ def deconvolve(values: Tensor, kernel: Tensor, stride: int) -> Tensor:
 
 
 def check_deconvolve(attempt: Callable) -> None:
-    """Checks a function like `deconvolve` on stamps that touch, that overlap, and with gaps."""
+    """Check a function like `deconvolve` on kernels that touch, that overlap, and with gaps."""
     square = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     cross = torch.tensor([[0.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, -1.0]])
     cases = [(torch.tensor([[1.0, 3.0]]), square, 2), (square, cross, 2), (cross[:2], square, 1)]
@@ -42,19 +42,19 @@ def check_deconvolve(attempt: Callable) -> None:
 
 
 def upper_bound(mask: Tensor, m: int) -> float:
-    """The IoU of a mask [S, S] with itself seen in m x m blocks; S is a multiple of m."""
-    side = len(mask) // m
-    blocks = mask.float().view(m, side, m, side).mean(dim=(1, 3)) >= 0.5  # [m, m]
-    back = blocks.repeat_interleave(side, dim=0).repeat_interleave(side, dim=1)  # [S, S]
+    """The IoU of a mask [S, S] with its own m x m version, scaled back; S is a multiple of m."""
+    block = len(mask) // m  # pixels along one side of a mask pixel
+    small = mask.float().view(m, block, m, block).mean(dim=(1, 3)) >= 0.5  # [m, m]
+    back = small.repeat_interleave(block, dim=0).repeat_interleave(block, dim=1)  # [S, S]
     return ((mask & back).sum() / (mask | back).sum()).item()
 
 
 def check_upper_bound(attempt: Callable) -> None:
-    """Checks a function like `upper_bound`: a corner, a lost line, halves, and the mask itself."""
-    corner, line, half = (torch.zeros(4, 4, dtype=torch.bool) for _ in range(3))
+    """Check a function like `upper_bound` on a corner, a lost pixel, halves, the mask itself."""
+    corner, lost, half = (torch.zeros(4, 4, dtype=torch.bool) for _ in range(3))
     corner[:3, :3] = True
-    line[0, 0] = line[2:, :2] = True  # one pixel alone, and a whole block
+    lost[0, 0] = lost[2:, :2] = True  # a single pixel, and a whole block
     half[:, 1] = True  # exactly half of two blocks
-    wide = torch.zeros(6, 6, dtype=torch.bool)
-    wide[1:5, :2] = True
-    check(attempt, upper_bound, [(corner, 2), (line, 2), (half, 2), (wide, 2), (wide, 6)])
+    strip = torch.zeros(6, 6, dtype=torch.bool)
+    strip[1:5, :2] = True
+    check(attempt, upper_bound, [(corner, 2), (lost, 2), (half, 2), (strip, 2), (strip, 6)])

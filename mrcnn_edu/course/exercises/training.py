@@ -1,59 +1,60 @@
-"""Lesson 10, training: a step's learning rate, the linear scaling rule, and who learns a mask."""
+"""Lesson 10, training: the learning rate, the linear scaling rule, matching RoIs to objects."""
 
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.course.exercises import check
+from mrcnn_edu.course.exercises.check import check
 
 
-def rate_of_step(step: int, highest: float, rise: int, drops: list[int]) -> float:
-    """The learning rate of a step: a straight rise, then a tenth from each of the drops on.
+def rate_of_step(step: int, highest: float, warmup_steps: int, milestones: list[int]) -> float:
+    """The learning rate of a step: a linear warm-up, then divided by 10 at each milestone.
 
-    Steps count from 0. Of the first `rise` steps, the first has highest / rise and the last has
-    `highest`.
+    Steps count from 0. In the first `warmup_steps` steps, the rate rises from
+    highest / warmup_steps to `highest`.
     """
-    if step < rise:
-        return highest * (step + 1) / rise
-    return highest / 10 ** sum(step >= drop for drop in drops)
+    if step < warmup_steps:
+        return highest * (step + 1) / warmup_steps
+    return highest / 10 ** sum(step >= milestone for milestone in milestones)
 
 
 def check_rate_of_step(attempt: Callable) -> None:
-    """Checks a function like `rate_of_step` in the rise, at its end, and around the drops."""
-    run = 2000.0, 1000, [120_000, 160_000]  # large, for a check passes over 1e-4
+    """Check a function like `rate_of_step` in the warm-up, at its end, around the milestones."""
+    run = 2000.0, 1000, [120_000, 160_000]  # large, because a check tolerates 1e-4
     cases = [(0, *run), (499, *run), (999, *run), (1000, *run), (119_999, *run)]
     cases += [(120_000, *run), (170_000, *run), (0, 2000.0, 0, [90])]
     check(attempt, rate_of_step, cases)
 
 
 def scaled(rate: float, steps: int, batch: int, new_batch: int) -> Tensor:
-    """Learning rate and steps [2] for a new number of images a step (the linear scaling rule).
+    """Learning rate and number of steps [2] for a new batch size, by the linear scaling rule.
 
-    The rate grows with the batch, and as many images are seen in all.
+    The rate grows with the batch, and the number of images seen in all stays the same.
     """
     return torch.tensor([rate * new_batch / batch, steps * batch / new_batch])
 
 
 def check_scaled(attempt: Callable) -> None:
-    """Checks a function like `scaled`: the same batch, half of it, a single image, a larger one."""
+    """Check a function like `scaled` on the same batch, half of it, one image, a larger one."""
     cases = [(0.02, 160_000, 16, 16), (0.02, 160_000, 16, 8), (0.2, 1000, 16, 1)]
     check(attempt, scaled, [*cases, (0.3, 300, 4, 8)])
 
 
 def mask_of_roi(iou: Tensor, threshold: float) -> Tensor:
-    """Whose mask each RoI learns [R]: the object it overlaps most, or -1 if none enough.
+    """The index [R] of the object whose mask each RoI learns, or -1 for none.
 
-    iou: [M, R] of M objects, perhaps none, with R RoIs; the threshold itself is enough.
+    iou: [M, R] of M objects, perhaps none, with R RoIs. It is the object of highest IoU, if that is
+    at least the threshold.
     """
     if len(iou) == 0:
         return torch.full((iou.shape[1],), -1)
-    best, owner = iou.max(dim=0)
-    return torch.where(best >= threshold, owner, -1)
+    best, objects = iou.max(dim=0)
+    return torch.where(best >= threshold, objects, -1)
 
 
 def check_mask_of_roi(attempt: Callable) -> None:
-    """Checks a function like `mask_of_roi` on one object, on the threshold, on two, on none."""
+    """Check a function like `mask_of_roi` on one object, at the threshold, on several, on none."""
     tables = [
         [[0.9, 0.2]],
         [[0.5, 0.49]],

@@ -1,4 +1,22 @@
-"""Widgets: sliders over the pictures of `viz`, a file for each lesson."""
+"""Widgets: sliders over the pictures of `viz`, a file for each lesson.
+
+player             the sliders and the picture; a still picture where no kernel runs
+start_here         lesson 00: a scene, and what is detected in it
+annotations        lesson 01: an outline as a polygon, and the bytes of three encodings
+boxes              lesson 02: candidates, and which of them NMS keeps
+history            lesson 03: the cost of each generation from R-CNN to Mask R-CNN
+backbone           lesson 04: an object, and the pyramid level it is pooled from
+anchors            lesson 05: how anchors of other sizes and ratios cover the objects
+rpn                lesson 06: proposals by NMS threshold and number, and their recall
+roi_align          lesson 07: a RoI that moves, and what each operation pools
+heads              lesson 08: an outline at m x m resolution, pasted back
+mask_loss          lesson 09: an object between two classes, and both classes' masks
+training           lesson 10: the RoIs that a training step samples
+average_precision  lesson 11: a score threshold, and its point on the precision-recall curve
+ablations          lesson 12: a table's first setting and another one, trained in lockstep
+fcis               lesson 13: two objects that overlap, and what each model detects
+gpu                lesson 16: RoIAlign below the roofline of a GPU
+"""
 
 from mrcnn_edu.course.widgets.ablations import ablation_player
 from mrcnn_edu.course.widgets.anchors import anchor_player
@@ -18,20 +36,7 @@ from mrcnn_edu.course.widgets.start_here import scene_player
 from mrcnn_edu.course.widgets.training import training_player
 
 __all__ = [
-    "Player",
-    "ablation_player",
-    "anchor_player",
-    "average_precision_player",
-    "backbone_player",
-    "fcis_player",
-    "gpu_player",
-    "heads_player",
-    "history_player",
-    "mask_player",
-    "nms_player",
-    "region_player",
-    "roi_player",
-    "rpn_player",
-    "scene_player",
-    "training_player",
-]
+    "Player", "ablation_player", "anchor_player", "average_precision_player", "backbone_player",
+    "fcis_player", "gpu_player", "heads_player", "history_player", "mask_player", "nms_player",
+    "region_player", "roi_player", "rpn_player", "scene_player", "training_player",
+]  # fmt: skip

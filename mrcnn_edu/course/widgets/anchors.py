@@ -17,29 +17,28 @@ def anchor_player(
 ) -> Player:
     """How anchors of other sizes and ratios cover the objects.
 
-    image: [3, H, W], one of the images, on which the anchors of its middle are drawn. boxes: [M, 4]
-    of all images, which have the same size. sizes: of the anchors of each level, one more than
-    `strides`, those of the backbone.
+    image: [C, H, W], on which the anchors at its center are drawn. boxes: [M, 4] of the objects in
+    all images, which have the same size as this one. sizes: the anchor size of each level, one more
+    than the backbone's `strides`.
     """
     height, width = image.shape[-2:]
     grids = pyramid_grids((height, width), strides)
-    sides = box_area(boxes).sqrt()
+    object_sizes = box_area(boxes).sqrt()
 
     def draw(factor: float, ratio: float, shapes: int) -> Picture:
         ratios = {1: (1.0,), 2: (1 / ratio, ratio), 3: (1 / ratio, 1.0, ratio)}[shapes]
-        levels = pyramid_anchors(
-            grids, (height, width), tuple((factor * s,) for s in sizes), ratios
-        )
+        level_sizes = tuple((factor * size,) for size in sizes)
+        levels = pyramid_anchors(grids, (height, width), level_sizes, ratios)
         best = box_iou(boxes, torch.cat(levels)).amax(dim=1)
         picture = Picture(8, 3.4)
         left, right = picture.subplots(1, 2, width_ratios=(3, 4))
-        viz.draw_image(left, image, f"{len(torch.cat(levels)):,} anchors; those in the middle")
+        viz.draw_image(left, image, f"{len(torch.cat(levels)):,} anchors; those at the center")
         for level in levels:
-            middle = viz.anchors_at(level, (width / 2, height / 2), len(ratios))
-            viz.draw_boxes(left, middle, "anchor", width=1.5)
-        viz.draw_coverage(right, sides, best)
-        clear, lost = (best >= 0.7).float().mean(), (best < 0.3).float().mean()
-        right.set_title(f"0.7 or more: {clear:.0%}   below 0.3: {lost:.0%}", fontsize=10)
+            centered = viz.anchors_at(level, (width / 2, height / 2), len(ratios))
+            viz.draw_boxes(left, centered, "anchor", width=1.5)
+        viz.draw_coverage(right, object_sizes, best)
+        high, low = (best >= 0.7).float().mean(), (best < 0.3).float().mean()
+        right.set_title(f"0.7 or more: {high:.0%}   below 0.3: {low:.0%}", fontsize=10)
         return picture
 
     return Player(

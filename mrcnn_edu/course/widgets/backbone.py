@@ -8,33 +8,37 @@ from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.roi_ops import pyramid_level
 from mrcnn_edu.viz import Picture
 
+IMAGE_SIZE = 160  # pixels
+
 
 def backbone_player(strides: tuple[int, ...], canonical_size: float) -> Player:
-    """An object of any size, the level that it is read from, and its cells there."""
-    levels, size = [f"stride {stride}" for stride in strides], 160
+    """An object of any size, the level it is pooled from, and the grid cells it covers there."""
+    levels = [f"stride {stride}" for stride in strides]
 
-    def redraw(side: int) -> Picture:
-        share = side / size
-        scene = Shapes(1, size=size, seed=3, n_objects=(1, 1), object_size=(share, share))
+    def redraw(size: int) -> Picture:
+        fraction = size / IMAGE_SIZE
+        scene = Shapes(
+            1, size=IMAGE_SIZE, seed=3, n_objects=(1, 1), object_size=(fraction, fraction)
+        )
         image, target = scene[0]
         box = target["boxes"][0]
-        level = pyramid_level(box[None], strides, canonical_size).item()
+        level = int(pyramid_level(box[None], strides, canonical_size))
         picture = Picture(8, 3.4)
         left, right = picture.subplots(1, 2, width_ratios=(3, 4))
-        viz.draw_image(left, image, f"read from {levels[level]}")
-        lines = range(0, size + 1, strides[level])
-        left.hlines(lines, 0, size, color="white", linewidth=0.4)
-        left.vlines(lines, 0, size, color="white", linewidth=0.4)
-        viz.draw_boxes(left, box[None], "truth")
+        viz.draw_image(left, image, f"pooled from {levels[level]}")
+        lines = range(0, IMAGE_SIZE + 1, strides[level])
+        left.hlines(lines, 0, IMAGE_SIZE, color="white", linewidth=0.4)
+        left.vlines(lines, 0, IMAGE_SIZE, color="white", linewidth=0.4)
+        viz.draw_boxes(left, box[None], "gt")
         area = (box[2:] - box[:2]).prod().item()
         cells = [area / stride**2 for stride in strides]
         shades = [viz.ROLES["proposal"] if i == level else "#999999" for i in range(len(strides))]
         bars = right.barh(levels, cells, color=shades)
         right.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
         right.set_xlim(0, 1.2 * max(cells))
-        right.set_title("cells that its box covers", fontsize=10)
+        right.set_title("grid cells that its box covers", fontsize=10)
         right.invert_yaxis()
         right.spines[["top", "right"]].set_visible(False)
         return picture
 
-    return Player(redraw, side=IntSlider(36, 8, 96, 2, description="size, px"))
+    return Player(redraw, size=IntSlider(36, 8, 96, 2, description="size, px"))

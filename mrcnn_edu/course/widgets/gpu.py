@@ -1,4 +1,4 @@
-"""Lesson 16, the GPU and a kernel: its widget, and what some machines can do at most."""
+"""Lesson 16, the GPU and a kernel: its widget, and the peak rates of some machines."""
 
 from typing import NamedTuple
 
@@ -8,21 +8,22 @@ from mrcnn_edu import viz
 from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.viz import Picture
 
-NUMBERS = {"float32": 4, "bfloat16": 2}  # bytes of one
-PYRAMID = sum((800 // stride) * (1216 // stride) for stride in (4, 8, 16, 32))  # cells, all levels
+DTYPES = {"float32": 4, "bfloat16": 2}  # bytes of a value
+# Positions on all levels, for an image of 800 x 1216 pixels.
+PYRAMID = sum((800 // stride) * (1216 // stride) for stride in (4, 8, 16, 32))
 
 
 class Card(NamedTuple):
-    """What a machine does at most, from its data sheet."""
+    """The peak rates of a machine, from its data sheet."""
 
-    bandwidth: float  # bytes a second between memory and processor
-    float32: float  # operations a second; a multiplication and an addition are two
-    bfloat16: float  # in products of matrices, by units that do nothing else
+    bandwidth: float  # bytes per second between memory and processor
+    float32: float  # operations per second; a multiplication and an addition are two
+    bfloat16: float  # the same in matrix products, by units made for these
 
 
 CARDS = {
     # By hand: two channels of 8 bytes, DDR5-5600; 8 cores of 3.5 GHz, each with two AVX2 units that
-    # multiply and add 8 numbers at once. It has no units for bfloat16.
+    # multiply and add 8 values at once. It has no units for bfloat16.
     "a laptop's CPU": Card(2 * 8 * 5.6e9, 8 * 3.5e9 * 2 * 8 * 2, 8 * 3.5e9 * 2 * 8 * 2),
     # NVIDIA's white paper on the Ada architecture, and data sheets of the A100 80 GB and the H100,
     # both SXM; all without sparsity.
@@ -32,39 +33,40 @@ CARDS = {
 }
 
 
-def work_of_roi_align(
-    n_rois: int, channels: int, points: int, bytes_a_number: int
+def roi_align_work(
+    n_rois: int, channels: int, points: int, bytes_per_value: int
 ) -> tuple[int, int, int]:
-    """Operations, and bytes read and written, of RoIAlign to 7 x 7, `points` along a side of each.
+    """Operations, bytes read and bytes written of RoIAlign to 7 x 7 bins.
 
-    Read is each cell of the pyramid of 800 x 1216 pixels at most once: others come from a cache.
+    points: sample points along one side of a bin. Each position of the pyramid of an image of
+    800 x 1216 pixels is read at most once, because a cache keeps it.
     """
     outputs = n_rois * 7 * 7
-    taps = 4 * points**2  # the four cells around each point
-    operations = 2 * taps * outputs * channels
-    row = channels * bytes_a_number
-    return operations, min(taps * outputs, PYRAMID) * row, outputs * row
+    n_read = 4 * points**2  # four neighbors of each sample point
+    operations = 2 * n_read * outputs * channels
+    row_bytes = channels * bytes_per_value
+    return operations, min(n_read * outputs, PYRAMID) * row_bytes, outputs * row_bytes
 
 
 def gpu_player(layers: dict[str, tuple[int, int]]) -> Player:
-    """RoIAlign's bytes, operations and least time on a card, on its roof; beside it some layers.
+    """RoIAlign below a machine's roofline, with its bytes, operations and minimal time.
 
-    layers: name -> operations, and how many numbers are read and written.
+    layers: name -> operations, and values read and written, of layers to compare it with.
     """
 
-    def draw(rois: int, channels: int, points: int, numbers: str, card: str) -> Picture:
-        size, machine = NUMBERS[numbers], CARDS[card]
-        operations, read, written = work_of_roi_align(rois, channels, points, size)
+    def draw(rois: int, channels: int, points: int, dtype: str, card: str) -> Picture:
+        n_bytes, machine = DTYPES[dtype], CARDS[card]
+        operations, read, written = roi_align_work(rois, channels, points, n_bytes)
         work = {"RoIAlign": operations / (read + written)}
-        work |= {name: n / (moved * size) for name, (n, moved) in layers.items()}
-        # RoIAlign is no product of matrices: it multiplies and adds in float32.
-        slow = max((read + written) / machine.bandwidth, operations / machine.float32)
-        roof = {f"{card}, {numbers}": (getattr(machine, numbers), machine.bandwidth)}
-        picture = viz.show_roofline(roof, work, {"RoIAlign": operations / slow})
-        picture.axes[0].set_ylim(1e10, 2e15)  # the same for all cards
+        work |= {name: n / (moved * n_bytes) for name, (n, moved) in layers.items()}
+        # RoIAlign is no matrix product: it multiplies and adds in float32.
+        seconds = max((read + written) / machine.bandwidth, operations / machine.float32)
+        roof = {f"{card}, {dtype}": (getattr(machine, dtype), machine.bandwidth)}
+        picture = viz.show_roofline(roof, work, {"RoIAlign": operations / seconds})
+        picture.axes[0].set_ylim(1e10, 2e15)  # the same for all machines
         picture.axes[0].set_title(
             f"{read / 1e6:,.1f} MB read, {written / 1e6:,.1f} MB written, "
-            f"{operations / 1e6:,.0f} million operations: {1e6 * slow:,.1f} µs at least",
+            f"{operations / 1e6:,.0f} million operations: at least {1e6 * seconds:,.1f} µs",
             fontsize=10,
         )
         return picture
@@ -74,6 +76,6 @@ def gpu_player(layers: dict[str, tuple[int, int]]) -> Player:
         rois=IntSlider(512, 1, 2000, description="RoIs"),
         channels=IntSlider(256, 32, 1024, 32),
         points=IntSlider(2, 1, 4, description="points a side"),
-        numbers=Dropdown(options=list(NUMBERS)),
+        dtype=Dropdown(options=list(DTYPES)),
         card=Dropdown(options=list(CARDS), value="H100"),
     )

@@ -1,5 +1,7 @@
 """Lesson 03, from R-CNN to Mask R-CNN: its widget."""
 
+from collections.abc import Mapping
+
 from ipywidgets import FloatLogSlider, IntSlider
 
 from mrcnn_edu import viz
@@ -7,13 +9,13 @@ from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.viz import Picture
 
 
-def history_player(cost: dict[str, float]) -> Player:
+def history_player(cost: Mapping[str, float]) -> Player:
     """Multiply-adds of each generation, for more or fewer proposals and detections.
 
-    cost: of a pass over the "image" and over a "crop", of the "RPN", and of the "box head" and the
-    "mask head" for one region each.
+    cost: multiply-adds of one pass over the "image" and over a "crop", of the "RPN", and of the
+    "box head" and the "mask head" for one region.
     """
-    giga = {name: number / 1e9 for name, number in cost.items()}
+    giga = {name: n / 1e9 for name, n in cost.items()}
 
     def draw(proposals: float, detections: int) -> Picture:
         n = round(proposals)

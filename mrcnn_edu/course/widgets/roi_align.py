@@ -11,9 +11,9 @@ from mrcnn_edu.viz import Picture
 
 
 def roi_player(features: Tensor, box: Tensor, stride: int, output_size: int = 7) -> Player:
-    """A RoI that moves by fractions of a pixel, and what each operation makes of it.
+    """A RoI that moves by fractions of a pixel, and what each operation pools from it.
 
-    features: [1, H, W], one map. box: [4] in image pixels, where the RoI starts.
+    features: [1, H, W], one map. box: [4], where the RoI starts, in image pixels.
     """
     high = features.max().item()
 
@@ -24,12 +24,12 @@ def roi_player(features: Tensor, box: Tensor, stride: int, output_size: int = 7)
             for op, operation in OPERATIONS.items()
         }
         picture = Picture(9.2, 2.9)
-        left, right_side = picture.subplots(1, 2, width_ratios=(1, 3.2))
-        viz.draw_map(left, features[0], f"the map, stride {stride}", high)
-        for op in pooled:  # numbers, not pixels, are the map's coordinates
+        left_axes, right_axes = picture.subplots(1, 2, width_ratios=(1, 3.2))
+        viz.draw_map(left_axes, features[0], f"the map, stride {stride}", high)
+        for op in pooled:
             bins, _ = viz.bins_read(op, moved, stride, 1)
-            viz.draw_boxes(left, bins / stride, op if op != "align" else "proposal")
-        viz.draw_row(right_side, pooled, high)
+            viz.draw_boxes(left_axes, bins / stride, op if op != "align" else "proposal")
+        viz.draw_row(right_axes, pooled, high)
         return picture
 
     return Player(

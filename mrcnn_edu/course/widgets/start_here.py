@@ -10,15 +10,15 @@ from mrcnn_edu.viz import Picture
 
 
 def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
-    """A scene by seed, number and size of its objects, and what is found in it."""
+    """A scene by seed, number and size of its objects, and the detections in it."""
 
     def draw(seed: int, number: int, size: int) -> Picture:
-        share = size / 100
-        scenes = Shapes(1, seed=seed, n_objects=(number, number), object_size=(share, share))
+        fraction = size / 100
+        scenes = Shapes(1, seed=seed, n_objects=(number, number), object_size=(fraction, fraction))
         image, target = scenes[0]
-        found = model.detect([image])[0]
-        found = found[found.scores >= score_threshold]
-        return viz.show_detections(image, found, scenes.classes, target)
+        detections = model.detect([image])[0]
+        detections = detections[detections.scores >= score_threshold]
+        return viz.show_detections(image, detections, scenes.classes, target)
 
     return Player(
         draw,

@@ -1,5 +1,7 @@
 """Lesson 10, training: its widget."""
 
+from functools import partial
+
 import torch
 from ipywidgets import IntSlider
 from torch import Tensor
@@ -11,27 +13,32 @@ from mrcnn_edu.viz import Picture
 
 
 def training_player(image: Tensor, target: dict, proposals: Tensor) -> Player:
-    """The RoIs of a scene that a training step learns from, by how they are chosen.
+    """The RoIs that a training step samples in a scene, by how they are sampled.
 
-    proposals: [R, 4] of the image; the objects' own boxes join them.
+    proposals: [R, 4] in the image; the ground-truth boxes are added to them.
     """
     boxes = target["boxes"]
-    scene = [proposals], [boxes], [target["labels"]]
+    targets_of = partial(roi_targets, [proposals], [boxes], [target["labels"]])
 
-    def draw(iou: int, count: int, share: int) -> Picture:
+    def draw(iou: int, count: int, percent: int) -> Picture:
         generator = torch.Generator().manual_seed(0)
-        (rois,) = roi_targets(*scene, iou / 100, count, share / 100, generator)
-        (every,) = roi_targets(*scene, iou / 100, len(proposals) + len(boxes), 1.0)
+        (sampled,) = targets_of(
+            positive_iou=iou / 100,
+            batch_size=count,
+            positive_fraction=percent / 100,
+            generators=[generator],
+        )
+        n_rois = len(proposals) + len(boxes)
+        (every,) = targets_of(positive_iou=iou / 100, batch_size=n_rois, positive_fraction=1.0)
         picture = Picture(7.6, 3.9)
         panels = picture.subplots(1, 2)
-        for axes, name, is_positive in zip(
-            panels, ("positive", "negative"), (True, False), strict=True
-        ):
-            chosen = rois.boxes[(rois.labels > 0) == is_positive]
-            there = int(((every.labels > 0) == is_positive).sum())
-            viz.draw_image(axes, image, f"{len(chosen)} of {there} {name} RoIs")
+        for axes, is_positive in zip(panels, (True, False), strict=True):
+            chosen = sampled.boxes[(sampled.labels > 0) == is_positive]
+            n = int(((every.labels > 0) == is_positive).sum())
+            name = "positive" if is_positive else "negative"
+            viz.draw_image(axes, image, f"{len(chosen)} of {n} {name} RoIs")
             if is_positive:
-                viz.draw_boxes(axes, boxes, "truth", width=3)
+                viz.draw_boxes(axes, boxes, "gt", width=3)
             viz.draw_boxes(axes, chosen, "proposal", width=1.2)
         return picture
 
@@ -39,5 +46,5 @@ def training_player(image: Tensor, target: dict, proposals: Tensor) -> Player:
         draw,
         iou=IntSlider(50, 10, 90, 5, description="IoU, %"),
         count=IntSlider(48, 4, 128, 4, description="RoIs"),
-        share=IntSlider(25, 5, 100, 5, description="positive, %"),
+        percent=IntSlider(25, 5, 100, 5, description="positive, %"),
     )
