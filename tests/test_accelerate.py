@@ -97,7 +97,7 @@ def test_a_compiled_model_learns_the_same(tiny_model, random_targets):
     gradients = []
     for change in (lambda model: model, partial(TRACED, backend="aot_eager")):
         model = change(tiny_model())
-        losses = model([image], [target], torch.Generator().manual_seed(0))
+        losses = model([image], [target], [torch.Generator().manual_seed(0)])
         sum(losses.values()).backward()
         gradients.append({name: p.grad for name, p in model.named_parameters()})
     for name, expected in gradients[0].items():
@@ -134,9 +134,9 @@ def test_all_of_them_learn(tiny_model, mask_head):
 def test_channels_last(model, random_targets):
     image, target = random_targets(3)
     expected = model.trace(IMAGES)
-    losses = model([image], [target], torch.Generator().manual_seed(0))
+    losses = model([image], [target], [torch.Generator().manual_seed(0)])
     same_of_anchors(channels_last(model).trace(IMAGES), expected)
-    again = model([image], [target], torch.Generator().manual_seed(0))
+    again = model([image], [target], [torch.Generator().manual_seed(0)])
     for name in ("loss_objectness", "loss_rpn_box_reg"):  # of anchors, the same in both
         assert_close(again[name], losses[name], rtol=1e-4, atol=0)
     maps = model.features(model.preprocess([image]))  # with gradients
@@ -229,7 +229,7 @@ def test_a_gpu_says_what_a_cpu_says(tiny_model, random_targets):
     assert_close(*said, rtol=1e-3, atol=1e-3, check_device=False)
     for model in (here, there):
         generator = torch.Generator(next(model.parameters()).device).manual_seed(0)
-        losses = model([image], [target], generator)
+        losses = model([image], [target], [generator])
         sum(losses.values()).backward()
         assert all(loss.isfinite() for loss in losses.values())
         assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())

@@ -1,34 +1,50 @@
-"""R-CNN and Fast R-CNN, and selective search: one minute of one core for the whole file."""
+"""R-CNN, Fast R-CNN and selective search: one minute of one core for the whole file."""
 
 import json
+import subprocess
+import sys
 from dataclasses import asdict, replace
 
+import make_ancestors as make
 import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
 from mrcnn_edu import Config, weights
-from mrcnn_edu.ancestors import RCNN, FastRCNN, load, make, selective_search
-from mrcnn_edu.ancestors.cost import Cost, measure_cost, multiply_adds
-from mrcnn_edu.ancestors.fit_rcnn import collect, fit_boxes, fit_rcnn, fit_svm, nearest
+from mrcnn_edu.ancestors import (
+    RCNN,
+    FastRCNN,
+    load,
+    pretrained,
+    selective_search,
+)
+from mrcnn_edu.ancestors.cost import Cost, cost_of_proposals, measure_cost, multiply_adds
+from mrcnn_edu.ancestors.fit_rcnn import (
+    collect_features,
+    fit_rcnn,
+    fit_regressor,
+    fit_svm,
+    nearest_objects,
+)
 from mrcnn_edu.ancestors.proposals import WithProposals, recall_at
 from mrcnn_edu.ancestors.quantize import dequantize, quantize
 from mrcnn_edu.ancestors.rcnn import warp_regions
-from mrcnn_edu.ancestors.segments import SIMILARITIES, first_regions, similarity
-from mrcnn_edu.ancestors.selective_search import group
+from mrcnn_edu.ancestors.segments import SIMILARITIES, initial_regions, similarity
+from mrcnn_edu.ancestors.selective_search import hierarchical_grouping
 from mrcnn_edu.boxes import box_iou, clip_boxes, encode_boxes
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.roi_ops import roi_pool
+from mrcnn_edu.speed.accelerate import in_bfloat16
 from mrcnn_edu.train import Training, fit
 
 SCENES = Shapes(8, seed=3)
 CONFIGS = {"rcnn": make.SYSTEMS["rcnn"][1], "fast-rcnn": make.SYSTEMS["fast-rcnn"][1]}
-KINDS = {"rcnn": RCNN, "fast-rcnn": FastRCNN}
+MODEL_CLASSES = {"rcnn": RCNN, "fast-rcnn": FastRCNN}
 UNIT = torch.tensor([0.0, 0.0, 1.0, 1.0])
-ODD = {  # lists of proposals that a model must survive, in an image of 96 x 96
+ODD = {  # proposals that must not break a model, in an image of 96 x 96
     "none": torch.zeros(0, 4),
     "one pixel": torch.tensor([[5.0, 6.0, 6.0, 7.0]]),
     "less than a pixel": torch.tensor([[5.2, 6.1, 5.3, 6.2]]),
@@ -38,11 +54,11 @@ ODD = {  # lists of proposals that a model must survive, in an image of 96 x 96
 }
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=MODEL_CLASSES)
 def untrained(request):
     """R-CNN or Fast R-CNN with random weights and a low threshold, so that it detects something."""
     config = replace(CONFIGS[request.param], score_threshold=0.01)
-    model = KINDS[request.param](config)
+    model = MODEL_CLASSES[request.param](config)
     if request.param == "rcnn":
         for values in (model.svm_weight, model.box_weight):
             values.normal_(std=0.01)
@@ -114,12 +130,12 @@ def test_what_is_no_image_is_refused():
         selective_search(SCENES[0][0], similarities=[("shade",)])
 
 
-def test_the_likeness_of_regions_by_hand():
+def test_the_similarity_of_regions_by_hand():
     # A row of three regions, of 2, 1 and 1 pixels, the last two of one color.
     segments = np.array([[0, 0, 1, 2]])
     pixels = np.zeros((1, 4, 3))
     pixels[:, 2:] = 1
-    regions, pairs = first_regions(pixels, segments)
+    regions, pairs = initial_regions(pixels, segments)
     assert pairs.tolist() == [[0, 1], [1, 2]]
     assert regions.boxes[:3].tolist() == [[0, 0, 2, 1], [2, 0, 3, 1], [3, 0, 4, 1]]
     a, b = pairs.T
@@ -127,7 +143,7 @@ def test_the_likeness_of_regions_by_hand():
     assert similarity(regions, a, b, ["size"]).tolist() == [1 - 3 / 4, 1 - 2 / 4]
     assert similarity(regions, a, b, ["fill"]).tolist() == [1, 1]
     assert similarity(regions, [0], [2], ["fill"]).tolist() == [1 - 1 / 4]  # region 1 is between
-    together = group(regions, pairs)
+    together = hierarchical_grouping(regions, pairs)
     assert together.boxes[3:].tolist() == [[2, 0, 4, 1], [0, 0, 4, 1]]
     assert together.sizes.tolist() == [2, 1, 1, 2, 4]
 
@@ -135,10 +151,10 @@ def test_the_likeness_of_regions_by_hand():
 def test_regions_merge_as_if_their_pixels_were_read_again():
     random = np.random.default_rng(0)
     pixels, segments = random.random((6, 8, 3)), random.permutation(np.arange(48) % 5)
-    regions, pairs = first_regions(pixels, segments.reshape(6, 8))
+    regions, pairs = initial_regions(pixels, segments.reshape(6, 8))
     assert len(pairs) == 10  # everything touches everything
-    merged = group(regions, pairs)
-    whole, _ = first_regions(pixels, np.zeros((6, 8), dtype=int))
+    merged = hierarchical_grouping(regions, pairs)
+    whole, _ = initial_regions(pixels, np.zeros((6, 8), dtype=int))
     np.testing.assert_allclose(merged.color[-1], whole.color[0])
     np.testing.assert_allclose(merged.texture[-1], whole.texture[0])
     assert merged.boxes[-1].tolist() == [0, 0, 8, 6] and merged.sizes[-1] == 48
@@ -147,21 +163,17 @@ def test_regions_merge_as_if_their_pixels_were_read_again():
 def test_greedy_grouping_equals_a_search_among_all_pairs_in_every_step():
     random = np.random.default_rng(1)
     pixels = random.random((26, 30, 3))
-    sides = (
-        np.arange(4),
-        (5, 6, 7, 8),
-        (6, 7, 8, 9),
-    )  # uneven: no two pairs are equally alike
-    rows, columns = (np.repeat(sides[0], lengths) for lengths in sides[1:])
+    lengths = (5, 6, 7, 8), (6, 7, 8, 9)  # uneven: no two pairs are equally similar
+    rows, columns = (np.repeat(np.arange(4), n) for n in lengths)
     segments = rows[:, None] * 4 + columns
-    regions, pairs = first_regions(pixels, segments)
-    found = group(regions, pairs)
+    regions, pairs = initial_regions(pixels, segments)
+    found = hierarchical_grouping(regions, pairs)
     alive, near = set(range(16)), {frozenset(pair) for pair in pairs.tolist()}
     for new in range(16, 31):
         values = {pair: similarity(found, *pair, SIMILARITIES).item() for pair in near}
         a, b = max(values, key=values.get)
-        of_both = found.boxes[[a, b]]
-        assert found.boxes[new].tolist() == [*of_both[:, :2].min(0), *of_both[:, 2:].max(0)]
+        both = found.boxes[[a, b]]
+        assert found.boxes[new].tolist() == [*both[:, :2].min(0), *both[:, 2:].max(0)]
         assert found.sizes[new] == found.sizes[a] + found.sizes[b]
         alive = alive - {a, b} | {new}
         near = {frozenset(new if i in (a, b) else i for i in pair) for pair in near}
@@ -201,35 +213,44 @@ def test_proposals_are_found_once_and_kept(tmp_path, monkeypatch):
         WithProposals(SCENES, 50, tmp_path)[3]
 
 
+def test_a_dataset_with_proposals_passes_the_rest_on():
+    data = WithProposals(SCENES)
+    assert data.classes == SCENES.classes and data.fingerprint == SCENES.fingerprint
+    assert data.image_size(3) == SCENES.image_size(3) and len(data) == len(SCENES)
+    assert torch.equal(data.target(3)["boxes"], SCENES[3][1]["boxes"])
+    with pytest.raises(NotImplementedError, match="WithProposals"):
+        data.with_channels(1)
+
+
 # R-CNN's parts
 
 
-def test_a_window_by_hand():
+def test_a_warped_region_by_hand():
     image = torch.arange(1.0, 17).view(1, 4, 4)
-    window = warp_regions(image, torch.tensor([[0.0, 0.0, 2.0, 2.0]]), side=4, context=1)
-    # The box fills the 2 x 2 cells in the middle; beyond the image's border all is 0, the mean.
-    assert window[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]]
-    whole = warp_regions(image, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), side=4, context=0)
+    region = warp_regions(image, torch.tensor([[0.0, 0.0, 2.0, 2.0]]), size=4, context=1)
+    # The box fills the 2 x 2 pixels in the middle; outside of the image all is 0, the mean.
+    assert region[0, 0].tolist() == [[0, 0, 0, 0], [0, 1, 2, 3], [0, 5, 6, 7], [0, 9, 10, 11]]
+    whole = warp_regions(image, torch.tensor([[0.0, 0.0, 4.0, 4.0]]), size=4, context=0)
     torch.testing.assert_close(whole[0], image)
     twice = torch.tensor([[0.0, 0.0, 4.0, 2.0]])  # its shape is ignored: rows are stretched
-    rows = warp_regions(image, twice, side=4, context=0)[0, 0, :, 0]
+    rows = warp_regions(image, twice, size=4, context=0)[0, 0, :, 0]
     torch.testing.assert_close(
         rows, torch.tensor([0.75, 2.0, 4.0, 6.0])
     )  # 1, 5, 9 at 0.5, 1.5, 2.5
 
 
-def test_windows_of_many_boxes_are_those_of_each():
+def test_regions_of_many_boxes_are_those_of_each():
     image, boxes = torch.rand(3, 40, 50), torch.cat(list(ODD.values()))
-    windows = warp_regions(image, boxes, 24, 2)
-    for box, window in zip(boxes, windows, strict=True):
-        torch.testing.assert_close(warp_regions(image, box[None], 24, 2)[0], window)
-    assert windows.isfinite().all() and (windows[3:5] == 0).all()
+    regions = warp_regions(image, boxes, 24, 2)
+    for box, region in zip(boxes, regions, strict=True):
+        torch.testing.assert_close(warp_regions(image, box[None], 24, 2)[0], region)
+    assert regions.isfinite().all() and (regions[3:5] == 0).all()
     assert warp_regions(image, boxes[:0], 24, 2).shape == (0, 3, 24, 24)
 
 
 def test_box_regression_equals_numpys_least_squares():
     x, y = torch.randn(60, 7) + 1, torch.randn(60, 4)
-    weight, bias = fit_boxes(x, y, penalty=5.0)
+    weight, bias = fit_regressor(x, y, penalty=5.0)
     # Ridge regression is least squares with one more row for each weight; the bias has none.
     rows = np.vstack(
         (np.hstack((x, np.ones((60, 1)))), np.hstack((5**0.5 * np.eye(7), np.zeros((7, 1)))))
@@ -237,7 +258,7 @@ def test_box_regression_equals_numpys_least_squares():
     solution = np.linalg.lstsq(rows, np.vstack((y, np.zeros((7, 4)))), rcond=None)[0]
     np.testing.assert_allclose(weight, solution[:7], atol=1e-5)
     np.testing.assert_allclose(bias, solution[7], atol=1e-5)
-    nothing = fit_boxes(x[:0], y[:0])
+    nothing = fit_regressor(x[:0], y[:0])
     assert all((values == 0).all() for values in nothing)
 
 
@@ -268,21 +289,23 @@ def test_hard_negatives_are_mined():
 def test_the_nearest_object_of_each_class():
     boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 20.0], [50.0, 0.0, 60.0, 10.0]])
     seen = torch.tensor([[0.0, 0.0, 10.0, 18.0]])
-    ious, deltas = nearest(seen, boxes, torch.tensor([2, 2, 1]), 3)
+    ious, deltas = nearest_objects(seen, boxes, torch.tensor([2, 2, 1]), 3)
     torch.testing.assert_close(ious, torch.tensor([[0.0, 0.9, 0.0]]))
     expected = torch.tensor([0, 1 / 18, 0, np.log(20 / 18)], dtype=torch.float32)
     torch.testing.assert_close(deltas[0, 1], expected)
-    assert nearest(seen, boxes[:0], torch.zeros(0, dtype=torch.long), 3)[0].tolist() == [[0, 0, 0]]
+    assert nearest_objects(seen, boxes[:0], torch.zeros(0, dtype=torch.long), 3)[0].tolist() == [
+        [0, 0, 0]
+    ]
 
 
-def test_windows_are_the_objects_and_the_best_proposals(dataset):
+def test_features_are_of_the_objects_and_the_best_proposals(dataset):
     model = RCNN(CONFIGS["rcnn"])
-    windows = collect(model, dataset, 2, 10, progress=False)
+    regions = collect_features(model, dataset, 2, 10, progress=False)
     n_objects = [len(dataset[i][1]["labels"]) for i in range(2)]
-    assert len(windows.features) == sum(n_objects) + 20
+    assert len(regions.features) == sum(n_objects) + 20
     labels = torch.cat([dataset[i][1]["labels"] for i in range(2)])
-    assert torch.equal(windows.truth[windows.truth > 0], labels)
-    own = windows.ious[windows.truth > 0, labels - 1]
+    assert torch.equal(regions.gt_labels[regions.gt_labels > 0], labels)
+    own = regions.ious[regions.gt_labels > 0, labels - 1]
     torch.testing.assert_close(own, torch.ones(len(labels)))
 
 
@@ -297,14 +320,14 @@ def test_rcnn_learns_eight_scenes_by_heart(dataset):
     found = {"svm": detect_all(model, SCENES, progress=False)}
     model.scores_from = "softmax"
     found["softmax"] = detect_all(model, SCENES, progress=False)
-    for of_kind in found.values():
-        assert evaluate(SCENES, of_kind, "bbox", progress=False).ap50 > 0.6
+    for detections in found.values():
+        assert evaluate(SCENES, detections, "bbox", progress=False).ap50 > 0.6
     # Each class's regression brings the proposals that it has learned from nearer to the objects.
-    windows = collect(model, dataset, 8, 100, progress=False)
-    near, k = torch.where((windows.ious > 0.6) & (windows.truth == 0)[:, None])
-    zero = torch.zeros(len(windows.features), 4)
-    moved = encode_boxes(model.refine(windows.features, zero + UNIT), zero[:, None] + UNIT)
-    before, target = windows.deltas[near, k], windows.deltas[near, k]
+    regions = collect_features(model, dataset, 8, 100, progress=False)
+    near, k = torch.where((regions.ious > 0.6) & (regions.gt_labels == 0)[:, None])
+    zero = torch.zeros(len(regions.features), 4)
+    moved = encode_boxes(model.refine(regions.features, zero + UNIT), zero[:, None] + UNIT)
+    before, target = regions.deltas[near, k], regions.deltas[near, k]
     assert (moved[near, k] - target).square().sum() < 0.8 * before.square().sum()
 
 
@@ -390,7 +413,7 @@ def test_what_cannot_be_used_is_named(untrained):
         untrained.detect([image], [torch.zeros(4)])
     with pytest.raises(ValueError, match="mask_head"):
         type(untrained)(Config.tiny())
-    with pytest.raises(ValueError, match="give floats"):
+    with pytest.raises(ValueError, match=r"values up to 255: give 0\.\.1"):
         untrained.detect([image * 255], [torch.zeros(0, 4)])
 
 
@@ -409,7 +432,7 @@ def test_the_cost_of_many_proposals():
     """R-CNN's backbone sees every proposal, Fast R-CNN's only the image."""
     image, boxes = SCENES[0][0], selective_search(SCENES[0][0])
     passes, pixels = {}, {}
-    for name, kind in KINDS.items():
+    for name, kind in MODEL_CLASSES.items():
         model = kind(CONFIGS[name])
         costs = [measure_cost(model, [image], proposals=[boxes[:n]])[1] for n in (5, 50)]
         passes[name], pixels[name] = ([getattr(c, a) for c in costs] for a in ("passes", "pixels"))
@@ -430,6 +453,55 @@ def test_cost_is_measured_on_any_model_and_leaves_no_trace():
     with pytest.raises(TypeError):
         measure_cost(model, ["no image"])
     assert not model.backbone._forward_pre_hooks and "propose" not in vars(model)
+
+
+@pytest.mark.parametrize("name", make.SYSTEMS)
+def test_the_time_of_each_stage_is_charged_to_its_part(name, monkeypatch):
+    """With a clock that advances only inside of stages, by another amount in each of them."""
+    model_class, config, *_ = make.SYSTEMS[name]
+    model, clock = model_class(config), [0.0]
+    monkeypatch.setattr("mrcnn_edu.ancestors.cost.synchronized_time", lambda: clock[0])
+    expected = {"proposals": 0.0, "features": 0.0, "heads": 0.0}
+    stages = {
+        "propose": "proposals", "anchors": "proposals",
+        "preprocess": "features", "features": "features", "warp": "features",
+        "pool": "heads", "select": "heads", "score_rois": "heads", "refine": "heads",
+    }  # fmt: skip
+    for i, (stage, part) in enumerate(stages.items()):
+
+        def slow(*args, run=getattr(model_class, stage, None), part=part, seconds=2.0**i, **kwargs):
+            clock[0] += seconds
+            expected[part] += seconds
+            return run(*args, **kwargs)
+
+        if hasattr(model_class, stage):
+            monkeypatch.setattr(model_class, stage, slow)
+    _, cost = measure_cost(model, [SCENES[0][0]])
+    assert {part: getattr(cost, part) for part in expected} == expected
+    assert min(expected.values()) > 0
+
+
+def test_the_search_for_proposals_is_no_cost_of_the_heads(untrained):
+    _, cost = measure_cost(untrained, [SCENES[0][0]])
+    _, given = measure_cost(untrained, [SCENES[0][0]], proposals=[torch.zeros(3, 4)])
+    assert cost.proposals > 0.02 and cost.proposals > 5 * given.proposals  # seconds
+
+
+def test_a_model_in_bfloat16_stays_so_after_its_cost_is_measured():
+    model = in_bfloat16(MaskRCNN(Config.tiny()).eval())
+    changed = {
+        name: vars(m)["forward"] for name, m in model.named_children() if "forward" in vars(m)
+    }
+    assert "rpn_head" in changed
+    before = model.detect([SCENES[0][0]])[0]
+    measure_cost(model, [SCENES[0][0]])
+    with pytest.raises(TypeError):
+        measure_cost(model, ["no image"])
+    cost_of_proposals(model, SCENES[0][0], torch.zeros(10, 4))
+    assert {name: vars(m)["forward"] for name, m in model.named_children() if name in changed} == (
+        changed
+    )
+    assert torch.equal(model.detect([SCENES[0][0]])[0].scores, before.scores)
 
 
 def test_the_parts_of_a_cost_add_up_and_multiply_adds_are_counted_by_hand():
@@ -460,7 +532,8 @@ def test_fast_rcnn_learns_from_near_misses(dataset):
     image, target = dataset[0]
     batch = model.preprocess([image])
     objects = model.scale_targets([target], batch)
-    (rois,) = model.roi_targets(model.propose([image], batch, [target["proposals"]]), objects)
+    proposals = model.propose([image], batch, [target["proposals"]])
+    (rois,) = model.sample_rois(model.near_objects(proposals, objects), objects)
     best = box_iou(rois.boxes, objects[0]["boxes"]).amax(dim=1)
     assert ((best >= 0.5) == (rois.labels > 0)).all() and best.min() >= 0.1
     assert (box_iou(target["proposals"], target["boxes"]).amax(dim=1) < 0.1).any()  # left out
@@ -500,12 +573,12 @@ def test_eight_bits_are_near_enough():
 
 
 def test_all_shipped_weights_together_are_small():
-    assert sum(file.stat().st_size for file in shipped.FOLDER.glob("*.pt")) <= 10_000_000
+    assert sum(file.stat().st_size for file in pretrained.FOLDER.glob("*.pt")) <= 10_000_000
 
 
 @pytest.mark.parametrize("name", make.SYSTEMS)
 def test_shipped_weights_are_small_and_made_by_this_code(name):
-    file = shipped.FOLDER / f"{name}.pt"
+    file = pretrained.FOLDER / f"{name}.pt"
     record = json.loads(file.with_suffix(".json").read_text())
     kind, config = make.SYSTEMS[name]
     assert file.stat().st_size == record["bytes"] <= 3_000_000
@@ -520,7 +593,7 @@ def test_shipped_weights_are_small_and_made_by_this_code(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", make.SYSTEMS)
 def test_shipped_weights_score_about_what_is_recorded(name):
-    record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
+    record = json.loads((pretrained.FOLDER / f"{name}.json").read_text())
     scenes = replace(make.VAL_SCENES, n=40)  # of 300
     found = detect_all(load(name), scenes, progress=False)
     for kind, scores in record["scores"].items():
@@ -535,7 +608,7 @@ def test_make_trains_saves_and_scores(tmp_path, monkeypatch):
     monkeypatch.setattr(make, "SVM_IMAGES", 2)
     monkeypatch.setattr(make, "TRAINING", replace(make.TRAINING, batch_size=2, workers=0))
     make.main(["rcnn", "fast-rcnn", "--steps", "1"])
-    for name, kind in KINDS.items():
+    for name, kind in MODEL_CLASSES.items():
         model = load(tmp_path / "1-steps" / f"{name}.pt")
         assert type(model) is kind and not model.training and model.classes == SCENES.classes
         assert (tmp_path / "1-steps" / f"{name}.json").is_file()
@@ -544,36 +617,68 @@ def test_make_trains_saves_and_scores(tmp_path, monkeypatch):
         make.main(["yolo"])
 
 
+def test_a_system_has_class_names_before_it_is_trained():
+    for model_class, config, *_ in make.SYSTEMS.values():
+        assert model_class(config).classes == [f"class {i}" for i in range(1, 7)]
+
+
+def test_without_scikit_learn_and_scikit_image_only_what_needs_them_fails():
+    hidden = ["skimage", "sklearn", "scipy"]
+    code = f"""
+import sys
+sys.modules.update(dict.fromkeys({hidden}))
+import torch
+from mrcnn_edu import ancestors
+from mrcnn_edu.ancestors import fit_rcnn
+image = torch.rand(3, 48, 48)
+assert len(ancestors.load("fcis").detect([image])) == 1
+assert len(ancestors.load("rcnn").detect([image], [torch.zeros(2, 4)])) == 1
+for run in (
+    lambda: ancestors.selective_search(image),
+    lambda: ancestors.load("fast-rcnn").detect([image]),
+    lambda: fit_rcnn.fit_rcnn(ancestors.load("rcnn"), []),
+):
+    try:
+        run()
+    except ImportError as error:
+        print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    needs_skimage = "selective search needs scikit-image: pip install 'mrcnn_edu[history]'"
+    needs_sklearn = "fitting R-CNN's SVMs needs scikit-learn: pip install 'mrcnn_edu[history]'"
+    assert run.stdout.splitlines() == [needs_skimage, needs_skimage, needs_sklearn]
+
+
 def test_weights_that_are_not_there_or_something_else_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="yolo"):
         load("yolo")
     weights.save(tmp_path / "other.pt", MaskRCNN(Config.tiny()), ["a"])
-    with pytest.raises(ValueError, match="has no system"):
+    with pytest.raises(ValueError, match="names no system"):
         load(tmp_path / "other.pt")
     weights.save(tmp_path / "new.pt", MaskRCNN(Config.tiny()), ["a"], system="YOLO")
-    with pytest.raises(ValueError, match="is of a YOLO"):
+    with pytest.raises(ValueError, match="has the system 'YOLO'"):
         load(tmp_path / "new.pt")
 
 
 @pytest.mark.parametrize("name", make.SYSTEMS)
 def test_halves_of_a_batch_learn_what_the_whole_does(dataset, name):
+    """Losses weighted by their rows: that is how several processes share a batch."""
     images, targets = zip(*(dataset[i] for i in range(4)), strict=True)
-    targets[3]["proposals"] = targets[3]["proposals"][:3]  # fewer than are asked for
-    kind, config, *_ = make.SYSTEMS[name]
-    model = kind(config).double().eval()  # its norms do not look at the batch
+    targets[3]["proposals"] = targets[3]["proposals"][:3]  # fewer than are sampled
+    model_class, config, *_ = make.SYSTEMS[name]
+    model = model_class(config).double().eval()  # its norms do not depend on the batch
 
-    def losses(rows, divide_by):
+    def losses(rows):
         generators = [torch.Generator().manual_seed(i) for i in range(4)][rows]
-        return model(list(images)[rows], list(targets)[rows], generators, divide_by)
+        return model(list(images)[rows], list(targets)[rows], generators)
 
-    halves = slice(0, 2), slice(2, 4)
-    numbers = [], []  # of rows, in each half's losses
-    for half, seen in zip(halves, numbers, strict=True):
-        losses(half, lambda n, seen=seen: seen.append(n) or 1)
-    means = [sum(pair) / 2 for pair in zip(*numbers, strict=True)]
-    of_halves = [losses(half, lambda _, left=[*means]: left.pop(0)) for half in halves]
-    for loss, whole in losses(slice(0, 4), lambda n: n).items():
-        assert_close(sum(of_half[loss] for of_half in of_halves) / 2, whole)
+    halves, whole = [losses(slice(0, 2)), losses(slice(2, 4))], losses(slice(0, 4))
+    assert set(halves[0]) == set(whole)
+    for loss, value in whole.items():
+        assert sum(half.n_rows[loss] for half in halves) == whole.n_rows[loss]
+        total = sum(half[loss] * half.n_rows[loss] for half in halves)
+        assert_close(total / whole.n_rows[loss], value)
 
 
 def test_a_target_says_how_its_image_is_scaled():

@@ -150,7 +150,7 @@ def test_the_model_scales_an_image_to_the_short_side_that_was_drawn(tiny_model, 
     small, plain = targets[0] | {"short_side": 24}, targets[0]
 
     def losses(target):
-        return sum(model([images[0]], [target], torch.Generator().manual_seed(0)).values())
+        return sum(model([images[0]], [target], [torch.Generator().manual_seed(0)]).values())
 
     assert losses(small) != losses(plain) == losses(plain | {"short_side": 48})
     with pytest.raises(ValueError, match="1 targets for 2 images"):

@@ -53,7 +53,7 @@ def test_the_compiled_dense_part_learns_the_same(model, random_targets):
             for layer in (model.backbone, model.neck, model.rpn_head):
                 layer.compile()
         model.zero_grad()
-        losses = model([image], [target], torch.Generator().manual_seed(0))
+        losses = model([image], [target], [torch.Generator().manual_seed(0)])
         sum(losses.values()).backward()
         gradients.append({name: p.grad.clone() for name, p in model.named_parameters()})
     for name, expected in gradients[0].items():

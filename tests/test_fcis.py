@@ -175,7 +175,7 @@ def test_losses_are_named_as_mask_r_cnns_and_reach_every_parameter(tiny_fcis, ra
     }  # fmt: skip
     sum(losses.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    again = [model(images, targets, torch.Generator().manual_seed(0)) for _ in range(2)]
+    again = [model(images, targets, [torch.Generator().manual_seed(0)] * len(images)) for _ in range(2)]
     assert again[0] == again[1]
 
 

@@ -80,7 +80,7 @@ def test_layers_compute_in_bfloat16_and_all_else_in_float32(plain, monkeypatch):
     pool = model.pool
     monkeypatch.setattr(model, "pool", lambda *a: pooled.append(pool(*a)) or pooled[-1])
     with low_memory(model, LOWER):
-        losses = model([image], [target], torch.Generator().manual_seed(0))
+        losses = model([image], [target], [torch.Generator().manual_seed(0)])
     seen.pop("backbone.conv1", None)  # with a fixed norm it is folded into one convolution
     assert set(seen.values()) == {torch.bfloat16} and len(seen) == 3
     assert set(decoded) == {torch.float32} and {p.dtype for p in pooled} == {torch.bfloat16}

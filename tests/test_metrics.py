@@ -71,7 +71,7 @@ def test_images_held_out_are_measured_as_evaluate_does(tmp_path):
     scores = evaluate(UNSEEN, detect_all(model, UNSEEN, progress=False), progress=False)
     assert last["segm ap"] == scores.ap and last["segm ap50"] == scores.ap50
     by_hand = [
-        model([image], [target], torch.Generator().manual_seed(i))["loss_mask"].item()
+        model([image], [target], [torch.Generator().manual_seed(i)])["loss_mask"].item()
         for i, (image, target) in enumerate(UNSEEN[j] for j in range(3))
     ]
     assert last["loss_mask"] == pytest.approx(sum(by_hand) / 3)

@@ -37,7 +37,7 @@ def measure(job: Job, checkpoints: Path) -> dict:
     training = job.training
     if current_process().daemon:  # a Dask worker, which may not start processes of its own
         training = replace(training, workers=0)
-    augmented = job.augmentation.of(train_data, training, job.config.pixel_mean)
+    augmented = job.augmentation.wrap(train_data, training, job.config.pixel_mean)
     losses = fit(model, augmented, training, checkpoints, progress=False)
     trained = clock()
     found = detect_all(model, val_data, progress=False)

@@ -8,7 +8,6 @@ It is Mask R-CNN without what came later: no RPN, as the proposals are given, an
 Letters: B images, R RoIs, C channels, K classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -28,6 +27,7 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.rpn import Proposals
 from mrcnn_edu.trace import evaluating
+from mrcnn_edu.validate import check_generators
 
 BACKGROUND_IOU = 0.1  # RoIs with a smaller IoU are not trained on (section 2.3)
 
@@ -54,7 +54,7 @@ class FastRCNN(nn.Module):
     """
 
     classes: list[str]  # the names of labels 1..K
-    mask_head = None  # read by the stages that Mask R-CNN lends
+    mask_head = None  # so the borrowed stages neither need nor make masks
 
     detect = borrow_stage(RCNN.detect)  # (images, proposals=None): None runs selective search
 
@@ -88,15 +88,14 @@ class FastRCNN(nn.Module):
         self.box_head = build_box_head(config, trunk.roi_channels)
 
     def forward(
-        self,
-        images: list[Tensor],
-        targets: list[dict],
-        generators: Sequence[Generator] | None = None,
+        self, images: list[Tensor], targets: list[dict], generators: list[Generator] | None = None
     ) -> Losses:
         """The class loss and the box loss, scalars: L of equation 1.
 
-        The arguments, and the errors raised, are those of `MaskRCNN.forward`.
+        generators: one for each image, to sample RoIs with. Raises TypeError or ValueError, naming
+        the image, for what cannot be learned.
         """
+        check_generators(generators, len(images))
         batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         proposals = self.propose(images, batch, given_proposals(targets))

@@ -11,7 +11,6 @@ box and on its object, "outside" whether it is in the box but not on its object 
 Letters: B images, R RoIs, D detections, K classes, k x k bins of a RoI, m x m mask.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -33,7 +32,7 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.rpn import Proposals, RPNHead
 from mrcnn_edu.targets import RoITargets, mask_targets
 from mrcnn_edu.trace import evaluating
-from mrcnn_edu.validate import check_boxes, check_targets
+from mrcnn_edu.validate import check_boxes, check_generators, check_targets
 
 
 @dataclass(frozen=True)
@@ -145,15 +144,14 @@ class FCIS(nn.Module):
         nn.init.zeros_(self.map_layer.get_parameter("bias"))
 
     def forward(
-        self,
-        images: list[Tensor],
-        targets: list[dict],
-        generators: Sequence[Generator] | None = None,
+        self, images: list[Tensor], targets: list[dict], generators: list[Generator] | None = None
     ) -> Losses:
         """The five losses, scalars under Mask R-CNN's names, added with equal weight (section 3.3).
 
-        The arguments, and the errors raised, are those of `MaskRCNN.forward`.
+        generators: one for each image, to sample anchors and RoIs with. Raises TypeError or
+        ValueError, naming the image, for what cannot be learned.
         """
+        check_generators(generators, len(images))
         batch = self.preprocess(images, targets)
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
@@ -167,10 +165,10 @@ class FCIS(nn.Module):
         with evaluating(self):
             batch = self.preprocess(images)
             features = self.features(batch)
+            maps = self.maps(features)
             anchors = self.anchors(features, batch)
             objectness, rpn_deltas = self.rpn_head(features)
             proposals = self.propose(objectness, rpn_deltas, anchors, batch)
-            maps = self.maps(features)
             rois = self.add_refined(maps, [p.boxes for p in proposals], batch)
             scores = self.score_rois(maps, rois)
             selected = self.select(scores, rois, batch)

@@ -9,7 +9,6 @@ The class scores are those of linear SVMs, which are fitted after the network is
 Letters: R proposals of an image, S size of a warped region, C channels, F features, K classes.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -34,7 +33,7 @@ from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.nms import batched_nms
 from mrcnn_edu.trace import evaluating
-from mrcnn_edu.validate import check_images, check_targets
+from mrcnn_edu.validate import check_generators, check_images, check_targets
 
 CONTEXT = 16 / 227  # the margin around the box, as a fraction of a region's size (appendix A)
 POOL_SIZE = 3  # a region's feature map is averaged over 3 x 3 bins, which keeps its layout
@@ -91,10 +90,7 @@ class RCNN(nn.Module):
         self.register_buffer("box_bias", torch.zeros(k, 4))
 
     def forward(
-        self,
-        images: list[Tensor],
-        targets: list[dict],
-        generators: Sequence[Generator] | None = None,
+        self, images: list[Tensor], targets: list[dict], generators: list[Generator] | None = None
     ) -> Losses:
         """The loss of fine-tuning, a scalar: the regions' mean cross-entropy (section 2.3).
 
@@ -103,6 +99,7 @@ class RCNN(nn.Module):
         three. Raises TypeError or ValueError, naming the image, for what cannot be learned.
         """
         c, device = self.config, self.svm_bias.device
+        check_generators(generators, len(images))
         check_images(images, c.in_channels)
         sizes = [size_of(image) for image in images]
         checked = check_targets(targets, sizes, c.n_classes, with_masks=False)
@@ -118,7 +115,6 @@ class RCNN(nn.Module):
         loss = F.cross_entropy(logits, labels, reduction="sum") / max(len(labels), 1)
         return Losses({"loss_classifier": loss}, n_rows=len(labels))
 
-    @torch.no_grad()
     def detect(
         self, images: list[Tensor], proposals: list[Tensor] | None = None
     ) -> list[Detections]:

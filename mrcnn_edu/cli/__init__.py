@@ -1,13 +1,19 @@
 """The command mrcnn-edu: Mask R-CNN from a terminal.
 
-opening     the data and the model that options name
-options     presets, the types of options, and what they are where nothing is said
 text        what is printed: classes in a line, numbers in a table
-evaluate, demo, predict, train, check_data, ablate, lab: a command each
-command     which commands there are, and what becomes of errors
+opening     the data and the model that options name
+options     presets, the types of options, and the defaults of train
+evaluate    average precision of a model, or of detections in a file
+demo        the main job, scored and drawn
+predict     the objects in your images, drawn and listed
+train       a model for your data
+check_data  what is wrong with a dataset, and what is in it
+ablate      the paper's tables, measured
+lab         the course in JupyterLab
+command     the list of commands, and how errors are reported
 
-A command is a function, its docstring the command's help, and its arguments and the fields of the
-package's own dataclasses are the options.
+A command is a function: its docstring is the command's help, and its arguments, and the fields of
+the package's dataclasses, are the options.
 """
 
 from mrcnn_edu.cli.command import main

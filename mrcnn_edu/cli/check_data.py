@@ -1,4 +1,4 @@
-"""mrcnn-edu check-data: what is wrong with a data set, and what is in it."""
+"""mrcnn-edu check-data: what is wrong with a dataset, and what is in it."""
 
 import re
 import shlex
@@ -35,19 +35,18 @@ def check_data(
     preset: Literal["tiny", "resnet50-fpn"] = "resnet50-fpn",
     channels: int = 3,
 ) -> int:
-    """List what is wrong with a COCO folder, and what is in it; the exit code is 1 if any is wrong.
+    """List the problems of a COCO folder and describe its contents; with problems, exit code 1.
 
     Args:
-        folder: with images/ and annotations.json.
-        annotations: the JSON file, if it is elsewhere; folder is then that of the images.
-        all: print every problem, not only the first three of a kind.
+        folder: the COCO folder, with images/ and annotations.json.
+        annotations: the JSON file, if it is not in the COCO folder; folder is then that of the
+            images.
+        all: print every problem, not only the first three of each kind.
         out: a folder for pictures: counts and sizes, anchor coverage, a sheet of images.
         preset: the model whose input size and anchors the objects are compared with.
-        channels: of the images: 3 for color, 1 for gray, or as many as the files have.
+        channels: channels of the images: 3 for color, 1 for gray, or as many as the files have.
     """
-    dataset = open_data(folder, annotations)
-    if isinstance(dataset, CocoFolder):
-        dataset.channels = channels
+    dataset = open_data(folder, annotations).with_channels(channels)
     kinds: dict[str, list] = {}  # the message without its particulars -> problems
     for problem in check(dataset):
         kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)
@@ -73,7 +72,7 @@ def check_data(
 def _describe(dataset, config: Config, preset: str, out: Path | None) -> None:
     """Print what is in a data set and which anchors fit it; draw it, if there is a folder `out`."""
     found = overview(dataset)
-    sides = found.sides(config)
+    sides = found.object_sizes(config)
     if len(sides) == 0:
         print("There is no object in it that could be learned.")
         return
@@ -117,8 +116,10 @@ def _draw(dataset, found, sides, anchors: dict, now, then, out: Path) -> None:
     for index in images_to_show(found, 12):
         with suppress(ValueError, OSError):  # the list of problems has it
             image, target = dataset[index]
-            record = getattr(dataset, "records", {}) and dataset.records[index]
-            items[Path(record["file_name"]).name if record else f"item {index}"] = image, target
+            name = f"item {index}"
+            if isinstance(dataset, CocoFolder):
+                name = Path(dataset.records[index]["file_name"]).name
+            items[name] = image, target
     pictures = {
         "objects.png": show_overview(found.classes, *numbers, anchors),
         "anchors.png": show_coverage(dict(zip(anchors, (now, then), strict=True))),

@@ -58,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> int:
             )
     except Terminated as stop:
         print(f"\nStopped: {stop.message}.", file=sys.stderr)
-        return stop.code
+        return 143
     except KeyboardInterrupt as stop:
         print(f"\nStopped. {stop}".rstrip(), file=sys.stderr)
         return 130

@@ -15,13 +15,13 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
 
     Args:
         weights: the shipped model, or a checkpoint of yours.
-        n: scenes.
-        out: a picture of one of them, truth beside detections.
+        n: the number of scenes.
+        out: a picture of one of them, ground truth beside detections.
     """
     from mrcnn_edu.viz import show_detections
 
     dataset = open_data("shapes", None, replace(VAL_SCENES, n=n))
-    model = open_model(weights, dataset)
+    model = open_model(weights, dataset.classes)
     found = detect_all(model, dataset)
     milliseconds = 1000 * statistics.median(found.seconds)
     print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
@@ -32,6 +32,6 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     surest = found[fullest][found[fullest].scores >= 0.5]
     picture = show_detections(image, surest, dataset.classes, target)
     write_file(out, picture.png())
-    print(f"\nThe fullest scene, truth beside detections: {out.resolve()}")
-    print("Next: make lab opens notebook 00, which starts from such a scene.")
+    print(f"\nThe scene with the most objects, ground truth beside detections: {out.resolve()}")
+    print("Next: mrcnn-edu lab opens lesson 00, which starts from such a scene.")
     return 0

@@ -25,12 +25,13 @@ def evaluate(
     detections: File = None,
     scenes: Shapes = VAL_SCENES,
 ) -> int:
-    """Score a model: COCO's average precision of its masks, if any, and boxes; time for an image.
+    """Evaluate a model: COCO's average precision of its masks and boxes, and the time per image.
 
     Args:
         weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
-        data: shapes (scenes that training does not see), or a COCO folder.
-        annotations: the JSON file, if it is elsewhere; data is then the folder of images.
+        data: the word shapes (scenes that training does not see), or a COCO folder.
+        annotations: the JSON file, if it is not in the COCO folder; data is then the folder of
+            the images.
         out: a JSON file for the scores.
         results: a JSON file for the detections, in COCO's results format.
         detections: score the detections in this file (COCO's results), and run no model.
@@ -38,9 +39,13 @@ def evaluate(
     dataset = open_data(data, annotations, scenes, detections is None and weights in PUBLISHED)
     for file in (out, results):
         if file is not None:
-            file.parent.mkdir(parents=True, exist_ok=True)  # fails before the long work, if it must
+            file.parent.mkdir(
+                parents=True, exist_ok=True
+            )  # so that a wrong path fails before the long work
     if detections is None:
-        found = detect_shared(open_model(weights, dataset), dataset)
+        model = open_model(weights, dataset.classes)
+        dataset = dataset.with_channels(model.config.in_channels)
+        found = detect_shared(model, dataset)
     else:
         found = read_results(dataset, detections)
     if results is not None and rank() == 0:  # before anything else can go wrong

@@ -1,5 +1,6 @@
 """The data and the model that options name."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -49,20 +50,18 @@ def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
     return data / "images", file
 
 
-def open_model(weights: str, dataset=None) -> MaskRCNN:
-    """The model, which must know the classes of the data set, if one is given, by their labels.
+def open_model(weights: str, classes: Sequence[str] = ()) -> MaskRCNN:
+    """The model of a name, a checkpoint or its folder, on the device where models run.
 
-    A data set of files then gives images of as many channels as the model reads.
+    classes: those of the data. Raises ValueError unless the model gives them the same labels.
     """
     model = load(Path(weights) / CHECKPOINT if Path(weights).is_dir() else weights)
-    if hasattr(dataset, "channels"):
-        dataset.channels = model.config.in_channels
     known = dict(enumerate(model.classes))
-    for k, name in enumerate(getattr(dataset, "classes", [])):
+    for k, name in enumerate(classes):
         if known.get(k) != name and not name.startswith("unused"):
             raise ValueError(
-                f"{weights} knows {named(model.classes)}, but the data has "
-                f"{named(dataset.classes)}: label {k + 1} must be the same class in both"
+                f"{weights} knows {named(model.classes)}, but the data has {named(classes)}: "
+                f"label {k + 1} must be the same class in both"
             )
     return model.to(device())
 

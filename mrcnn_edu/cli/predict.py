@@ -11,7 +11,8 @@ from tqdm.auto import tqdm
 
 from mrcnn_edu.cli.opening import open_data, open_model
 from mrcnn_edu.cli.options import File, Name, Positional
-from mrcnn_edu.data import Shapes
+from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.evaluate import coco_results
 from mrcnn_edu.files import write_file
@@ -33,12 +34,13 @@ def predict(
     """Find the objects in images: a picture of each, and all in detections.json (COCO's results).
 
     Args:
-        images: files, or folders of them.
+        images: image files, or folders of them.
         weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
-        data: shapes or a COCO folder, instead of images.
-        annotations: the JSON file, if it is elsewhere; data is then the folder of images.
+        data: the word shapes or a COCO folder, instead of images.
+        annotations: the JSON file, if it is not in the COCO folder; data is then the folder of
+            the images.
         out: the folder for the results.
-        min_score: pictures show detections that score this or more; detections.json has all.
+        min_score: the lowest score of detections in pictures; detections.json has all of them.
     """
     from mrcnn_edu.viz import show_detections
 
@@ -47,10 +49,12 @@ def predict(
     dataset = _Files(images)
     if data is not None:
         dataset = open_data(data, annotations, scenes, keep_ids=weights in PUBLISHED)
-    model = open_model(weights, dataset)
-    category_ids = dict(enumerate(getattr(dataset, "category_ids", []), start=1))  # of labels
-    scene_names = ({"file_name": f"scene-{i}"} for i in range(len(dataset)))
-    names = [record["file_name"] for record in getattr(dataset, "records", scene_names)]
+    model = open_model(weights, dataset.classes)
+    dataset = dataset.with_channels(model.config.in_channels)
+    category_ids = dict(enumerate(dataset.category_ids, start=1))  # label -> id
+    names = [f"scene-{i}" for i in range(len(dataset))]
+    if isinstance(dataset, CocoFolder | _Files):
+        names = [record["file_name"] for record in dataset.records]
     pictures = [out / f"{Path(name).stem}-detections.png" for name in names]
     if len(set(pictures)) < len(pictures):
         (picture, n), *_ = Counter(pictures).most_common(1)
@@ -70,7 +74,8 @@ def predict(
         width = image.shape[-1] / 72 if image.shape[-1] > 260 else 3.6  # small scenes are enlarged
         picture = show_detections(image, surest, model.classes, width=width)
         write_file(pictures[index], picture.png())
-        for result in coco_results([(image, target)], [found]):
+        item = _OneItem(image, target, model.classes)
+        for result in coco_results(item, [found]):
             label = result["category_id"]
             result["category_id"] = category_ids.get(label, label)
             known = {"category": model.classes[label - 1], "file_name": names[index]}
@@ -84,12 +89,24 @@ def predict(
     return 1 if failures else 0
 
 
-class _Files:
+class _OneItem(Dataset):
+    """A dataset of one image, with the model's classes."""
+
+    def __init__(self, image: torch.Tensor, target: dict, classes: list[str]):
+        self.item, self.classes = (image, target), classes
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
+        return self.item
+
+
+class _Files(Dataset):
     """Files, and folders of them, as a dataset whose images have no objects."""
 
-    channels = 3
-
-    def __init__(self, paths: Sequence[Path]):
+    def __init__(self, paths: Sequence[Path], channels: int = 3):
+        self.paths, self.channels, self.classes = paths, channels, []
         files = []
         for path in paths:
             inside = sorted(path.iterdir()) if path.is_dir() else [path]
@@ -99,6 +116,9 @@ class _Files:
 
     def __len__(self) -> int:
         return len(self.records)
+
+    def with_channels(self, n: int) -> "_Files":
+        return _Files(self.paths, n)
 
     def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
         record = self.records[index]

@@ -10,7 +10,7 @@ def named(classes: Sequence[str]) -> str:
 
 
 def table(*rows: tuple) -> str:
-    """The rows as text, in columns of even width."""
-    rows = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
-    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join("  ".join(map(str.ljust, row, wide)).rstrip() for row in rows)
+    """The rows as text, in aligned columns."""
+    texts = [[f"{v:.3f}" if isinstance(v, float) else str(v) for v in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in texts)

@@ -221,7 +221,7 @@ from mrcnn_edu.ancestors.merging import merge_masks
 one_place = torch.tensor([[0.0, 0, 10, 10]]).repeat(2, 1)  # two RoIs, the same box
 scores = torch.tensor([[0.1, 0.9], [0.7, 0.3]])  # background, object
 probs = torch.tensor([0.1, 1.0]).view(2, 1, 1, 1).expand(2, 2, 1, 1)
-merged = merge_masks(one_place[:1], torch.tensor([1]), one_place, scores, probs, least_iou=0.5)
+merged = merge_masks(one_place[:1], torch.tensor([1]), one_place, scores, probs, min_iou=0.5)
 torch.testing.assert_close(merged.item(), (0.9 * 0.1 + 0.3 * 1.0) / (0.9 + 0.3))
 print(f"merged: {merged.item():.3f}")
 
@@ -267,7 +267,7 @@ pairs = []  # IoU of a RoI with its object's box, and of its mask with its objec
 for scene, truth in (scenes[i] for i in range(15)):
     trace = fcis.trace([scene])
     fit, which = box_iou(trace.rois[0], truth["boxes"]).max(dim=1)
-    probs = trace.look.mask_logits.sigmoid()[range(len(fit)), truth["labels"][which]]
+    probs = trace.roi_scores.mask_logits.sigmoid()[range(len(fit)), truth["labels"][which]]
     masks = paste_masks(probs, trace.rois[0], (96, 96))
     pairs.append(torch.stack((fit, iou_of_masks(masks, truth["masks"][which]))))
 
@@ -289,7 +289,7 @@ picture.caption("The better a RoI lies on its object, the better its mask. Means
 one_map = maps.unflatten(1, (-1, k * k)).mean(dim=2, keepdim=True)  # [1, scores, 1, H, W]
 one_map = one_map.expand(-1, -1, k * k, -1, -1).flatten(1, 2)  # for every cell
 panels, truth = {}, target["masks"]
-for name, answer in (("k x k maps", look), ("one map", fcis.read(one_map, [boxes]))):
+for name, answer in (("k x k maps", look), ("one map", fcis.score_rois(one_map, [boxes]))):
     probs = answer.mask_logits[:, square].sigmoid()
     iou = iou_of_masks(paste_masks(probs, boxes, (96, 96)), truth)
     print(f"{name:10} IoU {iou[0]:.2f} behind, {iou[1]:.2f} in front")
@@ -337,7 +337,7 @@ for kind, shares in kept.items():
 # each mask lies on a neighbor.
 
 # %%
-from mrcnn_edu.ancestors.overlaps import EDGES, covered_share
+from mrcnn_edu.ancestors.overlaps import EDGES, covered_fraction
 
 
 def spilled(logits, truth):
@@ -350,7 +350,7 @@ def spilled(logits, truth):
 
 rows = {"overlap": [], "FCIS": [], "Mask R-CNN": []}
 for scene, truth in (scenes[i] for i in range(len(scenes))):
-    rows["overlap"].append(covered_share(truth["boxes"]))
+    rows["overlap"].append(covered_fraction(truth["boxes"]))
     rows["FCIS"].append(spilled(fcis.predict_on_boxes(scene, truth["boxes"]).mask_logits, truth))
     rows["Mask R-CNN"].append(spilled(mask_rcnn.predict_on_boxes(scene, truth["boxes"])[1], truth))
 
