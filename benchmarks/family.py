@@ -1,18 +1,18 @@
 """R-CNN to Mask R-CNN, side by side: python benchmarks/family.py
 
-Every system whose weights are there (`python -m mrcnn_edu.ancestors.make`) detects the same 300
-scenes, and then one scene with more and more proposals. Prints average precision, where the time
-goes and how often the backbone runs, beside the papers' numbers, and writes them to the READMEs.
+Every system that has weights (`python tools/make_ancestors.py`) detects the objects in the same 300
+scenes, and then in one scene with more and more proposals. Prints average precision, where the time
+goes and how often the backbone runs, beside the papers' figures, and writes them to the READMEs.
 """
 
 import argparse
 import json
 import statistics
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
-from mrcnn_edu.ancestors.make import VAL_SCENES
 from tqdm.auto import tqdm
 from versus_torchvision import between_marks, machine
 
@@ -24,10 +24,13 @@ from mrcnn_edu.ancestors.selective_search import selective_search
 from mrcnn_edu.evaluate import DetectionList, evaluate
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent / "tools"))
+from make_ancestors import VAL_SCENES  # noqa: E402
+
 RESULTS = HERE / "results" / "family.json"
 PICTURE = HERE.parent / "notebooks" / "pictures" / "family.png"
 DOCUMENTS = {HERE / "README.md": False, HERE.parent / "README.md": True}  # is it the short one?
-NAMES = {  # of the systems, in the order in which they were published
+NAMES = {  # file name: what tables call the system, in the order of publication
     "rcnn": "R-CNN",
     "fast-rcnn": "Fast R-CNN",
     "faster-rcnn": "Faster R-CNN",
@@ -36,8 +39,8 @@ NAMES = {  # of the systems, in the order in which they were published
     "mask-rcnn": "Mask R-CNN, FPN",
 }
 STAGES = "proposals", "features", "heads"
-NUMBERS = 10, 20, 50, 100, 200, 500, 1000  # of proposals
-PAPERS = [  # what was measured, on which GPU, seconds an image, and the quality
+N_PROPOSALS = 10, 20, 50, 100, 200, 500, 1000
+PAPERS = [  # system, GPU, seconds per image, quality
     ("R-CNN, AlexNet", "a GPU", "13 for search and features", "VOC10 53.7 AP50"),
     ("R-CNN, VGG16", "K40", "47, and selective search", "VOC07 66.0 AP50"),
     ("Fast R-CNN, VGG16", "K40", "0.32, and selective search", "VOC07 66.9 AP50"),
@@ -51,12 +54,12 @@ MARK = "<!-- family -->"
 
 
 def trained(folder: Path) -> list[str]:
-    """The systems whose weights are there."""
+    """The names of the systems that have weights in the folder."""
     return [name for name in NAMES if (folder / f"{name}.pt").is_file()]
 
 
 def quality_and_cost(model, scenes) -> dict:
-    """Scores in %, and the medians of what an image costs."""
+    """Scores in %, and the median cost of an image."""
     found, costs = DetectionList(), []
     model.detect([scenes[0][0]])  # to warm up
     for index in tqdm(range(len(scenes)), "detect", leave=False):
@@ -64,12 +67,12 @@ def quality_and_cost(model, scenes) -> dict:
         found.append(*detections)
         costs.append(cost)
     kinds = ["bbox"] if found[0].masks is None else ["bbox", "segm"]
-    of_kinds = {kind: asdict(evaluate(scenes, found, kind, progress=False)) for kind in kinds}
+    scores = {}
+    for kind in kinds:
+        all_scores = asdict(evaluate(scenes, found, kind, progress=False))
+        scores[kind] = {name: round(100 * all_scores[name], 2) for name in ("ap", "ap50", "ap75")}
     return {
-        "scores": {
-            kind: {n: round(100 * scores[n], 2) for n in ("ap", "ap50", "ap75")}
-            for kind, scores in of_kinds.items()
-        },
+        "scores": scores,
         "seconds": {s: statistics.median(getattr(c, s) for c in costs) for s in STAGES},
         "passes": statistics.mean(c.passes for c in costs),
         "megapixels": statistics.mean(c.pixels for c in costs) / 1e6,
@@ -77,12 +80,12 @@ def quality_and_cost(model, scenes) -> dict:
     }
 
 
-def cost_of_many(model, image, rounds: int) -> list[dict]:
-    """What one image costs with each number of proposals: the median of some rounds."""
+def cost_by_proposals(model, image, rounds: int) -> list[dict]:
+    """The cost of one image with each number of proposals: the median of `rounds` runs."""
     rows = []
-    corners = torch.rand(max(NUMBERS), 2, 2, generator=torch.Generator().manual_seed(0))
+    corners = torch.rand(max(N_PROPOSALS), 2, 2, generator=torch.Generator().manual_seed(0))
     boxes = corners.sort(dim=1).values.flatten(1) * torch.tensor(image.shape[:0:-1]).repeat(2)
-    for n in NUMBERS:
+    for n in N_PROPOSALS:
         costs = [cost_of_proposals(model, image, boxes[:n]) for _ in range(rounds + 1)][1:]
         seconds = {s: statistics.median(getattr(c, s) for c in costs) for s in STAGES}
         rows.append({"proposals": n, "seconds": seconds, "passes": costs[0].passes})
@@ -98,7 +101,9 @@ def recall_of_proposals(scenes) -> dict:
         "RPN": [model.trace([image]).proposals[0].boxes for image, _ in tqdm(items, "RPN")],
     }
     return {
-        name: {str(iou): recall_at(boxes, targets, NUMBERS[:5], iou).tolist() for iou in (0.5, 0.7)}
+        name: {
+            str(iou): recall_at(boxes, targets, N_PROPOSALS[:5], iou).tolist() for iou in (0.5, 0.7)
+        }
         for name, boxes in found.items()
     }
 
@@ -106,18 +111,20 @@ def recall_of_proposals(scenes) -> dict:
 def recall_table(results: dict) -> list[str]:
     """Recall by number of proposals, in %, as lines of Markdown."""
     lines = [
-        "| recall with so many proposals, % | IoU | " + " | ".join(map(str, NUMBERS[:5])) + " |",
+        "| recall with so many proposals, % | IoU | "
+        + " | ".join(map(str, N_PROPOSALS[:5]))
+        + " |",
         "|---|---:|" + "---:|" * 5,
     ]
     for name, by_iou in results["recall"].items():
         for iou, values in by_iou.items():
-            shares = " | ".join(f"{100 * value:.0f}" for value in values)
-            lines.append(f"| {name} | {iou} | {shares} |")
+            percent = " | ".join(f"{100 * value:.0f}" for value in values)
+            lines.append(f"| {name} | {iou} | {percent} |")
     return lines
 
 
 def systems_table(results: dict) -> list[str]:
-    """How good each system is and what it costs, as lines of Markdown."""
+    """The average precision and the cost of each system, as lines of Markdown."""
     lines = [
         "| system | mask AP | box AP | proposals, ms | features, ms | heads, ms | all, ms "
         "| backbone passes | parameters |",
@@ -137,11 +144,11 @@ def systems_table(results: dict) -> list[str]:
     ]
 
 
-def table_of_many(results: dict) -> list[str]:
+def proposals_table(results: dict) -> list[str]:
     """Milliseconds of each system by number of proposals, as lines of Markdown."""
     lines = [
-        "| milliseconds with so many proposals | " + " | ".join(map(str, NUMBERS)) + " |",
-        "|---|" + "---:|" * len(NUMBERS),
+        "| milliseconds with so many proposals | " + " | ".join(map(str, N_PROPOSALS)) + " |",
+        "|---|" + "---:|" * len(N_PROPOSALS),
     ]
     for name, r in results["systems"].items():
         rows = [1000 * sum(row["seconds"].values()) for row in r["many"]]
@@ -159,25 +166,27 @@ def papers_table() -> list[str]:
 
 
 def insert(results: dict, document: str, is_short: bool) -> str:
-    """A document with the tables between its marks replaced by those of `results`."""
+    """The document with the tables between its marks replaced by those of `results`."""
     parts = [systems_table(results), papers_table()]
     if not is_short:
-        parts[1:1] = [table_of_many(results), recall_table(results)]
+        parts[1:1] = [proposals_table(results), recall_table(results)]
     return between_marks(document, MARK, "\n\n".join("\n".join(part) for part in parts))
 
 
-def picture_of_many(results: dict) -> viz.Picture:
+def proposals_picture(results: dict) -> viz.Picture:
     """Milliseconds of each system by number of proposals."""
     lines = {
         NAMES[name]: torch.tensor([1000 * sum(row["seconds"].values()) for row in r["many"]])
         for name, r in results["systems"].items()
     }
-    return viz.show_lines(torch.tensor(NUMBERS), lines, "proposals", "milliseconds an image")
+    return viz.show_lines(torch.tensor(N_PROPOSALS), lines, "proposals", "milliseconds an image")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="of the weights (the shipped)")
+    parser.add_argument(
+        "--folder", type=Path, default=FOLDER, help="of the weights (default: shipped)"
+    )
     parser.add_argument(
         "--scenes", type=int, default=len(VAL_SCENES), help="fewer for a trial (300)"
     )
@@ -187,22 +196,22 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     results = measure(options.folder, options.scenes, options.rounds)
-    print("\n".join([*systems_table(results), "", *table_of_many(results)]))
+    print("\n".join([*systems_table(results), "", *proposals_table(results)]))
     if not options.print:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        PICTURE.write_bytes(picture_of_many(results).encoded())
+        PICTURE.write_bytes(proposals_picture(results).encoded())
         for document, is_short in DOCUMENTS.items():
             document.write_text(insert(results, document.read_text(), is_short))
         print(f"written to {RESULTS}, {PICTURE} and {', '.join(map(str, DOCUMENTS))}")
 
 
 def measure(folder: Path, n_scenes: int, rounds: int) -> dict:
-    """Everything, for every system whose weights are there."""
+    """The results for every system that has weights in the folder."""
     scenes, systems = replace(VAL_SCENES, n=n_scenes), {}
     for name in tqdm(trained(folder), "systems"):
         model = load(folder / f"{name}.pt")
         systems[name] = quality_and_cost(model, scenes)
-        systems[name]["many"] = cost_of_many(model, scenes[0][0], rounds)
+        systems[name]["many"] = cost_by_proposals(model, scenes[0][0], rounds)
     recall = recall_of_proposals(replace(scenes, n=min(n_scenes, 100)))
     return {
         "machine": machine("cpu"), "scenes": n_scenes, "systems": systems, "recall": recall,

@@ -38,6 +38,7 @@ from mrcnn_edu.evaluate import detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.roi_ops import roi_pool
 from mrcnn_edu.speed.accelerate import in_bfloat16
+from mrcnn_edu.speed.replace_forward import has_replaced_forward
 from mrcnn_edu.train import Training, fit
 
 SCENES = Shapes(8, seed=3)
@@ -468,14 +469,16 @@ def test_the_time_of_each_stage_is_charged_to_its_part(name, monkeypatch):
         "pool": "heads", "select": "heads", "score_rois": "heads", "refine": "heads",
     }  # fmt: skip
     for i, (stage, part) in enumerate(stages.items()):
+        run = getattr(model_class, stage, None)
+        if run is None:
+            continue
 
-        def slow(*args, run=getattr(model_class, stage, None), part=part, seconds=2.0**i, **kwargs):
+        def slow(*args, run=run, part=part, seconds=2.0**i, **kwargs):
             clock[0] += seconds
             expected[part] += seconds
             return run(*args, **kwargs)
 
-        if hasattr(model_class, stage):
-            monkeypatch.setattr(model_class, stage, slow)
+        monkeypatch.setattr(model_class, stage, slow)
     _, cost = measure_cost(model, [SCENES[0][0]])
     assert {part: getattr(cost, part) for part in expected} == expected
     assert min(expected.values()) > 0
@@ -484,23 +487,23 @@ def test_the_time_of_each_stage_is_charged_to_its_part(name, monkeypatch):
 def test_the_search_for_proposals_is_no_cost_of_the_heads(untrained):
     _, cost = measure_cost(untrained, [SCENES[0][0]])
     _, given = measure_cost(untrained, [SCENES[0][0]], proposals=[torch.zeros(3, 4)])
-    assert cost.proposals > 0.02 and cost.proposals > 5 * given.proposals  # seconds
+    assert cost.proposals > 5 * given.proposals > 0
 
 
 def test_a_model_in_bfloat16_stays_so_after_its_cost_is_measured():
+    def replaced():
+        layers = model.named_children()
+        return {name: layer.forward for name, layer in layers if has_replaced_forward(layer)}
+
     model = in_bfloat16(MaskRCNN(Config.tiny()).eval())
-    changed = {
-        name: vars(m)["forward"] for name, m in model.named_children() if "forward" in vars(m)
-    }
-    assert "rpn_head" in changed
+    forwards = replaced()
+    assert "rpn_head" in forwards
     before = model.detect([SCENES[0][0]])[0]
     measure_cost(model, [SCENES[0][0]])
     with pytest.raises(TypeError):
         measure_cost(model, ["no image"])
     cost_of_proposals(model, SCENES[0][0], torch.zeros(10, 4))
-    assert {name: vars(m)["forward"] for name, m in model.named_children() if name in changed} == (
-        changed
-    )
+    assert replaced() == forwards
     assert torch.equal(model.detect([SCENES[0][0]])[0].scores, before.scores)
 
 

@@ -1,27 +1,40 @@
-"""Checkpoints: whatever ends a run, and whenever, it goes on to the same bits."""
+"""Checkpoints: whatever ends a run, and whenever, it resumes and ends with the same bits."""
 
 import os
 import pickle
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
-from stopping import Stops
+from stopping import StopAfter
 from torchvision.transforms import v2
 
+import mrcnn_edu
+from mrcnn_edu.backbone import BasicBlock, ResNet
+from mrcnn_edu.backbone_choices import BACKBONES
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.train import Training, fit
-from mrcnn_edu.train.checkpoints import CHECKPOINT, DAMAGED, PREVIOUS, Terminated, latest_checkpoint
+from mrcnn_edu.train import Training, fit, steps
+from mrcnn_edu.train.checkpoints import (
+    CHECKPOINT,
+    DAMAGED,
+    LOCK,
+    PREVIOUS,
+    Terminated,
+    latest_checkpoint,
+)
 from mrcnn_edu.weights import read
 
 SCENES = Shapes(n=10, size=32, n_objects=(1, 2), object_size=(0.3, 0.6))
@@ -57,18 +70,18 @@ def _same(a, b):
 
 
 def killed_again_and_again(folder, moments):
-    """Takes the run up, and kills it at each of the moments, shares of what it takes in all.
+    """Resume the run and kill it at each of the moments, fractions of the time a whole run takes.
 
-    Each run is a fork of this process, which has everything imported. What is left when all are
-    killed is done at last, and the sum of the weights and the number of runs that went on printed.
+    Each run is a fork of this process, which has everything imported. Finally the remaining steps
+    are done and compared. Prints how many runs resumed, and how many steps the killed ones did.
     """
     torch.set_num_threads(1)
     begin = time.monotonic()
-    whole, went_on = _fit(None, LONG), 0
+    whole, n_resumed = _fit(None, LONG), 0
     seconds = time.monotonic() - begin  # as fast as this machine now is
     for moment in moments:
         found = latest_checkpoint(folder)
-        went_on += found is not None
+        n_resumed += found is not None
         child = os.fork()
         if child == 0:
             try:
@@ -81,31 +94,31 @@ def killed_again_and_again(folder, moments):
     done = len(latest_checkpoint(folder)[1]["losses"])
     ended = _fit(folder, LONG)
     assert _same(ended, whole), moments
-    print(went_on, done)
+    print(n_resumed, done)
 
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_at_twenty_moments_ends_with_the_same_bits(tmp_path):
-    chance = random.Random(time.time_ns())
-    moments = [0.5] + [chance.uniform(0, 0.3) for _ in range(19)]  # the first has checkpoints
+    rng = random.Random(time.time_ns())
+    moments = [0.5] + [rng.uniform(0, 0.3) for _ in range(19)]  # the first has checkpoints
     code = f"import test_checkpoints as t; t.killed_again_and_again({str(tmp_path)!r}, {moments})"
     run = subprocess.run(
         [sys.executable, "-c", code], cwd=Path(__file__).parent, capture_output=True, text=True
     )
     assert run.returncode == 0, run.stderr
-    went_on, done = map(int, run.stdout.split())
-    assert went_on >= 1 and done > 0, "no checkpoint was gone on from"
+    n_resumed, done = map(int, run.stdout.split())
+    assert n_resumed >= 1 and done > 0, "no run resumed from a checkpoint"
 
 
 class Killed(BaseException):
-    """Stands for a kill: nobody catches it, as nobody catches SIGKILL."""
+    """Stands for a kill: it is caught as little as SIGKILL."""
 
 
 @pytest.fixture
 def half_done(tmp_path):
     """The folder of a run that was stopped after three of its six steps."""
     with pytest.raises(Killed):
-        _fit(tmp_path, dataset=Stops(SCENES, 3, Killed))
+        _fit(tmp_path, dataset=StopAfter(SCENES, 3, Killed))
     return tmp_path
 
 
@@ -153,7 +166,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(half_done, monkeypatch, uninterr
 
 
 @pytest.mark.parametrize("how", ["cut short", "a byte is another"])
-def test_the_newest_good_checkpoint_is_found_when_the_last_is_damaged(
+def test_the_latest_good_checkpoint_is_found_when_the_last_is_damaged(
     half_done, uninterrupted, how
 ):
     last = half_done / CHECKPOINT
@@ -163,7 +176,7 @@ def test_the_newest_good_checkpoint_is_found_when_the_last_is_damaged(
     else:
         contents[len(contents) // 2] ^= 1
     last.write_bytes(contents)
-    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged.* goes on from .*before\.pt"):
+    with pytest.warns(UserWarning, match=r"checkpoint\.pt is damaged.* resumes from .*before\.pt"):
         assert _same(_fit(half_done), uninterrupted)
     last.write_bytes(b"")
     (half_done / PREVIOUS).write_bytes(b"")
@@ -172,7 +185,7 @@ def test_the_newest_good_checkpoint_is_found_when_the_last_is_damaged(
 
 
 def test_a_damaged_checkpoint_does_not_take_the_place_of_the_good_one(half_done, monkeypatch):
-    """It did when the next one was kept: a kill then, between two renames, left none."""
+    """Or a kill between the two renames of the next one would leave no checkpoint."""
     last = half_done / CHECKPOINT
     last.write_bytes(damaged := last.read_bytes()[:-100])
     rename = os.replace
@@ -189,21 +202,21 @@ def test_a_damaged_checkpoint_does_not_take_the_place_of_the_good_one(half_done,
     assert (half_done / DAMAGED).read_bytes() == damaged
 
 
-def test_without_a_checkpoint_there_is_nothing_to_go_on_from(tmp_path):
+def test_without_a_checkpoint_there_is_nothing_to_resume(tmp_path):
     assert latest_checkpoint(tmp_path) is None and latest_checkpoint(None) is None
 
 
-class Terminates(Stops):
+class Terminates(StopAfter):
     """The process gets SIGTERM, as a cluster's warning, while it makes an item."""
 
     def __getitem__(self, index):
-        self.left -= 1
-        if self.left == 0:
+        self.n_left -= 1
+        if self.n_left == 0:
             os.kill(os.getpid(), signal.SIGTERM)
-        return SCENES[index]
+        return self.dataset[index]
 
 
-def test_sigterm_keeps_the_step_and_ends_the_run(tmp_path, uninterrupted):
+def test_sigterm_saves_the_step_and_ends_the_run(tmp_path, uninterrupted):
     before = signal.getsignal(signal.SIGTERM)
     seldom = replace(TRAINING, checkpoint_every=100)
     with pytest.raises(Terminated) as end:
@@ -215,13 +228,13 @@ def test_sigterm_keeps_the_step_and_ends_the_run(tmp_path, uninterrupted):
     with pytest.raises(Terminated) as end:
         _fit(None, seldom, Terminates(SCENES, 2))
     assert "nothing was kept" in end.value.message
-    again = pickle.loads(pickle.dumps(Terminated(tmp_path)))  # an ablation's process tells so
-    assert (again.code, str(again)) == (143, Terminated(tmp_path).message)
+    copy = pickle.loads(pickle.dumps(Terminated(tmp_path)))  # as it comes from another process
+    assert (copy.code, str(copy)) == (143, Terminated(tmp_path).message)
 
 
 @pytest.mark.slow
-def test_sigterm_to_all_processes_of_a_run_keeps_the_step(tmp_path):
-    """A cluster may warn those that prepare images, too."""
+def test_sigterm_to_all_processes_of_a_run_saves_the_step(tmp_path):
+    """A cluster may signal the processes that load images, too."""
     code = f"import test_checkpoints as t; t._fit({str(tmp_path)!r}, t.WITH_WORKERS)"
     run = subprocess.Popen(
         [sys.executable, "-c", code],
@@ -242,7 +255,7 @@ def test_sigterm_to_all_processes_of_a_run_keeps_the_step(tmp_path):
 
 @pytest.mark.slow
 def test_a_program_ends_also_in_the_middle_of_a_run():
-    """Those that prepare images hear SIGTERM from the program that started them."""
+    """The processes that load images end when the program that started them sends SIGTERM."""
     code = """import test_checkpoints as t
 from mrcnn_edu.train import steps
 for losses in steps(t.MaskRCNN(t.Config.tiny()), t.SCENES, t.WITH_WORKERS):
@@ -251,24 +264,24 @@ for losses in steps(t.MaskRCNN(t.Config.tiny()), t.SCENES, t.WITH_WORKERS):
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent, check=True, timeout=120)
 
 
-def test_another_data_set_of_the_same_size_is_refused(half_done):
+def test_another_dataset_of_the_same_size_is_refused(half_done):
     other = replace(SCENES, seed=1)
-    with pytest.raises(ValueError, match=r"settings \(data is .*seed=0.* there, .*seed=1.* now"):
+    with pytest.raises(ValueError, match=r"settings \(data was .*seed=0.*, and is .*seed=1.* now"):
         _fit(half_done, dataset=other)
-    with pytest.raises(ValueError, match="data is"):
+    with pytest.raises(ValueError, match="data was"):
         _fit(half_done, dataset=Cached(other, 1e6))
 
 
-class Noisy(Stops):
-    """The images have noise, from torch's own generator."""
+class Noisy(StopAfter):
+    """The images have noise, from torch's global generator."""
 
     def __getitem__(self, index):
         image, target = super().__getitem__(index)
         return (image + 0.1 * torch.rand(image.shape)).clamp(max=1), target
 
 
-def test_what_a_data_set_draws_is_drawn_again(tmp_path):
-    """Augmentation draws from torch's own generator: a run that goes on draws the same."""
+def test_what_a_dataset_draws_is_drawn_again(tmp_path):
+    """Augmentation draws from torch's global generator: a resumed run draws the same."""
     whole = _fit(dataset=Noisy(SCENES, 6, Killed))
     with pytest.raises(Killed):
         _fit(tmp_path, dataset=Noisy(SCENES, 4, Killed))
@@ -285,18 +298,21 @@ def _augmented(settings, seed=0, scenes=SCENES):
 @pytest.mark.parametrize(
     "now, words",
     [
-        (SCENES, r"p=0\.5.* there, 'none' now"),
-        (_augmented(Augmentation(0.25)), r"p=0\.5.*there.*p=0\.25.*now"),
-        (_augmented(Augmentation(0.5, scale=(1, 2))), "there.*ScaleJitter.*now"),
-        (_augmented(Augmentation(0.5, short_sides=(24,))), r"sides \[\].*there.*sides \[24\].*now"),
-        (_augmented(Augmentation(0.5), seed=1), "seed 0.*there.*seed 1.*now"),
+        (SCENES, r"p=0\.5.*, and is 'none' now"),
+        (_augmented(Augmentation(0.25)), r"p=0\.5.*, and is.*p=0\.25.*now"),
+        (_augmented(Augmentation(0.5, scale=(1, 2))), ", and is.*ScaleJitter.*now"),
+        (
+            _augmented(Augmentation(0.5, short_sides=(24,))),
+            r"sides \[\].*, and is.*sides \[24\].*now",
+        ),
+        (_augmented(Augmentation(0.5), seed=1), "seed 0.*, and is.*seed 1.*now"),
     ],
 )
 def test_another_augmentation_is_refused(tmp_path, now, words):
     flip, two = Augmentation(0.5), replace(TRAINING, steps=2)
     with pytest.raises(Killed):
-        _fit(tmp_path, two, _augmented(flip, scenes=Stops(SCENES, 1, Killed)))
-    with pytest.raises(ValueError, match=f"other settings \\(augmentation is .*{words}"):
+        _fit(tmp_path, two, _augmented(flip, scenes=StopAfter(SCENES, 1, Killed)))
+    with pytest.raises(ValueError, match=f"other settings \\(augmentation was .*{words}"):
         _fit(tmp_path, two, now)
     assert _same(_fit(tmp_path, two, _augmented(flip)), _fit(None, two, _augmented(flip)))
 
@@ -310,9 +326,7 @@ def test_a_transform_of_ones_own_is_the_same_in_every_process():
     assert own[0].augmentation != own[1].augmentation
 
 
-def test_a_checkpoint_that_does_not_tell_of_its_augmentation_is_gone_on_from(
-    half_done, uninterrupted
-):
+def test_a_checkpoint_without_its_augmentation_is_resumed(half_done, uninterrupted):
     contents = read(half_done / CHECKPOINT)
     assert contents.pop("augmentation") == "none"
     torch.save(contents, half_done / CHECKPOINT)
@@ -335,3 +349,123 @@ def test_settings_that_came_later_are_at_their_defaults_in_an_old_checkpoint(
         del contents["training"][name]
     torch.save(contents, last)
     assert _same(_fit(half_done), uninterrupted)
+
+
+OLD = Path(__file__).parent / "data" / "old_checkpoint.pt"
+# A run of version 0.1, stopped after 2 of its 4 steps, and the losses that it would have ended with.
+OLD_TRAINING = Training(
+    steps=4, batch_size=2, optimizer="sgd", learning_rate=0.01, warmup_fraction=0.25,
+    schedule="steps", milestones=(0.5,), rng_scope="image", grad_accumulation=2,
+    activation_checkpointing=True, checkpoint_every=2,
+)  # fmt: skip
+OLD_LAST_LOSSES = {
+    "loss_objectness": 0.6916762590408325,
+    "loss_rpn_box_reg": 0.0318764541298151,
+    "loss_classifier": 1.9181606769561768,
+    "loss_box_reg": 0.14555702358484268,
+    "loss_mask": 0.5989616066217422,
+}
+
+
+def _old_config():
+    return Config.tiny(
+        fpn_channels=4, box_hidden=4, mask_channels=4, mask_convs=1, rpn_pre_nms_top_n_train=20,
+        rpn_post_nms_top_n_train=20, rpn_pre_nms_top_n_test=10, rpn_post_nms_top_n_test=10,
+        rpn_batch_per_image=16, roi_batch_per_image=8, roi_aggregate="max", box_pool_size=4,
+        short_side=32, long_side=32, mask_size=8, anchor_sizes=((8,), (16,), (24,), (32,)),
+        mask_decoding="background",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def narrow_backbone(monkeypatch):
+    """The file is small because its backbone, "tiny" by name, has few channels."""
+    narrow = partial(
+        ResNet, BasicBlock, (1, 1, 1), stem_width=2, stem_kernel=3, max_pool=False, widths=(2, 4, 4)
+    )
+    monkeypatch.setitem(BACKBONES, "tiny", narrow)
+
+
+def test_a_checkpoint_of_an_older_version_is_loaded(narrow_backbone):
+    """Its settings have other names."""
+    old = torch.load(OLD, weights_only=True)
+    assert {"train_candidates", "roi_reduce", "mask_reading"} <= old["config"].keys()
+    assert {"draws", "drops", "warmup", "accumulate", "recompute"} <= old["training"].keys()
+    model = mrcnn_edu.load(OLD)
+    assert model.config == _old_config() and model.classes == SCENES.classes
+    assert model.state_dict().keys() == old["model"].keys()
+    assert all(value.equal(old["model"][name]) for name, value in model.state_dict().items())
+    assert len(model.detect([SCENES[0][0]])) == 1
+
+
+def test_a_run_of_an_older_version_is_resumed(tmp_path, narrow_backbone):
+    shutil.copy(OLD, tmp_path / CHECKPOINT)
+    done = read(OLD)["losses"]
+    model = MaskRCNN(_old_config())
+    losses = fit(model, replace(SCENES, n=6), OLD_TRAINING, tmp_path, progress=False)
+    assert len(done) == 2 and losses[:2] == done and len(losses) == 4
+    assert losses[3] == pytest.approx(OLD_LAST_LOSSES, rel=1e-4)  # its machine had other last bits
+    with pytest.raises(ValueError, match=r"grad_accumulation was 2, and is 1 now"):
+        changed = replace(OLD_TRAINING, grad_accumulation=1)
+        fit(model, replace(SCENES, n=6), changed, tmp_path, progress=False)
+
+
+def _start(folder, training):
+    """A process that trains in the folder, after its first checkpoint."""
+    code = f"import test_checkpoints as t; t._fit({str(folder)!r}, t.{training})"
+    run = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    end = time.monotonic() + 120
+    while not (folder / CHECKPOINT).exists():
+        assert time.monotonic() < end and run.poll() is None, "there is no first checkpoint"
+        time.sleep(0.05)
+    return run
+
+
+def test_a_second_run_in_a_folder_is_refused_until_the_first_is_killed(tmp_path):
+    """Also if processes that load images outlive it for a moment."""
+    first = _start(tmp_path, "WITH_WORKERS")
+    try:
+        before = sorted(os.listdir(tmp_path))
+        message = re.escape(
+            f"another process is using {tmp_path}: wait until it has ended, or give"
+        )
+        with pytest.raises(BlockingIOError, match=message):
+            _fit(tmp_path, WITH_WORKERS)
+        assert first.poll() is None and LOCK in before
+    finally:
+        first.kill()
+        first.wait()
+    n_done = len(latest_checkpoint(tmp_path)[1]["losses"])
+    with pytest.raises(Killed):
+        few = replace(WITH_WORKERS, workers=0)
+        _fit(tmp_path, few, StopAfter(SCENES, 4, Killed))
+    assert len(latest_checkpoint(tmp_path)[1]["losses"]) > n_done
+    steps_in_table = [
+        int(line.split(",")[0]) for line in (tmp_path / "losses.csv").read_text().splitlines()[1:]
+    ]
+    assert steps_in_table == list(range(1, len(steps_in_table) + 1))
+    assert LOCK not in os.listdir(tmp_path)
+
+
+def test_a_run_holds_its_folder_as_long_as_it_is_watched(tmp_path):
+    model, _ = _fit(training=replace(TRAINING, steps=1))
+    run = steps(model, SCENES, TRAINING, tmp_path)
+    next(run)
+    with pytest.raises(BlockingIOError):
+        _fit(tmp_path)
+    with pytest.raises(BlockingIOError):
+        _fit(str(tmp_path))
+    run.close()
+    _fit(tmp_path)
+
+
+def test_an_error_in_a_callback_releases_the_folder(tmp_path):
+    def broken(losses):
+        raise RuntimeError("broken")
+
+    model, _ = _fit(training=replace(TRAINING, steps=1))
+    with pytest.raises(RuntimeError, match="broken") as error:
+        fit(model, SCENES, TRAINING, tmp_path, progress=False, callbacks=(broken,))
+    assert os.listdir(tmp_path) and LOCK not in os.listdir(tmp_path)
+    assert error.value.__traceback__ is not None  # although it still refers to the run
+    _fit(tmp_path)

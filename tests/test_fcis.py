@@ -1,16 +1,17 @@
-"""FCIS: its lookups against torchvision and slow loops, its merging by hand, and that it learns."""
+"""FCIS: lookups against torchvision and slow loops, merging by hand, and that it learns."""
 
 import json
 from dataclasses import asdict, replace
 
+import make_ancestors as make
 import pytest
 import torch
 from torchvision.ops import ps_roi_pool as torchvisions
 
-from mrcnn_edu.ancestors import FCIS, FCISConfig, load, make
+from mrcnn_edu.ancestors import FCIS, FCISConfig, load, pretrained
 from mrcnn_edu.ancestors.merging import merge_masks
-from mrcnn_edu.ancestors.overlaps import by_overlap, covered_share, two_objects
-from mrcnn_edu.ancestors.position_sensitive import assemble, cells
+from mrcnn_edu.ancestors.overlaps import by_overlap, covered_fraction, two_objects
+from mrcnn_edu.ancestors.position_sensitive import assemble, split_into_bins
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import detect_all, evaluate
@@ -25,8 +26,8 @@ def tiny_fcis():
 
     def model(**changes):
         torch.manual_seed(1)
-        numbers = dict(short_side=48, long_side=80, anchor_sizes=((8,), (16,), (32,), (48,)))
-        return FCIS(FCISConfig.tiny(**numbers | dict(n_bins=2, score_channels=16) | changes))
+        small = dict(short_side=48, long_side=80, anchor_sizes=((8,), (16,), (32,), (48,)))
+        return FCIS(FCISConfig.tiny(**small | dict(n_bins=2, score_channels=16) | changes))
 
     return model
 
@@ -60,8 +61,8 @@ def test_the_gradient_of_ps_roi_pool_is_torchvisions_inside_of_the_map(k):
     features, rois = features_and_rois(40, k, boxes, 0.5)
     ours, theirs = (op(features, rois, k, 0.5) for op in (ps_roi_pool, torchvisions))
     slope = torch.randn_like(ours)
-    of_ours, of_theirs = (torch.autograd.grad(out, features, slope)[0] for out in (ours, theirs))
-    torch.testing.assert_close(of_ours, of_theirs)
+    ours, theirs = (torch.autograd.grad(out, features, slope)[0] for out in (ours, theirs))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_at_the_border_our_gradient_is_the_right_one():
@@ -85,7 +86,7 @@ def test_ps_roi_pool_of_no_rois():
     assert (features.grad == 0).all()
 
 
-def test_channels_must_be_enough_for_the_cells():
+def test_channels_must_be_enough_for_the_bins():
     with pytest.raises(ValueError, match=r"features has 10 channels: .* 3 \* 3"):
         ps_roi_pool(torch.randn(1, 10, 8, 8), torch.zeros(1, 5), 3, 1.0)
     with pytest.raises(ValueError, match="size is 8: give a multiple of n_bins = 3"):
@@ -96,12 +97,12 @@ def test_channels_must_be_enough_for_the_cells():
 
 
 def assemble_slowly(features, boxes, k, m, stride):
-    """One pixel after the other: which cell is it in, and what does that cell's map say there?"""
+    """One pixel after the other: which bin is it in, and what is the value of that bin's map?"""
     assembled = []
-    for image, of_image in zip(features, boxes, strict=True):
+    for image, image_boxes in zip(features, boxes, strict=True):
         maps = image.unflatten(0, (-1, k, k))  # [C, k, k, H, W]
         height, width = maps.shape[-2:]
-        for x1, y1, x2, y2 in (of_image / stride).tolist():
+        for x1, y1, x2, y2 in (image_boxes / stride).tolist():
             mask = torch.zeros(len(maps), m, m, dtype=features.dtype)
             for i in range(m):
                 for j in range(m):
@@ -124,28 +125,28 @@ def assemble_slowly(features, boxes, k, m, stride):
 def test_assembling_is_what_a_slow_loop_does(k, m, random_boxes):
     features = torch.randn(2, 2 * k * k, 9, 11, dtype=torch.float64)
     boxes = [random_boxes(n, size=44, dtype=torch.float64) for n in (4, 3)]
-    boxes[1][0] = torch.tensor([20.0, 20, 20.5, 21])  # smaller than a cell of the map
+    boxes[1][0] = torch.tensor([20.0, 20, 20.5, 21])  # smaller than a position of the map
     expected = assemble_slowly(features, boxes, k, m, stride=4)
     torch.testing.assert_close(assemble(features, boxes, k, m, 4), expected)
 
 
-def test_assembling_tells_the_maps_and_the_boxes_where_to_go():
+def test_assembling_has_gradients_for_the_maps_and_the_boxes():
     features = torch.randn(1, 8, 6, 6, dtype=torch.float64, requires_grad=True)
     box = torch.tensor([[3.3, 2.1, 17.9, 19.2]], dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda f, b: assemble(f, [b], 2, 4, 4), (features, box))
 
 
-def test_each_cell_is_read_from_its_own_map():
-    numbers = torch.arange(9.0).view(1, 9, 1, 1).expand(1, 9, 12, 12)  # map i says i everywhere
-    read = assemble(numbers, [torch.tensor([[8.0, 8, 32, 40]])], 3, 6, 4)[0, 0]
+def test_each_bin_is_read_from_its_own_map():
+    maps = torch.arange(9.0).view(1, 9, 1, 1).expand(1, 9, 12, 12)  # map i is i everywhere
+    assembled = assemble(maps, [torch.tensor([[8.0, 8, 32, 40]])], 3, 6, 4)[0, 0]
     expected = torch.arange(9.0).view(3, 3).repeat_interleave(2, 0).repeat_interleave(2, 1)
-    torch.testing.assert_close(read, expected)
-    pooled = ps_roi_pool(numbers, boxes_to_rois(torch.tensor([8.0, 8, 32, 40])), 3, 0.25)[0, 0]
+    torch.testing.assert_close(assembled, expected)
+    pooled = ps_roi_pool(maps, boxes_to_rois(torch.tensor([8.0, 8, 32, 40])), 3, 0.25)[0, 0]
     torch.testing.assert_close(pooled, torch.arange(9.0).view(3, 3))
 
 
-def test_cells_of_a_box():
-    four = cells(torch.tensor([[0.0, 0, 4, 8]]), 2)[0]
+def test_the_bins_of_a_box():
+    four = split_into_bins(torch.tensor([[0.0, 0, 4, 8]]), 2)[0]
     assert four.tolist() == [[0, 0, 2, 4], [2, 0, 4, 4], [0, 4, 2, 8], [2, 4, 4, 8]]
     assert bin_maps(torch.zeros(2, 12, 5, 6), 2).shape == (8, 3, 5, 6)
 
@@ -158,12 +159,12 @@ def test_class_and_mask_of_inside_and_outside_by_hand(tiny_fcis):
     scores = torch.tensor([0.0, 3, 1, -1])  # inside: background, object; outside: the same
     scores_and_deltas = torch.cat((scores, torch.arange(4.0)))
     maps = scores_and_deltas.view(1, 8, 1, 1).expand(1, 8, 8, 8)
-    look = model.read(maps, [torch.tensor([[4.0, 4, 12, 12]])])
-    assert look.deltas.tolist() == [[0, 1, 2, 3]]
-    assert look.class_logits.tolist() == [[1, 3]]
-    assert look.mask_logits[0, :, 0, 0].tolist() == [-1, 4]
+    roi_scores = model.score_rois(maps, [torch.tensor([[4.0, 4, 12, 12]])])
+    assert roi_scores.deltas.tolist() == [[0, 1, 2, 3]]
+    assert roi_scores.class_logits.tolist() == [[1, 3]]
+    assert roi_scores.mask_logits[0, :, 0, 0].tolist() == [-1, 4]
     two = torch.tensor([3.0, -1]).softmax(dim=0)[0]  # inside against outside
-    torch.testing.assert_close(look.mask_logits.sigmoid()[0, 1, 0, 0], two)
+    torch.testing.assert_close(roi_scores.mask_logits.sigmoid()[0, 1, 0, 0], two)
 
 
 def test_losses_are_named_as_mask_r_cnns_and_reach_every_parameter(tiny_fcis, random_targets):
@@ -175,7 +176,9 @@ def test_losses_are_named_as_mask_r_cnns_and_reach_every_parameter(tiny_fcis, ra
     }  # fmt: skip
     sum(losses.values()).backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-    again = [model(images, targets, [torch.Generator().manual_seed(0)] * len(images)) for _ in range(2)]
+    again = [
+        model(images, targets, [torch.Generator().manual_seed(0)] * len(images)) for _ in range(2)
+    ]
     assert again[0] == again[1]
 
 
@@ -218,21 +221,36 @@ def test_nothing_found_and_nothing_proposed(tiny_fcis):
         assert len(found) == 0 and found.mask_probs.shape == (0, 14, 14)
 
 
-def test_boxes_of_a_pixel_and_beyond_the_image_can_be_read(tiny_fcis):
+def test_boxes_of_a_pixel_and_beyond_the_image_can_be_scored(tiny_fcis):
     boxes = torch.tensor([[5.0, 5, 6, 6], [5.0, 5, 5, 5], [-30.0, -30, -20, -20], [0.0, 0, 64, 48]])
-    look = tiny_fcis().predict_on_boxes(torch.rand(3, 48, 64), boxes)
-    for values in (look.class_logits, look.mask_logits, look.deltas):
+    model, image = tiny_fcis(), torch.rand(3, 48, 64)
+    maps = model.maps(model.features(model.preprocess([image])))
+    roi_scores = model.score_rois(maps, [boxes])
+    for values in (roi_scores.class_logits, roi_scores.mask_logits, roi_scores.deltas):
         assert len(values) == 4 and values.isfinite().all()
-    assert (look.mask_logits[2] == 0).all()  # there is no map to read
-    assert tiny_fcis().predict_on_boxes(torch.rand(3, 48, 64), torch.zeros(0, 4)).deltas.shape == (
-        0,
-        4,
-    )
+    assert (roi_scores.mask_logits[2] == 0).all()  # there is no map to read
+
+
+def test_prediction_on_boxes_that_are_given(tiny_fcis):
+    model, image = tiny_fcis().eval(), torch.rand(3, 48, 64)
+    boxes = torch.tensor([[5.0, 5, 6, 6], [0.0, 0, 64, 48]])
+    roi_scores = model.predict_on_boxes(image, boxes)
+    with torch.no_grad():
+        maps = model.maps(model.features(model.preprocess([image])))
+    for ours, expected in zip(roi_scores, model.score_rois(maps, [boxes]), strict=True):
+        torch.testing.assert_close(ours, expected)
+    assert model.predict_on_boxes(image, torch.zeros(0, 4)).deltas.shape == (0, 4)
+    with pytest.raises(ValueError, match=r"object 0 has box .* no area"):
+        model.predict_on_boxes(image, torch.tensor([[5.0, 5, 5, 5]]))
+    with pytest.raises(ValueError, match=r"object 0 has box .* outside"):
+        model.predict_on_boxes(image, torch.tensor([[-30.0, -30, -20, -20]]))
 
 
 def test_what_cannot_be_built_or_learned_is_named(tiny_fcis, random_targets):
     with pytest.raises(ValueError, match="neck is 'c4'"):
         tiny_fcis(neck="c4")
+    with pytest.raises(ValueError, match="score_kernel is 0: give 1 or more"):
+        tiny_fcis(score_kernel=0)
     with pytest.raises(ValueError, match="mask_size is 14: give a multiple of n_bins = 3"):
         tiny_fcis(n_bins=3)
     image, target = random_targets(1)
@@ -249,8 +267,8 @@ def test_a_checkpoint_comes_back(tiny_fcis, tmp_path):
     image = torch.rand(3, 48, 64)
     torch.testing.assert_close(loaded.detect([image])[0].boxes, model.detect([image])[0].boxes)
     contents = torch.load(tmp_path / "model.pt", weights_only=True)
-    torch.save(contents | {"config": {"cells": 7}}, tmp_path / "other.pt")
-    with pytest.raises(ValueError, match="unknown settings: cells"):
+    torch.save(contents | {"config": {"bins": 7}}, tmp_path / "other.pt")
+    with pytest.raises(ValueError, match="unknown settings: bins"):
         load(tmp_path / "other.pt")
 
 
@@ -270,7 +288,7 @@ def test_it_learns_eight_scenes_by_heart():
 
 @pytest.mark.parametrize("name", ["fcis", "mask-rcnn"])
 def test_the_record_is_of_these_scenes(name):
-    record = json.loads((shipped.FOLDER / f"{name}.json").read_text())
+    record = json.loads((pretrained.FOLDER / f"{name}.json").read_text())
     settings = {
         "train_scenes": make.TRAIN_SCENES,
         "held_out_scenes": make.VAL_SCENES,
@@ -315,7 +333,7 @@ def test_merging_can_be_left_out_and_changes_masks_alone(tiny_fcis):
     assert not torch.equal(with_votes.mask_probs[0], without.mask_probs[0])
     selected, rois = without.selected[0], without.rois[0]
     row = int((rois - selected.boxes[0]).abs().sum(dim=1).argmin())
-    own = without.look.mask_logits[row, selected.labels[0]].sigmoid()
+    own = without.roi_scores.mask_logits[row, selected.labels[0]].sigmoid()
     torch.testing.assert_close(without.mask_probs[0][0], own)
 
 
@@ -330,16 +348,16 @@ def test_the_threshold_becomes_a_half(tiny_fcis):
 # ---- average precision by overlap ----
 
 
-def test_covered_share_by_hand():
+def test_covered_fraction_by_hand():
     boxes = torch.tensor([[0.0, 0, 10, 10], [5.0, 0, 15, 10], [6.0, 1, 8, 3], [50.0, 50, 60, 60]])
-    assert covered_share(boxes).tolist() == [0.5, 0.5, 1, 0]
-    assert covered_share(boxes[:1]).tolist() == [0] and covered_share(boxes[:0]).shape == (0,)
+    assert covered_fraction(boxes).tolist() == [0.5, 0.5, 1, 0]
+    assert covered_fraction(boxes[:1]).tolist() == [0] and covered_fraction(boxes[:0]).shape == (0,)
 
 
 def test_two_objects_hide_more_of_each_other_the_nearer_they_are():
     (_, far), (_, near) = (two_objects("circle", "square", distance) for distance in (60, 20))
     assert far["labels"].tolist() == near["labels"].tolist() == [3, 2]
-    assert covered_share(far["boxes"]).max() == 0 < covered_share(near["boxes"]).min()
+    assert covered_fraction(far["boxes"]).max() == 0 < covered_fraction(near["boxes"]).min()
     assert near["masks"][0].sum() < far["masks"][0].sum()  # the first lies behind
     assert near["masks"][1].sum() == far["masks"][1].sum()
     with pytest.raises(ValueError, match="distance is 0: "):

@@ -1,17 +1,20 @@
 """Training: it learns, it is a function of its seed, and no interruption changes its result."""
 
+import math
+import re
 from dataclasses import replace
 from itertools import chain, pairwise
 
 import pytest
 import torch
-from stopping import Stops
+from stopping import StopAfter
 from torch import nn
 
 import mrcnn_edu
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
+from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import (
@@ -23,7 +26,8 @@ from mrcnn_edu.train import (
     make_optimizer,
     step_indices,
 )
-from mrcnn_edu.train.checkpoints import BEFORE
+from mrcnn_edu.train.batches import SeededDataset, order
+from mrcnn_edu.train.checkpoints import PREVIOUS
 from mrcnn_edu.weights import save
 
 SCENES = Shapes(n=10, size=48, n_objects=(1, 3), object_size=(0.2, 0.5))
@@ -35,8 +39,8 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 def _model(**changes):
     torch.manual_seed(1)
-    numbers = dict(short_side=48, long_side=48, anchor_sizes=((8,), (16,), (32,), (48,)))
-    return MaskRCNN(Config.tiny(**numbers | changes))
+    sizes = dict(short_side=48, long_side=48, anchor_sizes=((8,), (16,), (32,), (48,)))
+    return MaskRCNN(Config.tiny(**sizes | changes))
 
 
 def _fit(folder=None, dataset=SCENES, training=TRAINING):
@@ -72,7 +76,7 @@ def test_a_run_gives_its_losses_and_a_model_ready_to_detect(uninterrupted):
     assert not _same_bits(model, _model())
 
 
-class BoxesOnly(Stops):
+class BoxesOnly(StopAfter):
     """The scenes without their masks."""
 
     def __getitem__(self, index):
@@ -80,7 +84,7 @@ class BoxesOnly(Stops):
         return image, {"boxes": target["boxes"], "labels": target["labels"]}
 
 
-def test_a_model_without_masks_is_trained_and_taken_up(tmp_path):
+def test_a_model_without_masks_is_trained_and_resumed(tmp_path):
     boxes_only = BoxesOnly(SCENES, 6)
     training = replace(TRAINING, steps=2)
     model = _model(mask_head=None)
@@ -89,7 +93,7 @@ def test_a_model_without_masks_is_trained_and_taken_up(tmp_path):
     again = _model(mask_head=None)
     assert fit(again, boxes_only, training, tmp_path, progress=False) == losses
     assert _same_bits(again, model) and mrcnn_edu.load(tmp_path / CHECKPOINT).mask_head is None
-    with pytest.raises(ValueError, match="mask_head is None there, 'fcn' now"):
+    with pytest.raises(ValueError, match="mask_head was None, and is 'fcn' now"):
         fit(_model(), SCENES, training, tmp_path, progress=False)
 
 
@@ -103,11 +107,11 @@ def test_the_same_seed_gives_the_same_bits(uninterrupted):
 
 
 @pytest.mark.parametrize("n_items", [4, 7, 17])  # before, after and well after a checkpoint
-def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted, n_items):
+def test_a_stopped_run_resumes_as_if_nothing_had_happened(tmp_path, uninterrupted, n_items):
     with pytest.raises(KeyboardInterrupt):
-        _fit(tmp_path, Stops(SCENES, n_items))
+        _fit(tmp_path, StopAfter(SCENES, n_items))
     assert (tmp_path / CHECKPOINT).exists() == (n_items > 6)
-    resumed = replace(TRAINING, checkpoint_every=1)  # how often it is kept may change
+    resumed = replace(TRAINING, checkpoint_every=1)  # how often it is saved may change
     model, losses = _fit(tmp_path, training=resumed)
     assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
     assert _same_bits(mrcnn_edu.load(tmp_path / CHECKPOINT), model)
@@ -115,38 +119,36 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(tmp_path, uninterrupted, n
 
 def test_a_finished_run_is_only_read(tmp_path, uninterrupted):
     _fit(tmp_path)
-    kept = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    model, losses = _fit(tmp_path, Stops(SCENES, 0))  # asks for no item
+    saved = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    model, losses = _fit(tmp_path, StopAfter(SCENES, 0))  # asks for no item
     assert losses == uninterrupted[1] and _same_bits(model, uninterrupted[0])
-    assert set(kept) == {CHECKPOINT, BEFORE, "losses.csv"}
-    assert kept == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    assert set(saved) == {CHECKPOINT, PREVIOUS, "losses.csv"}
+    assert saved == {file.name: file.read_bytes() for file in tmp_path.iterdir()}
 
 
 def test_other_settings_are_refused(tmp_path):
     once = replace(TRAINING, steps=1)
     _fit(tmp_path, training=once)
-    message = r"learning_rate is 0\.003 there, 0\.01 now; seed is 0 there, 3 now"
+    message = r"learning_rate was 0\.003, and is 0\.01 now; seed was 0, and is 3 now"
     with pytest.raises(ValueError, match=message):
         _fit(tmp_path, training=replace(once, learning_rate=0.01, seed=3))
-    with pytest.raises(ValueError, match="roi_op is 'align' there, 'pool' now"):
+    with pytest.raises(ValueError, match="roi_op was 'align', and is 'pool' now"):
         fit(_model(roi_op="pool"), SCENES, once, tmp_path, progress=False)
-    with pytest.raises(ValueError, match="n_images is 10 there, 11 now"):
+    with pytest.raises(ValueError, match="n_images was 10, and is 11 now"):
         _fit(tmp_path, replace(SCENES, n=11), once)
-    with pytest.raises(ValueError, match=r"classes is \['triangle'.* there, \['2 lobes'.* now"):
+    with pytest.raises(ValueError, match=r"classes was \['triangle'.*, and is \['2 lobes'.* now"):
         _fit(tmp_path, replace(SCENES, outlines="lobes"), once)
 
 
 def test_a_checkpoint_that_is_no_run_is_refused(tmp_path):
     save(tmp_path / CHECKPOINT, _model(), SCENES.classes)
-    with pytest.raises(ValueError, match=r"checkpoint\.pt holds a model but no run"):
+    with pytest.raises(ValueError, match=r"checkpoint\.pt is a model, not a run to resume"):
         _fit(tmp_path)
 
 
-def test_no_data_and_no_such_optimizer_are_refused():
-    with pytest.raises(ValueError, match="the data set is empty"):
+def test_an_empty_dataset_is_refused():
+    with pytest.raises(ValueError, match="the dataset is empty"):
         _fit(dataset=Shapes(n=0))
-    with pytest.raises(ValueError, match="optimizer is 'lion': choose 'adamw' or 'sgd'"):
-        _fit(training=Training(optimizer="lion"))
 
 
 class OneWeight(nn.Module):
@@ -157,13 +159,13 @@ class OneWeight(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
         self.seeds = []
 
-    def forward(self, images, targets, generator=None):
-        self.seeds.append(generator and generator.initial_seed())
+    def forward(self, images, targets, generators=None):
+        self.seeds.append(generators and generators[0].initial_seed())
         bad = any(target["image_id"] == 3 for target in targets)
         return {"loss_calm": self.weight, "loss_wild": self.weight * (torch.inf if bad else 1)}
 
 
-def test_every_step_draws_anew():
+def test_every_step_has_a_seed_of_its_own():
     seen = []
     for seed in (0, 1):
         model = OneWeight()
@@ -234,32 +236,122 @@ def test_every_pass_over_augmented_images_shows_each_once():
     assert sorted(seen[:10]) == sorted(seen[10:]) == list(range(10))
 
 
-def test_numbers_with_which_nothing_is_trained():
-    for name in ("steps", "batch_size", "checkpoint_every", "grad_accumulation"):
-        with pytest.raises(ValueError, match=f"{name} is 0: give 1 or more"):
-            Training(**{name: 0})
+@pytest.mark.parametrize("name", ["steps", "batch_size", "checkpoint_every", "grad_accumulation"])
+def test_counts_are_at_least_one(name):
+    for value in (0, -3):
+        with pytest.raises(ValueError, match=f"^{name} is {value}: give 1 or more"):
+            Training(**{name: value})
+    with pytest.raises(ValueError, match=f"^{name} is 1.5: give a whole number"):
+        Training(**{name: 1.5})
 
 
-def test_images_come_with_images_of_their_shape_if_asked():
-    class Photographs:
-        sizes = [(3, 4), (4, 3)] * 6
+@pytest.mark.parametrize(
+    "name, choices",
+    [
+        ("optimizer", "adamw, sgd"),
+        ("schedule", "cosine, steps"),
+        ("precision", "float32, bfloat16"),
+        ("rng_scope", "step, image"),
+    ],
+)
+def test_a_misspelled_choice_is_refused_with_the_choices(name, choices):
+    with pytest.raises(ValueError, match=f"^{name} is 'typo': choose one of {choices}$"):
+        Training(**{name: "typo"})
+    for choice in choices.split(", "):
+        assert getattr(Training(**{name: choice}), name) == choice
 
-        def __len__(self):
-            return len(self.sizes)
 
-        def image_size(self, index):
-            return self.sizes[index]
+@pytest.mark.parametrize(
+    "name, value, advice",
+    [
+        ("workers", -1, "give 0 or more"),
+        ("frozen_stages", -1, "give 0 or more"),
+        ("weight_decay", -1e-4, "give 0 or more"),
+        ("weight_decay", math.inf, "give a finite number"),
+        ("learning_rate", 0.0, "give a number above 0"),
+        ("learning_rate", -1.0, "give a number above 0"),
+        ("learning_rate", math.inf, "give a finite number"),
+        ("learning_rate", math.nan, "give a number"),
+        ("clip_norm", 0.0, "give a number above 0"),
+        ("clip_norm", -5.0, "give a number above 0"),
+        ("warmup_fraction", -0.1, "give 0 or more"),
+        ("warmup_fraction", 5.0, "give a fraction of the steps, 0..1"),
+        ("milestones", (0.5, 1.5), "give fractions of the steps, 0..1"),
+        ("milestones", (-0.5,), "give fractions of the steps, 0..1"),
+    ],
+)
+def test_a_number_that_cannot_be_used_is_refused(name, value, advice):
+    with pytest.raises(ValueError, match=f"^{re.escape(f'{name} is {value}')}: {advice}"):
+        Training(**{name: value})
 
-        def __getitem__(self, index):
-            return torch.zeros(3, *self.sizes[index]), {}
 
-    training = Training(steps=12, batch_size=2, group_by_shape=True)
-    batches = [{image.shape for image in images} for images, _ in loader(Photographs(), training)]
+def test_extreme_settings_that_make_sense_are_accepted():
+    Training(clip_norm=math.inf, warmup_fraction=1, milestones=(0, 1.0), weight_decay=0, workers=0)
+    Training(milestones=(), warmup_fraction=0, learning_rate=1)
+
+
+class Photographs(Dataset):
+    """Black images, wide and tall in turns."""
+
+    classes, sizes = ["thing"], [(3, 4), (4, 3)] * 6
+
+    def __len__(self):
+        return len(self.sizes)
+
+    def image_size(self, index):
+        return self.sizes[index]
+
+    def __getitem__(self, index):
+        return torch.zeros(3, *self.sizes[index]), {}
+
+
+GROUPED = Training(steps=12, batch_size=2, group_by_shape=True)
+
+
+def test_images_are_batched_with_images_of_their_shape_if_asked():
+    batches = [{image.shape for image in images} for images, _ in loader(Photographs(), GROUPED)]
     assert len(batches) == 12 and all(len(shapes) == 1 for shapes in batches)
     assert set().union(*batches) == {(3, 3, 4), (3, 4, 3)}
+
+
+def test_any_dataset_can_be_grouped_by_shape():
+    """Whether it knows its images' sizes, or passes them on, or they have to be read."""
+
+    class Plain:
+        classes, items = ["thing"], [Photographs()[i] for i in range(12)]
+
+        def __len__(self):
+            return len(self.items)
+
+        def __getitem__(self, index):
+            return self.items[index]
+
+    expected = list(order(Photographs(), GROUPED))
+    assert list(order(Plain(), GROUPED)) == list(order(Cached(Plain(), 1e6), GROUPED)) == expected
     for scenes in (SCENES, Cached(SCENES, 1e6), Augmented(SCENES, Augmentation().transform())):
-        with pytest.raises(ValueError, match="group_by_shape needs images from files"):
-            loader(scenes, training)
+        assert len(list(loader(scenes, GROUPED))) == 12
+
+
+def test_an_error_in_image_size_is_passed_on():
+    class Broken(Photographs):
+        def image_size(self, index):
+            return self.width, self.height
+
+    with pytest.raises(AttributeError, match="'Broken' object has no attribute 'width'"):
+        loader(Broken(), GROUPED)
+
+
+def test_items_are_drawn_with_a_seed_and_named():
+    class Noise(Photographs):
+        def __getitem__(self, index):
+            return torch.rand(2), {"image_id": "named"} if index == 1 else {}
+
+    before = torch.get_rng_state()
+    data = SeededDataset(Noise())
+    assert torch.equal(data[0, 5][0], data[0, 5][0]) and not data[0, 5][0].equal(data[0, 6][0])
+    assert data[0, 5][1] == {"image_id": 0} and data[1, 5][1] == {"image_id": "named"}
+    assert torch.equal(torch.get_rng_state(), before) and len(data) == 12
+    assert data.image_size(1) == (4, 3) and data.classes == ["thing"]
 
 
 @pytest.mark.parametrize("workers", [0, 2])

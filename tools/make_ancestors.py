@@ -1,4 +1,4 @@
-"""How the family's weights are made: python -m mrcnn_edu.ancestors.make [NAME ...]
+"""How the family's weights are made: python tools/make_ancestors.py [NAME ...]
 
 Trains each system named (all, if none is) from the backbone that can classify, on the same scenes
 and for as many images; takes up an interrupted run from runs/family/NAME; and writes NAME.pt, with
@@ -8,16 +8,15 @@ its numbers halved to 16 bits, and NAME.json: settings, scores on held-out scene
 """
 
 import argparse
-import json
-import platform
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import torch
-from mrcnn_edu.pretrained.make import scores, without_nan
+from make_shapes_tiny import scores
+from records import write_record
 
-from mrcnn_edu.weights import init_backbone
 from mrcnn_edu.ancestors.cost import n_parameters
 from mrcnn_edu.ancestors.fast_rcnn import FastRCNN
 from mrcnn_edu.ancestors.fcis import FCIS, FCISConfig
@@ -30,10 +29,9 @@ from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.evaluate import detect_all
-from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
-from mrcnn_edu.weights import save
+from mrcnn_edu.weights import init_backbone, save
 
 SYSTEMS = {  # of each its class and settings
     # 8 images a step with 16 windows each: the paper's 32 positives and 96 of background
@@ -70,7 +68,7 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
         val_data, crowded = replace(VAL_SCENES, n=20), replace(CROWDED, n=20)
     kind, config = SYSTEMS[name]
     torch.manual_seed(training.seed)
-    model = init_backbone(kind(config))
+    model: Any = init_backbone(kind(config))
     runs, scenes = RUNS / f"{name}-{training.steps}", TRAIN_SCENES
     if kind in GIVEN:
         scenes = WithProposals(TRAIN_SCENES, config.rpn_post_nms_top_n_train, RUNS / "proposals")
@@ -85,11 +83,10 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     file = folder / f"{name}.pt"
     packed = quantize(model.state_dict())
     save(file, model, model.classes, packed, system=kind.__name__)
-    trained = load(file)
+    trained: Any = load(file)
     found = detect_all(trained, val_data)
     kinds = ("bbox",) if config.mask_head is None else ("segm", "bbox")
     record = {
-        "command": f"python -m mrcnn_edu.ancestors.make {name}",
         "system": kind.__name__,
         "config": asdict(config),
         "training": asdict(training),
@@ -98,23 +95,17 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
         "scores": {kind: scores(val_data, found, kind) for kind in kinds},
         "parameters": n_parameters(model),
         "bytes": file.stat().st_size,
-        "seconds": round(seconds),
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
     }
     if config.mask_head is not None:  # masks: how well, where objects hide one another?
         found = detect_all(trained, crowded)
         record["crowded_scenes"] = asdict(crowded)
         record["crowded"] = {kind: scores(crowded, found, kind) for kind in kinds}
-        parts = [asdict(part) for part in by_overlap(crowded, found)]
-        record["crowded_by_overlap"] = without_nan(parts)
-    write_file(file.with_suffix(".json"), json.dumps(record, indent=2).encode() + b"\n")
-    print(json.dumps(record["scores"], indent=2))
+        record["crowded_by_overlap"] = [asdict(part) for part in by_overlap(crowded, found)]
+    write_record(file, f"python tools/make_ancestors.py {name}", seconds, record)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SYSTEMS)} (all)")
     parser.add_argument("--steps", type=int, default=TRAINING.steps, help="fewer for a trial")
     options = parser.parse_args(arguments)

@@ -1,17 +1,16 @@
-"""How the shipped weights are made: python -m mrcnn_edu.pretrained.make [NAME ...]
+"""Trains the models that come with the package: python tools/make_shapes_tiny.py [NAME ...]
 
-Trains each tiny model named (all, if none is) on synthetic scenes, takes up an interrupted run from
-runs/NAME, and writes NAME.pt beside this file, with its numbers halved to 16 bits, and NAME.json:
-the settings, the scores of the halved numbers on held-out scenes, seconds, machine and versions.
+Each named model (all, if none is named) is trained on synthetic images; an interrupted run resumes
+from runs/NAME. Writes NAME.pt, in 16 bits, into mrcnn_edu/weights/shipped, and NAME.json: settings,
+scores of the 16-bit weights on validation scenes, seconds, machine and versions.
 """
 
-import json
-import platform
-import sys
+import argparse
 import time
 from dataclasses import asdict
 
 import torch
+from records import write_record
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
@@ -20,13 +19,13 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import SHIPPED, load, save
 
-MODELS = {  # what each differs in; the rest, seed included, is the same, so that they compare
+MODELS: dict[str, dict] = {  # what differs; all else, the seed included, is the same for all
     "shapes-tiny": {},
     "shapes-tiny-softmax": {"mask_loss": "softmax"},  # lesson 09: classes compete for a pixel
     "shapes-tiny-agnostic": {"class_agnostic_mask": True},  # lesson 09: one mask for all classes
 }
 TRAINING = Training(steps=6_000, batch_size=8, checkpoint_every=250, workers=1)
-TRAIN_SCENES = Shapes(1_000_000, seed=0)  # more than are ever drawn: no scene is seen twice
+TRAIN_SCENES = Shapes(1_000_000, seed=0)  # more than a run sees: no scene is seen twice
 VAL_SCENES = Shapes(300, seed=1)
 
 
@@ -40,35 +39,30 @@ def make(name: str) -> None:
 
     file = SHIPPED / f"{name}.pt"
     save(file, model.half(), TRAIN_SCENES.classes)
-    found = detect_all(load(name), VAL_SCENES)
+    detections = detect_all(load(name), VAL_SCENES)
     record = {
-        "command": f"python -m mrcnn_edu.pretrained.make {name}",
         "changes": MODELS[name],
         "training": asdict(TRAINING),
         "train_scenes": asdict(TRAIN_SCENES),
         "held_out_scenes": asdict(VAL_SCENES),
-        "scores": {kind: scores(VAL_SCENES, found, kind) for kind in ("segm", "bbox")},
+        "scores": {kind: scores(VAL_SCENES, detections, kind) for kind in ("segm", "bbox")},
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": file.stat().st_size,
-        "seconds": round(seconds),
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
     }
-    (SHIPPED / f"{name}.json").write_text(json.dumps(record, indent=2) + "\n")
-    print(json.dumps(record["scores"], indent=2))
+    write_record(file, f"python tools/make_shapes_tiny.py {name}", seconds, record)
 
 
-def scores(scenes: Shapes, found, kind: str) -> dict:
-    """The scores on held-out scenes, null where there is no object of that size."""
-    return without_nan(asdict(evaluate(scenes, found, kind)))
+def scores(scenes, detections, kind: str) -> dict:
+    """The scores on validation scenes, NaN where there is no object of a size."""
+    return asdict(evaluate(scenes, detections, kind))
 
 
-def without_nan(values):
-    """The same with null for each nan, which is no JSON."""
-    return json.loads(json.dumps(values), parse_constant=lambda nan: None)
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MODELS))
+    for name in parser.parse_args().names or MODELS:
+        make(name)
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or MODELS:
-        make(name)
+    main()

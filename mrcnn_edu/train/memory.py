@@ -12,7 +12,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.speed.accelerate import bf16_forward
+from mrcnn_edu.speed.accelerate import bf16_forward, is_compiled
 from mrcnn_edu.speed.replace_forward import replaced_forwards
 from mrcnn_edu.train.recipes import Training
 
@@ -25,7 +25,7 @@ def low_memory(model: MaskRCNN, training: Training) -> Iterator[None]:
     """
     forwards: dict[nn.Module, Callable[..., Any]] = {}
     if training.activation_checkpointing:
-        if getattr(model, "is_compiled", False):
+        if is_compiled(model):
             raise ValueError(
                 "the activations of a compiled model cannot be recomputed: turn off "
                 "activation_checkpointing"

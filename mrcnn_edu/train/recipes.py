@@ -55,32 +55,27 @@ class Training:
 
     steps: int = 300  # number of optimizer steps
     batch_size: int = 4  # images in a step, over all processes; 8 learn better in twice the time
-    optimizer: Literal["adamw", "sgd"] = "adamw"  # sgd, with momentum 0.9, is the paper's
-    learning_rate: float = (
-        3e-3  # highest learning rate; the paper's is 0.02, with sgd and 16 images
-    )
+    optimizer: Literal["adamw", "sgd"] = "adamw"  # optimizer; the paper's: sgd, momentum 0.9
+    learning_rate: float = 3e-3  # highest learning rate; the paper's 0.02 is for 16 images and sgd
     warmup_fraction: float = 0.1  # fraction of the steps in which the learning rate rises from 0
-    # How the learning rate falls after the warm-up: along half a cosine to 0, or in steps.
+    # how the learning rate falls after the warm-up: along half a cosine to 0, or in steps
     schedule: Literal["cosine", "steps"] = "cosine"
-    # Fractions of the run at which the schedule "steps" divides the learning rate by 10.
+    # fractions of the run at which the schedule "steps" divides the learning rate by 10
     milestones: tuple[float, ...] = (0.75,)
     weight_decay: float = 1e-4  # weight decay of the optimizer
     clip_norm: float = 5.0  # longer gradients are scaled down to this norm; inf leaves them alone
-    # First stages of the backbone that are not trained, and its stem with them; 1 is usual with
-    # weights from ImageNet.
-    frozen_stages: int = 0
+    frozen_stages: int = 0  # first stages of the backbone left as they are; 1 with ImageNet weights
     seed: int = 0  # seed of the order of the images and of the sampling of anchors and RoIs
-    # What a random generator samples anchors and RoIs for: a whole step, or each image by itself,
-    # so that the result does not depend on how images are distributed. With several processes or
-    # gradient accumulation it is always the image.
+    # scope of a random generator that samples anchors and RoIs: a whole step, or each image, so
+    # that it does not matter how images are distributed; always the image with several processes
+    # or gradient accumulation
     rng_scope: Literal["step", "image"] = "step"
     checkpoint_every: int = 100  # steps between two checkpoints, from which a stopped run resumes
     workers: int = 0  # processes that load images in the background
     group_by_shape: bool = False  # batch wide images with wide ones, so that less is padding
 
-    # For less memory at the price of time.
-    # Parts into which a process splits its images of a step; their gradients are added up.
-    grad_accumulation: int = 1
+    # For less memory at the price of time
+    grad_accumulation: int = 1  # parts that a process takes its images of a step in, one by one
     precision: Literal["float32", "bfloat16"] = "float32"  # precision of the network's layers
     activation_checkpointing: bool = False  # recompute the backbone's features when needed
 

@@ -149,7 +149,7 @@ assert round(sum(map(len, targets)) / 60) == 3 and max(map(len, targets)) == 6
 def saying_background(count):
     """The share of right answers, over all scenes, of a head that says nothing else."""
     generator = torch.Generator().manual_seed(0)
-    drawn = rpn_targets(anchors, targets, 0.7, 0.3, count, 0.5, generator)
+    drawn = rpn_targets(anchors, targets, 0.7, 0.3, count, 0.5, [generator] * len(targets))
     return (torch.cat([of_image.labels for of_image in drawn]) == 0).float().mean().item()
 
 
@@ -161,7 +161,7 @@ for name, count in {"all that are not ignored": 10_000, "samples of 64": 64}.ite
 
 # %%
 generator = torch.Generator().manual_seed(0)
-(answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, generator)
+(answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, [generator])
 drawn = {"positive": answers.positives, "negative": answers.anchors[answers.labels == 0]}
 panels = {f"{name}: {len(rows)}": (anchors[rows], "anchor") for name, rows in drawn.items()}
 viz.show_panels(image, {"objects": (boxes, "gt")} | panels)

@@ -35,7 +35,7 @@ from mrcnn_edu import Config, MaskRCNN, viz
 from mrcnn_edu.boxes import box_iou, clip_boxes, decode_boxes, encode_boxes
 from mrcnn_edu.data import Shapes, check
 from mrcnn_edu.heads import BOX_SCALE
-from mrcnn_edu.targets import mask_targets, roi_answers, roi_targets, rpn_targets
+from mrcnn_edu.targets import mask_targets, roi_targets, rpn_targets
 
 viz.show_flow("class, box, mask")
 
@@ -129,11 +129,12 @@ chosen = sample_by_hand(matched, 48, 0.25, generator.manual_seed(0))
 deltas = encode_boxes(boxes[owner[chosen]], all_rois[chosen], BOX_SCALE)  # from RoI to object
 
 # %%
-(rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, generator.manual_seed(0))
+generators = [generator.manual_seed(0)]  # one for each image
+(rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, generators)
 positive = rois.labels > 0
 assert positive.equal(matched[chosen] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
 torch.testing.assert_close(rois.deltas[positive], deltas[positive], rtol=0, atol=0)
-print(*(getsource(part).split('"""')[2] for part in (roi_targets, roi_answers)))
+print(getsource(roi_targets).split('"""')[2])
 
 # %%
 few = sample_by_hand(torch.tensor([0] * 5 + [-1] * 140), 48, 0.25, None)
@@ -153,9 +154,9 @@ for row in [*torch.where(positive)[0][:3], *torch.where(~positive)[0][:2]]:
 c = Config.tiny()
 grids = [(24, 24), (12, 12), (6, 6), (3, 3)]
 anchors = torch.cat(pyramid_anchors(grids, (96, 96), c.anchor_sizes, c.anchor_ratios))
-(answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, generator.manual_seed(0))
-n_one = int(answers.labels.sum())
-assert len(anchors) == 2295 and len(answers.labels) == 64 and n_one == len(answers.deltas)
+(targets,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, [generator.manual_seed(0)])
+n_one = int(targets.labels.sum())
+assert len(anchors) == 2295 and len(targets.labels) == 64 and n_one == len(targets.deltas)
 print(f"{len(anchors):,} anchors: {n_one} with label 1 and deltas, {64 - n_one} with label 0")
 
 # %% [markdown]
@@ -248,7 +249,7 @@ for name, (theirs, ours) in rows.items():
 def losses_at_start(model):
     images, targets = zip(*(scenes[i] for i in range(16)), strict=True)
     with torch.no_grad():
-        parts = model(list(images), list(targets), torch.Generator().manual_seed(0))
+        parts = model(list(images), list(targets), [torch.Generator().manual_seed(0)] * len(images))
     return {name.removeprefix("loss_"): loss.item() for name, loss in parts.items()}
 
 
@@ -384,7 +385,7 @@ from importlib.resources import files
 
 from mrcnn_edu.evaluate import detect_all, evaluate
 
-record = json.loads(files("mrcnn_edu").joinpath("pretrained", "shapes-tiny.json").read_text())
+record = json.loads(files("mrcnn_edu").joinpath("weights/shipped/shapes-tiny.json").read_text())
 val_data = Shapes(40, seed=1)
 ap = 100 * evaluate(val_data, detect_all(model, val_data)).ap
 long, long_ap = record["training"], 100 * record["scores"]["segm"]["ap"]

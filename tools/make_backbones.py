@@ -1,21 +1,20 @@
-"""Where every ablation starts: a small backbone that has learned to classify, as the paper's had.
+"""Trains the backbones that ablations start from: python tools/make_backbones.py [NAME ...]
 
-    python -m mrcnn_edu.ablations.start        makes the files again (20 minutes on one core)
-
-The task is ImageNet's, drawn: one object an image, which of ten outlines is it? There are no boxes,
-masks, RoIs or pyramids in it, and its answer is an average over the whole map, so it can favor no
-way of reading a region and no mask head. What a model has beside the backbone starts at random.
+It takes 20 minutes on one core. The task is ImageNet's, on synthetic images: one object in each,
+which of ten outlines is it? There are no boxes, masks, RoIs or pyramids in it, and the prediction
+is an average over the whole map, so it cannot favor any RoI operation or mask head. Everything in a
+model besides the backbone starts from random weights.
 """
 
-import json
-import platform
-import sys
+import argparse
 import time
 from io import BytesIO
 
 import torch
+from records import write_record
 from torch import nn
 from torch.utils.data import ConcatDataset, DataLoader
+from torch.utils.data import Dataset as TorchDataset
 from tqdm import trange
 
 from mrcnn_edu.backbone_choices import BACKBONES, NORMS
@@ -23,13 +22,12 @@ from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.files import write_file
 from mrcnn_edu.weights import backbone_file
 
-BACKBONES_OF_THE_LAB = "tiny", "tiny-deep", "tiny-next"
-ALONE = dict(size=48, n_objects=(1, 1), object_size=(0.4, 0.9))
+NAMES = "tiny", "tiny-deep", "tiny-next"
 STEPS, BATCH, RATE = 1_000, 64, 3e-3
 
 
-class Labeled:
-    """(image, label): the first object of each scene; labels of two kinds of outlines in a row."""
+class Labeled(TorchDataset):
+    """(image, label): the first object of each scene. first: the label of the first outline."""
 
     def __init__(self, scenes: Shapes, first: int):
         self.scenes, self.first = scenes, first
@@ -44,15 +42,17 @@ class Labeled:
 
 def labeled(n: int, seed: int) -> ConcatDataset:
     """n images of each kind of outline: six templates, and blobs of two to five lobes."""
-    templates = Shapes(n, outlines="templates", seed=seed, **ALONE)
-    lobes = Shapes(n, outlines="lobes", seed=seed, **ALONE)
-    return ConcatDataset([Labeled(templates, 0), Labeled(lobes, len(templates.classes))])
+    kinds = [
+        Shapes(n, 48, seed, outlines=outlines, n_objects=(1, 1), object_size=(0.4, 0.9))
+        for outlines in ("templates", "lobes")
+    ]
+    return ConcatDataset([Labeled(kinds[0], 0), Labeled(kinds[1], len(kinds[0].classes))])
 
 
 def make(name: str) -> None:
-    """Train one backbone, and write its weights, halved to 16 bits, and a record."""
+    """Train one backbone, and write its weights, in 16 bits, and its record."""
     torch.manual_seed(0)
-    backbone = BACKBONES[name](3, NORMS["batch"])
+    backbone = BACKBONES[name](in_channels=3, norm=NORMS["batch"])
     classify = nn.Linear(backbone.channels[-1], 10)
     parameters = [*backbone.parameters(), *classify.parameters()]
     optimizer = torch.optim.AdamW(parameters, RATE, weight_decay=1e-4)
@@ -77,22 +77,23 @@ def make(name: str) -> None:
     with torch.no_grad():
         for images, labels in DataLoader(labeled(500, seed=1), 100):
             logits = classify(backbone((images - 0.5) / 0.25)[-1].mean(dim=(2, 3)))
-            correct += (logits.argmax(dim=1) == labels).sum().item()
+            correct += int((logits.argmax(dim=1) == labels).sum())
     record = {
-        "command": f"python -m mrcnn_edu.ablations.start {name}",
         "accuracy": correct / 1000,
         "steps": STEPS,
         "batch": BATCH,
         "parameters": sum(p.numel() for p in backbone.parameters()),
-        "seconds": round(time.time() - start),
-        "threads": torch.get_num_threads(),
-        "machine": platform.machine(),
-        "torch": torch.__version__,
     }
-    write_file(backbone_file(name).with_suffix(".json"), json.dumps(record, indent=2).encode())
-    print(json.dumps(record, indent=2))
+    command = f"python tools/make_backbones.py {name}"
+    write_record(backbone_file(name), command, time.time() - start, record)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
+    for name in parser.parse_args().names or NAMES:
+        make(name)
 
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BACKBONES_OF_THE_LAB:
-        make(name)
+    main()

@@ -1,0 +1,20 @@
+"""What every record of a shipped file says: by which command, on what machine, how long it took."""
+
+import json
+from pathlib import Path
+
+from mrcnn_edu.ablations.machine import machine_record
+from mrcnn_edu.files import write_file
+
+
+def write_record(file: Path, command: str, seconds: float, record: dict) -> None:
+    """Write the record beside the shipped file, as JSON; NaN (no object of a size) becomes null."""
+    contents = {"command": command, **record, "seconds": round(seconds), **machine_record()}
+    contents = without_nan(contents)
+    write_file(file.with_suffix(".json"), (json.dumps(contents, indent=2) + "\n").encode())
+    print(json.dumps(contents, indent=2))
+
+
+def without_nan(values):
+    """The same values with None for each NaN, which JSON does not have."""
+    return json.loads(json.dumps(values), parse_constant=lambda _: None)
