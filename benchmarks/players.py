@@ -1,7 +1,7 @@
 """Milliseconds from a slider's move to the new picture, in Python: python benchmarks/players.py
 
-Median and slowest of 20 moves of each widget of the course; the goal is a median of 100 ms. What
-the browser adds, `python tests/browser.py NOTEBOOK PICTURE` measures.
+Prints the median and the maximum of 20 moves of each widget of the course; the goal is a median of
+100 ms. `python tests/browser.py NOTEBOOK PICTURE` measures the time in the browser as well.
 """
 
 import statistics
@@ -59,8 +59,8 @@ def training():
 
 def average_precision():
     scenes = Shapes(60, seed=1)
-    found = detect_all(load("shapes-tiny"), scenes)
-    return widgets.average_precision_player(scenes, [found[i] for i in range(60)], scene=28)
+    detections = detect_all(load("shapes-tiny"), scenes)
+    return widgets.average_precision_player(scenes, detections, scene=28)
 
 
 def history():
@@ -129,21 +129,21 @@ def ends(slider) -> tuple:
 
 
 def milliseconds(player, moves: int = 20) -> list[float]:
-    """How long each of so many moves takes, the player's sliders in turn."""
-    taken, sliders = [], list(player.sliders.values())
+    """The time of each move, of the player's sliders in turn."""
+    times, sliders = [], list(player.sliders.values())
     for i in range(moves):
         slider = sliders[i % len(sliders)]
         value = moved(slider)
         start = time.perf_counter()
         slider.value = value
-        taken.append(1000 * (time.perf_counter() - start))
-    return taken
+        times.append(1000 * (time.perf_counter() - start))
+    return times
 
 
 def main() -> None:
     for make in PLAYERS:
-        taken = milliseconds(make())
-        print(f"{make.__name__:12} {statistics.median(taken):4.0f} ms (slowest {max(taken):4.0f})")
+        times = milliseconds(make())
+        print(f"{make.__name__:12} {statistics.median(times):4.0f} ms (slowest {max(times):4.0f})")
 
 
 if __name__ == "__main__":

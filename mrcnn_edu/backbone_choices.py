@@ -27,7 +27,7 @@ class FrozenBatchNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         scale, shift = scale_and_shift(self)
-        return x * scale[:, None, None] + shift[:, None, None]
+        return (x * scale[:, None, None] + shift[:, None, None]).to(x.dtype)  # bfloat16 stays
 
 
 NORMS = {"frozen": FrozenBatchNorm2d, "batch": nn.BatchNorm2d}

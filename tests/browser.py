@@ -22,7 +22,7 @@ from pathlib import Path
 from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
 from ports import free_port
 
-TOKEN = "a-test"  # the server listens on this machine only, for the time of a test
+TOKEN = "a-test"  # the server listens on this machine only, while a test runs
 PATIENCE = 60_000  # milliseconds that a step of the browser may take
 RUN_PATIENCE = 900  # seconds that all cells together may take
 
@@ -66,7 +66,7 @@ def find_chromium() -> str | None:
 
 @contextmanager
 def jupyterlab(folder: Path) -> Iterator[str]:
-    """A JupyterLab server on `folder`, as its URL; the settings of the user play no part."""
+    """The URL of a JupyterLab server on `folder`, which ignores the user's settings."""
     port = free_port()
     private = folder / ".jupyter"
     names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
@@ -127,7 +127,7 @@ def open_notebook(lab: str, name: str) -> Iterator[Page]:
 
 
 def run_all_cells(page: Page) -> int:
-    """Run every cell and return how many have code; fail on a cell with an error or unrun."""
+    """The number of code cells, after all were run; fails if one has an error or was not run."""
     page.evaluate(RUN_ALL_CELLS)
     page.wait_for_function("() => window.cellsHaveRun", timeout=RUN_PATIENCE * 1000)
     cells = page.evaluate(READ_CODE_CELLS)

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import make_backbones
 import pytest
 import torch
 from scipy import stats
@@ -25,13 +26,14 @@ from mrcnn_edu.ablations import (
     Setup,
     Table,
     job_hash,
+    mask_errors,
     measure,
     run,
     train_in_lockstep,
 )
-from mrcnn_edu.ablations import start as starts
+from mrcnn_edu.ablations.code_version import code_version, reached_modules
 from mrcnn_edu.ablations.results import estimate
-from mrcnn_edu.ablations.setup import BASES
+from mrcnn_edu.ablations.setup import BASE_CONFIGS
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.targets import mask_targets
@@ -114,13 +116,13 @@ def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
             assert all(torch.equal(state[name], first[name]) for name in names)
 
 
-@pytest.mark.parametrize("name", starts.BACKBONES_OF_THE_LAB)
+@pytest.mark.parametrize("name", make_backbones.NAMES)
 def test_the_start_is_a_backbone_alone_that_tells_outlines_apart(name):
     """The nearest of ten mean features, of other images, is right for nine images of ten."""
     record = json.loads(backbone_file(name).with_suffix(".json").read_text())
     assert record["accuracy"] > 0.95 and backbone_file(name).stat().st_size < 3_000_000
-    model = init_backbone(MaskRCNN(replace(BASES["tiny"]["c5"], backbone=name))).eval()
-    data = starts.labeled(150, seed=2)  # made with seed 0, scored with 1
+    model = init_backbone(MaskRCNN(replace(BASE_CONFIGS["tiny"]["c5"], backbone=name))).eval()
+    data = make_backbones.labeled(150, seed=2)  # made with seed 0, scored with 1
     images, labels = zip(*(data[i] for i in range(len(data))), strict=True)
     labels = torch.tensor(labels)
     with torch.no_grad():
@@ -145,20 +147,44 @@ def test_a_key_depends_on_everything_that_a_result_does(monkeypatch):
     ]  # fmt: skip
     keys = {job_hash.job_hash(each) for each in [job, *others]}
     assert len(keys) == 6 and job_hash.job_hash(Setup().job(table, setting, 0)) in keys
-    monkeypatch.setattr(key, "code_version", lambda: "other code")
+    monkeypatch.setattr("mrcnn_edu.ablations.job_hash.code_version", lambda: "other code")
     assert job_hash.job_hash(job) not in keys
 
 
-def test_the_codes_version_is_of_what_it_does(tmp_path, monkeypatch):
-    (tmp_path / "a.py").write_text('"""Text."""\ndef f(x):\n    """Text."""\n    return x + 1\n')
-    monkeypatch.setattr(key, "CODE", ("a",))
-    monkeypatch.setattr(job_hash.mrcnn_edu, "__file__", str(tmp_path / "__init__.py"))
-    version = job_hash.code_version.__wrapped__
+def test_the_codes_version_is_of_what_it_does(tmp_path):
+    package = tmp_path / "p"
+    (package / "room").mkdir(parents=True)
+    files = {
+        "__init__.py": "from p.other import shown",
+        "start.py": "from p.a import f\n",
+        "a.py": '"""Text."""\ndef f(x):\n    """Text."""\n    from p.room import b\n    return b.g(x)\n',
+        "room/__init__.py": "",
+        "room/b.py": "def g(x):\n    return x + 1\n",
+        "other.py": "shown = 1\n",
+    }
+    for name, text in files.items():
+        (package / name).write_text(text)
+
+    def version():
+        return code_version.__wrapped__("p.start", package)
+
     first = version()
-    (tmp_path / "a.py").write_text("def f(x):  # what f does\n    return (x + 1)\n")
+    (package / "a.py").write_text(files["a.py"].replace("Text", "Other text") + "# a comment\n")
     assert version() == first
-    (tmp_path / "a.py").write_text("def f(x):\n    return x + 2\n")
+    (package / "other.py").write_text("shown = 2\n")  # no result depends on it
+    assert version() == first
+    (package / "room/b.py").write_text("def g(x):\n    return x + 2\n")
     assert version() != first
+
+
+def test_the_code_of_a_result_is_everything_that_it_depends_on():
+    reached = set(reached_modules())
+    for name in ("boxes", "nms", "model", "kernels.roi_align", "roi_ops.pyramid", "data.shapes",
+                 "train.loop", "train.batches", "train.checkpoints", "files", "validate",
+                 "evaluate.batched", "weights.torchvision", "data.transforms"):  # fmt: skip
+        assert f"mrcnn_edu.{name}" in reached, name
+    others = ("mrcnn_edu.viz", "mrcnn_edu.cli", "mrcnn_edu.course", "mrcnn_edu.ancestors")
+    assert not [name for name in reached if name.startswith(others)]
 
 
 # Runs
@@ -204,8 +230,8 @@ def test_a_failure_is_reported_and_tried_again(here, tmp_path, monkeypatch):
 def test_a_training_that_was_stopped_goes_on(here, tmp_path, monkeypatch):
     """It ends like one that was not: the same losses, and no checkpoint is left."""
     whole = in_the_tests(executor=here, folder=tmp_path / "whole", steps=4, settings=["align"])
-    monkeypatch.setitem(lab_module().TRAINING, "tiny", replace(
-        lab_module().TRAINING["tiny"], checkpoint_every=1
+    monkeypatch.setitem(lab_module().BASE_TRAINING, "tiny", replace(
+        lab_module().BASE_TRAINING["tiny"], checkpoint_every=1
     ))  # fmt: skip
     real, seen = measure.detect_all, []
 
@@ -251,7 +277,9 @@ def test_threads_of_a_process_run_one_after_another(tmp_path):
 def test_a_run_waits_for_the_process_that_is_at_it(tmp_path):
     job = SMALL.job(PAIR, PAIR.settings[0], 0, 1)
     with ThreadPoolExecutor(1) as here:
-        with run_module().file_lock(tmp_path / job_hash.job_hash(job)):  # as another process would
+        with run_module().file_lock(
+            tmp_path / job_hash.job_hash(job) / "lock"
+        ):  # as another process would
             other = here.submit(run_module().run_job, job, tmp_path)
             time.sleep(0.5)
             assert not other.done()
@@ -389,7 +417,7 @@ def test_the_table_says_what_a_setting_costs():
 
 
 def test_a_steps_memory_grows_with_its_images():
-    model, scenes = MaskRCNN(BASES["tiny"]["fpn"]), Shapes(4, n_objects=(3, 3))
+    model, scenes = MaskRCNN(BASE_CONFIGS["tiny"]["fpn"]), Shapes(4, n_objects=(3, 3))
     one, four = (measure.step_bytes(model, scenes, n) for n in (1, 4))
     assert one > 1e6 and 2.5 < four / one < 4.5
 
@@ -448,18 +476,18 @@ def of_the_truth() -> torch.Tensor:
 
 
 def test_a_mask_head_that_knows_has_an_iou_of_nearly_1_and_the_sides_are_the_masks():
-    ious, sides = where.ious_and_sides(Draws(of_the_truth()), SCENES)
+    ious, sides = mask_errors.ious_and_sizes(Draws(of_the_truth()), SCENES)
     assert ious.min() > 0.97
     assert sides.square().tolist() == pytest.approx(SCENES[0][1]["masks"].sum(dim=(1, 2)).tolist())
     upside_down = Draws(of_the_truth().flip(2))
-    assert where.ious_and_sides(upside_down, SCENES)[0].mean() < ious.mean()
+    assert mask_errors.ious_and_sizes(upside_down, SCENES)[0].mean() < ious.mean()
 
 
 def test_scenes_without_objects_have_nothing_to_measure():
     empty = Shapes(2, n_objects=(0, 0))
     nothing = Draws(torch.zeros(0, 7, 28, 28), "softmax")
-    assert [len(part) for part in where.ious_and_sides(nothing, empty)] == [0, 0]
-    assert set(where.winner_shares(nothing, empty).values()) == {0}
+    assert [len(part) for part in mask_errors.ious_and_sizes(nothing, empty)] == [0, 0]
+    assert set(mask_errors.winner_shares(nothing, empty).values()) == {0}
 
 
 def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
@@ -469,11 +497,15 @@ def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
     p[1, labels[1]], p[1, 0] = 0.4, 0.39  # object 1, left: its own, with less than a half;
     other = 1 + labels[1] % 6
     p[1, other, :, 14:] = 0.6  # right: another class
-    shares = where.winner_shares(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
+    shares = mask_errors.winner_shares(
+        Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES
+    )
     assert sum(shares.values()) == pytest.approx(1) and shares["background"] == 0
     assert min(shares[k] for k in ("own, over half", "own, strongest", "another class")) > 0.1
     p[:, 0] = 5
-    shares = where.winner_shares(Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES)
+    shares = mask_errors.winner_shares(
+        Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES
+    )
     assert shares["background"] == 1
 
 
@@ -487,7 +519,7 @@ def test_differences_are_printed_beside_the_papers():
         for seed, ap in enumerate(both)
     }
     results = Results(table, records)
-    assert results.gaps.splitlines()[0].endswith("the paper's -6.0")
-    assert results.gaps.splitlines()[1].startswith("c +0.5")
-    assert results.relative(table.settings[1]) == pytest.approx((41 / 30.5 - 1, 0.25))
-    assert math.isnan(results.relative(table.settings[2])[1])
+    assert results.differences.splitlines()[0].endswith("the paper's -6.0")
+    assert results.differences.splitlines()[1].startswith("c +0.5")
+    assert results.relative_gain(table.settings[1]) == pytest.approx((41 / 30.5 - 1, 0.25))
+    assert math.isnan(results.relative_gain(table.settings[2])[1])

@@ -12,7 +12,7 @@ from torch.testing import assert_close
 
 from mrcnn_edu import weights
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.speed import accelerate as faster
+from mrcnn_edu.speed import cuda_graphs
 from mrcnn_edu.speed.accelerate import channels_last, compiled, in_bfloat16, in_graphs
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.train.memory import low_memory
@@ -34,23 +34,23 @@ def _nothing_compiled():
 
 def record(forward, x):
     """What `_record` gives, without a graph: input and output lie where they lie."""
-    own = faster._each(torch.clone, x)
-    out = faster._each(torch.clone, forward(own))
+    own = cuda_graphs.map_tensors(torch.clone, x)
+    out = cuda_graphs.map_tensors(torch.clone, forward(own))
 
     def replay():
-        for to, new in zip(faster._tensors(out), faster._tensors(forward(own)), strict=True):
+        for to, new in zip(
+            cuda_graphs.tensors_of(out), cuda_graphs.tensors_of(forward(own)), strict=True
+        ):
             to.copy_(new)
 
-    for value in faster._tensors(out):
+    for value in cuda_graphs.tensors_of(out):
         value.fill_(torch.nan)  # while a graph is recorded nothing is computed
     return own, out, replay
 
 
 def recorded(model):
     """`in_graphs` with the stand-in."""
-    for name in faster.DENSE:
-        layer = getattr(model, name)
-        layer.forward = faster._Replayed(layer, layer.forward, record)
+    cuda_graphs.record_layers(model, record)
     return model
 
 
@@ -216,8 +216,8 @@ def test_graphs_give_the_same(tiny_model, changes):
 def test_graphs_need_a_gpu(tiny_model):
     with pytest.raises(ValueError, match="the model is on cpu, and CUDA graphs are not"):
         in_graphs(tiny_model())
-    with pytest.raises(ValueError, match="has CUDA graphs, and lies on cpu now"):
-        faster._record(None, torch.neg, torch.rand(3))
+    with pytest.raises(ValueError, match="has CUDA graphs, but is on cpu now"):
+        cuda_graphs.record_graph(None, torch.neg, torch.rand(3))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

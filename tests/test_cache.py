@@ -39,7 +39,7 @@ def test_items_are_the_same_and_read_once(random_targets):
     boxes_only = {"boxes": torch.rand(2, 4), "labels": torch.ones(2).long(), "image_id": "8"}
     data = _Counted([*items, (items[0][0], boxes_only)])
     cached = Cached(data, 1e6)
-    assert len(cached) == 4 and cached.classes == data.classes
+    assert len(cached) == 4 and cached.classes == list(data.classes)
     for _ in range(3):
         for index in range(4):
             found = cached[index]

@@ -352,7 +352,7 @@ def test_settings_that_came_later_are_at_their_defaults_in_an_old_checkpoint(
 
 
 OLD = Path(__file__).parent / "data" / "old_checkpoint.pt"
-# A run of version 0.1, stopped after 2 of its 4 steps, and the losses that it would have ended with.
+# A run of version 0.1 that was stopped after 2 of its 4 steps, and the losses of the last one.
 OLD_TRAINING = Training(
     steps=4, batch_size=2, optimizer="sgd", learning_rate=0.01, warmup_fraction=0.25,
     schedule="steps", milestones=(0.5,), rng_scope="image", grad_accumulation=2,

@@ -171,7 +171,7 @@ def test_bad_files_are_refused(folder):
     good = {"image_id": 30, "category_id": 7, "score": 0.5, "bbox": [1, 2, 3, 4]}
     small = {"size": [9, 9], "counts": "1"}
     for contents, message in (
-        ("{", "no JSON, or only a part"),
+        ("{", "is not valid JSON, or was cut short"),
         ("{}", "no list of detections"),
         ([{"image_id": 30}], "entry 0 has no 'category_id'"),
         ([good, good | {"category_id": 1}], "entry 1 has category id 1, which the data does not"),

@@ -20,7 +20,7 @@ def test_coverage_is_that_of_the_models_own_anchors(tiny_model, random_targets):
         width, height = (objects["boxes"][:, 2:] - objects["boxes"][:, :2]).T
         sides.append((width * height).sqrt())
     torch.testing.assert_close(coverage.best_iou, torch.cat(best))
-    torch.testing.assert_close(coverage.sides, torch.cat(sides))
+    torch.testing.assert_close(coverage.sizes, torch.cat(sides))
 
 
 def test_an_anchor_in_the_image_is_covered_perfectly_and_nothing_is_nothing(tiny_model):
@@ -28,13 +28,13 @@ def test_an_anchor_in_the_image_is_covered_perfectly_and_nothing_is_nothing(tiny
     box = torch.tensor([[20.0, 20, 28, 28]])
     image, target = torch.rand(3, 48, 48), {"boxes": box}
     coverage = anchor_coverage([(image, target)], config, strides)
-    assert coverage.best_iou.tolist() == [1] and coverage.sides.tolist() == [8]
+    assert coverage.best_iou.tolist() == [1] and coverage.sizes.tolist() == [8]
     empty = anchor_coverage([(image, {"boxes": box[:0]})], config, strides)
-    assert empty.sides.shape == empty.best_iou.shape == (0,)
-    assert len(anchor_coverage([], config, strides).sides) == 0
+    assert empty.sizes.shape == empty.best_iou.shape == (0,)
+    assert len(anchor_coverage([], config, strides).sizes) == 0
 
 
 def test_only_the_first_images_are_looked_at(tiny_model):
     scenes = Shapes(5, seed=3)
     few = anchor_coverage(scenes, tiny_model().config, (4, 8, 16), n=2)
-    assert len(few.sides) == sum(len(scenes[i][1]["boxes"]) for i in range(2))
+    assert len(few.sizes) == sum(len(scenes[i][1]["boxes"]) for i in range(2))

@@ -4,7 +4,7 @@ import json
 
 import family
 import pytest
-from mrcnn_edu.ancestors.make import SYSTEMS
+from make_ancestors import SYSTEMS
 
 from mrcnn_edu import weights
 from mrcnn_edu.ancestors import load
@@ -41,26 +41,26 @@ def folder(tmp_path):
 
 
 def test_it_measures_what_is_there(folder, monkeypatch):
-    monkeypatch.setattr(family, "NUMBERS", (5, 20))
+    monkeypatch.setattr(family, "N_PROPOSALS", (5, 20))
     results = family.measure(folder, n_scenes=2, rounds=1)
     assert list(results["systems"]) == ["rcnn", "faster-rcnn"]
     rcnn, faster = results["systems"].values()
     assert rcnn["passes"] > 20 and faster["passes"] == 1
-    assert [row["passes"] for row in rcnn["many"]] == [5, 20]
-    assert [row["passes"] for row in faster["many"]] == [1, 1]
+    assert [row["passes"] for row in rcnn["by_proposals"]] == [5, 20]
+    assert [row["passes"] for row in faster["by_proposals"]] == [1, 1]
     assert all(min(r["seconds"].values()) > 0 for r in (rcnn, faster))
     assert json.loads(json.dumps(results)) == results
     marked = "a\n<!-- family -->\nb\n<!-- family -->\nc"
     long, short = (family.insert(results, marked, is_short) for is_short in (False, True))
     assert long.count("| R-CNN |") == 2 > short.count("| R-CNN |") and "Mask R-CNN, R101" in short
     assert "Mask R-CNN, FPN |" not in long
-    assert len(family.picture_of_many(results).encoded()) > 1000
+    assert len(family.proposals_picture(results).encoded()) > 1000
 
 
 def test_as_many_proposals_as_asked_for(folder, monkeypatch):
     model, seen = load(folder / "faster-rcnn.pt"), []
     config = model.config
     model.box_head.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
-    monkeypatch.setattr(family, "NUMBERS", (10, 300))
-    family.cost_of_many(model, family.VAL_SCENES[0][0], rounds=1)
+    monkeypatch.setattr(family, "N_PROPOSALS", (10, 300))
+    family.cost_by_proposals(model, family.VAL_SCENES[0][0], rounds=1)
     assert seen == [10, 10, 300, 300] and model.config == config

@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
-# These compute for long, in nbval alone; test_widgets moves their sliders.
+# These take long: nbval runs them, and test_widgets moves their sliders.
 LONG = "03_history", "08_heads", "09_mask_loss", "10_training", "12_ablations"
 PICTURE_WITH_A_SLIDER = """\
 import io

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from stopping import Stops
+from stopping import StopAfter
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
@@ -37,7 +37,7 @@ def _rows(folder):
 
 def test_each_step_is_a_line_also_of_a_run_that_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
-        fit(_model(), Stops(SCENES, 3), TRAINING, tmp_path, progress=False)
+        fit(_model(), StopAfter(SCENES, 3), TRAINING, tmp_path, progress=False)
     assert [row["step"] for row in _rows(tmp_path)] == ["1", "2", "3"]  # and two are kept
     with open(tmp_path / "losses.csv", "a") as file:
         file.write("4,0.1,0.2")  # a line that a kill has cut short

@@ -13,8 +13,8 @@ from mrcnn_edu.backbone_choices import FrozenBatchNorm2d
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import SelectedBoxes
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.trace import Trace
 from mrcnn_edu.roi_ops import boxes_to_rois
+from mrcnn_edu.trace import Trace
 from mrcnn_edu.weights import load_torchvision
 
 LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_reg", "loss_mask"]
@@ -443,7 +443,10 @@ def _box(*values):
             r"target 1 has 2 labels and boxes.*\[1, 4\].*\[2, 4\]",
         ),
         (lambda t: t.pop("masks"), "target 1 has no masks"),
-        (lambda t: t.update(masks=255 * t["masks"].byte()), "target 1 has masks with the value 255: .*masks > 0"),
+        (
+            lambda t: t.update(masks=255 * t["masks"].byte()),
+            "target 1 has masks with the value 255: .*masks > 0",
+        ),
         (lambda t: t.update(labels=t["labels"].float()), "target 1 has labels of torch.float32"),
         (lambda t: (t.update(image_id=77), _label(0)(t)), r"target 1 \(image_id 77\), object 1"),
     ],
@@ -473,7 +476,9 @@ def test_other_dtypes_are_learned_like_the_usual_ones(tiny_model, random_targets
         {"masks": target["masks"].float()},
     ):
         assert model([image], [usual | changes], [torch.Generator().manual_seed(0)]) == expected
-    logits = [model.predict_on_boxes(image, boxes)[0] for boxes in (target["boxes"], usual["boxes"])]
+    logits = [
+        model.predict_on_boxes(image, boxes)[0] for boxes in (target["boxes"], usual["boxes"])
+    ]
     assert torch.equal(*logits)
 
 

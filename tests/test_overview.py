@@ -43,7 +43,7 @@ def test_a_folder_is_described_from_its_json_as_from_its_items(photographs, tmp_
     for data in (photographs, CocoFolder(tmp_path / "images", tmp_path / "annotations.json")):
         fast = overview(data)
         slow = overview(_Items(data))
-        assert fast.sizes == slow.sizes and fast.n_crowds == slow.n_crowds
+        assert fast.image_sizes == slow.image_sizes and fast.n_crowds == slow.n_crowds
         for name in ("boxes", "labels"):
             for a, b in zip(getattr(fast, name), getattr(slow, name), strict=True):
                 torch.testing.assert_close(a, b)
@@ -62,9 +62,9 @@ def test_the_coverage_is_that_of_the_items_at_the_networks_size(photographs):
     expected = anchor_coverage(items, config, (4, 8, 16))
     coverage = found.coverage(config)
     torch.testing.assert_close(coverage.best_iou, expected.best_iou)
-    torch.testing.assert_close(coverage.sides, expected.sides)
-    torch.testing.assert_close(found.sides(config), expected.sides)
-    assert len(found.coverage(config, n=2).sides) < 6
+    torch.testing.assert_close(coverage.sizes, expected.sizes)
+    torch.testing.assert_close(found.object_sizes(config), expected.sizes)
+    assert len(found.coverage(config, n=2).object_sizes) < 6
 
 
 def test_what_cannot_be_used_is_passed_over(photographs):
@@ -73,7 +73,7 @@ def test_what_cannot_be_used_is_passed_over(photographs):
     one["bbox"], two["category_id"] = [1, 2], 77
     broken.records = [*broken.records, {"id": 99, "file_name": "lost.png"}]
     found = overview(broken)
-    assert len(found.sizes) == 6 and len(torch.cat(found.labels)) == 4
+    assert len(found.image_sizes) == 6 and len(torch.cat(found.labels)) == 4
 
 
 def test_sizes_are_suggested_where_the_objects_are():
@@ -88,7 +88,7 @@ def test_sizes_are_suggested_where_the_objects_are():
 def test_suggested_sizes_fit_better_than_those_for_photographs():
     found = overview(Shapes(80, seed=2))
     config = replace(Config(), short_side=96, long_side=160)
-    sizes = suggest_sizes(found.sides(config), 5)
+    sizes = suggest_sizes(found.object_sizes(config), 5)
     assert sizes == sorted(set(sizes))
     now, then = (found.coverage(c).best_iou for c in (config, with_sizes(config, sizes)))
     assert then.mean() > now.mean() + 0.05
@@ -121,10 +121,12 @@ def test_every_class_is_shown_first(photographs):
 
 def test_pictures(photographs):
     found = overview(photographs)
-    sides = found.sides(Config.tiny(3))
+    sides = found.object_sizes(Config.tiny(3))
     per_image = torch.tensor([len(labels) for labels in found.labels])
     anchors = {"now": [12.0, 24.0], "then": [30.0, 60.0]}
-    picture = show_overview(found.classes, found.counts(), sides, found.sizes, per_image, anchors)
+    picture = show_overview(
+        found.classes, found.counts(), sides, found.image_sizes, per_image, anchors
+    )
     bars = picture.axes[0].patches
     assert [bar.get_width() for bar in bars] == [3, 2, 1]
     assert sum(bar.get_height() for bar in picture.axes[1].patches) == 6

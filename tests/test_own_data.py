@@ -66,7 +66,10 @@ def test_from_check_to_predictions(run, folder, published, tmp_path):
         *command, *QUICK, "--augment.flip", 0.5, "--augment.scale", 0.5, 2, "--cache", 1
     )
     assert code == 0, out
-    assert "classes copied by their names: person, cup, cat" in out and "try --learning-rate 1e-4" in out
+    assert (
+        "classes copied by their names: person, cup, cat" in out
+        and "try --learning-rate 1e-4" in out
+    )
     model = load("runs/photographs/checkpoint.pt")
     assert model.classes == ["person", "cup", "cat"] and model.config.n_classes == 3
 

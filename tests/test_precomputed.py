@@ -5,10 +5,10 @@ import json
 import pytest
 
 from mrcnn_edu.ablations import TABLES, precomputed
-from mrcnn_edu.ablations.precomputed import FILE
-from mrcnn_edu.ablations.setup import HELD_OUT, TRAIN_SCENES
+from mrcnn_edu.ablations.precomputed import PRECOMPUTED
+from mrcnn_edu.ablations.setup import TRAIN_DATA, VAL_DATA
 
-RECORDS = json.loads(FILE.read_text())
+RECORDS = json.loads(PRECOMPUTED.read_text())
 
 
 def test_a_record_says_what_it_is_of_and_what_it_was_made_on():
@@ -19,8 +19,8 @@ def test_a_record_says_what_it_is_of_and_what_it_was_made_on():
 
 
 def test_no_held_out_scene_is_trained_on():
-    assert HELD_OUT.seed != TRAIN_SCENES.seed
-    assert all(r["job"]["val_data"]["seed"] == HELD_OUT.seed for r in RECORDS)
+    assert VAL_DATA.seed != TRAIN_DATA.seed
+    assert all(r["job"]["val_data"]["seed"] == VAL_DATA.seed for r in RECORDS)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -61,6 +61,6 @@ def test_rounding_costs_most_under_the_strict_measure_and_at_the_large_stride():
     for name in ("2c", "2d"):
         results = precomputed(name)
         pool = results.table.setting("RoIPool")
-        gains[name] = [results.relative(pool, score)[0] for score in ("ap", "ap75")]
+        gains[name] = [results.relative_gain(pool, score)[0] for score in ("ap", "ap75")]
         assert gains[name][0] < gains[name][1]
     assert all(fine < coarse for fine, coarse in zip(*gains.values(), strict=True))

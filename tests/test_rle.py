@@ -9,11 +9,10 @@ from mrcnn_edu.data.regions import decode_mask
 from mrcnn_edu.data.rle import (
     RLEMasks,
     common_pixels,
-    compress,
     decode_masks,
-    decompress,
     encode_masks,
 )
+from mrcnn_edu.data.rle_codec import compress, decompress
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
 
 

@@ -10,16 +10,8 @@ import torch
 from torch.nn.functional import max_pool2d
 from torch.utils.data import DataLoader
 
-from mrcnn_edu.data.shapes import (
-    CLASSES,
-    TEMPLATES,
-    Shapes,
-    circle,
-    draw,
-    morph,
-    outline,
-    template,
-)
+from mrcnn_edu.data.outlines import TEMPLATES, circle, interpolate_outline, outline, template
+from mrcnn_edu.data.shapes import CLASSES, Shapes, draw, morph
 
 
 @pytest.fixture(scope="module", params=CLASSES)

@@ -3,8 +3,8 @@
 import json
 from dataclasses import asdict, replace
 
+import make_shapes_tiny as make
 import pytest
-from mrcnn_edu.pretrained import make
 
 from mrcnn_edu import Config, evaluate, load
 from mrcnn_edu.train import Training

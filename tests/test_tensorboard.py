@@ -37,8 +37,13 @@ def test_a_run_is_written_for_tensorboard_and_as_tables(tmp_path):
     assert [event.step for event in written] == [1, 2, 3]
     assert [event.value for event in written] == pytest.approx([p["loss_mask"] for p in losses])
     tags = set(events.Tags()["scalars"])
-    assert {"training/sum", "run/learning rate", "held out/segm ap", "held out/loss_mask"} <= tags
-    assert [event.step for event in events.Scalars("held out/loss_mask")] == [2]
+    assert {
+        "training/sum",
+        "run/learning rate",
+        "validation/segm ap",
+        "validation/loss_mask",
+    } <= tags
+    assert [event.step for event in events.Scalars("validation/loss_mask")] == [2]
     stages = {"proposals", "RoIs", "detections", "masks"}
     assert set(events.Tags()["images"]) == {f"image {i}/{s}" for i in (0, 1) for s in stages}
     for tag in events.Tags()["images"]:

@@ -27,9 +27,9 @@ from mrcnn_edu.boxes import decode_boxes
 from mrcnn_edu.config import Config
 from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.trace import Trace
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.targets import mask_targets
+from mrcnn_edu.trace import Trace
 from mrcnn_edu.weights import load_torchvision
 from mrcnn_edu.weights.published import V2
 from mrcnn_edu.weights.torchvision import our_name

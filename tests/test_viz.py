@@ -1,4 +1,4 @@
-"""Pictures can be drawn from live tensors, empty ones included, and widgets redraw them."""
+"""Pictures can be drawn from any tensors, empty ones included."""
 
 import base64
 from io import BytesIO
@@ -16,11 +16,11 @@ from mrcnn_edu.roi_ops import OPERATIONS, boxes_to_rois
 
 
 def pixels(picture) -> np.ndarray:
-    """What is seen [height, width, 3]."""
+    """The picture's pixels [height, width, 3]."""
     return np.asarray(Image.open(BytesIO(picture.png())).convert("RGB"))
 
 
-def nothing(height=96, width=96) -> Detections:
+def no_detections(height=96, width=96) -> Detections:
     boxes, masks = torch.zeros(0, 4), torch.zeros(0, height, width, dtype=torch.bool)
     return Detections(
         boxes, torch.zeros(0, dtype=torch.long), torch.zeros(0), masks, torch.zeros(0, 28, 28)
@@ -42,13 +42,13 @@ def test_a_box_is_drawn_where_it_is(scene):
     assert np.ptp(columns) / np.ptp(rows) == pytest.approx(10 / 6, abs=0.1)
 
 
-def test_detections_are_drawn_with_and_without_truth_and_when_there_are_none(scene):
+def test_detections_are_drawn_with_and_without_ground_truth_and_when_there_are_none(scene):
     image, target = scene
-    found = nothing()
-    alone = pixels(viz.show_detections(image, found, ["a"]))
-    beside = pixels(viz.show_detections(image, found, Shapes(1).classes, target))
+    detections = no_detections()
+    alone = pixels(viz.show_detections(image, detections, ["a"]))
+    beside = pixels(viz.show_detections(image, detections, Shapes(1).classes, target))
     assert beside.shape[1] == 2 * alone.shape[1]
-    gray = viz.show_detections(image[:1], found, ["a"])
+    gray = viz.show_detections(image[:1], detections, ["a"])
     assert pixels(gray).shape == alone.shape
 
 
@@ -57,16 +57,16 @@ def test_objects_without_masks_are_drawn_as_boxes(scene):
     boxes, labels, scores = target["boxes"], target["labels"], torch.ones(3)
     box_only = {"boxes": boxes, "labels": labels}
     unmarked = torch.zeros_like(target["masks"])
-    pictures = []
-    for masks, truth in ((None, box_only), (unmarked, box_only | {"masks": unmarked})):
-        found = Detections(boxes, labels, scores, masks, None)
-        beside = viz.show_detections(image, found, Shapes(1).classes, truth)
-        pictures.append((pixels(beside), pixels(viz.show_ground_truth(image, truth, Shapes(1).classes))))
-    for without, of_nothing in zip(*pictures, strict=True):
-        assert np.array_equal(without, of_nothing)
+    pictures, classes = [], Shapes(1).classes
+    for masks, gt in ((None, box_only), (unmarked, box_only | {"masks": unmarked})):
+        detections = Detections(boxes, labels, scores, masks, None)
+        beside = viz.show_detections(image, detections, classes, gt)
+        pictures.append((pixels(beside), pixels(viz.show_ground_truth(image, gt, classes))))
+    for without_masks, with_empty_masks in zip(*pictures, strict=True):
+        assert np.array_equal(without_masks, with_empty_masks)
 
 
-def test_flow_lights_one_stage():
+def test_flow_highlights_one_stage():
     plain = pixels(viz.show_flow())
     for name, _ in viz.FLOW_STAGES:
         changed = (pixels(viz.show_flow(name)) != plain).any(-1).mean()
@@ -92,7 +92,7 @@ def test_maps_regions_and_scores_are_drawn(scene):
     assert all(pixels(picture).std() > 10 for picture in pictures)
 
 
-def test_region_of_a_box_that_leaves_the_image_is_what_lies_inside():
+def test_a_crop_contains_only_pixels_of_the_image():
     image = torch.rand(3, 10, 20)
     assert torch.equal(viz.crop(image, torch.tensor([-3.0, 4.2, 5.5, 30])), image[:, 4:, :6])
 
@@ -102,7 +102,7 @@ def test_anchors_at_a_point_are_those_centered_there():
     assert torch.equal(viz.anchors_at(anchors, (8, 8), k=2), anchors[1:3])
 
 
-def test_a_picture_shows_itself_as_png_or_with_an_image_in_it_as_jpeg(scene):
+def test_a_picture_is_a_png_unless_there_is_an_image_in_it(scene):
     flow = viz.show_flow()._repr_mimebundle_()
     photo = viz.show_boxes(scene[0], torch.zeros(0, 4), "gt")._repr_mimebundle_()
     assert base64.b64decode(flow["image/png"]).startswith(b"\x89PNG")
@@ -114,7 +114,7 @@ def test_sample_photograph():
     assert photo.shape[0] == 3 and photo.min() >= 0 and 0.5 < photo.max() <= 1
 
 
-# What eyes without one kind of cone see: Machado, Oliveira and Fernandes 2009, table 1, in full
+# How people without one kind of cone see: Machado, Oliveira and Fernandes 2009, table 1, in full
 # severity, of linear red, green and blue.
 EYES = {
     "ordinary": np.eye(3),
@@ -130,7 +130,7 @@ EYES = {
 
 
 def lab(colors, eyes) -> np.ndarray:
-    """CIE L*a*b* [n, 3] of colors as such eyes see them; a distance of 10 is seen at a glance."""
+    """CIE L*a*b* [n, 3] of colors as such eyes see them; 10 apart, colors clearly differ."""
     rgb = np.array([to_rgb(color) for color in colors])
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     xyz_of_rgb = [[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]]
@@ -147,19 +147,21 @@ def smallest_distance(colors, eyes) -> float:
 
 
 @pytest.mark.parametrize("eyes", EYES)
-@pytest.mark.parametrize("palette", [viz.ROLES.values(), viz.OP_COLORS.values(), viz.CLASS_COLORS, viz.OTHER_COLORS])
+@pytest.mark.parametrize(
+    "palette", [viz.ROLES.values(), viz.OP_COLORS.values(), viz.CLASS_COLORS, viz.OTHER_COLORS]
+)
 def test_color_blind_readers_tell_the_colors_apart(palette, eyes):
     assert smallest_distance(list(palette), eyes) > 15
 
 
-def test_the_distance_of_colors_can_be_small():
+def test_the_distance_between_colors_can_be_small():
     red_and_green = ["#c44e52", "#8c8c3c"]
     assert smallest_distance(red_and_green, "ordinary") > 40
     assert smallest_distance(red_and_green, "deuteranopia") < 25
     assert smallest_distance(["#222222", "#242424"], "ordinary") < 2
 
 
-def test_a_caption_makes_the_picture_higher_and_leaves_the_rest():
+def test_a_caption_makes_the_picture_taller_and_leaves_the_rest():
     plain, captioned = viz.show_flow(), viz.show_flow().caption("Look at the first stage.")
     plain, captioned = pixels(plain), pixels(captioned)
     assert plain.shape[1] == captioned.shape[1] and 10 < len(captioned) - len(plain) < 25
@@ -184,23 +186,23 @@ def test_maps_of_zeros_and_empty_coverage_are_drawn():
 
 @pytest.mark.parametrize("op", OPERATIONS)
 def test_bins_are_drawn_where_the_operations_read(op):
-    """On a map of its own coordinates each operation reads the middle of the bins drawn."""
-    place = 16 * torch.arange(40.0)
-    ruler = torch.stack((place.expand(40, 40), place[:, None].expand(40, 40)))[None]
+    """From a map of coordinates, each operation pools the centers of the drawn bins."""
+    position = 16 * torch.arange(40.0)
+    coordinates = torch.stack((position.expand(40, 40), position[:, None].expand(40, 40)))[None]
     for _ in range(50):
         corner = 60 + 300 * torch.rand(2)
         box = torch.cat((corner, corner + 30 + 100 * torch.rand(2)))
         bins, points = viz.bins_read(op, box, 16, output_size=3)
         high, low = (
-            s * OPERATIONS[op](s * ruler, boxes_to_rois(box), 3, 1 / 16)[0] for s in (1, -1)
+            s * OPERATIONS[op](s * coordinates, boxes_to_rois(box), 3, 1 / 16)[0] for s in (1, -1)
         )
-        middle = ((high + low) / 2).flatten(1).T  # [9, 2]
-        torch.testing.assert_close((bins[:, :2] + bins[:, 2:]) / 2, middle, atol=1e-3, rtol=0)
+        center = ((high + low) / 2).flatten(1).T  # [9, 2]
+        torch.testing.assert_close((bins[:, :2] + bins[:, 2:]) / 2, center, atol=1e-3, rtol=0)
         assert (points >= bins[:, :2].amin(0) - 1e-3).all()
         assert (points <= bins[:, 2:].amax(0) + 1e-3).all()
 
 
-def test_pictures_of_lines_spreads_tables_and_bins_are_drawn():
+def test_charts_bins_and_images_are_drawn():
     x, values = torch.arange(5), torch.rand(5)
     for picture in (
         viz.show_lines(x, {"pool": values, "other": -values}, "x", "y"),
@@ -215,7 +217,7 @@ def test_pictures_of_lines_spreads_tables_and_bins_are_drawn():
         assert pixels(picture).std() > 10
 
 
-def test_work_meets_the_roof_on_its_slope_or_on_its_flat():
+def test_work_meets_the_roof_on_its_slope_or_its_flat_part():
     work, machines = {"few": 2.0, "many": 50.0}, {"a": (100.0, 10.0), "b": (1000.0, 4.0)}
     picture = viz.show_roofline(machines, work, {"few": 15.0})
     (axes,) = picture.axes
@@ -226,7 +228,7 @@ def test_work_meets_the_roof_on_its_slope_or_on_its_flat():
     assert pixels(viz.show_roofline(machines, {})).std() > 10
 
 
-def test_of_two_objects_of_a_class_only_the_instances_differ_in_color():
+def test_only_instance_segmentation_tells_two_objects_of_a_class_apart():
     masks = torch.zeros(2, 8, 8).bool()
     masks[0, :, :4] = masks[1, :, 4:] = True
     boxes = torch.tensor([[0.0, 0, 4, 8], [4, 0, 8, 8]])
@@ -239,14 +241,14 @@ def test_of_two_objects_of_a_class_only_the_instances_differ_in_color():
 
 def test_counts_are_drawn_in_parts_even_when_there_are_none():
     names = ["one kind", "another"]
-    nothing = pixels(viz.show_counts({"all": torch.zeros(2)}, names))
+    empty = pixels(viz.show_counts({"all": torch.zeros(2)}, names))
     some = pixels(
         viz.show_counts({"high": torch.tensor([3, 0]), "low": torch.tensor([1, 5])}, names)
     )
-    assert some.std() > nothing.std()
+    assert some.std() > empty.std()
 
 
-def test_a_training_is_drawn_from_before_its_first_step_on():
+def test_a_training_run_is_drawn_even_before_its_first_step():
     losses = [{"loss_mask": 4.0}] * 20 + [{"loss_mask": 2.0}] * 20
     begun = viz.show_training([], {"recall": {0: 0.1}})
     done = viz.show_training(losses, {"recall": {0: 0.1, 40: 0.9}})
@@ -256,7 +258,7 @@ def test_a_training_is_drawn_from_before_its_first_step_on():
     assert list(done.axes[1].lines[0].get_ydata()) == [0.1, 0.9]
 
 
-def test_a_stage_has_the_color_of_how_often_it_runs():
+def test_a_computation_is_colored_by_how_often_it_runs():
     cells = {"a": ["outside", "once: RPN"], "b": ["each: warp", ""]}
     axes = viz.show_sharing(cells, ["x", "y"]).axes[0]
     colors = [to_rgb(patch.get_facecolor()) for patch in axes.patches]
@@ -264,7 +266,7 @@ def test_a_stage_has_the_color_of_how_often_it_runs():
     assert [text.get_text() for text in axes.texts] == cells["a"] + cells["b"]
 
 
-def test_maps_of_cells_lie_where_the_cells_are():
+def test_maps_are_tiled_where_their_cells_are():
     maps = torch.arange(4.0).view(2, 2, 1, 1).expand(2, 2, 3, 3)
     sheet = viz.tile_maps(maps)
     assert sheet.shape == (7, 7) and sheet[3].isnan().all() and sheet[:, 3].isnan().all()
@@ -276,7 +278,7 @@ def test_maps_of_cells_lie_where_the_cells_are():
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-def test_what_was_found_on_a_gpu_is_painted_onto_an_image_that_is_not(random_targets):
+def test_masks_on_a_gpu_are_painted_onto_an_image_on_the_cpu(random_targets):
     image, target = random_targets(3)
     masks, labels = target["masks"], target["labels"]
     assert viz.paint_masks(image, masks.cuda(), labels).equal(viz.paint_masks(image, masks, labels))

@@ -40,7 +40,7 @@ def main() -> None:
     print("equal" if equal else "NOT equal")
     if options.stamp and equal:
         for record in shipped:
-            record["code"] = code_version()
+            record["code_version"] = code_version()
         write_records(shipped)
         print(f"{len(shipped)} records are stamped {code_version()}")
     raise SystemExit(0 if equal else 1)

@@ -111,7 +111,7 @@ def _draw(dataset, found, sides, anchors: dict, now, then, out: Path) -> None:
     from mrcnn_edu.viz import show_coverage, show_overview, show_sheet
 
     per_image = torch.tensor([len(labels) for labels in found.labels])
-    numbers = found.counts(), sides, found.sizes, per_image
+    numbers = found.counts(), sides, found.image_sizes, per_image
     items = {}
     for index in images_to_show(found, 12):
         with suppress(ValueError, OSError):  # the list of problems has it

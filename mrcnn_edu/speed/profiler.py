@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from time import perf_counter
-from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -14,20 +13,21 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from mrcnn_edu import detections, rpn
 from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.speed.replace_forward import replaced_function
 
 RESHAPED = torch.ops.aten._unsafe_view.default  # the view at the end of a reshape that copies
 PARTS = "backbone", "RPN", "NMS", "RoIAlign", "heads", "paste", "rest"
 
 
 def synchronized_time() -> float:
-    """Seconds, by a clock that has no zero, when all that was ordered is done."""
+    """Seconds of a clock without a fixed start, once all queued work of a GPU is done."""
     if torch.cuda.is_available():
-        torch.cuda.synchronize()  # a GPU's work is done when it is done, not when it is ordered
+        torch.cuda.synchronize()  # kernels run asynchronously
     return perf_counter()
 
 
 def seconds(run: Callable[[], object], times: int = 5) -> float:
-    """The shortest of so many runs: what is longer, others on the same computer have done."""
+    """The shortest time of several runs: other programs can only make a run longer."""
     taken = []
     for _ in range(times):
         start = synchronized_time()
@@ -37,7 +37,7 @@ def seconds(run: Callable[[], object], times: int = 5) -> float:
 
 
 def bytes_written(run: Callable[[], object]) -> int:
-    """The bytes of all results of all operators in it. A view is no result: it writes nothing."""
+    """The bytes that all operators in it write. Views write nothing, and do not count."""
     with _Written() as written:
         run()
     return written.bytes
@@ -55,21 +55,22 @@ class _Written(TorchDispatchMode):
 
 
 def profile_detect(model: MaskRCNN, images: list[Tensor]) -> dict[str, Counter]:
-    """What each of the `PARTS` of `detect` takes: operators, milliseconds of CPU and of GPU.
+    """The operators, CPU milliseconds and GPU milliseconds of each of the `PARTS` of `detect`.
 
-    An operator is a call of PyTorch, without those that it makes itself. It belongs to the
+    Only operators called from Python are counted, not those that they call. Each belongs to the
     innermost part around it: NMS is called by the RPN and by the heads.
     """
-    model.detect(images)  # to warm up
+    model.detect(images)  # warm-up
     with ExitStack() as named:
-        for part, owner, name in _places(model):
+        for part, owner, name in _functions_of_detect(model):
             run = record_function(part)(getattr(owner, name))
-            named.enter_context(patch.object(owner, name, run))
+            named.enter_context(replaced_function(owner, name, run))
         with profile() as profiler:
             model.detect(images)
     operators, cpu, gpu = Counter(), Counter(), Counter()
-    of_python = (e for e in profiler.events() if e.device_type == DeviceType.CPU)
-    for event in of_python:  # each knows what it has started on the GPU
+    for event in profiler.events():
+        if event.device_type != DeviceType.CPU:
+            continue  # the CPU's events include the GPU time of what they launched
         part, caller = _part_of(event), event.cpu_parent
         operators[part] += event.name.startswith("aten::") and (
             caller is None or not caller.name.startswith("aten::")
@@ -79,15 +80,15 @@ def profile_detect(model: MaskRCNN, images: list[Tensor]) -> dict[str, Counter]:
     return {"operators": operators, "CPU": cpu, "GPU": gpu}
 
 
-def _places(model: MaskRCNN) -> list[tuple[str, object, str]]:
-    """Part, owner and name of what `detect` calls."""
+def _functions_of_detect(model: MaskRCNN) -> list[tuple[str, object, str]]:
+    """The functions that `detect` calls: part, owner and name of each."""
     heads = [head for head in (model.box_head, model.mask_head) if head is not None]
     return [
         ("backbone", model, "features"),
         ("RPN", model.rpn_head, "forward"),
         ("RPN", model, "propose"),
-        ("NMS", rpn, "survivors"),
-        ("NMS", detections, "survivors"),
+        ("NMS", rpn, "batched_nms"),
+        ("NMS", detections, "batched_nms"),
         ("RoIAlign", model, "pool"),
         *(("heads", head, "forward") for head in heads),
         ("heads", model, "select"),

@@ -249,7 +249,7 @@ assert of_box > 0.7 and of_object > 0.88
 
 
 # %%
-def propose_by_hand(objectness, moved, levels, pre_nms_top_n, n_proposals, nms_iou):
+def propose_by_hand(objectness, moved, levels, pre_nms_top_n, post_nms_top_n, nms_iou):
     proposals, scores, first = [], [], 0
     for level in levels:
         rows = slice(first, first + len(level))
@@ -260,14 +260,14 @@ def propose_by_hand(objectness, moved, levels, pre_nms_top_n, n_proposals, nms_i
         proposals.append(candidates[keep])
         scores.append(score[keep])
         first += len(level)
-    order = torch.cat(scores).argsort(descending=True, stable=True)[:n_proposals]
+    order = torch.cat(scores).argsort(descending=True, stable=True)[:post_nms_top_n]
     return torch.cat(proposals)[order]
 
 
 # %% tags=["cover"]
 from mrcnn_edu.rpn import propose
 
-numbers = {"pre_nms_top_n": 100, "n_proposals": 100, "nms_iou": 0.7}
+numbers = {"pre_nms_top_n": 100, "post_nms_top_n": 100, "nms_iou": 0.7}
 mine = propose_by_hand(trace.objectness[0], moved, levels, **numbers)
 (package,) = propose(trace.objectness, trace.rpn_deltas, levels, [(96, 96)], **numbers)
 torch.testing.assert_close(mine, package.boxes)

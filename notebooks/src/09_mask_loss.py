@@ -277,7 +277,7 @@ assert 0 < ap["sigmoid"] - ap["agnostic"] < 0.04
 
 # %%
 images, targets = zip(*(val_data[i] for i in range(4)), strict=True)
-by_loss = model(list(images), list(targets), torch.Generator().manual_seed(0))
+by_loss = model(list(images), list(targets), [torch.Generator().manual_seed(0)] * len(images))
 names = [name.split(".")[0] for name, _ in model.named_parameters()]
 
 

@@ -131,7 +131,7 @@ assert all(start[name].equal(starts[0][name]) for start in starts for name in st
 # trainings of each repeat that? And will they lose fewer points, or more?
 
 # %% tags=["cover"]
-print(results.gaps)
+print(results.differences)
 assert max(results.difference(s).high for s in (pool, table.settings[2])) < -10
 picture = viz.show_seeds(*results.by_seed(), "mask AP")
 picture.caption("Left: five trainings of each in our scenes. Right: the paper's one. Same order?")
@@ -161,13 +161,13 @@ assert models[0].strides[0] == 8 and side == 24
 
 # %%
 coarse = precomputed("2d")
-print("2d", coarse.gaps)
+print("2d", coarse.differences)
 for r in (results, coarse):
     for score in ("ap", "ap75"):
-        here, paper = r.relative(r.table.setting("RoIPool"), score)
+        here, paper = r.relative_gain(r.table.setting("RoIPool"), score)
         print(f"{r.table.name} {score:5} {here:+5.0%}, the paper's {paper:+.0%}")
 gains = [
-    r.relative(r.table.setting("RoIPool"), score)[0]
+    r.relative_gain(r.table.setting("RoIPool"), score)[0]
     for r in (results, coarse)
     for score in ("ap", "ap75")
 ]
@@ -194,7 +194,7 @@ assert gains[0] < gains[2] and gains[0] < gains[1] and gains[2] < gains[3]
 
 # %%
 classes, one = precomputed("2b"), precomputed("agnostic")
-print(classes.gaps, one.gaps, sep="\n")
+print(classes.differences, one.differences, sep="\n")
 picture = viz.show_seeds(*classes.by_seed(), "mask AP")
 picture.caption("The last three rows are the same trainings, read in three ways.")
 
@@ -223,12 +223,12 @@ assert one.difference(one.table.settings[1]).low > worst.high
 
 # %%
 blobs, templates = precomputed("2e"), precomputed("2e-templates")
-print("blobs", blobs.gaps, "six outlines", templates.gaps, sep="\n")
+print("blobs", blobs.differences, "six outlines", templates.differences, sep="\n")
 picture = viz.show_seeds(*blobs.by_seed(), "mask AP")
 picture.caption("Blobs. Do the dots of the FCN and of the MLP overlap?")
 
 # %%
-print("box AP of the blobs:", *(f"{blobs.mean(s, kind='bbox'):.1f}" for s in blobs.table.settings))
+print("box AP of the blobs:", *(f"{blobs.mean(s, iou_type='bbox'):.1f}" for s in blobs.table.settings))
 for score in ("ap50", "ap75"):
     print(score, *(f"{blobs.mean(s, score):.1f}" for s in blobs.table.settings))
 assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])
@@ -254,7 +254,7 @@ assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])
 for name in ("2a", "2a-longer", "3", "size"):
     table = TABLES[name]
     print(f"{name}, {table.steps} steps, against {table.settings[0].name}: {table.question}")
-    print(precomputed(name).gaps)
+    print(precomputed(name).differences)
 
 # %%
 soon, later = (
@@ -308,15 +308,15 @@ player
 # suffer more, those of objects under 16 pixels, or those of 24 and more?
 
 # %%
-from mrcnn_edu.ablations.mask_errors import ious_and_sides, masks_in_true_boxes, winner_shares
+from mrcnn_edu.ablations.mask_errors import ious_and_sizes, masks_in_gt_boxes, winner_shares
 
-print(getsource(ious_and_sides).split('"""')[2])
+print(getsource(ious_and_sizes).split('"""')[2])
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 means = []
 for name, model in player.models.items():
-    iou, sides = ious_and_sides(model, scenes)
+    iou, sides = ious_and_sizes(model, scenes)
     means.append([iou[sides < 16].mean().item(), iou[sides >= 24].mean().item()])
     print(f"{name:14} IoU {means[-1][0]:.2f} under 16 pixels, {means[-1][1]:.2f} from 24 on")
 (small, large), (small_pool, large_pool) = means
@@ -325,7 +325,7 @@ assert large - large_pool > small - small_pool
 # %%
 # NBVAL_IGNORE_OUTPUT
 image, target = scenes[11]
-masks = {name: masks_in_true_boxes(m, image, target) for name, m in player.models.items()}
+masks = {name: masks_in_gt_boxes(m, image, target) for name, m in player.models.items()}
 picture = viz.show_differences(target["masks"][2], {name: m[2] for name, m in masks.items()})
 picture.caption("A cross. Green: missing. Orange-red: too much. Where is more of it?")
 
@@ -380,7 +380,7 @@ picture.caption("What wins in the cells on an object, as shares of them.")
 jobs = {s.name: setup.job(TABLES["2e"], s, 0, 150) for s in TABLES["2e"].settings[:2]}
 *_, (_, heads) = train_in_lockstep(jobs)
 world = jobs["FCN"].val_data
-found = {name: ious_and_sides(model, world) for name, model in heads.items()}
+found = {name: ious_and_sizes(model, world) for name, model in heads.items()}
 for name, (iou, sides) in found.items():
     good = (iou[sides >= 20] > 0.85).float().mean()
     print(f"{name:13} mean IoU {iou.mean():.2f}; of large blobs over 0.85: {good:.0%}")
@@ -389,7 +389,7 @@ for name, (iou, sides) in found.items():
 # NBVAL_IGNORE_OUTPUT
 objects = [(i, k) for i in range(60) for k in range(len(world[i][1]["labels"]))]
 i, k = objects[found["FCN"][1].argmax()]  # the largest
-masks = {name: masks_in_true_boxes(m, *world[i]) for name, m in heads.items()}
+masks = {name: masks_in_gt_boxes(m, *world[i]) for name, m in heads.items()}
 viz.show_differences(world[i][1]["masks"][k], {name: m[k] for name, m in masks.items()})
 
 # %% [markdown]
@@ -413,7 +413,7 @@ sampling = precomputed("points")
 first, *rest = sampling.table.settings
 best = {k: max(sampling.scores(s)[k] for s in rest) - v for k, v in sampling.scores(first).items()}
 print("reported:", *(f"{gain:+.1f}" for gain in best.values()))
-print(sampling.gaps)
+print(sampling.differences)
 assert sum(gain > 0 for gain in best.values()) >= 3
 assert all(sampling.difference(s).low < 0.5 for s in rest)
 

@@ -284,11 +284,12 @@ rois = torch.cat((corners, corners + sides), dim=1)
 # %%
 from torch.nn.functional import conv2d, linear
 
+strides, align = (4, 8, 16, 32), roi_ops.align_rois
 there, x = roi_ops.feature_table([level.to(device) for level in maps]), maps[1].to(device)
 w1, w3 = (torch.rand(C, C, k, k, device=device) for k in (1, 3))
 regions, w = torch.rand(R, inputs, device=device), torch.rand(1024, inputs, device=device)
 runs = {
-    "RoIAlign": lambda: roi_ops.pool_pyramid(there, [rois.to(device)], (4, 8, 16, 32), P),
+    "RoIAlign": lambda: roi_ops.pool_pyramid(there, [rois.to(device)], strides, P, align),
     "1 x 1 convolution": lambda: conv2d(x, w1),
     "box head": lambda: linear(regions, w),
     "3 x 3 convolution": lambda: conv2d(x, w3, padding=1),
@@ -346,7 +347,7 @@ n, lookups = 32, (32 * P * P, taps)  # 32 RoIs for 512, to have room
 index, weight = torch.randint(len(pyramid.rows), lookups), torch.rand(lookups)
 wrote = {
     "naive": bytes_written(lambda: (pyramid.rows[index] * weight[..., None]).sum(dim=1)),
-    "bag": bytes_written(lambda: roi_ops.pool_pyramid(pyramid, [rois[:n]], (4, 8, 16, 32), P)),
+    "bag": bytes_written(lambda: roi_ops.pool_pyramid(pyramid, [rois[:n]], strides, P, align)),
     "kernel": written * n // R,  # its result: it has nothing else to write to
 }
 mega = {way: n_bytes * R / n / 1e6 for way, n_bytes in wrote.items()}
