@@ -8,7 +8,6 @@ goes and how often the backbone runs, beside the papers' figures, and writes the
 import argparse
 import json
 import statistics
-import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -21,12 +20,10 @@ from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, n_paramete
 from mrcnn_edu.ancestors.pretrained import FOLDER, load
 from mrcnn_edu.ancestors.proposals import recall_at
 from mrcnn_edu.ancestors.selective_search import selective_search
+from mrcnn_edu.cli.opening import VAL_SCENES
 from mrcnn_edu.evaluate import DetectionList, evaluate
 
 HERE = Path(__file__).parent
-sys.path.append(str(HERE.parent / "tools"))
-from make_ancestors import VAL_SCENES  # noqa: E402
-
 RESULTS = HERE / "results" / "family.json"
 PICTURE = HERE.parent / "notebooks" / "pictures" / "family.png"
 DOCUMENTS = {HERE / "README.md": False, HERE.parent / "README.md": True}  # is it the short one?
@@ -100,20 +97,18 @@ def recall_of_proposals(scenes) -> dict:
         "selective search": [selective_search(image) for image, _ in tqdm(items, "search")],
         "RPN": [model.trace([image]).proposals[0].boxes for image, _ in tqdm(items, "RPN")],
     }
-    return {
-        name: {
-            str(iou): recall_at(boxes, targets, N_PROPOSALS[:5], iou).tolist() for iou in (0.5, 0.7)
-        }
-        for name, boxes in found.items()
-    }
+    recall = {name: {} for name in found}
+    for name, boxes in found.items():
+        for iou in (0.5, 0.7):
+            recall[name][str(iou)] = recall_at(boxes, targets, N_PROPOSALS[:5], iou).tolist()
+    return recall
 
 
 def recall_table(results: dict) -> list[str]:
     """Recall by number of proposals, in %, as lines of Markdown."""
+    counts = " | ".join(map(str, N_PROPOSALS[:5]))
     lines = [
-        "| recall with so many proposals, % | IoU | "
-        + " | ".join(map(str, N_PROPOSALS[:5]))
-        + " |",
+        f"| recall with so many proposals, % | IoU | {counts} |",
         "|---|---:|" + "---:|" * 5,
     ]
     for name, by_iou in results["recall"].items():

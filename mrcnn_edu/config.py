@@ -35,8 +35,10 @@ class Config:
     pixel_std: tuple[float, ...] = (0.229, 0.224, 0.225)  # standard deviation of each channel
 
     # Backbone and feature pyramid
+
+    # network that computes the feature maps
     backbone: Literal["resnet50", "resnet101", "resnext101", "tiny", "tiny-deep", "tiny-next"] = (
-        "resnet50"  # network that computes the feature maps
+        "resnet50"
     )
     norm: Literal["frozen", "batch"] = "frozen"  # backbone's norm; batch to train from scratch
     # Where RoIs read their features. fpn: from a pyramid. c5: from the last stage's map. c4: from

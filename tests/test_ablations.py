@@ -1,4 +1,4 @@
-"""Ablations: the tables' numbers, one start for all, runs kept and taken up, statistics."""
+"""Ablations: the tables, one start for all settings, runs kept and resumed, statistics."""
 
 import contextlib
 import json
@@ -31,9 +31,8 @@ from mrcnn_edu.ablations import (
     run,
     train_in_lockstep,
 )
-from mrcnn_edu.ablations.code_version import code_version, reached_modules
-from mrcnn_edu.ablations.results import estimate
-from mrcnn_edu.ablations.setup import BASE_CONFIGS
+from mrcnn_edu.ablations.estimate import estimate
+from mrcnn_edu.ablations.setup import BASE_CONFIGS, BASE_TRAINING
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.targets import mask_targets
@@ -41,10 +40,10 @@ from mrcnn_edu.train import fit
 from mrcnn_edu.train.recipes import FLIP, PAPER
 from mrcnn_edu.weights import backbone_file, init_backbone
 
-SETTINGS = [(table, setting) for table in TABLES.values() for setting in table.settings]
 SMALL = Setup(
     train_data=Shapes(4, n_objects=(1, 2)), val_data=Shapes(2, seed=1, n_objects=(1, 2))
 )  # fmt: skip
+RUN = sys.modules["mrcnn_edu.ablations.run"]  # the module, which the function `run` hides
 PAIR = Table("pair", "?", "-", "c5", (Setting("align"), Setting("pool", {"roi_op": "pool"})))
 
 
@@ -100,7 +99,7 @@ def test_an_unknown_name_lists_the_known_ones(tmp_path):
 
 
 def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
-    """Equal numbers wherever two settings have the same layer, before the first step."""
+    """Equal parameters wherever two settings have the same layer, before the first step."""
     heads = "neck.", "rpn_head.", "box_head."
     for table in TABLES.values():
         base = first = None
@@ -117,27 +116,27 @@ def test_every_setting_starts_from_the_same_backbone_and_from_its_seed():
 
 
 @pytest.mark.parametrize("name", make_backbones.NAMES)
-def test_the_start_is_a_backbone_alone_that_tells_outlines_apart(name):
-    """The nearest of ten mean features, of other images, is right for nine images of ten."""
+def test_a_pretrained_backbone_separates_the_outlines(name):
+    """The nearest class mean of other images' features is right for nine images of ten."""
     record = json.loads(backbone_file(name).with_suffix(".json").read_text())
     assert record["accuracy"] > 0.95 and backbone_file(name).stat().st_size < 3_000_000
     model = init_backbone(MaskRCNN(replace(BASE_CONFIGS["tiny"]["c5"], backbone=name))).eval()
-    data = make_backbones.labeled(150, seed=2)  # made with seed 0, scored with 1
+    data = make_backbones.labeled(150, seed=2)  # seed 0 was for training, 1 for validation
     images, labels = zip(*(data[i] for i in range(len(data))), strict=True)
     labels = torch.tensor(labels)
     with torch.no_grad():
         maps = model.backbone((torch.stack(images) - 0.5) / 0.25)[-1]
     features = maps.mean(dim=(2, 3))
-    known, asked = features[::2], features[1::2]
-    means = torch.stack([known[labels[::2] == k].mean(dim=0) for k in range(10)])
-    nearest = torch.cdist(asked, means).argmin(dim=1)
+    references, queries = features[::2], features[1::2]
+    means = torch.stack([references[labels[::2] == k].mean(dim=0) for k in range(10)])
+    nearest = torch.cdist(queries, means).argmin(dim=1)
     assert (nearest == labels[1::2]).float().mean() > 0.9
 
 
-# Keys
+# Hashes
 
 
-def test_a_key_depends_on_everything_that_a_result_does(monkeypatch):
+def test_a_hash_depends_on_everything_that_a_result_does(monkeypatch):
     table, setting = TABLES["2c"], TABLES["2c"].settings[0]
     job = Setup().job(table, setting, 0)
     others = [
@@ -145,59 +144,23 @@ def test_a_key_depends_on_everything_that_a_result_does(monkeypatch):
         Setup().job(table, setting, 0, steps=7), replace(job, val_data=Shapes(3)),
         replace(job, train_data=Shapes(3)),
     ]  # fmt: skip
-    keys = {job_hash.job_hash(each) for each in [job, *others]}
-    assert len(keys) == 6 and job_hash.job_hash(Setup().job(table, setting, 0)) in keys
-    monkeypatch.setattr("mrcnn_edu.ablations.job_hash.code_version", lambda: "other code")
-    assert job_hash.job_hash(job) not in keys
-
-
-def test_the_codes_version_is_of_what_it_does(tmp_path):
-    package = tmp_path / "p"
-    (package / "room").mkdir(parents=True)
-    files = {
-        "__init__.py": "from p.other import shown",
-        "start.py": "from p.a import f\n",
-        "a.py": '"""Text."""\ndef f(x):\n    """Text."""\n    from p.room import b\n    return b.g(x)\n',
-        "room/__init__.py": "",
-        "room/b.py": "def g(x):\n    return x + 1\n",
-        "other.py": "shown = 1\n",
-    }
-    for name, text in files.items():
-        (package / name).write_text(text)
-
-    def version():
-        return code_version.__wrapped__("p.start", package)
-
-    first = version()
-    (package / "a.py").write_text(files["a.py"].replace("Text", "Other text") + "# a comment\n")
-    assert version() == first
-    (package / "other.py").write_text("shown = 2\n")  # no result depends on it
-    assert version() == first
-    (package / "room/b.py").write_text("def g(x):\n    return x + 2\n")
-    assert version() != first
-
-
-def test_the_code_of_a_result_is_everything_that_it_depends_on():
-    reached = set(reached_modules())
-    for name in ("boxes", "nms", "model", "kernels.roi_align", "roi_ops.pyramid", "data.shapes",
-                 "train.loop", "train.batches", "train.checkpoints", "files", "validate",
-                 "evaluate.batched", "weights.torchvision", "data.transforms"):  # fmt: skip
-        assert f"mrcnn_edu.{name}" in reached, name
-    others = ("mrcnn_edu.viz", "mrcnn_edu.cli", "mrcnn_edu.course", "mrcnn_edu.ancestors")
-    assert not [name for name in reached if name.startswith(others)]
+    hashes = {job_hash.job_hash(each) for each in [job, *others]}
+    assert len(hashes) == 6 and job_hash.job_hash(Setup().job(table, setting, 0)) in hashes
+    monkeypatch.setattr(job_hash, "code_version", lambda: "other code")
+    assert job_hash.job_hash(job) not in hashes
 
 
 # Runs
 
 
-def test_a_second_look_runs_nothing(here, tmp_path, monkeypatch):
+def test_finished_runs_are_read_and_not_run_again(here, tmp_path, monkeypatch):
     first = in_the_tests(executor=here, folder=tmp_path, seeds=[0, 5])
     assert set(first.records) == {(n, s) for n in ("align", "pool") for s in (0, 5)}
     assert len(list(tmp_path.glob("*.json"))) == 4 and not first.failed
-    monkeypatch.setattr(run_module(), "measure", None)
+    monkeypatch.setattr(RUN, "measure", None)
     again = in_the_tests(executor=here, folder=tmp_path, seeds=[0, 5])
     assert again.records == first.records
-    assert "no time" not in str(again) and "align" in str(again)
+    assert "align" in str(again)
     more = in_the_tests(executor=here, folder=tmp_path, seeds=[0], settings=["pool"])
     assert [s.name for s in more.table.settings] == ["pool"]
 
@@ -211,32 +174,31 @@ def test_a_run_is_the_same_again_to_the_last_bit(here, tmp_path):
 
 
 def test_a_failure_is_reported_and_tried_again(here, tmp_path, monkeypatch):
-    module, real = run_module(), run_module().measure
+    real = RUN.measure
 
     def measure_align_alone(job, folder):
         if job.config.roi_op == "pool":
             raise FloatingPointError("loss_mask is not finite")
         return real(job, folder)
 
-    monkeypatch.setattr(module, "measure", measure_align_alone)
+    monkeypatch.setattr(RUN, "measure", measure_align_alone)
     results = in_the_tests(executor=here, folder=tmp_path)
     assert results.failed == {("pool", 0): "FloatingPointError: loss_mask is not finite"}
     assert "failed: pool, seed 0: FloatingPointError" in str(results)
     assert results.mean(PAIR.settings[1]).n == 0
-    monkeypatch.setattr(module, "measure", real)
+    monkeypatch.setattr(RUN, "measure", real)
     assert not in_the_tests(executor=here, folder=tmp_path).failed
 
 
-def test_a_training_that_was_stopped_goes_on(here, tmp_path, monkeypatch):
-    """It ends like one that was not: the same losses, and no checkpoint is left."""
+def test_a_stopped_run_resumes(here, tmp_path, monkeypatch):
+    """It ends like a run that was not stopped: the same losses, and no checkpoint is left."""
     whole = in_the_tests(executor=here, folder=tmp_path / "whole", steps=4, settings=["align"])
-    monkeypatch.setitem(lab_module().BASE_TRAINING, "tiny", replace(
-        lab_module().BASE_TRAINING["tiny"], checkpoint_every=1
-    ))  # fmt: skip
-    real, seen = measure.detect_all, []
+    often = replace(BASE_TRAINING["tiny"], checkpoint_every=1)
+    monkeypatch.setitem(BASE_TRAINING, "tiny", often)
+    real, calls = measure.detect_all, []
 
-    def stopped(*args, **more):
-        seen.append(1)
+    def stopped(*args, **kwargs):
+        calls.append(1)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(measure, "detect_all", stopped)
@@ -244,15 +206,15 @@ def test_a_training_that_was_stopped_goes_on(here, tmp_path, monkeypatch):
         in_the_tests(executor=here, folder=tmp_path / "cut", steps=4, settings=["align"])
     (checkpoint,) = (tmp_path / "cut").glob("*/checkpoint.pt")
     monkeypatch.setattr(measure, "detect_all", real)
-    monkeypatch.setattr(measure, "fit", taken_up(measure.fit, at_least=4))
+    monkeypatch.setattr(measure, "fit", resumed(measure.fit, min_steps=4))
     results = in_the_tests(executor=here, folder=tmp_path / "cut", steps=4, settings=["align"])
     record, expected = results.records[("align", 0)], whole.records[("align", 0)]
-    assert seen == [1] and not checkpoint.parent.exists()
+    assert calls == [1] and not checkpoint.parent.exists()
     assert record["scores"] == expected["scores"]
     assert record["last_losses"] == expected["last_losses"]
 
 
-def test_the_seconds_of_a_part_are_not_told_as_those_of_the_whole(here, tmp_path, monkeypatch):
+def test_a_resumed_run_has_no_seconds(here, tmp_path, monkeypatch):
     real = measure.detect_all
     monkeypatch.setattr(measure, "detect_all", lambda *_, **__: 1 / 0)
     assert in_the_tests(executor=here, folder=tmp_path, settings=["align"]).failed
@@ -263,40 +225,40 @@ def test_the_seconds_of_a_part_are_not_told_as_those_of_the_whole(here, tmp_path
     assert math.isnan(results.cost(PAIR.settings[0], "seconds"))
 
 
-def test_threads_of_a_process_run_one_after_another(tmp_path):
-    """They share torch's generator: side by side they would start from each other's numbers."""
+def test_threads_of_a_process_take_turns(tmp_path):
+    """They share torch's generator: at the same time they would draw each other's numbers."""
     one, two = (
         in_the_tests(executor=threads, folder=tmp_path / str(n), seeds=2).records
         for n in (1, 4)
         for threads in [ThreadPoolExecutor(n)]
     )
-    for place, record in one.items():
-        assert two[place]["last_losses"] == record["last_losses"], place
+    for name_and_seed, record in one.items():
+        assert two[name_and_seed]["last_losses"] == record["last_losses"], name_and_seed
 
 
-def test_a_run_waits_for_the_process_that_is_at_it(tmp_path):
+def test_a_run_waits_for_the_process_that_computes_it(tmp_path):
     job = SMALL.job(PAIR, PAIR.settings[0], 0, 1)
+    name = job_hash.job_hash(job)
     with ThreadPoolExecutor(1) as here:
-        with run_module().file_lock(
-            tmp_path / job_hash.job_hash(job) / "lock"
-        ):  # as another process would
-            other = here.submit(run_module().run_job, job, tmp_path)
+        with RUN.file_lock(tmp_path / name / "lock"):  # as another process would hold it
+            other = here.submit(RUN.run_job, job, tmp_path)
             time.sleep(0.5)
             assert not other.done()
-            (tmp_path / f"{job_hash.job_hash(job)}.json").write_text('{"scores": "of the other"}')
+            (tmp_path / f"{name}.json").write_text('{"scores": "of the other"}')
         assert other.result() == {"scores": "of the other"}
-    assert os.listdir(tmp_path) == [f"{job_hash.job_hash(job)}.json"]
+    assert os.listdir(tmp_path) == [f"{name}.json"]
 
 
 @pytest.mark.slow
-def test_processes_end_with_the_one_that_started_them(tmp_path):
+def test_workers_end_when_their_parent_is_killed(tmp_path):
     import psutil
 
     code = f"import test_ablations as t; t.in_the_tests(folder={str(tmp_path)!r}, steps=10**6)"
-    first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent)
-    end, workers = time.monotonic() + 120, []
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    first = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parent, env=env)
+    deadline = time.monotonic() + 120
     while not list(tmp_path.glob("*/losses.csv")):
-        assert time.monotonic() < end, "no run has begun"
+        assert first.poll() is None and time.monotonic() < deadline, "no run has started"
         time.sleep(0.1)
     workers = psutil.Process(first.pid).children(recursive=True)
     first.kill()
@@ -307,39 +269,39 @@ def test_processes_end_with_the_one_that_started_them(tmp_path):
     assert workers and not alive
 
 
-def test_at_full_size_it_is_the_papers_training():
+def test_a_full_size_model_is_trained_as_the_papers():
     job = Setup("r50").job(TABLES["2c"], TABLES["2c"].settings[0], 3)
     assert job.training == replace(PAPER, seed=3) and job.augmentation == FLIP
     assert Setup().job(TABLES["2c"], TABLES["2c"].settings[0], 3).augmentation == Augmentation()
 
 
-def taken_up(fit, at_least):
-    """fit, which must find a checkpoint of so many steps."""
+def resumed(fit, min_steps):
+    """fit, which must find a checkpoint of at least so many steps."""
 
-    def fit_on(model, data, training, folder, **more):
-        assert len(torch.load(folder / "checkpoint.pt", weights_only=True)["losses"]) >= at_least
-        return fit(model, data, training, folder, **more)
+    def fit_again(model, data, training, folder, **options):
+        assert len(torch.load(folder / "checkpoint.pt", weights_only=True)["losses"]) >= min_steps
+        return fit(model, data, training, folder, **options)
 
-    return fit_on
+    return fit_again
 
 
 @pytest.mark.slow
-def test_processes_of_this_machine_one_killed(tmp_path):
-    """The killed one's run is reported; what was done before is kept, and the rest comes later."""
+def test_a_local_worker_is_killed(tmp_path):
+    """Its run is reported as failed; finished runs are kept, and the others run the next time."""
     killer = ThreadPoolExecutor(1).submit(kill_a_worker, tmp_path)
     results = in_the_tests(folder=tmp_path, seeds=2, steps=40)
     assert killer.result() and results.failed
-    assert all("process" in why for why in results.failed.values())
+    assert all("process" in error for error in results.failed.values())
     again = in_the_tests(folder=tmp_path, seeds=2, steps=40)
     assert not again.failed and again.mean(PAIR.settings[0]).n == 2
 
 
 @pytest.mark.slow
 def test_a_dask_cluster_whose_worker_is_killed(tmp_path):
-    """Dask starts another worker, which takes up the run: nothing fails."""
+    """Dask starts another worker, which resumes the run: nothing fails."""
     distributed = pytest.importorskip("distributed")
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # its own, when a worker goes
+        warnings.simplefilter("ignore")  # Dask warns when a worker is lost
         with (
             distributed.LocalCluster(2, threads_per_worker=1, dashboard_address=None) as cluster,
             distributed.Client(cluster) as client,
@@ -352,11 +314,11 @@ def test_a_dask_cluster_whose_worker_is_killed(tmp_path):
 
 
 def kill_a_worker(folder) -> bool:
-    """Kill a process that has begun a run, once there is one: its checkpoints' folder tells."""
+    """Kill a worker that has computed for a while, once there is one; whether one was killed."""
     import psutil
 
     for _ in range(3000):
-        with contextlib.suppress(psutil.NoSuchProcess):  # one has ended between two looks
+        with contextlib.suppress(psutil.NoSuchProcess):  # one has just ended
             children = psutil.Process().children(recursive=True)
             busy = [c for c in children if "spawn_main" in " ".join(c.cmdline())]
             if busy and sum(c.cpu_times().user for c in busy) > 6:
@@ -380,7 +342,7 @@ def made_up(scores: dict) -> Results:
     return Results(PAIR, records)
 
 
-def test_the_interval_is_students():
+def test_the_interval_is_that_of_students_t():
     values = [30.0, 31.5, 29.0, 33.0, 30.5]
     found = estimate(values)
     interval = stats.ttest_1samp(values, 0).confidence_interval(0.95)
@@ -388,15 +350,15 @@ def test_the_interval_is_students():
     assert found.mean == pytest.approx(30.8) and f"{found:.1f}" == "30.8 ± 1.9"
 
 
-def test_the_interval_holds_the_truth_in_19_cases_of_20():
+def test_the_interval_contains_the_true_mean_in_19_cases_of_20():
     generator = torch.Generator().manual_seed(0)
     draws = torch.randn(2000, 5, generator=generator) + 7
-    held = [e.low <= 7 <= e.high for e in map(estimate, draws.tolist())]
-    assert 0.935 < sum(held) / len(held) < 0.965
+    contains = [e.low <= 7 <= e.high for e in map(estimate, draws.tolist())]
+    assert 0.935 < sum(contains) / len(contains) < 0.965
 
 
 def test_differences_are_seed_by_seed():
-    """What seeds have in common falls out: 10 points between seeds, a steady 2 between settings."""
+    """Seeds differ by 10 points, settings always by 2: the seeds' differences cancel."""
     results = made_up({"align": [30, 40, 50, None], "pool": [28, 38.1, 47.9, 99]})
     align, pool = PAIR.settings
     difference = results.difference(pool)
@@ -411,47 +373,34 @@ def test_few_seeds(values, text):
     assert f"{estimate(values):.1f}" == text
 
 
-def test_the_table_says_what_a_setting_costs():
+def test_the_printed_table_has_differences_and_costs():
     text = str(made_up({"align": [30, 31], "pool": [20, 22]}))
     assert "-9.5 ± 6.4" in text and "0.00 M" in text and "2 seeds" in text
 
 
-def test_a_steps_memory_grows_with_its_images():
+def test_the_memory_of_a_step_grows_with_its_images():
     model, scenes = MaskRCNN(BASE_CONFIGS["tiny"]["fpn"]), Shapes(4, n_objects=(3, 3))
     one, four = (measure.step_bytes(model, scenes, n) for n in (1, 4))
     assert one > 1e6 and 2.5 < four / one < 4.5
 
 
-def run_module():
-    """The module, which the function `run` hides."""
-    import sys
-
-    return sys.modules["mrcnn_edu.ablations.run"]
+# Lockstep and mask errors
 
 
-def lab_module():
-    import sys
-
-    return sys.modules["mrcnn_edu.ablations.setup"]
-
-
-# Looking on, and looking where
-
-
-def test_settings_trained_in_turns_learn_as_they_do_alone():
+def test_settings_in_lockstep_learn_as_they_do_by_themselves():
     jobs = {s.name: SMALL.job(PAIR, s, 1, steps=2) for s in PAIR.settings}
     *_, (step, models) = train_in_lockstep(jobs)
     assert step == 2
     for name, job in jobs.items():
         torch.manual_seed(1)
-        alone = init_backbone(MaskRCNN(job.config))
-        fit(alone, job.train_data, job.training, progress=False)
-        together = models[name].state_dict()
-        assert all(value.equal(together[key]) for key, value in alone.state_dict().items())
+        model = init_backbone(MaskRCNN(job.config))
+        fit(model, job.train_data, job.training, progress=False)
+        in_lockstep = models[name].state_dict()
+        assert all(value.equal(in_lockstep[key]) for key, value in model.state_dict().items())
 
 
-class Draws:
-    """A model of six classes whose mask head gives made-up logits [M, 7, 28, 28]."""
+class FixedMasks:
+    """A model of six classes whose mask head always outputs the given logits [M, 7, 28, 28]."""
 
     def __init__(self, logits, mask_loss="sigmoid"):
         self.logits, self.config = logits, Config.tiny(mask_loss=mask_loss)
@@ -466,8 +415,8 @@ class Draws:
 SCENES = Shapes(1, seed=1, n_objects=(2, 2), object_size=(0.4, 0.5), overlap=0)
 
 
-def of_the_truth() -> torch.Tensor:
-    """The logits of a mask head that knows."""
+def perfect_logits() -> torch.Tensor:
+    """The logits of a mask head that has learned the ground truth."""
     _, target = SCENES[0]
     logits = torch.full((2, 7, 28, 28), -9.0)
     soft = mask_targets([target["masks"]], [target["boxes"]], [torch.arange(2)], 28)
@@ -475,38 +424,45 @@ def of_the_truth() -> torch.Tensor:
     return logits
 
 
-def test_a_mask_head_that_knows_has_an_iou_of_nearly_1_and_the_sides_are_the_masks():
-    ious, sides = mask_errors.ious_and_sizes(Draws(of_the_truth()), SCENES)
+def test_perfect_logits_have_an_iou_of_nearly_1_and_sizes_are_the_masks():
+    ious, sizes = mask_errors.ious_and_sizes(FixedMasks(perfect_logits()), SCENES)
     assert ious.min() > 0.97
-    assert sides.square().tolist() == pytest.approx(SCENES[0][1]["masks"].sum(dim=(1, 2)).tolist())
-    upside_down = Draws(of_the_truth().flip(2))
+    assert sizes.square().tolist() == pytest.approx(SCENES[0][1]["masks"].sum(dim=(1, 2)).tolist())
+    upside_down = FixedMasks(perfect_logits().flip(2))
     assert mask_errors.ious_and_sizes(upside_down, SCENES)[0].mean() < ious.mean()
 
 
 def test_scenes_without_objects_have_nothing_to_measure():
     empty = Shapes(2, n_objects=(0, 0))
-    nothing = Draws(torch.zeros(0, 7, 28, 28), "softmax")
+    nothing = FixedMasks(torch.zeros(0, 7, 28, 28), "softmax")
     assert [len(part) for part in mask_errors.ious_and_sizes(nothing, empty)] == [0, 0]
     assert set(mask_errors.winner_shares(nothing, empty).values()) == {0}
 
 
-def test_who_wins_counts_the_cells_of_the_object_by_the_strongest_channel():
+def test_winner_shares_count_the_pixels_on_objects_by_their_strongest_channel():
     labels = SCENES[0][1]["labels"]
-    p = torch.full((2, 7, 28, 28), 0.01)
-    p[0, labels[0]], p[0, 0] = 0.8, 0.15  # object 0: its own class, surely
-    p[1, labels[1]], p[1, 0] = 0.4, 0.39  # object 1, left: its own, with less than a half;
     other = 1 + labels[1] % 6
-    p[1, other, :, 14:] = 0.6  # right: another class
-    shares = mask_errors.winner_shares(
-        Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES
-    )
-    assert sum(shares.values()) == pytest.approx(1) and shares["background"] == 0
-    assert min(shares[k] for k in ("own, over half", "own, strongest", "another class")) > 0.1
-    p[:, 0] = 5
-    shares = mask_errors.winner_shares(
-        Draws((p / p.sum(dim=1, keepdim=True)).log(), "softmax"), SCENES
-    )
-    assert shares["background"] == 1
+    probs = torch.full((2, 7, 28, 28), 0.01)
+    probs[0, labels[0]], probs[0, 0] = 0.8, 0.15  # object 0: its class, over half
+    probs[1, labels[1]], probs[1, 0] = 0.4, 0.39  # object 1, left: its class, with less;
+    probs[1, other, :, 14:] = 0.6  # right: another class
+    shares = shares_of(probs)
+    assert sum(shares.values()) == pytest.approx(1) and shares.pop("background") == 0
+    assert len(shares) == 3 and min(shares.values()) > 0.1
+    probs[:, 0] = 5
+    assert shares_of(probs)["background"] == 1
+
+
+def shares_of(probs):
+    """The winner shares of a model with these probabilities, up to their sum."""
+    logits = (probs / probs.sum(dim=1, keepdim=True)).log()
+    return mask_errors.winner_shares(FixedMasks(logits, "softmax"), SCENES)
+
+
+def test_a_model_without_masks_has_no_mask_errors():
+    model = MaskRCNN(Config.tiny(mask_head=None))
+    with pytest.raises(ValueError, match="the model has no mask head"):
+        mask_errors.masks_in_gt_boxes(model, *SCENES[0])
 
 
 def test_differences_are_printed_beside_the_papers():

@@ -433,8 +433,8 @@ def test_the_cost_of_many_proposals():
     """R-CNN's backbone sees every proposal, Fast R-CNN's only the image."""
     image, boxes = SCENES[0][0], selective_search(SCENES[0][0])
     passes, pixels = {}, {}
-    for name, kind in MODEL_CLASSES.items():
-        model = kind(CONFIGS[name])
+    for name, model_class in MODEL_CLASSES.items():
+        model = model_class(CONFIGS[name])
         costs = [measure_cost(model, [image], proposals=[boxes[:n]])[1] for n in (5, 50)]
         passes[name], pixels[name] = ([getattr(c, a) for c in costs] for a in ("passes", "pixels"))
         assert all(c.features > 0 and c.heads > 0 and c.proposals >= 0 for c in costs)
@@ -583,13 +583,13 @@ def test_all_shipped_weights_together_are_small():
 def test_shipped_weights_are_small_and_made_by_this_code(name):
     file = pretrained.FOLDER / f"{name}.pt"
     record = json.loads(file.with_suffix(".json").read_text())
-    kind, config = make.SYSTEMS[name]
+    model_class, config = make.SYSTEMS[name]
     assert file.stat().st_size == record["bytes"] <= 3_000_000
     plain = json.loads(json.dumps(asdict(make.TRAINING)))  # a field that came later: its default
     assert json.loads(json.dumps(asdict(Training()))) | record["training"] == plain
     assert record["config"] == json.loads(json.dumps(asdict(config)))
     model = load(name)
-    assert type(model) is kind and model.config == config
+    assert type(model) is model_class and model.config == config
     assert record["scores"]["bbox"]["ap"] > 0.3
 
 
@@ -611,9 +611,10 @@ def test_make_trains_saves_and_scores(tmp_path, monkeypatch):
     monkeypatch.setattr(make, "SVM_IMAGES", 2)
     monkeypatch.setattr(make, "TRAINING", replace(make.TRAINING, batch_size=2, workers=0))
     make.main(["rcnn", "fast-rcnn", "--steps", "1"])
-    for name, kind in MODEL_CLASSES.items():
+    for name, model_class in MODEL_CLASSES.items():
         model = load(tmp_path / "1-steps" / f"{name}.pt")
-        assert type(model) is kind and not model.training and model.classes == SCENES.classes
+        assert type(model) is model_class and model.classes == SCENES.classes
+        assert not model.training
         assert (tmp_path / "1-steps" / f"{name}.json").is_file()
     assert model.detect([SCENES[0][0]], [torch.zeros(0, 4)])[0].boxes.shape == (0, 4)
     with pytest.raises(SystemExit):

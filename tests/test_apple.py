@@ -67,7 +67,8 @@ def test_float64_is_noticed():
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
 @pytest.mark.parametrize(
     "changes",
-    [{}, dict(neck="c4", mask_size=14), dict(roi_op="pool"), dict(roi_op="warp", roi_aggregate="max"),
+    [{}, dict(neck="c4", mask_size=14), dict(roi_op="pool"),
+     dict(roi_op="warp", roi_aggregate="max"),
      dict(norm="frozen", mask_head="mlp", mask_loss="softmax")],
     ids=str,
 )  # fmt: skip

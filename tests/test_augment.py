@@ -1,10 +1,11 @@
-"""Augmentation: boxes and masks move together, and (seed, pass, index) tells all."""
+"""Augmentation moves boxes and masks together, and depends on seed, pass and index alone."""
 
+import numpy as np
 import pytest
 import torch
 from torchvision.transforms import v2
 
-from mrcnn_edu.data import Shapes
+from mrcnn_edu.data import Cached, Shapes
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.check import check
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
@@ -14,38 +15,33 @@ from mrcnn_edu.train import Training, loader
 FLIP = v2.RandomHorizontalFlip(1.0)
 
 
-class _Data(list):
-    classes = ("a", "b", "c", "d", "e", "f")
-
-
 def _equal(one, other):
     """Whether two items are the same."""
-    (image, target), (image2, target2) = one, other
-    same = [
-        value.equal(target2[name]) if isinstance(value, torch.Tensor) else value == target2[name]
-        for name, value in target.items()
-    ]
-    return torch.equal(image, image2) and list(target) == list(target2) and all(same)
+    (image, target), (other_image, other_target) = one, other
+    if not torch.equal(image, other_image) or list(target) != list(other_target):
+        return False
+    pairs = [(value, other_target[name]) for name, value in target.items()]
+    return all(a.equal(b) if isinstance(a, torch.Tensor) else a == b for a, b in pairs)
 
 
-def _tight(target):
+def _mask_boxes(target):
     """The boxes [M, 4] around the masks."""
-    return masks_to_boxes(target["masks"]).float()
+    return masks_to_boxes(target["masks"])
 
 
 @pytest.fixture
 def item(random_targets):
     image, target = random_targets(5)
-    target["boxes"] = _tight(target)
+    target["boxes"] = _mask_boxes(target)
     target |= {"iscrowd": torch.tensor([False, True, False, False, True]), "image_id": "x"}
     return image, target | {"area": target["masks"].sum(dim=(1, 2)).float()}
 
 
-def test_a_flip_is_the_mirror_image_and_two_are_none(item):
+def test_a_flip_is_the_mirror_image_and_two_flips_change_nothing(item):
     image, target = item
     flipped, moved = transform_item(FLIP, image, target)
     assert flipped.equal(image.flip(-1)) and moved["masks"].equal(target["masks"].flip(-1))
-    assert moved["boxes"].equal(_tight(moved)) and moved["area"].equal(target["area"])
+    assert moved["boxes"].equal(_mask_boxes(moved)) and moved["area"].equal(target["area"])
     assert type(flipped) is type(moved["boxes"]) is type(moved["masks"]) is torch.Tensor
     assert _equal(transform_item(FLIP, flipped, moved), item)
 
@@ -54,14 +50,14 @@ def test_a_flip_is_the_mirror_image_and_two_are_none(item):
 def test_box_and_mask_stay_together_under_scaling(item, low, high):
     image, target = item
     for _ in range(10):
-        seen, moved = transform_item(ScaleJitter(low, high), image, target)
-        assert seen.shape == image.shape and len(moved["boxes"]) == len(moved["labels"])
-        assert moved["masks"].any(dim=(1, 2)).all() and moved["masks"].shape[1:] == seen.shape[1:]
-        assert (moved["boxes"] - _tight(moved)).abs().max() <= max(1, 0.7 * high)
+        scaled, moved = transform_item(ScaleJitter(low, high), image, target)
+        assert scaled.shape == image.shape and len(moved["boxes"]) == len(moved["labels"])
+        assert moved["masks"].any(dim=(1, 2)).all() and moved["masks"].shape[1:] == scaled.shape[1:]
+        assert (moved["boxes"] - _mask_boxes(moved)).abs().max() <= max(1, 0.7 * high)
         torch.testing.assert_close(moved["area"], moved["masks"].sum(dim=(1, 2)).float())
         assert moved["iscrowd"].dtype == torch.bool and moved["image_id"] == "x"
     if low == 1:
-        assert _equal((seen, moved), item)
+        assert _equal((scaled, moved), item)
 
 
 def test_a_scaled_mask_does_not_shift():
@@ -72,16 +68,16 @@ def test_a_scaled_mask_does_not_shift():
     target = {"boxes": boxes, "labels": torch.ones(1).long(), "masks": masks}
     for scale in (0.25, 0.5, 0.75, 1.5):
         _, moved = transform_item(ScaleJitter(scale, scale), masks.float(), target)
-        assert moved["boxes"].equal(_tight(moved))
-    seen, moved = transform_item(ScaleJitter(0.5, 0.5, (1.0,)), 0 * masks.float(), target)
-    assert (seen == 0).sum() == 400 and (seen == 1).sum() == 1200  # the fill
+        assert moved["boxes"].equal(_mask_boxes(moved))
+    scaled, moved = transform_item(ScaleJitter(0.5, 0.5, (1.0,)), 0 * masks.float(), target)
+    assert (scaled == 0).sum() == 400 and (scaled == 1).sum() == 1200  # the fill
 
 
-def test_a_box_that_is_cut_fits_what_is_left_and_what_left_the_frame_is_dropped():
+def test_a_cut_box_fits_the_rest_of_its_mask_and_objects_outside_the_frame_are_dropped():
     masks = torch.zeros(3, 20, 40, dtype=torch.bool)
     masks[0, 4:8, 2:12] = True
     masks[0, 8:18, 2:4] = True  # an L: without its leg it is 4 pixels high
-    masks[1, 2:6, 0:3] = True  # wholly left of the cut
+    masks[1, 2:6, 0:3] = True  # entirely left of the cut
     boxes = torch.tensor([[2.0, 4, 12, 18], [0, 2, 3, 6], [2, 4, 12, 18]])  # the last without mask
     crowd = torch.tensor([True, False, False])
     target = {"boxes": boxes, "labels": torch.tensor([1, 2, 3]), "masks": masks, "iscrowd": crowd}
@@ -119,9 +115,7 @@ def test_an_item_is_a_function_of_seed_pass_and_index():
 
     data, again, other = make(passes=3), make(passes=3), make(seed=1, passes=3)
     assert len(data) == 15 and data.classes == scenes.classes
-    before = torch.random.get_rng_state()
     assert all(_equal(data[i], again[i]) for i in reversed(range(15)))
-    assert before.equal(torch.random.get_rng_state())
     assert not all(_equal(data[i], data[i + 5]) for i in range(5))  # another pass
     assert not all(_equal(data[i], other[i]) for i in range(5))
     assert {data[i][1]["short_side"] for i in range(15)} == {24, 32, 40}
@@ -130,8 +124,50 @@ def test_an_item_is_a_function_of_seed_pass_and_index():
         data[-1]
 
 
+def test_items_are_drawn_without_touching_the_global_generators(monkeypatch):
+    scenes, settings = Shapes(3, size=32), Augmentation(0.5, (0.5, 1.5), (24, 32))
+    data = Augmented(scenes, settings.transform(), settings.short_sides, seed=4, passes=2)
+    expected = []
+    for index in range(6):
+        (seed,) = np.random.SeedSequence((4, index)).generate_state(1, np.uint64)
+        torch.manual_seed(int(seed))
+        image, target = scenes[index % 3]
+        target["short_side"] = (24, 32)[int(torch.randint(2, ()))]
+        expected.append(transform_item(settings.transform(), image, target))
+
+    torch.manual_seed(9)
+    before = torch.random.get_rng_state()
+    # It would seed the generators of all GPUs, too, which nothing restores.
+    monkeypatch.setattr(torch, "manual_seed", lambda _: pytest.fail("torch.manual_seed was called"))
+    assert all(_equal(data[index], expected[index]) for index in range(6))
+    assert before.equal(torch.random.get_rng_state())
+
+
+def test_wrappers_in_any_order_pass_everything_on():
+    scenes = Shapes(4, size=32, seed=2, outlines="lobes")
+    transform = Augmentation(1.0).transform()
+    words = "RandomHorizontalFlip(p=1.0), short sides [], seed 0"
+    augmented = Augmented(scenes, transform, passes=3)
+    for data in (
+        augmented,
+        Cached(augmented, 1e6),
+        Augmented(Cached(scenes, 1e6), transform, (), 0, 3),
+    ):
+        assert len(data) == 12 and data.passes == 3 and data.augmentation == words
+        assert data.classes == scenes.classes and data.category_ids == [1, 2, 3, 4]
+        assert data.fingerprint == scenes.fingerprint and data.image_size(9) == (32, 32)
+        assert data[9][0].equal(scenes[1][0].flip(-1))
+        assert data.target(9)["masks"].equal(scenes[1][1]["masks"].flip(-1))
+    twice = Augmented(augmented, transform, seed=5, passes=2)
+    assert len(twice) == 24 and twice.passes == 6
+    assert twice.augmentation == f"{words}, then {words.replace('seed 0', 'seed 5')}"
+    assert twice[14][0].equal(scenes[2][0])  # flipped twice
+    with pytest.raises(NotImplementedError, match="choose the channels before Augmented wraps"):
+        augmented.with_channels(1)
+
+
 @pytest.mark.parametrize("workers", [0, 2])
-def test_a_run_that_is_taken_up_sees_the_same_images(workers):
+def test_a_resumed_run_sees_the_same_images(workers):
     data = Augmented(Shapes(5, size=32), Augmentation(0.5, (0.5, 1.5)).transform(), passes=3)
     training = Training(steps=7, batch_size=2, workers=workers)
     whole = list(loader(data, training))
@@ -141,7 +177,7 @@ def test_a_run_that_is_taken_up_sees_the_same_images(workers):
     assert step == 6
 
 
-def test_the_model_scales_an_image_to_the_short_side_that_was_drawn(tiny_model, random_targets):
+def test_the_model_resizes_an_image_to_its_own_short_side(tiny_model, random_targets):
     model = tiny_model()
     items = [random_targets(2, (48, 64)) for _ in range(2)]
     images, targets = zip(*items, strict=True)
@@ -157,6 +193,6 @@ def test_the_model_scales_an_image_to_the_short_side_that_was_drawn(tiny_model, 
         model(list(images), [small])
 
 
-def test_settings_that_cannot_be(item):
+def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="scale is 2 to 1"):
         Augmentation(scale=(2, 1)).transform()

@@ -1,11 +1,13 @@
-"""The cache gives the very items of its dataset, reads each once, and keeps to its bytes."""
+"""The cache returns exactly the items of its dataset, reads each once, and keeps to its bytes."""
 
 import torch
 
 from mrcnn_edu.data.cache import Cached
 
 
-class _Counted:
+class _CountedReads:
+    """A dataset that records which items are read."""
+
     classes = ("a", "b", "c", "d", "e", "f")
 
     def __init__(self, items):
@@ -19,7 +21,7 @@ class _Counted:
         return self.items[index]
 
 
-def _of_8_bits(item):
+def _rounded_to_8_bits(item):
     image, target = item
     return (image * 255).byte().float() / 255, target | {"image_id": "7"}
 
@@ -35,24 +37,24 @@ def _assert_same(one, other):
 
 
 def test_items_are_the_same_and_read_once(random_targets):
-    items = [_of_8_bits(random_targets(n, (33, 45))) for n in (3, 0, 1)]
+    items = [_rounded_to_8_bits(random_targets(n, (33, 45))) for n in (3, 0, 1)]
     boxes_only = {"boxes": torch.rand(2, 4), "labels": torch.ones(2).long(), "image_id": "8"}
-    data = _Counted([*items, (items[0][0], boxes_only)])
+    data = _CountedReads([*items, (items[0][0], boxes_only)])
     cached = Cached(data, 1e6)
     assert len(cached) == 4 and cached.classes == list(data.classes)
     for _ in range(3):
         for index in range(4):
-            found = cached[index]
-            _assert_same(found, data.items[index])
-            if data.read.count(index) == 1 and found[0] is not data.items[index][0]:
-                found[0].zero_()  # whoever is given an item may change it
-                found[1]["boxes"].zero_()
+            image, target = cached[index]
+            _assert_same((image, target), data.items[index])
+            if data.read.count(index) == 1 and image is not data.items[index][0]:
+                image.zero_()  # changing an item must not change the cache
+                target["boxes"].zero_()
     assert data.read == [0, 1, 2, 3] and cached.n_kept == 4
 
 
 def test_only_what_fits_is_kept_and_nothing_that_would_be_rounded(random_targets):
-    items = [_of_8_bits(random_targets(2, (40, 64))) for _ in range(5)]
-    data = _Counted([*items, random_targets(1)])  # the last has more than 8 bits
+    items = [_rounded_to_8_bits(random_targets(2, (40, 64))) for _ in range(5)]
+    data = _CountedReads([*items, random_targets(1)])  # the last has more than 8 bits
     one = Cached(data, 1e9)
     one[0]
     assert 3 * 40 * 64 + 2 * 40 * 64 / 8 < one.n_bytes < 3 * 40 * 64 + 2 * 40 * 64 / 8 + 100

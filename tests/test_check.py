@@ -1,4 +1,4 @@
-"""Every kind of wrong data is found where it is, and sound data gives no problem."""
+"""Every kind of wrong data is found, with its location, and correct data gives no problem."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mrcnn_edu.data import CocoFolder, Shapes, check, write_coco
+from mrcnn_edu.data import Augmented, Cached, CocoFolder, Shapes, check, write_coco
 from mrcnn_edu.data.check import Problem
 
 
@@ -32,7 +32,7 @@ def folder(path, data):
     return CocoFolder(path / "images", path / "a.json")
 
 
-def test_sound_data_has_no_problem(tmp_path):
+def test_correct_data_has_no_problem(tmp_path):
     assert check(folder(tmp_path, contents())) == []
     shapes = Shapes(20, size=48)
     assert check(shapes) == []
@@ -77,7 +77,7 @@ def test_a_wrong_annotation_is_found(tmp_path, message):
     assert all(_matches(message, p.message) or both in p.message for p in found)
 
 
-def test_data_without_any_annotation_is_told(tmp_path):
+def test_data_without_any_annotation_is_found(tmp_path):
     data = contents() | {"annotations": []}
     (problem,) = check(folder(tmp_path, data))
     assert "no annotation: nothing can be learned" in problem.message
@@ -89,7 +89,7 @@ def _matches(pattern, text):
 
 def test_small_differences_are_no_problem(tmp_path):
     data = contents()
-    data["annotations"][0]["bbox"] = [1.2, 2.4, 11.5, 6]  # an editor's rounding
+    data["annotations"][0]["bbox"] = [1.2, 2.4, 11.5, 6]  # rounded by a labeling tool
     data["annotations"][1].update(bbox=[-0.3, 0, 30.5, 20.2], segmentation=[[0, 0, 30, 0, 30, 20]])
     tiny = {"id": 13, "bbox": [5, 5, 0.6, 0.4], "segmentation": [[5, 5, 7, 5, 7, 6, 5, 6]]}
     data["annotations"].append(data["annotations"][0] | tiny)
@@ -112,7 +112,7 @@ def test_wrong_image_files_are_found(tmp_path):
     assert problem.message == "the image is 31 x 20 pixels, the JSON says 30 x 20"
 
 
-def test_images_without_a_size_are_found_and_measured(tmp_path):
+def test_images_without_a_size_in_the_json_are_found_and_their_files_used(tmp_path):
     data = contents()
     del data["images"][0]["width"]
     data["annotations"][0]["bbox"] = [2, 3, 50, 5]
@@ -166,7 +166,30 @@ def test_all_problems_are_listed_at_once(tmp_path):
     assert len(check(folder(tmp_path, data))) == 5
 
 
-def test_a_problem_says_where():
+def test_problems_are_found_through_wrappers(tmp_path):
+    data = contents()
+    data["annotations"][0].update(bbox=[2, 3, 0, 5])
+    data["annotations"][1].update(category_id=5)
+    wrong = folder(tmp_path, data)
+    expected = check(wrong)
+    assert len(expected) == 2
+    correct = folder(tmp_path, contents())
+
+    def brighten(image, objects):
+        return image + 2, objects
+
+    def keep(image, objects):
+        return image, objects
+
+    assert check(Cached(wrong, 1e6)) == check(Augmented(Cached(wrong, 1e6), keep)) == expected
+    assert check(Cached(correct, 1e6)) == check(Augmented(correct, keep)) == []
+    too_bright = check(Augmented(correct, brighten))
+    assert [p.image_id for p in too_bright] == [1, 2]
+    assert all("values are 2..2, not within 0..1" in p.message for p in too_bright)
+    assert len(check(Cached(_with(lambda t: t["labels"].fill_(9)), 1e6))) == 2
+
+
+def test_a_problem_names_its_location():
     assert str(Problem("a.png", 3, 4, "bad")) == "a.png, image 3, annotation 4: bad"
     assert str(Problem("a.png", 0, None, "bad")) == "a.png, image 0: bad"
     assert str(Problem(None, None, None, "bad")) == "dataset: bad"
@@ -220,7 +243,19 @@ def test_a_wrong_object_in_memory_is_found(message):
         (lambda t: t.update(masks=t["masks"].byte()), "masks are torch.uint8, not torch.bool"),
         (lambda t: t.update(labels=t["labels"][:1]), "'boxes': 2, 'labels': 1, 'masks': 2"),
         (lambda t: t.update(area=torch.ones(3)), "columns differ in length: .*'area': 3"),
-        (lambda t: t.pop("masks"), "the target has no masks"),
+        (lambda t: t.pop("masks"), "^the target has no masks$"),
+        (lambda t: t.update(boxes=t["boxes"].long()), "^the boxes are torch.int64, not torch.flo"),
+        (lambda t: t.update(boxes=t["boxes"].half()), "^the boxes are torch.float16, not torch.fl"),
+        (lambda t: t.update(boxes=t["boxes"].T), r"^the shape of boxes is \[4, 2\], not \[M, 4\]$"),
+        (lambda t: t.update(boxes=t["boxes"].tolist()), "^the boxes are of type list: give a tens"),
+        (
+            lambda t: t.update(labels=t["labels"][:, None]),
+            r"shape of labels is \[2, 1\], not \[M\]",
+        ),
+        (lambda t: t.update(labels=t["labels"].int()), "labels are torch.int32, not torch.int64"),
+        (lambda t: t.update(masks=t["masks"].float()), "masks are torch.float32, not torch.bool"),
+        (lambda t: t.update(masks=t["masks"][0]), r"masks is \[20, 30\], not \[M, H, W\]"),
+        (lambda t: t.update(iscrowd=torch.zeros(2).long()), "iscrowd are torch.int64, not torch.b"),
     ],
 )
 def test_a_wrong_target_in_memory_is_found(change, message):
@@ -228,6 +263,35 @@ def test_a_wrong_target_in_memory_is_found(change, message):
     change(dataset[1][1])
     (problem,) = check(dataset)
     assert problem[:3] == (None, 1, None) and _matches(message, problem.message)
+
+
+def _with(change):
+    """Items, the second of which has a changed target."""
+    dataset = items()
+    change(dataset[1][1])
+    return dataset
+
+
+def test_soft_masks_in_memory_are_found():
+    dataset = _with(lambda t: t.update(masks=0.7 * t["masks"]))
+    kind, value = check(dataset)
+    assert kind[:3] == value[:3] == (None, 1, None)
+    assert kind.message == "the masks are torch.float32, not torch.bool"
+    assert _matches("^the target has masks with the value 0.7: give bool", value.message)
+
+
+def test_objects_of_a_wrong_type_are_examined_all_the_same():
+    def change(target):
+        target["boxes"] = target["boxes"].long()
+        target["boxes"][1] = torch.tensor([20, 10, 20, 20])
+        target["labels"][0] = 3
+
+    messages = [(p.annotation_id, p.message) for p in check(_with(change))]
+    assert messages == [
+        (None, "the boxes are torch.int64, not torch.float32"),
+        (0, "label 3 is none of 1..2"),
+        (1, "the box has no area: corners (20, 10, 20, 20)"),
+    ]
 
 
 def test_masks_of_another_size_in_memory_are_found():

@@ -1,6 +1,7 @@
 """The command mrcnn-edu: every command run, and every mistake that is to be expected made once."""
 
 import json
+import os
 import pickle
 import re
 import runpy
@@ -86,6 +87,28 @@ def test_help_names_every_command_and_the_fields_of_the_dataclasses(capsys):
     assert "n-classes" not in out
 
 
+@pytest.mark.parametrize(
+    "command", ["lab", "demo", "train", "evaluate", "predict", "check-data", "ablate"]
+)
+def test_every_option_is_explained(command, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    with pytest.raises(SystemExit):
+        cli.main([command, "--help"])
+    inside = [line[2:].rstrip(" │") for line in capsys.readouterr().out.splitlines()]
+    options = re.findall(r"^(--[a-z].*?)(?=^\S|^$)", "\n".join(inside), re.MULTILINE | re.DOTALL)
+    assert len(options) >= (0 if command == "lab" else 3)
+    for option in options:
+        if option.startswith("--model.anchor-sizes."):  # explained together, above the first
+            continue
+        text, _, default = " ".join(option.split()).partition("(default: ")
+        assert re.search(r"[a-z]+ [a-z]+", text), option
+        assert default not in ("None)", ")") or option.startswith(("--model.", "--augment.")), (
+            option
+        )
+        for line in option.splitlines()[1:-1]:  # it would be short where a line ends in the source
+            assert len(line) > 70, option
+
+
 def test_python_m_is_the_same_command(capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["mrcnn-edu", "evaluate", "--weights", "nowhere.pt"])
     with pytest.raises(SystemExit) as end:
@@ -95,6 +118,19 @@ def test_python_m_is_the_same_command(capsys, monkeypatch):
 
 def test_the_version_is_the_packages(run):
     assert run("--version") == (0, f"mrcnn_edu {mrcnn_edu.__version__}\n", "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a pipe is closed")
+@pytest.mark.parametrize(
+    "args", [["train", "--help"], ["ablate", "2c", "--precomputed"], ["--version"]]
+)
+def test_a_reader_that_ends_early_ends_the_command_quietly(args):
+    """As `mrcnn-edu train --help | head` does."""
+    command = [sys.executable, "-m", "mrcnn_edu", *args]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 # lab

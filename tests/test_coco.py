@@ -1,4 +1,4 @@
-"""COCO folders: what is written is read again, the odd is read right, the wrong is named."""
+"""COCO folders: what is written is read back, unusual files are understood, wrong ones named."""
 
 import contextlib
 import io
@@ -15,7 +15,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data import CocoFolder, check, write_coco
+from mrcnn_edu.data import Augmented, Cached, CocoFolder, check, write_coco
 from mrcnn_edu.data.regions import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import coco_results, evaluate
@@ -26,7 +26,7 @@ class Items(list):
 
 
 def scenes(n=4, height=20, width=30, seed=0):
-    """Scenes with holes in the masks, crowds, boxes of any fraction; the first has no object."""
+    """Scenes with noisy masks, crowds and boxes of fractional corners; the first has no object."""
     generator = torch.Generator().manual_seed(seed)
     items = Items()
     for i in range(n):
@@ -73,7 +73,7 @@ def oracle_decode(runs):
         return rle.decode(runs)
 
 
-def test_written_folder_is_read_again(tmp_path):
+def test_a_written_folder_is_read_back(tmp_path):
     dataset = scenes(6)
     write_coco(dataset, tmp_path)
     folder = read(tmp_path)
@@ -89,7 +89,7 @@ def test_written_folder_is_read_again(tmp_path):
             assert torch.equal(read_target[name], column), name
 
 
-def test_a_second_writing_changes_nothing(tmp_path):
+def test_writing_again_changes_nothing(tmp_path):
     write_coco(scenes(), tmp_path / "a")
     write_coco(read(tmp_path / "a"), tmp_path / "b")
     write_coco(read(tmp_path / "a"), tmp_path / "b")
@@ -150,36 +150,64 @@ def test_pycocotools_agrees_on_the_written_folder(tmp_path):
     for kind in ("segm", "bbox"):
         with contextlib.redirect_stdout(io.StringIO()):
             coco = COCO(str(tmp_path / "annotations.json"))
-            judge = COCOeval(coco, coco.loadRes(coco_results(folder, detections, kind)), kind)
-            judge.evaluate()
-            judge.accumulate()
-            judge.summarize()
+            results = coco.loadRes(coco_results(folder, detections, kind))
+            evaluator = COCOeval(coco, results, kind)
+            evaluator.evaluate()
+            evaluator.accumulate()
+            evaluator.summarize()
         scores = evaluate(folder, detections, kind)
         assert 0.1 < scores.ap < 0.9
-        found = [scores.ap, scores.ap50, scores.ap75, scores.ap_small]
-        np.testing.assert_allclose(found, judge.stats[:4], rtol=0, atol=1e-9)
+        ours = [scores.ap, scores.ap50, scores.ap75, scores.ap_small]
+        np.testing.assert_allclose(ours, evaluator.stats[:4], rtol=0, atol=1e-9)
 
 
-def test_results_are_coco_s(tmp_path):
+def test_results_have_the_format_of_coco(tmp_path):
     folder = CocoFolder(*folder_of(tmp_path, [annotation()]))
     mask = torch.zeros(1, 20, 30, dtype=torch.bool)
     mask[0, 3:8, 2:12] = True
     box = torch.tensor([[2.0, 3.0, 12.0, 8.5]])
-    found = Detections(box, torch.tensor([1]), torch.tensor([0.75]), mask, None)
-    (result,) = json.loads(json.dumps(coco_results(folder, [found])))
+    detections = Detections(box, torch.tensor([1]), torch.tensor([0.75]), mask, None)
+    (result,) = json.loads(json.dumps(coco_results(folder, [detections])))
     runs = result.pop("segmentation")
     assert result == {"image_id": 7, "category_id": 3, "score": 0.75, "bbox": [2, 3, 10, 5.5]}
     assert np.array_equal(oracle_decode(runs), mask[0])
-    assert "segmentation" not in coco_results(folder, [found], "bbox")[0]
-    assert "bbox" not in coco_results(folder, [found], "segm")[0]
-    without = replace(found, masks=None)
-    assert coco_results(folder, [without]) == coco_results(folder, [found], "bbox")
+    assert "segmentation" not in coco_results(folder, [detections], "bbox")[0]
+    assert "bbox" not in coco_results(folder, [detections], "segm")[0]
+    without = replace(detections, masks=None)
+    assert coco_results(folder, [without]) == coco_results(folder, [detections], "bbox")
     with pytest.raises(ValueError, match="no masks to write: kind='bbox' writes boxes"):
         coco_results(folder, [without], "segm")
-    found.labels += 1  # of no class: the label is all there is
-    assert coco_results(folder, [found])[0]["category_id"] == 2
+    detections.labels += 1  # a label without a class is written as it is
+    assert coco_results(folder, [detections])[0]["category_id"] == 2
     with pytest.raises(ValueError, match="2 detections for 1 images"):
-        coco_results(folder, [found, found])
+        coco_results(folder, [detections, detections])
+
+
+def test_wrapped_folders_keep_their_category_ids(tmp_path):
+    categories = [{"id": 2, "name": "cat"}, {"id": 70, "name": "owl"}]
+    objects = [annotation(category_id=70), annotation(id=2, category_id=2)]
+    folder = CocoFolder(*folder_of(tmp_path, objects, categories))
+    box = torch.tensor([[2.0, 3.0, 12.0, 8.0]])
+    detections = [Detections(box, torch.tensor([2]), torch.tensor([0.75]), None, None)]
+
+    def keep(image, objects):
+        return image, objects
+
+    for dataset in (folder, Cached(folder, 1e6), Augmented(Cached(folder, 1e6), keep)):
+        assert coco_results(dataset, detections)[0]["category_id"] == 70
+        assert dataset.category_ids == [2, 70] and dataset.classes == ["cat", "owl"]
+        assert dataset.fingerprint == folder.fingerprint and dataset.image_size(0) == (20, 30)
+        assert dataset.target(0)["labels"].tolist() == [2, 1]
+
+
+def test_a_folder_can_be_read_with_other_channels(tmp_path):
+    folder = CocoFolder(*folder_of(tmp_path, [annotation()]))
+    gray = folder.with_channels(1)
+    assert gray[0][0].shape == (1, 20, 30) and folder[0][0].shape == (3, 20, 30)
+    assert gray[0][1]["masks"].equal(folder[0][1]["masks"])
+    assert gray.fingerprint == folder.fingerprint and gray.with_channels(3).channels == 3
+    assert check(Cached(gray, 1e6)) == check(gray) == check(folder, channels=1) == []
+    assert "not height, width and 4 channels" in check(folder, channels=4)[0].message
 
 
 def test_labels_of_category_ids(tmp_path):
@@ -217,12 +245,12 @@ def test_every_kind_of_region(tmp_path):
     target = CocoFolder(*folder_of(tmp_path, objects))[0][1]
     expected = [square, two, two, two, 0 * two, 0 * two]
     assert np.array_equal(target["masks"], np.array(expected, bool))
-    assert target["area"].tolist() == [50, 50, 50, 50, 10 * 5, 50]  # of the box where no region is
+    assert target["area"].tolist() == [50, 50, 50, 50, 10 * 5, 50]  # without a region, the box's
 
 
 def test_boxes_without_area_are_left_out(tmp_path):
     boxes = [[2, 3, 0, 5], [2, 3, 10, 5], [2, 3, 4, -1], [2, 3, float("nan"), 4]]
-    boxes += [[2, 3, float("inf"), 4], [2, 3, 1e-14, 4]]  # this one is nothing in float32
+    boxes += [[2, 3, float("inf"), 4], [2, 3, 1e-14, 4]]  # no width in float32
     objects = [annotation(id=i, bbox=box) for i, box in enumerate(boxes)]
     target = CocoFolder(*folder_of(tmp_path, objects))[0][1]
     assert target["boxes"].tolist() == [[2, 3, 12, 8]]
@@ -277,28 +305,28 @@ def test_images_of_every_mode_become_rgb(tmp_path, mode):
     torch.testing.assert_close(pixels[:, 5, 5], torch.tensor(expected).float(), rtol=0, atol=1e-4)
 
 
-def test_turned_photographs_follow_the_size_in_the_json(tmp_path):
+def test_rotated_photographs_follow_the_size_in_the_json(tmp_path):
     stored = np.zeros((20, 30, 3), np.uint8)
     stored[0, 0] = 255
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by 90 degrees to the right
+    exif[0x0112] = 6  # rotate by 90 degrees to the right
     for size, corner in (((30, 20), (0, 19)), ((20, 30), (0, 0)), ((None, None), (0, 19))):
         arguments = folder_of(tmp_path, height=size[0], width=size[1])
         Image.fromarray(stored).save(arguments[0] / "a.png", exif=exif)
         image = CocoFolder(*arguments)[0][0]
         assert image.shape[1:] == (size if size[0] else (30, 20))
         assert image[:, *corner].tolist() == [1, 1, 1]
-    exif[0x0112] = 3  # turn by 180 degrees: both have the size, so the note is obeyed
+    exif[0x0112] = 3  # rotate by 180 degrees: both have the size, so the note is obeyed
     arguments = folder_of(tmp_path)
     Image.fromarray(stored).save(arguments[0] / "a.png", exif=exif)
     assert CocoFolder(*arguments)[0][0][:, 19, 29].tolist() == [1, 1, 1]
 
 
-def test_a_folder_can_be_sent_to_a_worker(tmp_path):
+def test_a_folder_can_be_pickled_for_a_worker(tmp_path):
     folder = CocoFolder(*folder_of(tmp_path, [annotation()]))
     copy = pickle.loads(pickle.dumps(folder))
     assert torch.equal(copy[0][1]["masks"], folder[0][1]["masks"])
-    assert len(pickle.dumps(folder)) < 5_000  # no image in it
+    assert len(pickle.dumps(folder)) < 5_000  # it contains no image
 
 
 def test_nothing_is_printed(tmp_path, capsys):
@@ -314,13 +342,13 @@ def test_a_missing_or_broken_file_is_named(tmp_path):
         CocoFolder(images, tmp_path / "no.json")
     good = json.loads(file.read_text())
     for text, message in (
-        ('{"images": [', "this is no JSON, or only a part of one"),
+        ('{"images": [', "is not valid JSON, or was cut short"),
         ("[]", "there is no list 'images'; a COCO file is one JSON object"),
         (json.dumps(good | {"categories": None}), "there is no list 'categories'"),
         (json.dumps({"images": [], "categories": []}), "there is no list 'annotations'"),
         (json.dumps(good | {"images": [{"id": 1}]}), "entry 0 of 'images' has no 'file_name'"),
         (json.dumps(good | {"categories": [{"name": "cat"}]}), "entry 0 of 'categories' has no"),
-        (json.dumps(good | {"annotations": [5]}), "entry 0 of 'annotations' is no JSON object"),
+        (json.dumps(good | {"annotations": [5]}), "entry 0 of 'annotations' is not a JSON object"),
     ):
         file.write_text(text)
         with pytest.raises(ValueError, match=message) as caught:
@@ -361,7 +389,7 @@ def test_a_wrong_annotation_is_named(tmp_path, changes, message):
 
 
 def test_what_a_table_program_writes_is_read(tmp_path):
-    """It makes floats of whole numbers, null of a name and NaN of a number that are missing."""
+    """It turns whole numbers into floats, missing names into null and missing numbers into NaN."""
     images, file = folder_of(tmp_path, [annotation(area=float("nan"))])
     contents = json.loads(file.read_text())
     expected = CocoFolder(images, file)
@@ -376,7 +404,7 @@ def test_what_a_table_program_writes_is_read(tmp_path):
     assert torch.equal(folder[0][1]["masks"], expected[0][1]["masks"])
     assert folder[0][1]["area"].tolist() == [folder[0][1]["masks"].sum()]
     assert folder.classes[0] == str(contents["categories"][0]["id"])
-    assert folder.fingerprint != before == expected.fingerprint  # of the file as it was read
+    assert folder.fingerprint != before == expected.fingerprint  # the fingerprint is the file's
 
 
 @pytest.mark.parametrize(
@@ -456,7 +484,7 @@ def test_polygons_are_drawn_as_pycocotools_draws_them():
         assert np.array_equal(decode_mask(polygons, 30, 40), expected)
 
 
-def test_lists_may_have_runs_of_length_0():
+def test_counts_may_contain_zeros():
     rng = np.random.default_rng(0)
     for _ in range(50):
         counts = rng.choice([0, 0, 1, 5, 20], size=rng.integers(1, 12)).tolist()

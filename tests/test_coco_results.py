@@ -1,4 +1,4 @@
-"""Detections as COCO's results JSON: pycocotools and we score the same file equally."""
+"""Detections as COCO's results JSON: pycocotools and `evaluate` score the same file equally."""
 
 import contextlib
 import io
@@ -12,11 +12,17 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.data import CocoFolder, Shapes, Wrapper
 from mrcnn_edu.data.regions import encode_mask
 from mrcnn_edu.data.rle import decode_masks
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.evaluate import evaluate, read_results, write_results
+from mrcnn_edu.evaluate import (
+    coco_results,
+    evaluate,
+    image_results,
+    read_results,
+    write_results,
+)
 
 
 @pytest.fixture
@@ -53,8 +59,8 @@ def _open(folder):
 
 
 def _detections(dataset, seed):
-    """Objects moved a little, and others; also crowds, so that some fall into one."""
-    rng, all_found = np.random.default_rng(seed), []
+    """Objects moved a little, and others; also crowds, so that some detections fall into one."""
+    rng, detections = np.random.default_rng(seed), []
     for index in range(len(dataset)):
         target = dataset.target(index)
         boxes = target["boxes"].repeat(3, 1)
@@ -66,19 +72,21 @@ def _detections(dataset, seed):
         for mask, (x1, y1, x2, y2) in zip(masks, boxes.round().int().tolist(), strict=True):
             mask[y1:y2, x1:x2] = True
         scores = torch.from_numpy(rng.choice([0.3, 0.6, 0.9], size=len(boxes))).float()
-        all_found.append(Detections(boxes, labels, scores, masks, None))
-    return all_found
+        detections.append(Detections(boxes, labels, scores, masks, None))
+    return detections
 
 
 def _pycocotools(folder, file, kind):
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO(folder / "annotations.json")
         entries = json.loads(file.read_text())
-        if kind == "segm":  # or it takes a mask to be as large as its box
+        if kind == "segm":  # given both, it takes a mask to be as large as its box
             entries = [{k: v for k, v in entry.items() if k != "bbox"} for entry in entries]
-        judge = COCOeval(coco, coco.loadRes(entries), kind)
-        judge.evaluate(), judge.accumulate(), judge.summarize()
-    return [nan if value < 0 else value for value in judge.stats[:6]]
+        evaluator = COCOeval(coco, coco.loadRes(entries), kind)
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    return [nan if value < 0 else value for value in evaluator.stats[:6]]
 
 
 def _scores(scores):
@@ -104,10 +112,10 @@ def test_what_is_read_is_what_was_written(folder):
     dataset, file = _open(folder), folder / "results.json"
     detections = _detections(dataset, 0)
     write_results(dataset, detections, file)
-    for found, read in zip(detections, read_results(dataset, file), strict=True):
-        assert torch.equal(found.masks, read.masks) and torch.equal(found.labels, read.labels)
-        torch.testing.assert_close(read.boxes.float(), found.boxes, rtol=0, atol=0)
-        assert torch.equal(read.scores.float(), found.scores)
+    for written, read in zip(detections, read_results(dataset, file), strict=True):
+        assert torch.equal(written.masks, read.masks) and torch.equal(written.labels, read.labels)
+        torch.testing.assert_close(read.boxes.float(), written.boxes, rtol=0, atol=0)
+        assert torch.equal(read.scores.float(), written.scores)
 
 
 def test_masks_alone_polygons_and_boxes_alone(folder):
@@ -115,13 +123,17 @@ def test_masks_alone_polygons_and_boxes_alone(folder):
     polygon = [[10, 10, 40, 10, 40, 50, 10, 50]]
     entry = {"image_id": 30, "category_id": 7, "score": 1}
     file.write_text(json.dumps([entry | {"segmentation": polygon}]))
-    found = read_results(dataset, file)
-    assert [len(one) for one in found] == [0, 0, 1] and found.has_masks
-    assert found[2].boxes.tolist() == [[10, 10, 40, 50]] and found[2].masks.sum() == 30 * 40
-    assert evaluate(dataset, found).per_class["kind 7"] == 1
+    detections = read_results(dataset, file)
+    assert [len(one) for one in detections] == [0, 0, 1] and detections.has_masks
+    assert (
+        detections[2].boxes.tolist() == [[10, 10, 40, 50]] and detections[2].masks.sum() == 30 * 40
+    )
+    assert evaluate(dataset, detections).per_class["kind 7"] == 1
     file.write_text(json.dumps([entry | {"bbox": [10, 10, 30, 40]}]))
-    found = read_results(dataset, file)
-    assert not found.has_masks and evaluate(dataset, found, "bbox").per_class["kind 7"] == 1
+    detections = read_results(dataset, file)
+    assert (
+        not detections.has_masks and evaluate(dataset, detections, "bbox").per_class["kind 7"] == 1
+    )
 
 
 def test_no_detection_is_a_file_too(folder):
@@ -135,17 +147,26 @@ def test_no_detection_is_a_file_too(folder):
     )
     assert write_results(dataset, [nothing] * 3, file) == 0
     assert json.loads(file.read_text()) == []
-    found = read_results(dataset, file)
-    assert [len(one) for one in found] == [0, 0, 0]
-    assert evaluate(dataset, found).ap == evaluate(dataset, found, "bbox").ap == 0
+    detections = read_results(dataset, file)
+    assert [len(one) for one in detections] == [0, 0, 0]
+    assert evaluate(dataset, detections).ap == evaluate(dataset, detections, "bbox").ap == 0
 
 
 def test_a_file_is_whole_or_as_it_was(folder):
+    class Broken(Wrapper):
+        def target(self, index):
+            if index == 2:
+                raise OSError("the disk is gone")
+            return self.dataset.target(index)
+
     dataset, file = _open(folder), folder / "results.json"
     file.write_text("before")
     detections = _detections(dataset, 0)
-    detections[2].boxes = None  # fails at the last image, with the others written
-    with pytest.raises(TypeError):
+    with pytest.raises(OSError, match="the disk is gone"):  # at the last image
+        write_results(Broken(dataset), detections, file)
+    assert file.read_text() == "before" and len(list(folder.glob("results*"))) == 1
+    detections[2].boxes = None
+    with pytest.raises(TypeError, match="image 2: the prediction has boxes of type NoneType"):
         write_results(dataset, detections, file)
     assert file.read_text() == "before" and len(list(folder.glob("results*"))) == 1
 
@@ -172,11 +193,14 @@ def test_bad_files_are_refused(folder):
     small = {"size": [9, 9], "counts": "1"}
     for contents, message in (
         ("{", "is not valid JSON, or was cut short"),
-        ("{}", "no list of detections"),
+        ("{}", "expected a list of detections"),
         ([{"image_id": 30}], "entry 0 has no 'category_id'"),
         ([good, good | {"category_id": 1}], "entry 1 has category id 1, which the data does not"),
         ([good | {"image_id": 31}], "entry 0 is of image 31, which the data lacks"),
-        ([good | {"bbox": None}], "the bbox is not"),
+        ([good | {"bbox": None}], "entries 0 to 0: the bbox is not"),
+        ([good, good | {"score": "0.5"}], "entry 1 has the score '0.5': give a number"),
+        ([good | {"score": float("nan")}], "entry 0 has the score nan: give a number"),
+        ([{k: v for k, v in good.items() if k != "bbox"}], "entries 0 to 0: .* has no bbox"),
         ([good | {"segmentation": small}], "entries 0 to 0: the mask is 9 x 9, the image 120"),
         ([good | {"segmentation": small | {"size": [90, 120]}}], "do not add up"),
     ):
@@ -190,9 +214,36 @@ def test_bad_files_are_refused(folder):
 def test_scenes_have_labels_for_ids(tmp_path):
     scenes = Shapes(2, seed=3)
     targets = [scenes[i][1] for i in range(2)]
-    found = [
+    detections = [
         Detections(t["boxes"], t["labels"], torch.ones(len(t["boxes"])), t["masks"], None)
         for t in targets
     ]
-    write_results(scenes, found, tmp_path / "results.json")
+    write_results(scenes, detections, tmp_path / "results.json")
     assert evaluate(scenes, read_results(scenes, tmp_path / "results.json")).ap == 1
+
+
+def test_labels_that_keep_the_category_ids_are_read_again(folder):
+    dataset = CocoFolder(folder / "images", folder / "annotations.json", keep_ids=True)
+    detections = _detections(dataset, 0)
+    detections[0].labels[0] = 12  # the id of no category, which a model with 91 outputs may predict
+    write_results(dataset, detections, folder / "results.json")
+    read = read_results(dataset, folder / "results.json")
+    for written, again in zip(detections, read, strict=True):
+        assert torch.equal(written.labels, again.labels)
+
+
+def test_a_wrapped_folder_keeps_its_category_ids(folder):
+    dataset = _open(folder)
+    detections = _detections(dataset, 0)
+    assert coco_results(Wrapper(dataset), detections) == coco_results(dataset, detections)
+
+
+def test_the_results_of_one_image_are_a_part_of_all(folder):
+    dataset = _open(folder)
+    detections = _detections(dataset, 0)
+    expected = [r for r in coco_results(dataset, detections) if r["image_id"] == 30]
+    assert list(image_results(detections[2], 30, dataset.category_ids)) == expected
+    without_ids = list(image_results(detections[2], 30))
+    assert [r["category_id"] for r in without_ids] == detections[2].labels.tolist()
+    with pytest.raises(ValueError, match="'mask': choose 'segm' or 'bbox'"):
+        coco_results(dataset, detections, "mask")

@@ -1,4 +1,4 @@
-"""The dense part of the model (backbone, FPN, RPN head) compiled and exported: the same numbers."""
+"""The dense layers (backbone, FPN, RPN head) compute the same when compiled or exported."""
 
 import shutil
 
@@ -22,16 +22,16 @@ def dense(model):
 IMAGES = [torch.rand(2, 3, 48, 64), torch.rand(1, 3, 64, 80)]
 
 
-def test_the_exported_dense_part_takes_batches_of_any_size(dense):
-    some = {0: Dim("batch"), 2: 16 * Dim("rows"), 3: 16 * Dim("columns")}
-    exported = torch.export.export(dense, (IMAGES[0],), dynamic_shapes=(some,)).module()
+def test_the_exported_dense_layers_take_batches_of_any_size(dense):
+    dynamic_shape = {0: Dim("batch"), 2: 16 * Dim("rows"), 3: 16 * Dim("columns")}
+    exported = torch.export.export(dense, (IMAGES[0],), dynamic_shapes=(dynamic_shape,)).module()
     for images in IMAGES:
         assert_close(exported(images), dense(images))
 
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-def test_the_compiled_dense_part_gives_the_same_detections(model):
+def test_the_compiled_dense_layers_give_the_same_detections(model):
     images = [torch.rand(3, 40, 60), torch.rand(3, 48, 48)]
     expected = model.detect(images)
     for layer in (model.backbone, model.neck, model.rpn_head):
@@ -44,8 +44,8 @@ def test_the_compiled_dense_part_gives_the_same_detections(model):
 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler looks at it
-def test_the_compiled_dense_part_learns_the_same(model, random_targets):
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # the compiler reads it
+def test_the_compiled_dense_layers_learn_the_same(model, random_targets):
     image, target = random_targets(3)
     gradients = []
     for compiled in (False, True):

@@ -1,4 +1,4 @@
-"""Anchor coverage is the best IoU of each object with the anchors that the model would use."""
+"""Anchor coverage is the best IoU between each object and the anchors that the model would use."""
 
 import torch
 
@@ -11,19 +11,19 @@ def test_coverage_is_that_of_the_models_own_anchors(tiny_model, random_targets):
     model = tiny_model()
     dataset = [random_targets(3, size) for size in ((48, 64), (96, 96), (130, 70))]
     coverage = anchor_coverage(dataset, model.config, model.backbone.strides)
-    best, sides = [], []
+    best_iou, sizes = [], []
     for image, target in dataset:
         batch = model.preprocess([image])
         (objects,) = model.scale_targets([target], batch)
         anchors = torch.cat(model.anchors(model.features(batch), batch))
-        best.append(box_iou(objects["boxes"], anchors).amax(dim=1))
+        best_iou.append(box_iou(objects["boxes"], anchors).amax(dim=1))
         width, height = (objects["boxes"][:, 2:] - objects["boxes"][:, :2]).T
-        sides.append((width * height).sqrt())
-    torch.testing.assert_close(coverage.best_iou, torch.cat(best))
-    torch.testing.assert_close(coverage.sizes, torch.cat(sides))
+        sizes.append((width * height).sqrt())
+    torch.testing.assert_close(coverage.best_iou, torch.cat(best_iou))
+    torch.testing.assert_close(coverage.sizes, torch.cat(sizes))
 
 
-def test_an_anchor_in_the_image_is_covered_perfectly_and_nothing_is_nothing(tiny_model):
+def test_an_object_equal_to_an_anchor_is_covered_perfectly_and_no_object_gives_no_rows(tiny_model):
     config, strides = tiny_model().config, (4, 8, 16)  # anchors of size 8 stand every 4 pixels
     box = torch.tensor([[20.0, 20, 28, 28]])
     image, target = torch.rand(3, 48, 48), {"boxes": box}
@@ -34,7 +34,7 @@ def test_an_anchor_in_the_image_is_covered_perfectly_and_nothing_is_nothing(tiny
     assert len(anchor_coverage([], config, strides).sizes) == 0
 
 
-def test_only_the_first_images_are_looked_at(tiny_model):
+def test_only_the_first_n_images_are_used(tiny_model):
     scenes = Shapes(5, seed=3)
     few = anchor_coverage(scenes, tiny_model().config, (4, 8, 16), n=2)
     assert len(few.sizes) == sum(len(scenes[i][1]["boxes"]) for i in range(2))

@@ -291,7 +291,7 @@ def test_the_record_is_of_these_scenes(name):
     record = json.loads((pretrained.FOLDER / f"{name}.json").read_text())
     settings = {
         "train_scenes": make.TRAIN_SCENES,
-        "held_out_scenes": make.VAL_SCENES,
+        "val_scenes": make.VAL_SCENES,
         "crowded_scenes": make.CROWDED,
     }
     for key, value in settings.items():

@@ -12,7 +12,7 @@ from mrcnn_edu.train.grouping import grouped_indices, padding
 
 
 def _sizes(n, seed=0):
-    """Sizes (height, width) as COCO's: 640 x 480 most of them, a third of them upright."""
+    """Sizes (height, width) like COCO's: most are 640 x 480, a third of them upright."""
     generator = torch.Generator().manual_seed(seed)
     common = [(480, 640)] * 6 + [(640, 480)] * 3 + [(427, 640)] * 3 + [(640, 427), (500, 375)]
     common += [(375, 500), (640, 640), (612, 612), (360, 640)]
@@ -48,7 +48,7 @@ def test_a_batch_is_wide_or_tall_but_for_one_in_a_pass():
     assert len({tuple(batch) for batch in batches}) > 240  # still in another order every pass
 
 
-def test_the_order_follows_from_the_seed_and_goes_on_where_it_was():
+def test_the_order_follows_from_the_seed_and_the_step():
     sizes = _sizes(23)
     few = list(grouped_indices(23, _training(9, 4, seed=3), sizes))
     many = list(grouped_indices(23, _training(40, 4, seed=3), sizes))
@@ -66,15 +66,15 @@ def test_each_pass_of_augmented_images_asks_for_its_own_items():
     assert [item // 10 for item in items] == [p for p in range(4) for _ in range(10)]
 
 
-@pytest.mark.parametrize("batch_size, most", [(2, 0.6), (4, 0.5), (8, 0.5)])
-def test_less_than_half_of_the_padding_is_left(batch_size, most):
+@pytest.mark.parametrize("batch_size, max_fraction", [(2, 0.6), (4, 0.5), (8, 0.5)])
+def test_less_than_half_of_the_padding_is_left(batch_size, max_fraction):
     n = 900
     sizes = [scaled_size(size, 800, 1333) for size in _sizes(n)]
     training = _training(n // batch_size, batch_size)
     plain = padding(step_indices(n, training), sizes)
     grouped = padding(grouped_indices(n, training, sizes), sizes)
     print(f"batches of {batch_size}: {plain:.3f} padding, {grouped:.3f} grouped")
-    assert 0.05 < grouped < most * plain
+    assert 0.05 < grouped < max_fraction * plain
 
 
 def test_padding_is_what_no_image_fills():

@@ -1,4 +1,4 @@
-"""What a run shows and writes of itself is what has happened."""
+"""What a run shows and writes about itself is what happened."""
 
 import csv
 from dataclasses import replace
@@ -35,10 +35,10 @@ def _rows(folder):
         return list(csv.DictReader(file))
 
 
-def test_each_step_is_a_line_also_of_a_run_that_goes_on(tmp_path):
+def test_each_step_is_a_line_also_in_a_resumed_run(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         fit(_model(), StopAfter(SCENES, 3), TRAINING, tmp_path, progress=False)
-    assert [row["step"] for row in _rows(tmp_path)] == ["1", "2", "3"]  # and two are kept
+    assert [row["step"] for row in _rows(tmp_path)] == ["1", "2", "3"]  # and the checkpoint has two
     with open(tmp_path / "losses.csv", "a") as file:
         file.write("4,0.1,0.2")  # a line that a kill has cut short
     losses = fit(_model(), SCENES, TRAINING, tmp_path, progress=False)
@@ -61,7 +61,7 @@ def test_the_table_belongs_to_its_run(tmp_path):
     assert load_history(tmp_path)[0] == losses
 
 
-def test_images_held_out_are_measured_as_evaluate_does(tmp_path):
+def test_validation_scores_are_those_of_evaluate(tmp_path):
     model = _model()
     val_data = Validation(model, UNSEEN, 2, tmp_path)
     plain = fit(_model(), SCENES, TRAINING, progress=False)
@@ -83,14 +83,14 @@ def test_images_held_out_are_measured_as_evaluate_does(tmp_path):
     )
 
 
-def test_the_last_step_is_measured_in_any_case():
+def test_the_last_step_is_evaluated_in_any_case():
     val_data = Validation(_model(), UNSEEN, 3, last=4)
     for n in range(1, 5):
         val_data([{}] * n)
     assert set(val_data.measured) == {3, 4}
 
 
-def test_a_run_that_was_complete_is_measured_if_it_was_not(tmp_path):
+def test_a_complete_run_is_evaluated_if_it_was_not(tmp_path):
     for n in (1, 2):  # the second time it is in the file
         val_data = Validation(_model(), UNSEEN, 3, tmp_path)
         val_data.catch_up([{}] * 4)
@@ -99,7 +99,7 @@ def test_a_run_that_was_complete_is_measured_if_it_was_not(tmp_path):
     assert [line.split(",")[0] for line in lines] == ["step", "4"]
 
 
-def test_what_is_measured_again_is_there_once(tmp_path):
+def test_a_step_that_is_evaluated_again_is_in_the_file_once(tmp_path):
     model = _model()
     again = None
     for _ in range(2):  # as after a kill, once from the start and once from step 3 on
@@ -116,7 +116,7 @@ def _measured(folder):
     return load_history(folder)[1]
 
 
-def test_measuring_leaves_the_mode_as_it_was():
+def test_evaluation_leaves_the_mode_as_it_was():
     model = _model().train()
     model.mask_head.eval()
     first = validation_losses(model, UNSEEN)
@@ -124,7 +124,7 @@ def test_measuring_leaves_the_mode_as_it_was():
     assert validation_losses(model, UNSEEN) == first and len(first) == 5
 
 
-def test_the_words_beside_the_bar():
+def test_the_text_beside_the_progress_bar():
     losses = {"loss_rpn_box_reg": 0.25, "loss_mask": 1.0, "loss_own": 2.0}
     words = format_losses(losses, 12.345)
     assert words.startswith("loss 3.250: rpn box 0.25, mask 1.00, own 2.00; 12.3 images/s, ")

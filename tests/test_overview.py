@@ -1,4 +1,4 @@
-"""What is in a data set: counts, sizes and anchors that fit, with and without reading images."""
+"""Counts, sizes and fitting anchors of a dataset, with and without reading its images."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import torch
 from own_data import make_folder
 
 from mrcnn_edu.config import Config
-from mrcnn_edu.data import CocoFolder, Shapes, write_coco
+from mrcnn_edu.data import Augmentation, Augmented, Cached, CocoFolder, Shapes, write_coco
 from mrcnn_edu.data.coverage import Coverage, anchor_coverage
 from mrcnn_edu.data.overview import (
     coverage_rows,
@@ -26,7 +26,7 @@ def photographs(tmp_path_factory):
 
 
 class _Items:
-    """A folder's items, as a dataset of any other kind has them."""
+    """The items of a folder as a plain sequence."""
 
     def __init__(self, data):
         self.classes, self.items = data.classes, [data[i] for i in range(len(data))]
@@ -64,10 +64,10 @@ def test_the_coverage_is_that_of_the_items_at_the_networks_size(photographs):
     torch.testing.assert_close(coverage.best_iou, expected.best_iou)
     torch.testing.assert_close(coverage.sizes, expected.sizes)
     torch.testing.assert_close(found.object_sizes(config), expected.sizes)
-    assert len(found.coverage(config, n=2).object_sizes) < 6
+    assert len(found.coverage(config, n=2).sizes) < 6
 
 
-def test_what_cannot_be_used_is_passed_over(photographs):
+def test_what_cannot_be_used_is_skipped(photographs):
     broken = CocoFolder(photographs.folder, photographs.file)
     one, two, *_ = broken.contents["annotations"]
     one["bbox"], two["category_id"] = [1, 2], 77
@@ -76,11 +76,21 @@ def test_what_cannot_be_used_is_passed_over(photographs):
     assert len(found.image_sizes) == 6 and len(torch.cat(found.labels)) == 4
 
 
+def test_wrapped_folders_are_described(photographs):
+    found = overview(Cached(photographs, 1e6))
+    assert found.image_sizes == overview(photographs).image_sizes and found.n_crowds == 2
+    flipped = overview(Augmented(photographs, Augmentation(1.0).transform()))
+    assert flipped.counts().equal(found.counts()) and flipped.image_sizes == found.image_sizes
+    width, boxes = found.image_sizes[0][1], found.boxes[0]
+    mirrored = torch.stack((width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]), 1)
+    torch.testing.assert_close(flipped.boxes[0], mirrored)
+
+
 def test_sizes_are_suggested_where_the_objects_are():
-    sides = torch.tensor([8.0] * 40 + [30.0] * 90 + [150.0] * 10)[torch.randperm(140)]
-    assert suggest_sizes(sides, 3) == [8, 30, 150]
-    assert suggest_sizes(sides * (1 + 0.1 * torch.rand(140)), 3) == [8, 31, 157]
-    assert suggest_sizes(torch.full((9,), 20.0), 3) == [20, 24, 29]  # levels differ in any case
+    sizes = torch.tensor([8.0] * 40 + [30.0] * 90 + [150.0] * 10)[torch.randperm(140)]
+    assert suggest_sizes(sizes, 3) == [8, 30, 150]
+    assert suggest_sizes(sizes * (1 + 0.1 * torch.rand(140)), 3) == [8, 31, 157]
+    assert suggest_sizes(torch.full((9,), 20.0), 3) == [20, 24, 29]  # levels always differ
     assert suggest_sizes(torch.zeros(0), 3) == []
     assert suggest_sizes(torch.tensor([0.0]), 2) == [4, 5]
 
@@ -94,7 +104,7 @@ def test_suggested_sizes_fit_better_than_those_for_photographs():
     assert then.mean() > now.mean() + 0.05
 
 
-def test_rows_of_coverage_are_counted_by_size():
+def test_coverage_is_summarized_by_object_size():
     coverage = Coverage(torch.tensor([9.0, 15, 16, 40]), torch.tensor([0.2, 0.8, 0.7, 0.5]))
     rows = coverage_rows(coverage)
     assert [row[:2] for row in rows] == [
@@ -110,22 +120,19 @@ def test_rows_of_coverage_are_counted_by_size():
 def test_every_class_is_shown_first(photographs):
     found = overview(photographs)
     shown = images_to_show(found, 3)
-    assert len(shown) == 3 and set(torch.cat([found.labels[i] for i in shown]).tolist()) == {
-        1,
-        2,
-        3,
-    }
+    labels = torch.cat([found.labels[i] for i in shown])
+    assert len(shown) == 3 and set(labels.tolist()) == {1, 2, 3}
     assert sorted(images_to_show(found, 12)) == list(range(6))
     assert images_to_show(found, 1) == [0]
 
 
 def test_pictures(photographs):
     found = overview(photographs)
-    sides = found.object_sizes(Config.tiny(3))
+    sizes = found.object_sizes(Config.tiny(3))
     per_image = torch.tensor([len(labels) for labels in found.labels])
     anchors = {"now": [12.0, 24.0], "then": [30.0, 60.0]}
     picture = show_overview(
-        found.classes, found.counts(), sides, found.image_sizes, per_image, anchors
+        found.classes, found.counts(), sizes, found.image_sizes, per_image, anchors
     )
     bars = picture.axes[0].patches
     assert [bar.get_width() for bar in bars] == [3, 2, 1]

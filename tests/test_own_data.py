@@ -1,4 +1,4 @@
-"""Somebody's own photographs, from the labeling tool's folder to predictions, by the command."""
+"""A user's own photographs, from the labeling tool's folder to predictions, on the command line."""
 
 import json
 
@@ -25,7 +25,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def published(tmp_path, monkeypatch):
-    """Weights by the name coco-resnet50-fpn in torch.hub's cache, by torchvision's names; small."""
+    """Weights named coco-resnet50-fpn in torch.hub's cache, of a small model of torchvision's."""
     config = Config.tiny(90)
     theirs = maskrcnn_of_the_same_layers(config)
     name = "coco-resnet50-fpn"
@@ -39,14 +39,14 @@ def published(tmp_path, monkeypatch):
     return name
 
 
-def test_the_turned_gray_and_transparent_photographs_lie_as_they_were_labeled(folder):
+def test_rotated_gray_and_transparent_photographs_match_their_labels(folder):
     data = CocoFolder(folder / "images", folder / "annotations.json")
     assert data.classes == list(CATEGORIES.values()) and data.category_ids == [1, 4, 9]
-    turned, straight = data[2], data[4]  # the same photograph
+    rotated, upright = data[2], data[4]  # the same photograph
     with Image.open(folder / "images" / "chelsea.jpg") as stored:
-        assert stored.size == turned[0].shape[1:] != straight[0].shape[:0:-1]
-    assert (turned[0] - straight[0]).abs().mean() < 0.05  # one is a JPEG
-    assert turned[1]["boxes"].equal(straight[1]["boxes"])
+        assert stored.size == rotated[0].shape[1:] != upright[0].shape[:0:-1]
+    assert (rotated[0] - upright[0]).abs().mean() < 0.05  # one is a JPEG
+    assert rotated[1]["boxes"].equal(upright[1]["boxes"])
     assert data[3][0].std(dim=0).max() == 0 and len(data[5][1]["boxes"]) == 0
     for index in range(2):
         assert data[index][1]["iscrowd"].tolist()[-1] and data[index][1]["masks"][-1].any()
@@ -108,7 +108,7 @@ def test_images_of_many_channels(run, folder, tmp_path):
             np.save(tmp_path / "images" / record["file_name"], pixels)
         elif i % 4:
             imsave(tmp_path / "images" / record["file_name"], pixels, check_contrast=False)
-        else:  # channel after channel
+        else:  # stored channel after channel
             planes = pixels.transpose(2, 0, 1)
             imsave(tmp_path / "images" / record["file_name"], planes, check_contrast=False)
         found = read_image(tmp_path / "images" / record["file_name"], channels=5)
@@ -133,6 +133,6 @@ def test_the_json_of_another_tool_is_found_and_named(run, folder, tmp_path):
     assert code == 2 and f"--annotations {other.relative_to(tmp_path)}" in err
 
 
-def test_a_range_of_factors_that_is_none(run, folder):
+def test_a_reversed_range_of_factors_is_refused(run, folder):
     code, _, err = run("train", "--data", folder, *QUICK, "--augment.scale", 2, 1)
     assert code == 2 and "scale is 2.0 to 1.0" in err

@@ -1,4 +1,4 @@
-"""Replaced forwards: what was there before comes back, whatever it was and whatever happened."""
+"""Replaced forwards: the previous forward is restored, whatever it was, after errors too."""
 
 from types import SimpleNamespace
 

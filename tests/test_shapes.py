@@ -1,4 +1,4 @@
-"""Scenes: reproducible item by item, true to their settings, with masks and boxes that fit."""
+"""Scenes are reproducible item by item, follow their settings, and have fitting masks and boxes."""
 
 import hashlib
 import subprocess
@@ -10,13 +10,21 @@ import torch
 from torch.nn.functional import max_pool2d
 from torch.utils.data import DataLoader
 
-from mrcnn_edu.data.outlines import TEMPLATES, circle, interpolate_outline, outline, template
-from mrcnn_edu.data.shapes import CLASSES, Shapes, draw, morph
+from mrcnn_edu.data import Dataset
+from mrcnn_edu.data.outlines import (
+    CLASSES,
+    TEMPLATES,
+    circle,
+    interpolate_outline,
+    outline,
+    template,
+)
+from mrcnn_edu.data.shapes import Shapes, draw, morph
 
 
 @pytest.fixture(scope="module", params=CLASSES)
 def scenes(request):
-    """A hundred scenes of each kind: the data set and its items."""
+    """A dataset of a hundred scenes for each kind of outline, and its items."""
     dataset = Shapes(n=100, size=64, seed=3, outlines=request.param)
     return dataset, [dataset[i] for i in range(100)]
 
@@ -45,9 +53,20 @@ def test_masks_are_disjoint_and_boxes_tight(scenes):
 def test_all_classes_occur_about_equally(scenes):
     dataset, items = scenes
     counts = torch.cat([target["labels"] for _, target in items]).bincount()[1:]
-    share = counts / counts.sum()
-    assert len(share) == len(dataset.classes)
-    assert share.min() > 0.6 / len(share) and share.max() < 1.5 / len(share)
+    n_classes, fraction = len(dataset.classes), counts / counts.sum()
+    assert len(fraction) == n_classes
+    assert fraction.min() > 0.6 / n_classes and fraction.max() < 1.5 / n_classes
+
+
+def test_scenes_are_a_dataset_whose_sizes_need_no_drawing(monkeypatch):
+    scenes = Shapes(n=4, size=40, outlines="lobes")
+    assert isinstance(scenes, Dataset) and scenes.image_size(3) == scenes[3][0].shape[1:]
+    assert scenes.target(3)["boxes"].equal(scenes[3][1]["boxes"])
+    assert scenes.category_ids == [1, 2, 3, 4] and scenes.passes == 1
+    assert scenes.with_channels(1) is scenes and scenes.augmentation == "none"
+    assert scenes.fingerprint != Shapes(n=4, size=40, outlines="lobes", seed=1).fingerprint
+    monkeypatch.setattr(Shapes, "__getitem__", lambda *_: pytest.fail("a scene was drawn"))
+    assert scenes.image_size(2) == (40, 40)
 
 
 def test_an_item_depends_on_its_index_and_the_seed_alone():
@@ -89,14 +108,14 @@ def test_a_dataset_ends():
 
 
 @pytest.mark.parametrize("n_objects", [(0, 0), (1, 1), (2, 3)])
-def test_there_are_as_many_objects_as_asked(n_objects):
+def test_there_are_as_many_objects_as_requested(n_objects):
     items = Shapes(n=40, size=64, n_objects=n_objects, object_size=(0.1, 0.3))
     counts = {len(target["labels"]) for _, target in items}
     assert counts == set(range(n_objects[0], n_objects[1] + 1))
 
 
-def test_objects_are_as_large_as_asked():
-    # Nothing is hidden from a single object, so its box is its outline's.
+def test_objects_are_as_large_as_requested():
+    # A single object is not occluded, so its box is that of its whole outline.
     sizes = 0.3, 0.5
     scenes = Shapes(n=60, size=100, n_objects=(1, 1), object_size=sizes, outlines="templates")
     for _, target in scenes:
@@ -109,27 +128,27 @@ def test_objects_are_as_large_as_asked():
 
 @pytest.mark.parametrize("overlap", [0.0, 0.2, 0.6])
 def test_no_more_of_an_object_is_hidden_than_allowed(overlap, monkeypatch):
-    full = []  # the masks before others hide them, in order
+    areas = []  # of all objects in a scene, before others hide parts of them
     place = Shapes.place
 
-    def placed(*args):
+    def record_area(*args):
         coverage = place(*args)
         if coverage is not None:
-            full.append((coverage >= 0.5).sum())
+            areas.append((coverage >= 0.5).sum())
         return coverage
 
-    monkeypatch.setattr(Shapes, "place", placed)
+    monkeypatch.setattr(Shapes, "place", record_area)
     hidden = []
     for _, target in Shapes(n=60, size=64, n_objects=(5, 8), overlap=overlap):
         visible = target["masks"].flatten(1).sum(1).tolist()
-        hidden += [1 - v / f for v, f in zip(visible, full, strict=True)]
-        full.clear()
+        hidden += [1 - v / area for v, area in zip(visible, areas, strict=True)]
+        areas.clear()
     assert max(hidden) <= overlap + 1e-6
-    assert max(hidden) >= 0.8 * overlap  # and the allowance is used
+    assert max(hidden) >= 0.8 * overlap  # and what is allowed happens
 
 
 def _n_regions(mask):
-    """The number of connected parts: the largest number in each spreads until it has filled it."""
+    """The number of connected regions: in each, the largest number spreads until it fills it."""
     mask = torch.from_numpy(mask)
     number = torch.arange(1.0, mask.numel() + 1).view(mask.shape) * mask
     while True:
@@ -139,14 +158,14 @@ def _n_regions(mask):
         number = spread
 
 
-def test_a_ring_has_a_hole_and_the_others_none():
+def test_only_the_ring_has_a_hole():
     for name in CLASSES["templates"]:
         filled = draw([32 + 24 * ring for ring in template(name)], 64) >= 0.5
         assert _n_regions(filled) == 1
         assert _n_regions(~filled) == (2 if name == "ring" else 1), name
 
 
-def test_a_drawn_disc_has_the_discs_area_and_place():
+def test_a_rendered_disc_has_the_area_and_the_center_of_the_disc():
     coverage = draw([np.array([30.0, 20.0]) + 12 * circle(200)], 64)
     assert abs(coverage.sum() / (np.pi * 12**2) - 1) < 0.02
     y, x = np.indices(coverage.shape) + 0.5
@@ -164,7 +183,7 @@ def test_outlines_reach_radius_one(kind):
 
 
 def _radii(blob):
-    """Radii [72] around a blob's center, largest first, so that turning it changes nothing."""
+    """Radii [72] around a blob's center, largest first, so that rotation changes nothing."""
     radii = np.linalg.norm(blob, axis=1)
     return np.roll(radii, -radii.argmax())
 
@@ -188,16 +207,16 @@ def test_lobes_can_be_counted():
 
 @pytest.mark.parametrize("name", ["triangle", "square", "circle", "star", "cross"])
 def test_a_morph_starts_and_ends_at_the_templates(name):
-    for first, second, share in ((name, "circle", 0.0), ("circle", name, 1.0)):
-        polygon = interpolate_outline(first, second, share)
-        own, drawn = (draw([50 + 40 * ring], 100) for ring in (template(name)[0], polygon))
-        assert (np.abs(own - drawn) > 0.5).sum() <= 0.02 * (own > 0.5).sum()
+    for first, second, fraction in ((name, "circle", 0.0), ("circle", name, 1.0)):
+        expected = draw([50 + 40 * template(name)[0]], 100)
+        coverage = draw([50 + 40 * interpolate_outline(first, second, fraction)], 100)
+        assert (np.abs(expected - coverage) > 0.5).sum() <= 0.02 * (expected > 0.5).sum()
 
 
 def test_a_morph_of_two_circles_is_a_circle_and_half_way_lies_between():
     radius = np.linalg.norm(interpolate_outline("circle", "circle", 0.3), axis=1)
     assert np.allclose(radius, 1, atol=3e-3)
-    areas = [morph("star", "square", share)[1]["masks"].sum() for share in (0, 0.5, 1)]
+    areas = [morph("star", "square", f)[1]["masks"].sum() for f in (0, 0.5, 1)]
     assert areas[0] < areas[1] < areas[2]
 
 
@@ -225,6 +244,11 @@ def test_a_morphed_scene_is_an_item_like_others():
         ({"noise": -0.1}, "noise -0.1"),
     ],
 )
-def test_settings_that_make_no_scene_are_refused(settings, message):
+def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(ValueError, match=message):
         Shapes(**settings)
+
+
+def test_an_unknown_template_is_refused():
+    with pytest.raises(ValueError, match="no template 'cube': choose one of triangle, square"):
+        template("cube")

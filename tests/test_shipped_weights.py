@@ -1,4 +1,4 @@
-"""The shipped weights are small, score what is recorded beside them, and are made by this code."""
+"""The shipped weights are small, have the recorded scores, and are made by this code."""
 
 import json
 from dataclasses import asdict, replace
@@ -11,8 +11,8 @@ from mrcnn_edu.train import Training
 from mrcnn_edu.weights import SHIPPED
 
 
-def plain(settings) -> dict:
-    """A dataclass as JSON gives it back."""
+def in_json(settings) -> dict:
+    """A dataclass as it is read from JSON."""
     return json.loads(json.dumps(asdict(settings)))
 
 
@@ -26,27 +26,27 @@ def record(name):
     return json.loads((SHIPPED / f"{name}.json").read_text())
 
 
-def test_the_file_is_small_and_the_record_is_of_these_settings(name, record):
+def test_the_file_is_small_and_the_record_has_these_settings(name, record):
     assert (SHIPPED / f"{name}.pt").stat().st_size == record["bytes"] <= 3_000_000
-    # A field of Training that came later had its default.
-    assert plain(Training()) | record["training"] == plain(make.TRAINING)
-    assert record["train_scenes"] == plain(make.TRAIN_SCENES)
-    assert record["held_out_scenes"] == plain(make.VAL_SCENES)
+    # A field that Training did not have then is at its default.
+    assert in_json(Training()) | record["training"] == in_json(make.TRAINING)
+    assert record["train_scenes"] == in_json(make.TRAIN_SCENES)
+    assert record["val_scenes"] == in_json(make.VAL_SCENES)
     assert record["changes"] == make.MODELS[name]
     assert make.TRAIN_SCENES.seed != make.VAL_SCENES.seed
     assert load(name).config == replace(Config.tiny(), **make.MODELS[name])
 
 
-def test_every_shipped_file_is_made_by_the_command():
+def test_the_tool_makes_every_shipped_file():
     assert {path.stem for path in SHIPPED.glob("*.pt")} == set(make.MODELS)
 
 
 @pytest.mark.slow
-def test_the_model_scores_what_is_recorded(name, record):
+def test_the_model_has_the_recorded_scores(name, record):
     model, scenes = load(name), make.VAL_SCENES
     assert len(scenes) == 300 and model.classes == scenes.classes
-    found = evaluate.detect_all(model, scenes)
-    for kind, least in (("segm", 0.7), ("bbox", 0.75)):
-        scores = evaluate.evaluate(scenes, found, kind)
-        assert scores.ap >= least
-        assert scores.ap == pytest.approx(record["scores"][kind]["ap"], abs=0.005)
+    detections = evaluate.detect_all(model, scenes)
+    for iou_type, min_ap in (("segm", 0.7), ("bbox", 0.75)):
+        scores = evaluate.evaluate(scenes, detections, iou_type)
+        assert scores.ap >= min_ap
+        assert scores.ap == pytest.approx(record["scores"][iou_type]["ap"], abs=0.005)

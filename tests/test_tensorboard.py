@@ -1,4 +1,4 @@
-"""TensorBoard: what is written can be read back by TensorBoard itself."""
+"""TensorBoard: what is written can be read back with TensorBoard itself."""
 
 from collections import Counter
 from dataclasses import replace
@@ -30,8 +30,8 @@ def test_a_run_is_written_for_tensorboard_and_as_tables(tmp_path):
     training, unseen = Training(steps=3, batch_size=1), replace(SCENES, n=3, seed=1)
     val_data = Validation(model, unseen, 2, tmp_path)
     images = [unseen[0], unseen[1]]
-    watched = TensorBoard(model, images, training, 2, tmp_path, val_data)
-    losses = fit(model, SCENES, training, tmp_path, False, (val_data, watched))
+    logger = TensorBoard(model, images, training, 2, tmp_path, val_data)
+    losses = fit(model, SCENES, training, tmp_path, False, (val_data, logger))
     events = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
     written = events.Scalars("training/loss_mask")
     assert [event.step for event in written] == [1, 2, 3]
@@ -99,7 +99,7 @@ def test_pictures_of_a_model_without_masks_and_of_gray_images(tiny_model, random
     assert list(board.pictures(model, image[:1], target)) == ["proposals", "RoIs", "detections"]
 
 
-def test_without_tensorboard_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+def test_without_tensorboard_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setattr(board, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"pip install 'mrcnn_edu\[tensorboard\]'"):
         TensorBoard(None, [], Training(), 1, tmp_path)

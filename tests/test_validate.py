@@ -48,7 +48,7 @@ def test_boxes_may_reach_over_the_border():
     "labels", [torch.tensor([True]), torch.tensor([1.0]), torch.tensor([[1]]), torch.tensor(1)]
 )
 def test_wrong_labels(labels):
-    with pytest.raises(TypeError, match="target 3 has labels of .*whole numbers"):
+    with pytest.raises(TypeError, match=r"target 3 has labels of .*whole numbers"):
         check_labels(labels, 5, "target 3")
 
 
@@ -65,7 +65,7 @@ def test_what_is_missing_or_no_tensor_is_named():
     assert check_target(target, (8, 8), 1, "x", with_masks=False)["labels"].tolist() == [1, 1]
     with pytest.raises(ValueError, match="x has no masks"):
         check_target(target, (8, 8), 1, "x")
-    with pytest.raises(ValueError, match="x has labels of .*list.*torch.as_tensor"):
+    with pytest.raises(ValueError, match=r"x has labels of .*list.*torch\.as_tensor"):
         check_target(target | {"labels": [1, 1]}, (8, 8), 1, "x", with_masks=False)
     with pytest.raises(ValueError, match="2 labels, but 1 values in iscrowd"):
         check_target(target | {"iscrowd": torch.zeros(1)}, (8, 8), 1, "x", with_masks=False)

@@ -1,7 +1,9 @@
-"""Computes the ablation results that come with the package: python tools/make_ablations.py
+"""Computes the ablation results that come with the package.
 
-Runs what is missing in runs/ablations (hours), the first seed of every table first, and writes
-mrcnn_edu/ablations/precomputed.json.
+    python tools/make_ablations.py
+
+Runs whatever is missing in runs/ablations, the first seed of every table first, and writes
+mrcnn_edu/ablations/precomputed.json. All runs together take hours.
 """
 
 import argparse
@@ -14,7 +16,9 @@ from mrcnn_edu.files import write_file
 
 
 def main() -> None:
-    argparse.ArgumentParser(description=__doc__).parse_args()
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
     setup, jobs = Setup(), []
     for seed in SEEDS:
         for table in TABLES.values():

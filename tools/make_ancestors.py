@@ -1,10 +1,11 @@
-"""How the family's weights are made: python tools/make_ancestors.py [NAME ...]
+"""Trains the models of the R-CNN family that come with the package.
 
-Trains each system named (all, if none is) from the backbone that can classify, on the same scenes
-and for as many images; takes up an interrupted run from runs/family/NAME; and writes NAME.pt, with
-its numbers halved to 16 bits, and NAME.json: settings, scores on held-out scenes, seconds.
+    python tools/make_ancestors.py [NAME ...]   # all of them, if none is named
+    python tools/make_ancestors.py --steps 20   # a trial run; its files go to runs/family/20-steps
 
-    --steps 20      a trial of everything, scored on 20 scenes: its files go to runs/family/20-steps
+Every model starts from the same pretrained backbone, and sees the same scenes equally often. An
+interrupted run resumes from runs/family. Into mrcnn_edu/ancestors/shipped it writes NAME.pt, in 8
+bits, and NAME.json: settings, scores of the 8-bit weights on validation scenes, seconds, machine.
 """
 
 import argparse
@@ -26,6 +27,7 @@ from mrcnn_edu.ancestors.pretrained import FOLDER, load
 from mrcnn_edu.ancestors.proposals import WithProposals
 from mrcnn_edu.ancestors.quantize import quantize
 from mrcnn_edu.ancestors.rcnn import RCNN
+from mrcnn_edu.cli.opening import VAL_SCENES
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.evaluate import detect_all
@@ -33,16 +35,17 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import init_backbone, save
 
-SYSTEMS = {  # of each its class and settings
-    # 8 images a step with 16 windows each: the paper's 32 positives and 96 of background
+SYSTEMS = {  # the class and the settings of each model
+    # 8 images per step with 16 regions each: the paper's 32 positives and 96 of background
     "rcnn": (
         RCNN,
         Config.tiny(
             mask_head=None, canonical_size=48, roi_batch_per_image=16, rpn_post_nms_top_n_test=300
         ),
     ),
-    # Its one map has a stride of 16, so scenes are scaled up, as the paper's images are, to 600. At
-    # 96 pixels a small object is half a cell, and AP is 29 instead of 53 after 300 steps.
+    # Its only map has stride 16, so scenes are enlarged, as the paper enlarges images, to 600
+    # pixels. At 96 pixels a small object covers half a grid cell, and AP is 29 instead of 53 after
+    # 300 steps.
     "fast-rcnn": (
         FastRCNN,
         FastRCNN.paper(Config.tiny(short_side=192, long_side=320, rpn_post_nms_top_n_test=300)),
@@ -52,62 +55,65 @@ SYSTEMS = {  # of each its class and settings
     "mask-rcnn-c4": (MaskRCNN, Config.tiny(neck="c4", mask_size=14, mask_convs=0)),
     "fcis": (FCIS, FCISConfig.tiny()),
 }
-GIVEN = RCNN, FastRCNN  # their proposals are given, not learned
+WITH_PROPOSALS = RCNN, FastRCNN  # they need proposals as input, from selective search
 TRAINING = Training(steps=1_500, batch_size=8, checkpoint_every=100, workers=1)
-TRAIN_SCENES = Shapes(2_000, seed=0)  # each is seen six times: selective search runs once for each
-SVM_IMAGES = 600  # of them, whose windows R-CNN's SVMs and regressions see
-VAL_SCENES = Shapes(300, seed=1)
-CROWDED = Shapes(300, seed=1, n_objects=(3, 6), object_size=(0.25, 0.5), overlap=0.7)
+TRAIN_SCENES = Shapes(2_000, seed=0)  # few enough for selective search; each is seen six times
+SVM_IMAGES = 600  # training scenes whose regions R-CNN's SVMs and regressions are fitted to
+CROWDED = replace(VAL_SCENES, n_objects=(3, 6), object_size=(0.25, 0.5), overlap=0.7)
 RUNS = Path("runs/family")
 
 
 def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> None:
-    """Train one system, and write its weights and its record."""
+    """Train one model, and write its weights and its record."""
     val_data, crowded = VAL_SCENES, CROWDED
     if training != TRAINING:
         val_data, crowded = replace(VAL_SCENES, n=20), replace(CROWDED, n=20)
-    kind, config = SYSTEMS[name]
+    model_class, config = SYSTEMS[name]
     torch.manual_seed(training.seed)
-    model: Any = init_backbone(kind(config))
-    runs, scenes = RUNS / f"{name}-{training.steps}", TRAIN_SCENES
-    if kind in GIVEN:
+    model: Any = init_backbone(model_class(config))
+    run_folder, scenes = RUNS / f"{name}-{training.steps}", TRAIN_SCENES
+    if model_class in WITH_PROPOSALS:
         scenes = WithProposals(TRAIN_SCENES, config.rpn_post_nms_top_n_train, RUNS / "proposals")
-    # Its own seconds: what else the machine does, and the worker that draws scenes, are left out.
+    # This process's seconds, without the worker that renders scenes, or other programs.
     start = time.process_time()
-    if kind is RCNN:
-        fit_rcnn(model, scenes, training, runs, SVM_IMAGES)
+    if model_class is RCNN:
+        fit_rcnn(model, scenes, training, run_folder, SVM_IMAGES)
     else:
-        fit(model, scenes, training, runs)
+        fit(model, scenes, training, run_folder)
     seconds = time.process_time() - start
 
     file = folder / f"{name}.pt"
     packed = quantize(model.state_dict())
-    save(file, model, model.classes, packed, system=kind.__name__)
+    save(file, model, model.classes, packed, system=model_class.__name__)
     trained: Any = load(file)
-    found = detect_all(trained, val_data)
-    kinds = ("bbox",) if config.mask_head is None else ("segm", "bbox")
+    detections = detect_all(trained, val_data)
+    iou_types = ("bbox",) if config.mask_head is None else ("segm", "bbox")
     record = {
-        "system": kind.__name__,
+        "system": model_class.__name__,
         "config": asdict(config),
         "training": asdict(training),
         "train_scenes": asdict(TRAIN_SCENES),
-        "held_out_scenes": asdict(val_data),
-        "scores": {kind: scores(val_data, found, kind) for kind in kinds},
+        "val_scenes": asdict(val_data),
+        "scores": {t: scores(val_data, detections, t) for t in iou_types},
         "parameters": n_parameters(model),
         "bytes": file.stat().st_size,
     }
-    if config.mask_head is not None:  # masks: how well, where objects hide one another?
-        found = detect_all(trained, crowded)
+    if config.mask_head is not None:  # how good are masks where objects hide one another?
+        detections = detect_all(trained, crowded)
         record["crowded_scenes"] = asdict(crowded)
-        record["crowded"] = {kind: scores(crowded, found, kind) for kind in kinds}
-        record["crowded_by_overlap"] = [asdict(part) for part in by_overlap(crowded, found)]
+        record["crowded"] = {t: scores(crowded, detections, t) for t in iou_types}
+        record["crowded_by_overlap"] = [asdict(part) for part in by_overlap(crowded, detections)]
     write_record(file, f"python tools/make_ancestors.py {name}", seconds, record)
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(SYSTEMS)} (all)")
-    parser.add_argument("--steps", type=int, default=TRAINING.steps, help="fewer for a trial")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(SYSTEMS)} (default: all)"
+    )
+    parser.add_argument("--steps", type=int, default=TRAINING.steps, help="fewer for a trial run")
     options = parser.parse_args(arguments)
     unknown = [name for name in options.names if name not in SYSTEMS]
     if unknown:

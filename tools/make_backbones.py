@@ -1,4 +1,6 @@
-"""Trains the backbones that ablations start from: python tools/make_backbones.py [NAME ...]
+"""Trains the small backbones that ablations and the R-CNN family start from.
+
+    python tools/make_backbones.py [NAME ...]   # all of them, if none is named
 
 It takes 20 minutes on one core. The task is ImageNet's, on synthetic images: one object in each,
 which of ten outlines is it? There are no boxes, masks, RoIs or pyramids in it, and the prediction
@@ -89,7 +91,9 @@ def make(name: str) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(NAMES))
     for name in parser.parse_args().names or NAMES:
         make(name)

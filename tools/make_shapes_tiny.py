@@ -1,8 +1,9 @@
-"""Trains the models that come with the package: python tools/make_shapes_tiny.py [NAME ...]
+"""Trains the tiny Mask R-CNNs that come with the package, on synthetic scenes.
 
-Each named model (all, if none is named) is trained on synthetic images; an interrupted run resumes
-from runs/NAME. Writes NAME.pt, in 16 bits, into mrcnn_edu/weights/shipped, and NAME.json: settings,
-scores of the 16-bit weights on validation scenes, seconds, machine and versions.
+    python tools/make_shapes_tiny.py [NAME ...]   # all of them, if none is named
+
+An interrupted run resumes from runs/NAME. Into mrcnn_edu/weights/shipped it writes NAME.pt, in 16
+bits, and NAME.json: settings, scores of the 16-bit weights on validation scenes, seconds, machine.
 """
 
 import argparse
@@ -12,9 +13,10 @@ from dataclasses import asdict
 import torch
 from records import write_record
 
+from mrcnn_edu.cli.opening import VAL_SCENES
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.evaluate import detect_all, evaluate
+from mrcnn_edu.evaluate import DetectionList, detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.weights import SHIPPED, load, save
@@ -26,7 +28,6 @@ MODELS: dict[str, dict] = {  # what differs; all else, the seed included, is the
 }
 TRAINING = Training(steps=6_000, batch_size=8, checkpoint_every=250, workers=1)
 TRAIN_SCENES = Shapes(1_000_000, seed=0)  # more than a run sees: no scene is seen twice
-VAL_SCENES = Shapes(300, seed=1)
 
 
 def make(name: str) -> None:
@@ -44,21 +45,23 @@ def make(name: str) -> None:
         "changes": MODELS[name],
         "training": asdict(TRAINING),
         "train_scenes": asdict(TRAIN_SCENES),
-        "held_out_scenes": asdict(VAL_SCENES),
-        "scores": {kind: scores(VAL_SCENES, detections, kind) for kind in ("segm", "bbox")},
+        "val_scenes": asdict(VAL_SCENES),
+        "scores": {t: scores(VAL_SCENES, detections, t) for t in ("segm", "bbox")},
         "parameters": sum(p.numel() for p in model.parameters()),
         "bytes": file.stat().st_size,
     }
     write_record(file, f"python tools/make_shapes_tiny.py {name}", seconds, record)
 
 
-def scores(scenes, detections, kind: str) -> dict:
-    """The scores on validation scenes, NaN where there is no object of a size."""
-    return asdict(evaluate(scenes, detections, kind))
+def scores(scenes: Shapes, detections: DetectionList, iou_type: str) -> dict:
+    """The average precisions, for a record."""
+    return asdict(evaluate(scenes, detections, iou_type))
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(MODELS))
     for name in parser.parse_args().names or MODELS:
         make(name)

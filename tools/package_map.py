@@ -5,6 +5,7 @@ which list the modules in reading order. tests/test_layers.py compares, and asse
 imports only from those above it.
 """
 
+import argparse
 import ast
 import re
 from pathlib import Path
@@ -52,5 +53,6 @@ def _path(folder: Path, name: str) -> Path:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser(description=__doc__).parse_args()
     file = ROOT / "README.md"
     file.write_text(with_map(file.read_text()))

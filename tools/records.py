@@ -1,4 +1,4 @@
-"""What every record of a shipped file says: by which command, on what machine, how long it took."""
+"""Records of shipped files: the command that made them, the machine, and how long it took."""
 
 import json
 from pathlib import Path

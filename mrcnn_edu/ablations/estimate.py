@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import nan, sqrt
 
-from scipy.stats import t as student_t
+from mrcnn_edu.extras import require
 
 
 @dataclass(frozen=True)
@@ -33,5 +33,6 @@ def estimate(values: Sequence[float]) -> Estimate:
     if n < 2:
         return Estimate(values[0] if n else nan, nan, nan, n)
     mean = statistics.fmean(values)
+    student_t = require("scipy.stats", "ablations", "a confidence interval").t
     half_width = float(student_t.ppf(0.975, n - 1)) * statistics.stdev(values) / sqrt(n)
     return Estimate(mean, mean - half_width, mean + half_width, n)

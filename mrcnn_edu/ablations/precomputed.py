@@ -1,9 +1,10 @@
 """The results that come with the package: every table with five seeds.
 
 `tools/make_ablations.py` computed them. A record has the job, the scores, the machine, PyTorch's
-version and the code_version: that of the code that computed it, or of later code with which
-`tools/check_ablations.py` reproduced a sample of the scores exactly. `run` never uses these
-results: it measures with the present code.
+version, and the code_version: that of the code that computed it, or of later code with which
+`tools/check_ablations.py` reproduced some of the scores exactly. Another processor adds in another
+order, and a single run's AP then differs by about a point; the comparisons of settings hold.
+`run` never uses these results: it measures with the present code.
 """
 
 import json

@@ -1,6 +1,6 @@
 """The setup that all settings of a table share: the model they change, the training, the data.
 
-The numbers of the tiny models were fixed after one run of the C4 model and one of the FPN model,
+The settings of the tiny models were fixed after one run of the C4 model and one of the FPN model,
 scored on other scenes than `VAL_DATA`, before any other setting had been run. C4's RoIs were then
 reduced to save time. So table 2a, which compares these two models, is not independent of the
 choice; the other tables are. The heads are narrower than in Config.tiny(), so that a run takes one
@@ -24,7 +24,7 @@ from mrcnn_edu.train.recipes import FLIP, PAPER, Training
 FPN_BASE = Config.tiny(
     fpn_channels=48, roi_batch_per_image=32, box_hidden=96, mask_channels=32, mask_hidden=128
 )
-C4_BASE = replace(  # the head is the paper's (figure 4, left), with half of FPN's RoIs or less
+C4_BASE = replace(  # the paper's head (figure 4, left), and fewer RoIs than FPN
     FPN_BASE,
     neck="c4",
     mask_size=14,

@@ -36,9 +36,7 @@ class Table:
     settings: tuple[Setting, ...]
     iou_type: str = "segm"  # what the paper's AP is computed from: masks (segm) or boxes (bbox)
     outlines: str = "templates"  # outlines of the synthetic scenes, as in `data.Shapes`
-    steps: int = (
-        400  # training steps of the tiny model; a full-size model is trained as the paper's
-    )
+    steps: int = 400  # training steps of the tiny model; full-size models have the paper's
 
     @property
     def ap_name(self) -> str:

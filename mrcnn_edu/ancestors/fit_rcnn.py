@@ -52,7 +52,8 @@ def fit_rcnn(
     `proposals_per_image` proposals of the first `n_images` images. Needs scikit-learn.
     """
     _linear_svc()  # if it is missing, say so before hours of fine-tuning
-    losses = fit(model, dataset, training, folder, progress)
+    # `fit` trains any model with a forward and a config like Mask R-CNN's.
+    losses = fit(model, dataset, training, folder, progress)  # pyright: ignore[reportArgumentType]
     fit_svms_and_regressors(model, dataset, n_images, proposals_per_image, progress)
     return losses
 

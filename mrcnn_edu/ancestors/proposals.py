@@ -4,6 +4,7 @@ Letters: M objects, N or R proposals.
 """
 
 import hashlib
+from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from mrcnn_edu.rpn import Proposals
 
 
 def recall_at(
-    proposals: list[Tensor], targets: list[dict], counts: list[int], iou: float = 0.5
+    proposals: list[Tensor], targets: list[dict], counts: Sequence[int], iou: float = 0.5
 ) -> Tensor:
     """The recall [len(counts)] if only the first so many proposals of each image are kept.
 

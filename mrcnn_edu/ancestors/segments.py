@@ -20,7 +20,7 @@ COLOR_BINS, TEXTURE_BINS, ORIENTATIONS = 25, 10, 8  # of each channel's histogra
 
 
 class Regions(NamedTuple):
-    """Regions by number; the rows of merged ones are zero until they are merged."""
+    """Regions by number; the row of a merged region is filled when it is merged."""
 
     boxes: np.ndarray  # [2n - 1, 4] whole pixels
     sizes: np.ndarray  # [2n - 1] number of pixels

@@ -4,10 +4,12 @@ import shlex
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
 
 from mrcnn_edu.cli.opening import open_data
-from mrcnn_edu.cli.options import File, Name, Number, Positional
+from mrcnn_edu.cli.options import NO_DEFAULT, File, Name, Number, Positional, joined_help
 from mrcnn_edu.data import CocoFolder
 from mrcnn_edu.extras import require
 from mrcnn_edu.files import write_file
@@ -16,11 +18,12 @@ if TYPE_CHECKING:
     from mrcnn_edu.ablations import Results, Setup
 
 
+@joined_help
 def ablate(
-    table: Positional[str],
+    table: Annotated[Positional[str], tyro.conf.arg(metavar="TABLE")],
     seeds: int = 2,
     seed: Number = None,
-    setting: tuple[str, ...] = (),
+    setting: Annotated[tuple[str, ...], NO_DEFAULT] = (),
     steps: Number = None,
     *,
     data: str = "shapes",
@@ -48,7 +51,7 @@ def ablate(
         annotations: the JSON file, if it is not in the COCO folder; data is then the folder of
             the images.
         val_data: the COCO folder to evaluate on.
-        val_annotations: the JSON file of val_data, if it is not in its folder.
+        val_annotations: the JSON file of --val-data, if it is not in its folder.
         config: the model that the settings change; the r50 models have the paper's size, and start
             from ImageNet weights.
         out: the folder where results are kept.

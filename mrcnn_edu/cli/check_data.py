@@ -4,18 +4,24 @@ import re
 import shlex
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+import tyro
+from torch import Tensor
 
 from mrcnn_edu.cli.opening import open_data
-from mrcnn_edu.cli.options import PRESETS, File, Positional, options_of
+from mrcnn_edu.cli.options import PRESETS, File, Positional, joined_help, options_of
 from mrcnn_edu.cli.text import named, table
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, check
+from mrcnn_edu.data.check import Problem
+from mrcnn_edu.data.coverage import Coverage
+from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.overview import (
     POSITIVE,
     UNREACHED,
+    Overview,
     coverage_rows,
     images_to_show,
     overview,
@@ -24,11 +30,12 @@ from mrcnn_edu.data.overview import (
 )
 from mrcnn_edu.files import write_file
 
-ENOUGH = 50  # objects to suggest anchors from: fewer say little of those to come
+ENOUGH = 50  # objects from which anchor sizes are suggested: fewer say little about new images
 
 
+@joined_help
 def check_data(
-    folder: Positional[str],
+    folder: Annotated[Positional[str], tyro.conf.arg(metavar="FOLDER")],
     annotations: File = None,
     all: bool = False,
     out: File = None,
@@ -47,19 +54,11 @@ def check_data(
         channels: channels of the images: 3 for color, 1 for gray, or as many as the files have.
     """
     dataset = open_data(folder, annotations).with_channels(channels)
-    kinds: dict[str, list] = {}  # the message without its particulars -> problems
-    for problem in check(dataset):
-        kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)
-        kinds.setdefault(re.sub(r"\d([\d., -]*\d)?", "N", kind), []).append(problem)
-    for kind, problems in sorted(kinds.items(), key=lambda item: -len(item[1])):
-        shown = problems if all else problems[:3]
-        print(f"{len(problems)} x {kind}", *shown, sep="\n    ")
-        if len(shown) < len(problems):
-            print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
+    n_problems = _print_problems(dataset, all)
     _describe(dataset, PRESETS[preset], preset, out)
     n_images = f"{len(dataset):,} images, {named(dataset.classes)}"
-    if kinds:
-        print(f"\n{sum(map(len, kinds.values()))} problems in {n_images}")
+    if n_problems:
+        print(f"\n{n_problems} problems in {n_images}")
         return 1
     options = options_of(folder, annotations)
     options += ["--weights", "coco-resnet50-fpn"] if preset == "resnet50-fpn" else []
@@ -69,61 +68,100 @@ def check_data(
     return 0
 
 
-def _describe(dataset, config: Config, preset: str, out: Path | None) -> None:
-    """Print what is in a data set and which anchors fit it; draw it, if there is a folder `out`."""
-    found = overview(dataset)
-    sides = found.object_sizes(config)
-    if len(sides) == 0:
-        print("There is no object in it that could be learned.")
+def _print_problems(dataset: Dataset, all: bool) -> int:
+    """Print the problems by kind, the most frequent first, and return their number."""
+    kinds: dict[str, list[Problem]] = {}
+    for problem in check(dataset):
+        kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)  # without particulars
+        kinds.setdefault(re.sub(r"\d([\d., -]*\d)?", "N", kind), []).append(problem)
+    for kind, problems in sorted(kinds.items(), key=lambda item: -len(item[1])):
+        shown = problems if all else problems[:3]
+        print(f"{len(problems)} x {kind}", *shown, sep="\n    ")
+        if len(shown) < len(problems):
+            print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
+    return sum(len(problems) for problems in kinds.values())
+
+
+def _describe(dataset: Dataset, config: Config, preset: str, out: Path | None) -> None:
+    """Print what a dataset contains and which anchors fit it; draw it, if there is a folder."""
+    contents = overview(dataset)
+    sizes = contents.object_sizes(config)
+    if len(sizes) == 0:
+        print("There is no object that could be learned.")
         return
-    empty = sum(len(labels) == 0 for labels in found.labels)
-    print(f"objects   {len(sides):,}, and {found.n_crowds:,} crowds; {empty:,} images without any")
-    counted = sorted(zip(found.counts().tolist(), found.classes, strict=True), reverse=True)
-    few = ", ".join(f"{name} {n:,}" for n, name in counted[:8])
-    print(f"classes   {few}" + (f", ... {counted[-1][1]} {counted[-1][0]:,}" * (len(counted) > 8)))
-    low, middle, high = sides.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
+    _print_contents(contents)
+    low, middle, high = sizes.quantile(torch.tensor([0.1, 0.5, 0.9])).tolist()
     scaled = f"scaled to a short side of {config.short_side}"
-    print(f"sides     {scaled}: {low:.0f}, {middle:.0f} and {high:.0f} pixels (10, 50 and 90 %)")
-    sizes = [level[0] for level in config.anchor_sizes]
-    wanted = suggest_sizes(sides, len(sizes))
-    now, then = (found.coverage(c) for c in (config, with_sizes(config, wanted)))
-    print(f"anchors   of {preset}: {' '.join(f'{size:g}' for size in sizes)}\n")
-    names = "side", "objects", "best IoU", f"{POSITIVE} or more", f"below {UNREACHED}: none reaches"
-    print(table(names, *coverage_rows(now)))
-    good, better = ((c.best_iou >= POSITIVE).float().mean() for c in (now, then))
-    lost, left = ((c.best_iou < UNREACHED).float().mean() for c in (now, then))
-    if len(sides) < ENOUGH:
-        print(f"\n{len(sides)} objects are too few to suggest other sizes.")
-    elif better > good + 0.02 and left <= lost:
-        options = " ".join(f"--model.anchor-sizes.{i} {size}" for i, size in enumerate(wanted))
-        print(f"\nbetter    {options}\n          (k-means of the sides' logarithms): ", end="")
-        print(f"{100 * better:.0f} % at {POSITIVE} or more, {100 * left:.0f} % below {UNREACHED}")
-    else:
-        print(f"\nSizes from the sides, {' '.join(map(str, wanted))}, would fit no better.")
+    print(f"sizes     {scaled}: {low:.0f}, {middle:.0f} and {high:.0f} pixels (10, 50 and 90 %)")
+    anchors = [level[0] for level in config.anchor_sizes]
+    suggested = suggest_sizes(sizes, len(anchors))
+    print(f"anchors   of {preset}: {' '.join(f'{size:g}' for size in anchors)}\n")
+    coverage = contents.coverage(config)
+    new_coverage = contents.coverage(with_sizes(config, suggested))
+    reached = f"{POSITIVE} or more", f"below {UNREACHED}: none reaches"
+    print(table(("size", "objects", "best IoU", *reached), *coverage_rows(coverage)))
+    _print_suggestion(suggested, len(sizes), coverage.best_iou, new_coverage.best_iou)
     if out is not None:
-        _draw(
-            dataset, found, sides, {f"of {preset}": sizes, "from the data": wanted}, now, then, out
-        )
+        titles = {f"of {preset}": anchors, "from the data": suggested}
+        _draw(dataset, contents, sizes, titles, [coverage, new_coverage], out)
 
 
-def _draw(dataset, found, sides, anchors: dict, now, then, out: Path) -> None:
-    """Write the pictures of `check_data`."""
+def _print_contents(contents: Overview) -> None:
+    n_objects = sum(len(labels) for labels in contents.labels)
+    n_empty = sum(len(labels) == 0 for labels in contents.labels)
+    print(
+        f"objects   {n_objects:,}, and {contents.n_crowds:,} crowds; {n_empty:,} images without any"
+    )
+    counts = sorted(zip(contents.counts().tolist(), contents.classes, strict=True), reverse=True)
+    classes = [f"{name} {n:,}" for n, name in counts]
+    rarest = ["...", classes[-1]] if len(classes) > 8 else []
+    print(f"classes   {', '.join(classes[:8] + rarest)}")
+
+
+def _print_suggestion(sizes: list[int], n: int, best_iou: Tensor, new_best_iou: Tensor) -> None:
+    """Print the options for other anchor sizes, if they fit more of the n objects.
+
+    best_iou: of each object with the present anchors; new_best_iou: with those of these sizes.
+    """
+    fraction, new_fraction = ((iou >= POSITIVE).float().mean() for iou in (best_iou, new_best_iou))
+    lost, new_lost = ((iou < UNREACHED).float().mean() for iou in (best_iou, new_best_iou))
+    if n < ENOUGH:
+        print(f"\n{n} objects are too few to suggest other sizes.")
+    elif new_fraction > fraction + 0.02 and new_lost <= lost:
+        options = " ".join(f"--model.anchor-sizes.{i} {size}" for i, size in enumerate(sizes))
+        print(f"\nbetter    {options}\n          (k-means of the sizes' logarithms): ", end="")
+        print(f"{100 * new_fraction:.0f} % at {POSITIVE} or more, ", end="")
+        print(f"{100 * new_lost:.0f} % below {UNREACHED}")
+    else:
+        print(f"\nSizes fitted to the objects, {' '.join(map(str, sizes))}, would not be better.")
+
+
+def _draw(
+    dataset: Dataset,
+    contents: Overview,
+    sizes: Tensor,
+    anchors: dict[str, list],
+    coverages: list[Coverage],
+    out: Path,
+) -> None:
+    """Write the pictures of `check_data`. anchors: title -> anchor sizes."""
     from mrcnn_edu.viz import show_coverage, show_overview, show_sheet
 
-    per_image = torch.tensor([len(labels) for labels in found.labels])
-    numbers = found.counts(), sides, found.image_sizes, per_image
+    per_image = torch.tensor([len(labels) for labels in contents.labels])
     items = {}
-    for index in images_to_show(found, 12):
-        with suppress(ValueError, OSError):  # the list of problems has it
+    for index in images_to_show(contents, 12):
+        with suppress(ValueError, OSError):  # it is in the list of problems
             image, target = dataset[index]
             name = f"item {index}"
             if isinstance(dataset, CocoFolder):
                 name = Path(dataset.records[index]["file_name"]).name
             items[name] = image, target
     pictures = {
-        "objects.png": show_overview(found.classes, *numbers, anchors),
-        "anchors.png": show_coverage(dict(zip(anchors, (now, then), strict=True))),
-        "images.png": show_sheet(items, found.classes),
+        "objects.png": show_overview(
+            contents.classes, contents.counts(), sizes, contents.image_sizes, per_image, anchors
+        ),
+        "anchors.png": show_coverage(dict(zip(anchors, coverages, strict=True))),
+        "images.png": show_sheet(items, contents.classes),
     }
     for name, picture in pictures.items():
         write_file(out / name, picture.png())

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from mrcnn_edu.cli.evaluate import score, score_table
 from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model
+from mrcnn_edu.cli.options import joined_help
 from mrcnn_edu.evaluate import detect_all
 from mrcnn_edu.files import write_file
 
 
+@joined_help
 def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")) -> int:
     """Find and outline the objects of scenes that the model has never seen.
 

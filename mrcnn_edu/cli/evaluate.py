@@ -4,18 +4,19 @@ import json
 import re
 import statistics
 from dataclasses import asdict
+from pathlib import Path
 
 from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data, open_model
-from mrcnn_edu.cli.options import File
+from mrcnn_edu.cli.options import File, Scenes, joined_help
 from mrcnn_edu.cli.text import table
-from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import read_results, write_results
 from mrcnn_edu.files import write_file
 from mrcnn_edu.train.distributed import detect_shared, rank
 from mrcnn_edu.weights import PUBLISHED
 
 
+@joined_help
 def evaluate(
     weights: str = "shapes-tiny",
     data: str = "shapes",
@@ -23,7 +24,7 @@ def evaluate(
     out: File = None,
     results: File = None,
     detections: File = None,
-    scenes: Shapes = VAL_SCENES,
+    scenes: Scenes = VAL_SCENES,
 ) -> int:
     """Evaluate a model: COCO's average precision of its masks and boxes, and the time per image.
 
@@ -38,10 +39,8 @@ def evaluate(
     """
     dataset = open_data(data, annotations, scenes, detections is None and weights in PUBLISHED)
     for file in (out, results):
-        if file is not None:
-            file.parent.mkdir(
-                parents=True, exist_ok=True
-            )  # so that a wrong path fails before the long work
+        if file is not None:  # a wrong path fails now, before the long work
+            file.parent.mkdir(parents=True, exist_ok=True)
     if detections is None:
         model = open_model(weights, dataset.classes)
         dataset = dataset.with_channels(model.config.in_channels)
@@ -53,32 +52,38 @@ def evaluate(
         print(f"{n} detections are in {results}")
     scores = score(dataset, found)
     print(score_table(scores))
-    contents = {"weights": weights, "data": data, "n_images": len(dataset)}
+    record = {"weights": weights, "data": data, "n_images": len(dataset)}
     if detections is None:
         milliseconds = 1000 * statistics.median(found.seconds)
         print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {device()} (median)")
-        contents |= {"milliseconds_per_image": milliseconds}
+        record |= {"milliseconds_per_image": milliseconds}
     else:
         print(f"\n{len(dataset)} images, detections from {detections}")
-        contents["weights"] = None
-        contents |= {"detections": str(detections)}
+        record |= {"weights": None, "detections": str(detections)}
     if out is not None and rank() == 0:
-        contents |= {kind: asdict(values) for kind, values in scores.items()}
-        contents = json.loads(json.dumps(contents), parse_constant=lambda nan: None)
-        write_file(out, json.dumps(contents, indent=2).encode())
-        print(f"The scores are in {out}")
+        _write_scores(out, record | {kind: asdict(values) for kind, values in scores.items()})
     return 0
+
+
+def _write_scores(file: Path, record: dict) -> None:
+    """Write a record as JSON, with null for NaN, which JSON does not have."""
+    record = json.loads(json.dumps(record), parse_constant=lambda nan: None)
+    write_file(file, json.dumps(record, indent=2).encode())
+    print(f"The scores are in {file}")
 
 
 def score(dataset, found: evaluation.DetectionList) -> dict[str, evaluation.Scores]:
     """The scores of the masks ("segm"), if there are any, and of the boxes ("bbox")."""
-    kinds = ["segm", "bbox"] if found.has_masks else ["bbox"]
-    return {kind: evaluation.evaluate(dataset, found, kind) for kind in kinds}
+    iou_types = ["segm", "bbox"] if found.has_masks else ["bbox"]
+    return {iou_type: evaluation.evaluate(dataset, found, iou_type) for iou_type in iou_types}
 
 
 def score_table(scores: dict[str, evaluation.Scores]) -> str:
+    """The scores as a table: a column for masks and boxes, a row for each score and class."""
     columns = [asdict(values) for values in scores.values()]
     columns = [column | column.pop("per_class") for column in columns]
-    rows = [(re.sub("^ap_?", "AP ", n), *(column[n] for column in columns)) for n in columns[0]]
-    names = {"segm": "masks", "bbox": "boxes"}
-    return table(("", *(names[kind] for kind in scores)), *rows)
+    titles = {"segm": "masks", "bbox": "boxes"}
+    rows = []
+    for name in columns[0]:
+        rows.append((re.sub("^ap_?", "AP ", name), *(column[name] for column in columns)))
+    return table(("", *(titles[iou_type] for iou_type in scores)), *rows)

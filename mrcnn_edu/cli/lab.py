@@ -3,15 +3,24 @@
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
-from mrcnn_edu.cli.options import Positional
+import tyro
+
+from mrcnn_edu.cli.options import Positional, joined_help
 from mrcnn_edu.course.lessons import FIRST, SOURCES, copy_lessons, find_lessons
 from mrcnn_edu.extras import require
 
 FOLDER = "mrcnn_edu_course"
 
 
-def lab(options: Positional[tuple[str, ...]] = ()) -> int:
+@joined_help
+def lab(
+    options: Annotated[
+        Positional[tuple[str, ...]],
+        tyro.conf.arg(metavar="[FOLDER] [JUPYTERLAB OPTIONS]", help_behavior_hint=""),
+    ] = (),
+) -> int:
     """Open the course in JupyterLab, at its first lesson.
 
     In a checkout of the repository these are its own notebooks. Otherwise the lessons are copied
@@ -22,7 +31,7 @@ def lab(options: Positional[tuple[str, ...]] = ()) -> int:
             --port 8899 or --no-browser.
     """
     folder = Path(options[0]) if options and not options[0].startswith("-") else None
-    jupyters = options if folder is None else options[1:]
+    jupyter_options = options if folder is None else options[1:]
     source = find_lessons()
     require("jupyterlab", "notebooks", "the course")
     if folder is not None or source == SOURCES[0]:
@@ -30,6 +39,6 @@ def lab(options: Positional[tuple[str, ...]] = ()) -> int:
         print(f"Lessons in {folder}", *copy_lessons(source, folder), sep="\n  ", flush=True)
         source = folder
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        jupyters = ("--allow-root", *jupyters)  # JupyterLab asks for it in containers
-    command = [sys.executable, "-m", "jupyterlab", str(source / FIRST), *jupyters]
+        jupyter_options = ("--allow-root", *jupyter_options)  # JupyterLab asks for it in containers
+    command = [sys.executable, "-m", "jupyterlab", str(source / FIRST), *jupyter_options]
     os.execv(sys.executable, command)

@@ -17,7 +17,7 @@ VAL_SCENES = Shapes(n=300, seed=1)  # training takes seed 0
 def open_data(
     data: str, annotations: Path | None = None, scenes: Shapes = VAL_SCENES, keep_ids: bool = False
 ) -> Shapes | CocoFolder:
-    """The data set: the scenes if data is "shapes", or else the COCO folder of that name.
+    """The dataset: the scenes if data is "shapes", or else the COCO folder of that name.
 
     keep_ids: labels are the category ids, as weights published for COCO expect.
     """
@@ -32,7 +32,7 @@ def open_data(
         dataset = CocoFolder(*_coco_paths(Path(data), annotations), keep_ids)
     if len(dataset) == 0 or len(dataset.classes) == 0:
         counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
-        raise ValueError(f"{data} has {counts}: there must be one of each at least")
+        raise ValueError(f"{data} has {counts}: give at least one of each")
     return dataset
 
 

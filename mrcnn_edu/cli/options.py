@@ -1,10 +1,12 @@
 """Options: presets, the types that several commands share, and the defaults of `train`."""
 
+import inspect
 import re
+from argparse import ArgumentParser
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
@@ -16,11 +18,23 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.recipes import RECIPES, Training, scaled
 from mrcnn_edu.weights import PUBLISHED
 
+Function = TypeVar("Function", bound=Callable)
+
+NO_DEFAULT = tyro.conf.arg(help_behavior_hint="")  # instead of "(default: None)"
 Flat = tyro.conf.arg(name="")  # --steps instead of --training.steps
 Positional = tyro.conf.Positional
-File = tyro.conf.DisallowNone[Path | None]  # optional, but the word None is not a file
-Name = tyro.conf.DisallowNone[str | None]
-Number = tyro.conf.DisallowNone[int | None]
+# Optional, but the word None is not a file, name or number.
+File = Annotated[tyro.conf.DisallowNone[Path | None], NO_DEFAULT]
+Name = Annotated[tyro.conf.DisallowNone[str | None], NO_DEFAULT]
+Number = Annotated[tyro.conf.DisallowNone[int | None], NO_DEFAULT]
+
+Scenes = Annotated[Shapes, tyro.conf.arg(help="The synthetic scenes, where the data is shapes.")]
+
+
+def joined_help(command: Function) -> Function:
+    """A decorator that joins the lines of each option's help: tyro would break them as they are."""
+    command.__doc__ = re.sub(r"\n {8}(?=\S)", " ", inspect.getdoc(command) or "")
+    return command
 
 
 @dataclass(frozen=True)
@@ -52,24 +66,38 @@ def defaults(
     """The defaults of `train`, which depend on --preset, --recipe, --batch-size and --weights.
 
     Training and augmentation are the recipe's. The model is the preset's, else the recipe's, else
-    that of the weights (which `opened` reads), else the tiny one. tyro has to know the defaults
-    before it reads the options, so these four are looked up first.
+    that of the weights (which `opened` reads), else the tiny one.
     """
-    options = r"^--(preset|recipe|batch[-_]size|weights)[=\n](.*)$"
-    found = re.findall(options, "\n".join(args), re.MULTILINE)
-    given = {name.replace("_", "-"): value for name, value in found}  # tyro takes both
-    recipe, weights = RECIPES.get(given.get("recipe", "")), given.get("weights", "imagenet")
-    model, training, augmentation = PRESETS["tiny"], Training(), Augmentation()
-    if recipe is not None:  # for a name that does not exist, tyro lists the recipes
-        training, batch_size = recipe.training, given.get("batch-size", "")
+    training, augmentation = Training(), Augmentation()
+    if args[:1] != ["train"]:
+        return PRESETS["tiny"], training, augmentation
+    given = _given(args, "--preset", "--recipe", "--batch-size", "--weights")
+    recipe, weights = RECIPES.get(given["recipe"]), given["weights"]
+    model: Config = PRESETS["tiny"]
+    if recipe is not None:
+        model, training, augmentation = recipe.model, recipe.training, recipe.augmentation
+        batch_size = given["batch_size"]
         if batch_size.isdecimal() and int(batch_size) > 0:
             training = scaled(training, int(batch_size))
-        model, augmentation = recipe.model, recipe.augmentation
-    elif args[:1] == ["train"] and weights != "imagenet":
+    elif weights not in ("", "imagenet"):
         model = PUBLISHED[weights][1] if weights in PUBLISHED else opened(weights).config
     settings: dict[str, Any] = asdict(model)
     settings["n_classes"] = 0
-    return PRESETS.get(given.get("preset", ""), Model(**settings)), training, augmentation
+    return PRESETS.get(given["preset"], Model(**settings)), training, augmentation
+
+
+def _given(args: list[str], *options: str) -> dict[str, str]:
+    """The values of some options, by their names with underscores; "" where one is not given.
+
+    They are read before all others, because tyro has to know the defaults that depend on them. It
+    then reads them again, with the others, and reports values that are wrong.
+    """
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    for option in options:
+        name = option.removeprefix("--").replace("-", "_")
+        spellings = {option, f"--{name}"}  # tyro accepts both
+        parser.add_argument(*spellings, nargs="?", default="", const="", dest=name)
+    return vars(parser.parse_known_args(args)[0])
 
 
 def options_of(data: str, annotations: Path | None, scenes: Shapes = VAL_SCENES) -> list[str]:

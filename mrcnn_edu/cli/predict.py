@@ -5,16 +5,20 @@ import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Annotated
 
-import torch
+import tyro
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.cli.opening import open_data, open_model
-from mrcnn_edu.cli.options import File, Name, Positional
+from mrcnn_edu.cli.options import File, Name, Positional, Scenes, joined_help
 from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.data.coco_json import image_id_of
 from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.image_file import read_image
-from mrcnn_edu.evaluate import coco_results
+from mrcnn_edu.detections import Detections
+from mrcnn_edu.evaluate import image_results
 from mrcnn_edu.files import write_file
 from mrcnn_edu.weights import PUBLISHED
 
@@ -22,14 +26,17 @@ SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".
 FEW = Shapes(n=10, seed=1)
 
 
+@joined_help
 def predict(
-    images: Positional[tuple[Path, ...]] = (),
+    images: Annotated[
+        Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[IMAGE ...]", help_behavior_hint="")
+    ] = (),
     weights: str = "shapes-tiny",
     data: Name = None,
     annotations: File = None,
     out: Path = Path("predictions"),
     min_score: float = 0.5,
-    scenes: Shapes = FEW,
+    scenes: Scenes = FEW,
 ) -> int:
     """Find the objects in images: a picture of each, and all in detections.json (COCO's results).
 
@@ -42,26 +49,17 @@ def predict(
         out: the folder for the results.
         min_score: the lowest score of detections in pictures; detections.json has all of them.
     """
-    from mrcnn_edu.viz import show_detections
-
     if bool(images) == (data is not None):
         raise ValueError("give either images (files or folders of them) or --data")
-    dataset = _Files(images)
+    dataset: Dataset = _Files(images)
     if data is not None:
         dataset = open_data(data, annotations, scenes, keep_ids=weights in PUBLISHED)
     model = open_model(weights, dataset.classes)
     dataset = dataset.with_channels(model.config.in_channels)
-    category_ids = dict(enumerate(dataset.category_ids, start=1))  # label -> id
-    names = [f"scene-{i}" for i in range(len(dataset))]
-    if isinstance(dataset, CocoFolder | _Files):
-        names = [record["file_name"] for record in dataset.records]
-    pictures = [out / f"{Path(name).stem}-detections.png" for name in names]
-    if len(set(pictures)) < len(pictures):
-        (picture, n), *_ = Counter(pictures).most_common(1)
-        raise ValueError(f"{picture} would be drawn for {n} images: give each its own --out")
+    names = _names(dataset)
     if not names:
         raise ValueError(f"there is no image in {', '.join(map(str, images))}")
-    out.mkdir(parents=True, exist_ok=True)
+    pictures = _pictures(names, out)
     results, failures = [], []
     for index in tqdm(range(len(dataset)), "predict"):
         try:
@@ -70,16 +68,13 @@ def predict(
         except (ValueError, OSError, RuntimeError) as error:
             failures.append(f"  {names[index]}: {error}")
             continue
-        surest = found[found.scores >= min_score]
-        width = image.shape[-1] / 72 if image.shape[-1] > 260 else 3.6  # small scenes are enlarged
-        picture = show_detections(image, surest, model.classes, width=width)
-        write_file(pictures[index], picture.png())
-        item = _OneItem(image, target, model.classes)
-        for result in coco_results(item, [found]):
-            label = result["category_id"]
-            result["category_id"] = category_ids.get(label, label)
-            known = {"category": model.classes[label - 1], "file_name": names[index]}
-            results.append(result | known)
+        _draw(image, found[found.scores >= min_score], model.classes, pictures[index])
+        image_id = image_id_of(target, index)
+        entries = image_results(found, image_id, dataset.category_ids)
+        for entry, label in zip(entries, found.labels.tolist(), strict=True):
+            results.append(
+                entry | {"category": model.classes[label - 1], "file_name": names[index]}
+            )
     write_file(out / "detections.json", json.dumps(results).encode())
     n_done = len(dataset) - len(failures)
     print(f"{len(results)} detections in {n_done} images: {out / 'detections.json'}, and pictures")
@@ -89,21 +84,35 @@ def predict(
     return 1 if failures else 0
 
 
-class _OneItem(Dataset):
-    """A dataset of one image, with the model's classes."""
+def _names(dataset: Dataset) -> list[str]:
+    """The file of each image; a synthetic scene has only a number."""
+    if isinstance(dataset, CocoFolder | _Files):
+        return [record["file_name"] for record in dataset.records]
+    return [f"scene-{i}" for i in range(len(dataset))]
 
-    def __init__(self, image: torch.Tensor, target: dict, classes: list[str]):
-        self.item, self.classes = (image, target), classes
 
-    def __len__(self) -> int:
-        return 1
+def _pictures(names: list[str], out: Path) -> list[Path]:
+    """The file of each image's picture, in the folder `out`, which is made.
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
-        return self.item
+    Raises ValueError if two images, of different folders, would have the same picture.
+    """
+    pictures = [out / f"{Path(name).stem}-detections.png" for name in names]
+    (picture, n), *_ = Counter(pictures).most_common(1)
+    if n > 1:
+        raise ValueError(f"{picture} would be drawn for {n} images: give each its own --out")
+    out.mkdir(parents=True, exist_ok=True)
+    return pictures
+
+
+def _draw(image: Tensor, detections: Detections, classes: list[str], picture: Path) -> None:
+    from mrcnn_edu.viz import show_detections
+
+    width = image.shape[-1] / 72 if image.shape[-1] > 260 else 3.6  # small scenes are enlarged
+    write_file(picture, show_detections(image, detections, classes, width=width).png())
 
 
 class _Files(Dataset):
-    """Files, and folders of them, as a dataset whose images have no objects."""
+    """Image files, and those in folders, as a dataset whose images have no objects."""
 
     def __init__(self, paths: Sequence[Path], channels: int = 3):
         self.paths, self.channels, self.classes = paths, channels, []
@@ -120,7 +129,7 @@ class _Files(Dataset):
     def with_channels(self, n: int) -> "_Files":
         return _Files(self.paths, n)
 
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, dict]:
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         record = self.records[index]
         image = read_image(Path(record["file_name"]), channels=self.channels)
         return image, {"image_id": record["id"]}

@@ -10,12 +10,24 @@ from typing import Annotated, Any
 import torch
 
 from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data
-from mrcnn_edu.cli.options import File, Flat, Model, Name, Preset, RecipeName, options_of
+from mrcnn_edu.cli.options import (
+    NO_DEFAULT,
+    File,
+    Flat,
+    Model,
+    Name,
+    Preset,
+    RecipeName,
+    Scenes,
+    joined_help,
+    options_of,
+)
 from mrcnn_edu.cli.text import named, table
 from mrcnn_edu.config import Config
-from mrcnn_edu.data import Shapes
+from mrcnn_edu.data import CocoFolder, Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.data.cache import Cached
+from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
 from mrcnn_edu.train.checkpoints import CHECKPOINT, latest_checkpoint
@@ -28,13 +40,14 @@ from mrcnn_edu.weights.fine_tune import init_from_model
 N_SHOWN = 4  # images in TensorBoard
 
 
+@joined_help
 def train(
     opened: Callable[[str], MaskRCNN],
     data: str = "shapes",
     annotations: File = None,
     out: File = None,
     preset: Preset = "tiny",
-    recipe: RecipeName | None = None,
+    recipe: Annotated[RecipeName | None, NO_DEFAULT] = None,
     weights: Name = None,
     val_data: Name = None,
     val_annotations: File = None,
@@ -45,7 +58,7 @@ def train(
     training: Annotated[Training, Flat],
     augment: Augmentation,
     model: Model,
-    scenes: Shapes,
+    scenes: Scenes,
 ) -> int:
     """Train a model. If the folder already holds a checkpoint, the run resumes from it.
 
@@ -63,7 +76,7 @@ def train(
             folder. Without a preset or recipe, the model is theirs too; the classes may differ.
             The word imagenet starts from a backbone that was trained for classification.
         val_data: the data to evaluate on during training: a COCO folder, or the word shapes.
-        val_annotations: the JSON file of val_data, if it is not in its folder.
+        val_annotations: the JSON file of --val-data, if it is not in its folder.
         eval_every: the number of steps between two evaluations.
         tensorboard: also write TensorBoard events, with pictures of a few validation images.
         cache: gigabytes of memory for decoded images, in each of the --workers.
@@ -74,41 +87,34 @@ def train(
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
     last = latest_checkpoint(out)
-    done = 0 if last is None else len(last[1].get("losses", []))
+    n_done = 0 if last is None else len(last[1].get("losses", []))
 
     torch.manual_seed(training.seed)
     config = _config(model, dataset)
     dataset = dataset.with_channels(config.in_channels)
     network = MaskRCNN(config)
-    kept = [] if done else _start(network, weights, opened, dataset.classes)
+    notes = [] if n_done else _initialize(network, weights, opened, dataset.classes)
     network.to(device())
-    n_parameters = sum(p.numel() for p in network.parameters())
-    passes = training.steps * training.batch_size / len(dataset)
-    print(f"data      {data}: {len(dataset):,} images, {named(dataset.classes)}")
-    shared = "" if world_size() == 1 else f", in {world_size()} processes"
-    layers = f"{config.backbone}, {config.neck}, {n_parameters:,} parameters"
-    print(f"model     {layers}, on {device()}{shared}")
-    _print_plan(weights, kept, training, passes, config)
-    on = "is complete" if done == training.steps else f"resumes after step {done}"
-    print(f"folder    {out}" + (f", {on}" if done else ""), flush=True)
+    _print_data(data, dataset, network, config)
+    if notes:
+        print(f"weights   {weights}: " + ";\n          ".join(notes))
+    _print_plan(weights, training, config, len(dataset))
+    state = "is complete" if n_done == training.steps else f"resumes after step {n_done}"
+    print(f"folder    {out}" + (f", {state}" if n_done else ""), flush=True)
 
     images = Cached(dataset, cache * 1e9) if cache else dataset
     images = augment.wrap(images, training, config.pixel_mean)
-    callbacks, unseen, measured = [], dataset, None
+    callbacks, val_set, validation = [], dataset, None
     if val_data is not None:
-        unseen = _validation_set(
-            val_data, val_annotations, scenes, data, dataset, config.in_channels
-        )
-        measured = Validation(network, unseen, eval_every, out, training.steps)
-        callbacks.append(measured)
+        val_set = _validation_set(val_data, val_annotations, scenes, data, dataset.classes)
+        val_set = val_set.with_channels(config.in_channels)
+        validation = Validation(network, val_set, eval_every, out, training.steps)
+        callbacks.append(validation)
     if tensorboard:
-        from mrcnn_edu.train.tensorboard import TensorBoard
-
-        shown = [unseen[i] for i in range(min(N_SHOWN, len(unseen)))]
-        callbacks.append(TensorBoard(network, shown, training, eval_every, out, measured))
+        callbacks.append(_tensorboard(network, val_set, training, eval_every, out, validation))
     losses = _fit(network, images, training, out, callbacks)
-    if measured is not None and done == training.steps:
-        measured.catch_up(losses)  # the run may have been stopped before its last evaluation
+    if validation is not None and n_done == training.steps:
+        validation.catch_up(losses)  # the run may have been stopped before its last evaluation
     if losses:
         print(_loss_table(losses))
     better = "" if data == "shapes" else ", better on images that were not trained on"
@@ -128,8 +134,13 @@ def _config(model: Model, dataset) -> Config:
     return config
 
 
-def _start(network: MaskRCNN, weights: str | None, opened: Callable, classes: list) -> list[str]:
-    """Initialize the network from the weights; sentences that say what was copied."""
+def _initialize(
+    network: MaskRCNN,
+    weights: str | None,
+    opened: Callable[[str], MaskRCNN],
+    classes: list[str],
+) -> list[str]:
+    """Initialize the network from the weights, and return sentences that say what was copied."""
     if weights is None:
         return []
     if weights == "imagenet":
@@ -138,14 +149,21 @@ def _start(network: MaskRCNN, weights: str | None, opened: Callable, classes: li
     return init_from_model(network, opened(weights).cpu(), classes, weights)
 
 
-def _print_plan(weights, kept: list[str], training: Training, passes: float, config: Config):
-    """Print what the run starts from and how long it is, with advice on both."""
-    if kept:
-        print(f"weights   {weights}: " + ";\n          ".join(kept))
+def _print_data(data: str, dataset: Dataset, network: MaskRCNN, config: Config) -> None:
+    n_parameters = sum(p.numel() for p in network.parameters())
+    shared = "" if world_size() == 1 else f", in {world_size()} processes"
+    print(f"data      {data}: {len(dataset):,} images, {named(dataset.classes)}")
+    layers = f"{config.backbone}, {config.neck}, {n_parameters:,} parameters"
+    print(f"model     {layers}, on {device()}{shared}")
+
+
+def _print_plan(weights: str | None, training: Training, config: Config, n_images: int) -> None:
+    """Print how long the run is, with advice on settings that do not suit its start."""
     rate = training.learning_rate
     if weights in PUBLISHED and training.optimizer == "adamw" and rate == Training.learning_rate:
         print(f"          A rate of {rate:g} suits small new models: try --learning-rate 1e-4")
-    print(f"training  {training.steps} steps of {training.batch_size} images, {passes:.3g} passes")
+    epochs = training.steps * training.batch_size / n_images
+    print(f"training  {training.steps} steps of {training.batch_size} images, {epochs:.3g} epochs")
     if config.norm == "frozen" and weights is None:
         print("          Frozen norms do not suit random weights: try --model.norm batch")
     if training.frozen_stages and weights is None:
@@ -153,13 +171,29 @@ def _print_plan(weights, kept: list[str], training: Training, passes: float, con
 
 
 def _validation_set(
-    val_data: str, annotations: Path | None, scenes: Shapes, data: str, dataset, channels: int
-):
+    val_data: str, annotations: Path | None, scenes: Shapes, data: str, classes: list[str]
+) -> Shapes | CocoFolder:
     """The validation set, whose classes must be those of the training set."""
-    unseen = open_data(val_data, annotations, replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed))
-    if unseen.classes != dataset.classes:
-        raise ValueError(f"{val_data} has other classes than {data}: {named(unseen.classes)}")
-    return unseen.with_channels(channels)
+    unseen = replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed)
+    val_set = open_data(val_data, annotations, unseen)
+    if val_set.classes != classes:
+        raise ValueError(f"{val_data} has other classes than {data}: {named(val_set.classes)}")
+    return val_set
+
+
+def _tensorboard(
+    network: MaskRCNN,
+    dataset: Dataset,
+    training: Training,
+    every: int,
+    out: Path,
+    validation: Validation | None,
+) -> Callable[[list[dict[str, float]]], None]:
+    """The callback that writes TensorBoard events, with pictures of the first images."""
+    from mrcnn_edu.train.tensorboard import TensorBoard  # only here: most runs do without it
+
+    shown = [dataset[i] for i in range(min(N_SHOWN, len(dataset)))]
+    return TensorBoard(network, shown, training, every, out, validation)
 
 
 def _fit(network, images, training: Training, out: Path, callbacks: list) -> list[dict]:

@@ -18,7 +18,7 @@ SOURCES = PACKAGE / "course" / "notebooks", PACKAGE.parent / "notebooks"
 
 
 def find_lessons(sources: tuple[Path, ...] = SOURCES) -> Path:
-    """The folder of the lessons that came with this package. Raises FileNotFoundError if none did."""
+    """The folder of the lessons in this package. Raises FileNotFoundError if there are none."""
     for folder in sources:
         if (folder / FIRST).is_file():
             return folder
@@ -29,37 +29,49 @@ def find_lessons(sources: tuple[Path, ...] = SOURCES) -> Path:
 
 
 def copy_lessons(source: Path, folder: Path) -> list[str]:
-    """Copy the lessons into the folder; what was done, a line for each lesson that was written.
+    """Copy the lessons and their pictures into the folder; a line for each lesson that was written.
 
-    A lesson that is missing is copied. One that the student has not changed is brought up to date.
+    A file that is missing is copied. One that the student has not changed is brought up to date.
     One that the student has changed is left alone, and a newer version is written beside it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     record_file, lines = folder / RECORD, []
-    record = read_json(record_file, "record of lessons") if record_file.is_file() else {}
-    for lesson in sorted(source.glob("*.ipynb")):
-        contents, target = lesson.read_bytes(), folder / lesson.name
-        given, copied = _hash(contents), record.get(lesson.name)
+    record = _read_record(record_file)
+    for file in [*sorted(source.glob("*.ipynb")), *sorted(source.glob("pictures/*.png"))]:
+        name = file.relative_to(source).as_posix()
+        contents, target = file.read_bytes(), folder / name
+        given, copied = _hash(contents), record.get(name)
         here = _hash(target.read_bytes()) if target.is_file() else None
         if here == given or (here is not None and given == copied):
             pass  # up to date, or the student's own work on the present version
         elif here is None or here == copied:
             write_file(target, contents)
-            lines.append(f"{lesson.name}: {'copied' if here is None else 'updated'}")
+            lines.append(f"{name}: {'copied' if here is None else 'updated'}")
         else:
             beside = _free_name(target)
             write_file(beside, contents)
-            lines.append(f"{lesson.name}: yours is kept; the new version is {beside.name}")
-        record[lesson.name] = given
+            lines.append(f"{name}: yours is kept; the new version is {beside.name}")
+        record[name] = given
     write_file(record_file, json.dumps(record, indent=1).encode())
-    return lines
+    return [line for line in lines if not line.startswith("pictures/")]
+
+
+def _read_record(file: Path) -> dict[str, str]:
+    """The hash of each file as it was copied; none if the record is missing or damaged.
+
+    Without it every file that differs counts as the student's work, and nothing is lost.
+    """
+    try:
+        return dict(read_json(file, "record of lessons"))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
 
 
 def _free_name(target: Path) -> Path:
     """A name beside the target that no file has: NAME.new.ipynb, NAME.new-2.ipynb, ..."""
-    name, n = target.with_suffix(".new.ipynb"), 2
+    name, n = target.with_suffix(f".new{target.suffix}"), 2
     while name.exists():
-        name, n = target.with_suffix(f".new-{n}.ipynb"), n + 1
+        name, n = target.with_suffix(f".new-{n}{target.suffix}"), n + 1
     return name
 
 

@@ -11,7 +11,8 @@ regions         COCO's regions, polygons or RLE, as masks
 coco_json       the fields of COCO's JSON file
 coco            a COCO folder as a dataset
 export          any dataset as a COCO folder
-check           what is wrong with a dataset
+check_items     what is wrong with images, targets and objects
+check           what is wrong with a dataset, files included
 transforms      torchvision's transforms on items, and a scale jitter
 augment         random changes that depend on seed, pass and index alone
 cache           decoded images kept in memory

@@ -29,8 +29,8 @@ class Augmentation:
     flip: float = 0.0
     # Smallest and largest factor by which the scene is scaled inside a frame of unchanged size.
     scale: tuple[float, float] = (1.0, 1.0)
-    # Lengths that an image's short side is resized to, one drawn at random for each image (640 to
-    # 800 in the paper's appendix); empty for always the model's short_side.
+    # Lengths that an image's short side is resized to, one drawn at random for each image; empty
+    # for always the model's short_side. In the paper's appendix they are 640 to 800.
     short_sides: tuple[int, ...] = ()
 
     def wrap(self, dataset: Any, training: Any, fill: tuple[float, ...]) -> Any:

@@ -40,8 +40,8 @@ class CocoFolder(Dataset):
 
     target: boxes [M, 4], labels [M], masks [M, H, W], iscrowd [M] bool, area [M] and image_id.
     An object whose box has no width or no height is left out: no box delta leads to it. An object
-    without a region (no `segmentation`, or polygons of two points) gets an empty mask, and its box's
-    area if it has none.
+    without a region (no `segmentation`, or polygons of two points) gets an empty mask, and the area
+    of its box if it has none.
     A file is read when its item is requested; `check` lists everything that is wrong at once.
     """
 

@@ -45,7 +45,7 @@ class Dataset:
 
     @property
     def category_ids(self) -> list[int]:
-        """The id of each label 1..K in result files; the labels themselves, unless ids are known."""
+        """The id of each label 1..K in result files; the labels, unless the data has other ids."""
         return list(range(1, len(self.classes) + 1))
 
     def with_channels(self, n: int) -> "Dataset":

@@ -29,6 +29,7 @@ def write_coco(dataset: Any, folder: str | Path) -> None:
     (folder / "images").mkdir(parents=True, exist_ok=True)
     file = folder / "annotations.json"
     file.unlink(missing_ok=True)  # it is written last: a folder with this file is complete
+    n_classes = len(dataset.classes)
     records: dict[Any, dict] = {}  # by image id
     annotations: list[dict] = []
     for index in tqdm(range(len(dataset)), desc="write images", leave=False):
@@ -43,9 +44,9 @@ def write_coco(dataset: Any, folder: str | Path) -> None:
         height, width = image.shape[1:]
         records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
         for row, label in enumerate(target["labels"].tolist()):
-            if not 1 <= label <= len(dataset.classes):
+            if not 1 <= label <= n_classes:
                 raise ValueError(
-                    f"item {index}, object {row}: label {label} is none of 1..{len(dataset.classes)}"
+                    f"item {index}, object {row}: label {label} is none of 1..{n_classes}"
                 )
         for fields in _annotations(target, image_id):
             annotations.append({"id": len(annotations) + 1} | fields)  # pycocotools reserves id 0

@@ -7,6 +7,7 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from mrcnn_edu.extras import require
 from mrcnn_edu.images import Size
 
 TIFF = {".tif", ".tiff"}  # such files may have any number of channels
@@ -79,9 +80,7 @@ def _read_array(path: Path, channels: int) -> np.ndarray:
     if path.suffix.lower() == ".npy":
         pixels = np.load(path, allow_pickle=False)
     elif path.suffix.lower() in TIFF:
-        from skimage.io import imread  # not above: PIL reads what most people have
-
-        pixels = imread(path)
+        pixels = require("skimage.io", "history", "reading TIFF files").imread(path)
     else:
         with Image.open(path) as stored:
             pixels = np.asarray(ImageOps.exif_transpose(stored))

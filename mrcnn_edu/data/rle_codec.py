@@ -6,8 +6,8 @@ difference from the count two before it, which is a small number if neighboring 
 Each number is cut into pieces of 5 bits, the lowest first; the highest bit of the last piece is the
 sign. A piece becomes the character 48 ("0") + piece, plus 32 if another piece follows.
 
-The first four functions say this plainly, for one mask. `compress` and `decompress` do the same for
-many masks at once, about a hundred times faster, and are tested to give the same.
+The first four functions say this plainly, pixel by pixel, for one mask. `compress` and `decompress`
+do the same with the runs of many masks at once, and so much faster; tests compare the results.
 
 Letters: N masks, n runs or numbers of all of them.
 """

@@ -38,9 +38,9 @@ class Shapes(Dataset):
     n: int = 10_000  # number of scenes
     size: int = 96  # width and height of a scene in pixels
     seed: int = 0  # seed that all scenes are drawn from
-    outlines: Literal["templates", "blobs", "lobes"] = "templates"
     # What objects look like. templates: six shapes. blobs: smooth random outlines, no two alike, a
     # single class. lobes: such outlines with 2 to 5 lobes, and the number of lobes as the class.
+    outlines: Literal["templates", "blobs", "lobes"] = "templates"
     n_objects: tuple[int, int] = (1, 6)  # fewest and most objects in a scene
     object_size: tuple[float, float] = (1 / 12, 1 / 2)  # object diameters, as fractions of `size`
     overlap: float = 0.4  # largest fraction of an object that others may hide

@@ -85,7 +85,7 @@ def transform_item(transform: Any, image: Tensor, target: dict) -> tuple[Tensor,
 
 def _transform(transform: Any, image: Tensor, target: dict) -> tuple[Tensor, dict[str, Tensor]]:
     """The image, and the boxes and masks (if any) of the target, all transformed together."""
-    boxes = tv_tensors.BoundingBoxes(
+    boxes = tv_tensors.BoundingBoxes(  # pyright: ignore[reportCallIssue]  (its stub lacks None)
         target["boxes"].reshape(-1, 4),
         format=tv_tensors.BoundingBoxFormat.XYXY,
         canvas_size=size_of(image),

@@ -8,7 +8,7 @@
    the fraction of the detections so far that are correct, and recall is the fraction of the objects
    that have been found so far.
 4. AP is the mean, over the recalls 0, 0.01, ..., 1, of the best precision at that recall or above.
-5. The score is the mean over the classes and over ten IoU thresholds.
+5. The score is the mean over ten IoU thresholds and over the classes that have objects.
 
 Some objects count neither way: crowds, and objects outside the range of areas that is scored.
 

@@ -154,7 +154,7 @@ def _read_entries(file: Path) -> list[dict]:
     """The file's list, each entry with image_id, category_id and a score."""
     entries = read_json(file, "file of detections")
     if not isinstance(entries, list):
-        raise ValueError(f"{file}: this is no list of detections, as COCO's results are")
+        raise ValueError(f"{file}: expected a list of detections, which COCO's results are")
     for i, entry in enumerate(entries):
         for key in ("image_id", "category_id", "score"):
             if not isinstance(entry, dict) or key not in entry:

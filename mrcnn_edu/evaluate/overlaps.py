@@ -24,7 +24,7 @@ class Batch(NamedTuple):
     gt: GroundTruth
     gt_groups: Tensor  # [M] image and label in one integer
     predictions: Predictions
-    groups: Tensor  # [D] likewise
+    groups: Tensor  # [D] in the same way
 
 
 def iter_batches(pairs: Iterable[tuple[GroundTruth, Predictions]]) -> Iterator[Batch]:

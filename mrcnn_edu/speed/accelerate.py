@@ -80,7 +80,7 @@ def _run_in_bf16(forward: Callable[[Maps], Maps], keeps_bf16: bool, x: Maps) -> 
 
 def channels_last(model: MaskRCNN) -> MaskRCNN:
     """The model with its weights in channels-last memory, and so the maps of its convolutions."""
-    return model.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+    return model.to(memory_format=torch.channels_last)
 
 
 def _layers_with_weights(model: MaskRCNN) -> dict[str, nn.Module]:

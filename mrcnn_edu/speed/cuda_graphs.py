@@ -17,7 +17,7 @@ from mrcnn_edu.speed.replace_forward import replace_forward
 
 DENSE_LAYERS = "backbone", "neck", "rpn_head"  # the same work for every image of a size
 Maps = Tensor | list[Tensor] | tuple[Tensor, ...]  # inputs and outputs of layers
-Recording = tuple[Maps, Maps, Callable[[], Any]]  # input, output, and what computes it anew
+Recording = tuple[Maps, Maps, Callable[[], Any]]  # input, output, and what computes it again
 
 
 def in_graphs(model: MaskRCNN) -> MaskRCNN:

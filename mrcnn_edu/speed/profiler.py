@@ -7,7 +7,6 @@ from time import perf_counter
 
 import torch
 from torch import Tensor
-from torch.autograd import DeviceType
 from torch.profiler import profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -15,73 +14,72 @@ from mrcnn_edu import detections, rpn
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.speed.replace_forward import replaced_function
 
-RESHAPED = torch.ops.aten._unsafe_view.default  # the view at the end of a reshape that copies
+RESHAPE_VIEW = torch.ops.aten._unsafe_view.default  # the view at the end of a reshape that copies
 PARTS = "backbone", "RPN", "NMS", "RoIAlign", "heads", "paste", "rest"
 
 
 def synchronized_time() -> float:
-    """Seconds of a clock without a fixed start, once all queued work of a GPU is done."""
+    """The time in seconds, after the GPU has computed everything queued; only differences count."""
     if torch.cuda.is_available():
-        torch.cuda.synchronize()  # kernels run asynchronously
+        torch.cuda.synchronize()
     return perf_counter()
 
 
 def seconds(run: Callable[[], object], times: int = 5) -> float:
-    """The shortest time of several runs: other programs can only make a run longer."""
-    taken = []
+    """The shortest time of several runs: longer ones were disturbed by other processes."""
+    durations = []
     for _ in range(times):
         start = synchronized_time()
         run()
-        taken.append(synchronized_time() - start)
-    return min(taken)
+        durations.append(synchronized_time() - start)
+    return min(durations)
 
 
 def bytes_written(run: Callable[[], object]) -> int:
-    """The bytes that all operators in it write. Views write nothing, and do not count."""
-    with _Written() as written:
+    """The bytes of the results of all operators. Views do not count: they write nothing."""
+    with _CountBytes() as counter:
         run()
-    return written.bytes
+    return counter.bytes
 
 
-class _Written(TorchDispatchMode):
+class _CountBytes(TorchDispatchMode):
     bytes = 0
 
-    def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
-        results = operator(*args, **(kwargs or {}))
-        if not (operator.is_view or operator is RESHAPED):
-            several = results if isinstance(results, tuple | list) else [results]
-            self.bytes += sum(result.nbytes for result in several if isinstance(result, Tensor))
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        results = func(*args, **(kwargs or {}))
+        if not (func.is_view or func is RESHAPE_VIEW):
+            tensors = results if isinstance(results, tuple | list) else [results]
+            self.bytes += sum(tensor.nbytes for tensor in tensors if isinstance(tensor, Tensor))
         return results
 
 
 def profile_detect(model: MaskRCNN, images: list[Tensor]) -> dict[str, Counter]:
-    """The operators, CPU milliseconds and GPU milliseconds of each of the `PARTS` of `detect`.
+    """What each of the `PARTS` of `detect` costs: "operators", and milliseconds of "CPU" and "GPU".
 
-    Only operators called from Python are counted, not those that they call. Each belongs to the
-    innermost part around it: NMS is called by the RPN and by the heads.
+    An operator is a call of PyTorch, without the calls inside it. It is counted for the innermost
+    part around it, so NMS is apart from the RPN and the heads, which both call it.
     """
-    model.detect(images)  # warm-up
-    with ExitStack() as named:
+    model.detect(images)  # warm up
+    with ExitStack() as replaced:
         for part, owner, name in _functions_of_detect(model):
-            run = record_function(part)(getattr(owner, name))
-            named.enter_context(replaced_function(owner, name, run))
+            function = record_function(part)(getattr(owner, name))
+            replaced.enter_context(replaced_function(owner, name, function))
         with profile() as profiler:
             model.detect(images)
     operators, cpu, gpu = Counter(), Counter(), Counter()
-    for event in profiler.events():
-        if event.device_type != DeviceType.CPU:
-            continue  # the CPU's events include the GPU time of what they launched
-        part, caller = _part_of(event), event.cpu_parent
-        operators[part] += event.name.startswith("aten::") and (
-            caller is None or not caller.name.startswith("aten::")
-        )
+    for event in profiler.events() or []:
+        if event.device_type.name != "CPU":
+            continue  # a kernel; its time is also in the CPU event that launched it
+        part, parent = _part_of(event), event.cpu_parent
+        is_outermost = parent is None or not parent.name.startswith("aten::")
+        operators[part] += event.name.startswith("aten::") and is_outermost
         cpu[part] += event.self_cpu_time_total / 1000
         gpu[part] += event.self_device_time_total / 1000
     return {"operators": operators, "CPU": cpu, "GPU": gpu}
 
 
 def _functions_of_detect(model: MaskRCNN) -> list[tuple[str, object, str]]:
-    """The functions that `detect` calls: part, owner and name of each."""
+    """The functions that `detect` calls: part, owner of the function, and its name there."""
     heads = [head for head in (model.box_head, model.mask_head) if head is not None]
     return [
         ("backbone", model, "features"),
@@ -97,6 +95,7 @@ def _functions_of_detect(model: MaskRCNN) -> list[tuple[str, object, str]]:
 
 
 def _part_of(event) -> str:
+    """The innermost part that an event of the profiler lies in."""
     while event is not None and event.name not in PARTS:
         event = event.cpu_parent
     return "rest" if event is None else event.name

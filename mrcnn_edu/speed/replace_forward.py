@@ -1,9 +1,8 @@
 """Replacing a layer's forward from outside: for good, or inside a `with` block.
 
 A layer's class defines its forward, but an attribute of the same name on the layer itself takes
-precedence. Everything that changes how layers compute goes through this module, so that changes add
-up and each can be undone: what was there before, the class's forward or an earlier replacement, is
-there again afterwards.
+precedence. Everything that changes how layers compute goes through this module, so that changes can
+be combined, and undone: the previous forward, the class's or an earlier replacement, is restored.
 """
 
 from collections.abc import Callable, Iterator, Mapping

@@ -392,8 +392,8 @@ for threshold in (0.1, 0.3, 0.5):
     negatives, positives = errors(threshold)
     negatives_across, positives_across = errors(threshold, by_class=False)
     assert negatives_across > negatives and positives_across < positives
-    print(f"{threshold}: {negatives} false negatives, {negatives_across} ignoring classes, ", end="")
-    print(f"{positives} false positives, {positives_across} ignoring classes")
+    print(f"{threshold}: false negatives {negatives}, false positives {positives};", end=" ")
+    print(f"ignoring classes {negatives_across} and {positives_across}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

@@ -39,9 +39,9 @@ viz.show_flow("features")
 # ## The problem
 #
 # A network that classifies *one* object is old; an image holds several, anywhere. So cut the
-# problem in two: **proposals**, boxes that may hold an object, and a network that looks at each. But
-# boxes overlap. Here are the 100 proposals that `shapes-tiny` predicts for one scene, drawn on a
-# pale copy of it. Must the features of an object be computed again for every box that it lies in?
+# problem in two: **proposals**, boxes that may hold an object, and a network that looks at each.
+# But boxes overlap. Here are the 100 proposals that `shapes-tiny` predicts for one scene, drawn on
+# a pale copy of it. Must the features of an object be computed again for every box that it lies in?
 
 # %%
 model, (image, target) = load("shapes-tiny").eval(), Shapes(10, seed=4)[1]
@@ -218,10 +218,10 @@ assert faster.mask_head is None and 0.38 < more[100] < 0.42  # all other layers 
 #
 # Less than half. At 10 regions, crops of 224 pixels are *cheaper* than a pass over 800 x 800:
 # sharing pays off from 13 on, and not always, as one might think. With 1,000 regions the question
-# does not arise. The mask branch adds 40 % at most, and 4 % for an image with ten objects; the paper
-# reports about 20 % in *time*, since operations are not time. One mask costs as much as 37 boxes,
-# since its convolutions run over 14 x 14 positions; run for all 1,000 proposals it would cost four
-# times the rest of the network.
+# does not arise. The mask branch adds 40 % at most, and 4 % for an image with ten objects; the
+# paper reports about 20 % in *time*, since operations are not time. One mask costs as much as 37
+# boxes, since its convolutions run over 14 x 14 positions; run for all 1,000 proposals it would
+# cost four times the rest of the network.
 # </details>
 #
 # ## 5. The family, running
@@ -253,9 +253,9 @@ viz.show_comparison(image, confident, systems["R-CNN"].classes).caption("Which h
 
 # %% [markdown]
 # Now a photograph. Our five know only the six outlines of the synthetic images, and every class
-# label that they predict there would be wrong, so we look at their *time* alone: `measure_cost` runs
-# `detect` with a clock. R-CNN and Fast R-CNN get 300 proposals from selective search, the others get
-# theirs from an RPN.
+# label that they predict there would be wrong, so we look at their *time* alone: `measure_cost`
+# runs `detect` with a clock. R-CNN and Fast R-CNN get 300 proposals from selective search, the
+# others get theirs from an RPN.
 #
 # **Predict:** what takes most of R-CNN's time, and what most of Fast R-CNN's?
 

@@ -13,10 +13,11 @@
 # %% [markdown]
 # # 04 · Backbone and pyramid: which map should an object be read from?
 #
-# A network sees an image through maps that get smaller and smaller. A small object is lost on the
-# coarse ones, and the fine ones see too little at once. After this lesson (60 minutes) you can
+# A network sees an image through feature maps that get smaller and smaller. A small object is lost
+# on the coarse ones, and the fine ones see too little at once. After this lesson (60 minutes) you
+# can
 #
-# - compute the size of every map, and what part of the image one of its numbers can see;
+# - compute the size of every map, and what part of the image one of its values can see;
 # - measure that on a network, and say why it uses less;
 # - build a feature pyramid by hand, and say what it adds to a single map;
 # - say from which level a box is read, and what goes wrong if it is another.
@@ -35,10 +36,10 @@ viz.show_flow("features")
 # ## The problem
 #
 # The **backbone** is the part of the network that all others share: here a small **ResNet**, a
-# stack of 3 x 3 convolutions in which every pair adds what it computes to what it was given. It
-# gives three maps, C2, C3 and C4 (the 4 says: stride 2^4 = 16). Each
-# place of a map has many numbers, its *channels*. We paint the objects over with the image's mean
-# color, and draw how much the numbers of each place change.
+# stack of 3 x 3 convolutions in which every pair adds its result to its input. It outputs three
+# **feature maps**, C2, C3 and C4 (the 4 means stride 2^4 = 16). At each position a map has many
+# values, or **features**, one in each of its *channels*. We paint the objects over with the image's
+# mean color, and draw how much the features at each position change.
 
 # %%
 model = load("shapes-tiny").eval().requires_grad_(False)
@@ -52,57 +53,58 @@ picture = viz.show_maps(changes, ["C2, stride 4", "C3, stride 8", "C4, stride 16
 picture.caption("Light: changes much. On which of the maps can you still find the star?")
 
 # %% [markdown]
-# On C2 alone: on C4 what changes most is not even where an object is, since its numbers see far
+# Only on C2: on C4 what changes most is not even where an object is, since its values see far
 # (section 2).
 #
 # ## 1. A convolution of stride 2 halves a map
 #
-# A 3 x 3 convolution looks at a square of 3 x 3 numbers. With **stride** 2 it moves on by two; with
-# **padding** 1 there is a border of zeros, one wide, around the map. So n numbers in a row become
-# `(n + 2 padding - kernel) // stride + 1`.
+# A 3 x 3 convolution looks at a square of 3 x 3 positions. With **stride** 2 it moves on by two;
+# with **padding** 1 there is a border of zeros, one wide, around the map. So n values in a row
+# become `(n + 2 padding - kernel) // stride + 1`.
 #
-# The stride of a *map* is the product of all strides up to it: how many pixels lie between two of
-# its numbers.
+# The stride of a *map* is the product of all strides up to it: the distance between two of its
+# positions, in pixels.
 #
 # **Predict:** the paper's ResNet-50, which halves five times, on an image of 800 x 1090 pixels. How
-# wide is its last map: 34 numbers, or 35?
+# wide is its last map: 34 positions, or 35?
 
 
 # %%
-def map_size(side, kernel=3, stride=2, padding=1):
-    return (side + 2 * padding - kernel) // stride + 1
+def map_size(size, kernel=3, stride=2, padding=1):
+    return (size + 2 * padding - kernel) // stride + 1
 
 
-side, sides = 96, []
+size, sizes = 96, []
 for _ in range(4):  # four convolutions of stride 2; those of stride 1 change nothing
-    sides.append(side := map_size(side))
-print("by hand:", sides, "  the maps:", [tuple(level.shape[1:]) for level in maps])
-assert sides[1:] == [level.shape[-1] for level in maps]
+    size = map_size(size)
+    sizes.append(size)
+print("by hand:", sizes, "  the maps:", [tuple(level.shape[1:]) for level in maps])
+assert sizes[1:] == [level.shape[-1] for level in maps]
 
 # %%
 from mrcnn_edu.backbone_choices import BACKBONES, FrozenBatchNorm2d
 
-# FrozenBatchNorm2d: each channel times a fixed number, plus another.
-with torch.device("meta"):  # shapes only: no number is computed
+# FrozenBatchNorm2d: each channel times a fixed factor, plus a fixed shift.
+with torch.device("meta"):  # shapes only: no value is computed
     for level in BACKBONES["resnet50"](3, FrozenBatchNorm2d)(torch.rand(1, 3, 800, 1090)):
         print(tuple(level.shape[1:]))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 35: each halving rounds *up*, 1090, 545, 273, 137, 69, 35. (The usual wrong answer is 34, which is
-# 1090 / 32 rounded down.) Twice 35 is not 69, and section 4 doubles maps; they could be stretched,
-# but then places would not lie over each other. So images are padded to multiples of 32. While
-# places get fewer, channels get more: from 256 to 2048.
+# 35: each halving rounds *up*, 1090, 545, 273, 137, 69, 35. (34 would be 1090 / 32, rounded down.)
+# Twice 35 is not 69, and section 4 doubles maps; they could be stretched, but then their positions
+# would not lie over each other. So images are padded to multiples of 32. The fewer the positions,
+# the more channels there are: from 256 to 2048.
 # </details>
 #
-# ## 2. The receptive field: what one number can see
+# ## 2. The receptive field: what one value can see
 #
-# The **receptive field** of a number is the square of pixels that can change it. It starts at 1,
-# and each layer adds `(kernel - 1)` times the product of the strides *before* it: so many pixels
-# apart are the numbers that the layer reads.
+# The **receptive field** of a value is the square of pixels that can change it. It starts at 1,
+# and each layer adds `(kernel - 1)` times the product of the strides *before* it, which is the
+# distance in pixels between the values that the layer reads.
 #
-# **Predict:** a number of C4 stands for 16 x 16 pixels. How wide is what it can see: 16, 48 or more
+# **Predict:** a value of C4 stands for 16 x 16 pixels. How wide is what it can see: 16, 48 or more
 # than the whole image of 96?
 
 
@@ -120,76 +122,80 @@ fields = [receptive_field(convolutions[:n]) for n in (5, 9, 11)]
 print(fields)
 
 # %% [markdown]
-# Now by experiment. The **gradient** of a number says of each pixel (or weight, or box) how fast
-# the number changes when that one changes a little; `torch.autograd.grad` computes it. Where it is
-# not 0 a pixel can change the number; all others cannot.
+# Now by experiment. The **gradient** of a value tells, for each pixel (or weight, or box), how fast
+# the value changes when that pixel changes a little; `torch.autograd.grad` computes it. Where it is
+# not 0 a pixel can change the value; all others cannot.
 
 # %%
 noise = torch.rand(1, 3, 192, 192, generator=torch.Generator().manual_seed(0)).requires_grad_()
-seen = []
+gradients = []
 for level in model.backbone(noise):
     middle = level[0, :, level.shape[2] // 2, level.shape[3] // 2].sum()
-    seen.append(torch.autograd.grad(middle, noise, retain_graph=True)[0][0].abs().sum(dim=0))
-assert [(gradient.sum(dim=0) > 0).sum() for gradient in seen] == fields
+    (gradient,) = torch.autograd.grad(middle, noise, retain_graph=True)
+    gradients.append(gradient[0].abs().sum(dim=0))
+assert [(gradient.sum(dim=0) > 0).sum() for gradient in gradients] == fields
 
 # %%
 titles = [f"{name}: {field} pixels" for name, field in zip(("C2", "C3", "C4"), fields, strict=True)]
-reach = [(gradient > 0) * 0.25 + gradient / gradient.max() for gradient in seen]
-picture = viz.show_maps(reach, titles, high=1)
-picture.caption("192 x 192 pixels. Purple: can change the middle number. Light: changes it much.")
+strength = [(gradient > 0) * 0.25 + gradient / gradient.max() for gradient in gradients]
+picture = viz.show_maps(strength, titles, high=1)
+picture.caption("192 x 192 pixels. Purple: can change the middle value. Light: changes it much.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 135 pixels, more than the image. (48, three cells, is what the *last* convolution sees of its own
-# input at that stride.) Formula and gradient agree to the pixel.
+# 135 pixels, more than the image. (48 pixels, three positions, is what the *last* convolution sees
+# of its input at that stride.) Formula and gradient agree to the pixel.
 # </details>
 #
-# But most of the square is dark. Far fewer paths lead from its border to the number than from its
+# But most of the square is dark. Far fewer paths lead from its border to the value than from its
 # middle: the **effective** receptive field is bell-shaped, and smaller.
 
 # %%
-profiles = [gradient.sum(dim=0) / gradient.sum() for gradient in seen]
+profiles = [gradient.sum(dim=0) / gradient.sum() for gradient in gradients]
 for field, profile in zip(fields, profiles, strict=True):
     half = (profile.sort(descending=True).values.cumsum(0) < 0.5).sum().item() + 1
     assert half < field / 2
-    print(f"of {field:3} columns of pixels, {half:2} have half of the gradient")
+    print(f"{field:3} columns of pixels, {half:2} of which have half of the gradient")
 
 # %%
 lines = dict(zip(titles, profiles, strict=True))
-picture = viz.show_lines(torch.arange(192), lines, "column of pixels", "share of the gradient")
+picture = viz.show_lines(torch.arange(192), lines, "column of pixels", "fraction of the gradient")
 picture.caption("Wide at the foot, narrow where it counts.")
 
 # %% [markdown]
 # ## 3. One map for all objects, or several
 #
-# The paper's **C4** variant reads every object from one map of stride 16. How many cells is that?
+# The paper's **C4** variant reads every object from one map of stride 16. A **grid cell** is the
+# square of stride x stride pixels around one position.
 #
-# **Predict:** an object of 12 x 12 pixels: how many cells does it cover at stride 16, and at 4?
+# **Predict:** an object of 12 x 12 pixels: how many grid cells does it cover at stride 16, and at
+# 4?
 
 # %%
 sizes, strides = torch.tensor([8, 12, 24, 48, 96]), torch.tensor([4, 8, 16])
 cells = (sizes / strides[:, None]) ** 2
 rows = [f"stride {stride}" for stride in strides.tolist()]
 picture = viz.show_table(cells, rows, [f"{size} px" for size in sizes.tolist()], ".1f")
-picture.caption("Cells that an object covers. Where is it less than one?")
+picture.caption("Grid cells that an object covers. Where is it less than one?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 0.6 of a cell, and 9 cells. So small objects should be read from fine maps. But C2 sees 31 pixels
-# at most: of a larger object it never sees the whole.
+# 0.6 of a cell, and 9 cells. So small objects should be read from fine maps. But a value of C2 sees
+# 31 pixels at most: it never sees the whole of a larger object.
 # </details>
 #
 # ## 4. A feature pyramid, by hand
 #
-# The **FPN** (feature pyramid network, figure 3 of its paper; in the code the model's `neck`) gives
-# the fine maps what the coarse ones know. Its maps are the **levels**. (It is not a pyramid of
-# images: the network sees the image once.) From the coarsest down: a 1 x 1 convolution (*lateral*),
-# which mixes the channels of each place by itself, gives all maps the same number of channels; the
-# coarser result is doubled, each number becoming 2 x 2, and added; a 3 x 3 convolution ends it.
+# The **FPN** (feature pyramid network, figure 3 of its paper; in the code the model's `neck`)
+# passes what the coarse maps know on to the fine ones. Its maps are the **levels**. (It is not a
+# pyramid of images: the network sees the image once.) Its **top-down pathway** starts at the
+# coarsest map: a 1 x 1 convolution (the *lateral connection*), which mixes the channels of each
+# position separately, gives all maps the same number of channels; the coarser result is doubled,
+# each value becoming 2 x 2, and added; a 3 x 3 convolution ends it.
 #
-# **Predict:** how far can a number of P2, the finest result, see: 31 pixels, like C2, or further?
+# **Predict:** how far can a value of P2, the finest result, see: 31 pixels, like C2, or further?
 
 # %%
 lateral, smooth = model.neck.inner_blocks, model.neck.layer_blocks
@@ -200,7 +206,7 @@ m2 = lateral[0](c2) + m3.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
 by_hand = [smooth[0](m2), smooth[1](m3), smooth[2](m4)]
 
 # %%
-*pyramid, extra = model.neck(maps)  # extra: one more level, of stride 32, for the RPN alone
+*pyramid, extra = model.neck(maps)  # extra: one more level, of stride 32, only for the RPN
 torch.testing.assert_close(by_hand, pyramid)
 print(getsource(type(model.neck).forward))
 
@@ -213,20 +219,20 @@ assert columns.sum() > 135
 others = model.neck(without)[:3]
 changes = [(a - b)[0].norm(dim=0) for a, b in zip(pyramid, others, strict=True)]
 picture = viz.show_maps(changes, ["P2, stride 4", "P3, stride 8", "P4, stride 16"], image)
-picture.caption(f"A number of P2 sees {columns.sum()} columns of pixels. Compare P2 with C2.")
+picture.caption(f"A value of P2 sees {columns.sum()} columns of pixels. Compare P2 with C2.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Further: it has C4's view, and the 3 x 3 adds to it. P2 has C2's places and C4's view. That is
-# the point of the way down.
+# Further: it has C4's receptive field, and the 3 x 3 adds to it. P2 has C2's positions and C4's
+# view. That is the point of the top-down pathway.
 # </details>
 #
 # ## 5. Which level a box is read from
 #
 # k = floor(4 + log2(√area / 224)) (FPN, equation 1): a box of 224 x 224 goes to the map of stride
-# 2^4, one half as wide to 2^3. Our model's images are small, so it has 80 for 224
-# (`canonical_size`); levels that are not there give way to the nearest.
+# 2^4, one half as wide to 2^3. Our model's images are small, so it uses 80 instead of 224
+# (`canonical_size`); where a level does not exist, the nearest one is read.
 #
 # **Predict:** the objects of our scenes are at most 48 pixels wide. Which levels are read?
 
@@ -234,22 +240,22 @@ picture.caption(f"A number of P2 sees {columns.sum()} columns of pixels. Compare
 from math import floor, log2
 
 
-def level_by_hand(side, canonical_size):
-    return min(max(floor(4 + log2(side / canonical_size)), 2), 4)
+def level_by_hand(width, canonical_size):
+    return min(max(floor(4 + log2(width / canonical_size)), 2), 4)
 
 
 # %%
-sides = torch.arange(8, 500)
-boxes = torch.stack((0 * sides, 0 * sides, sides, sides), dim=1).float()
+widths = torch.arange(8, 500)
+boxes = torch.stack((0 * widths, 0 * widths, widths, widths), dim=1).float()  # squares
 level = 2 + roi_ops.pyramid_level(boxes, (4, 8, 16), canonical_size=80)
-assert level.tolist() == [level_by_hand(side, 80) for side in sides.tolist()]
+assert level.tolist() == [level_by_hand(width, 80) for width in widths.tolist()]
 
 # %%
 paper = 2 + roi_ops.pyramid_level(boxes, (4, 8, 16, 32), canonical_size=224)
-steps = [sides[1:][k.diff() > 0].tolist() for k in (level, paper)]
+steps = [widths[1:][k.diff() > 0].tolist() for k in (level, paper)]
 assert steps == [[40, 80], [112, 224, 448]]
 lines = {"80, ours": level, "224, the paper's": paper + 0.03}
-picture = viz.show_lines(sides, lines, "side of the box, pixels", "level k")
+picture = viz.show_lines(widths, lines, "width of the box, pixels", "level k")
 picture.caption("Where does each line step up? (One is raised a little, to be seen.)")
 
 # %% [markdown]
@@ -273,7 +279,7 @@ from dataclasses import replace
 from mrcnn_edu.evaluate import detect_all, evaluate
 
 scenes, trained, ap = Shapes(40, seed=1), model.config, {}
-for name, size in (("as trained", 80), ("all from P2", 1e6), ("all from P4", 1e-3)):
+for name, size in (("as trained", 80), ("all from P2", 1e6), ("all from P4", 1)):
     model.config = replace(trained, canonical_size=size)
     ap[name] = scores = evaluate(scenes, detect_all(model, scenes))
     print(f"{name:12} small {100 * scores.ap_small:3.0f}   medium {100 * scores.ap_medium:3.0f}")
@@ -287,17 +293,18 @@ assert ap["all from P2"].ap_medium > ap["as trained"].ap_medium
 # <details><summary><b>Answer</b></summary>
 #
 # All from P4 finds nothing. All from P2 is even *better* here. Only the few boxes over 40 pixels
-# change their level; P2 sees far enough for them and has finer cells, and the heads met it most in
-# training. (The usual wrong answer is P2, as if it were C2.) Why then the rule? A box of 500
-# pixels in a photograph covers 125 x 125 cells of P2, and 7 x 7 numbers would have to stand for
-# them. To be fair: the heads hardly ever met P4 in training, so part of this loss is habit, not
-# blindness. This measures what a *wrong level* costs, not what training on one level would give.
+# change their level; P2 sees far enough for them and has finer grid cells, and the heads met it
+# most in training. (If you said P2: it is not C2, whose values see too little.) Why then the rule?
+# A box of 500 pixels in a photograph covers 125 x 125 grid cells of P2, and 7 x 7 bins would have
+# to stand for them. To be fair: the heads hardly ever met P4 in training, so part of this loss is
+# habit, not blindness. This measures what a *wrong level* costs, not what training on one level
+# would give.
 # </details>
 #
 # ## Play
 #
-# Make the object larger. When does its level change, and how many cells has it just before and
-# just after?
+# Make the object larger. When does its level change, and how many grid cells does it cover just
+# before and just after?
 
 # %%
 from mrcnn_edu.course.widgets import backbone_player
@@ -309,9 +316,10 @@ backbone_player(model.backbone.strides, model.config.canonical_size)
 #
 # Our solution, when you have tried: `print(getsource(exercises.receptive_field))`.
 #
-# **1.** `map_size(size, kernel, stride, padding)`: the side of a map after a convolution. 1 line.
+# **1.** `map_size(size, kernel, stride, padding)`: the height or width of a map after a
+# convolution. 1 line.
 #
-# **2.** `receptive_field(layers)`: how many pixels, along one axis, a number sees after `layers`, a
+# **2.** `receptive_field(layers)`: how many pixels, along one axis, a value sees after `layers`, a
 # list of (kernel, stride) from first to last; 1 if it is empty. About 5 lines.
 #
 # **3.** `level_of(box, canonical_size)`: the whole number k, from 2 to 5, of the level that
@@ -337,8 +345,8 @@ exercises.check_level_of(level_of)
 # %% [markdown]
 # ## Remember
 #
-# - Each stride of 2 halves a map and doubles how far apart its numbers look.
-# - A number can see much more than its cell, and mostly uses the middle of it.
+# - Each stride of 2 halves a map and doubles the distance between its positions.
+# - A value can see much more than its grid cell, and mostly uses the middle of what it sees.
 # - A pyramid gives fine maps the coarse ones' view; each box is read from the level of its size.
 #
 # torchvision calls them `FeaturePyramidNetwork` and `LevelMapper`, detectron2 `FPN` and

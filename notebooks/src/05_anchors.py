@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 05 · Anchors: the boxes to start from
 #
-# How can a network, whose output has a fixed shape, answer with *some* boxes? It starts from many
-# fixed ones. After this lesson (60 minutes) you can
+# A network's output has a fixed shape. How can it return a *variable* number of boxes? It starts
+# from many fixed ones. After this lesson (60 minutes) you can
 #
 # - place anchors by hand: sizes, ratios, strides;
 # - measure how well they cover the objects, of our scenes and of your own data, and choose better;
@@ -31,22 +31,23 @@ viz.show_flow("proposals")
 # %% [markdown]
 # ## The problem
 #
-# This image has five objects, the next one three. A convolution gives as many numbers for
+# This image has five objects, the next one three. A convolution outputs equally many values for
 # both. The way out ([Faster R-CNN](03_history.ipynb), section 3.1): put fixed boxes, **anchors**,
-# all over the image, and ask of *each*: is an object about here, and how must I move to lie on it?
+# all over the image, and predict for *each*: is there an object about here, and how must the anchor
+# move to fit it?
 
 # %%
 scenes = Shapes(100, seed=1)
 image, target = scenes[1]
 assert [len(scenes[i][1]["boxes"]) for i in (1, 2)] == [5, 3]
 picture = viz.show_boxes(image, target["boxes"], "gt", f"{len(target['boxes'])} objects")
-picture.caption("Truth is green in every picture that does not show the classes by colors.")
+picture.caption("Ground truth is green in all pictures that do not show classes by their colors.")
 
 # %% [markdown]
 # ## 1. One anchor: a size and a ratio
 #
-# The **size** s is the side of the square with the anchor's area; the **ratio** r is height div_rn
-# by width. So width = s / √r and height = s √r. (The paper: 3 ratios, 1/2, 1 and 2.)
+# The **size** s is the square root of the anchor's area; the **ratio** r is height divided by
+# width. So width = s / √r and height = s √r. (The paper: 3 ratios, 1/2, 1 and 2.)
 #
 # **Predict:** an anchor of size 32 and ratio 2. How wide, how high, and how large is its area?
 
@@ -74,24 +75,25 @@ picture.caption("Anchors are light blue. The three have the same area.")
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 22.6 wide, 45.3 high, and of area 1,024 = 32² like the other two. (The usual wrong answer is 32
-# wide and 64 high: then a ratio would also change the size, and sizes would no longer tell how
-# large the objects are that an anchor fits.)
+# 22.6 wide and 45.3 high, with an area of 1,024 = 32² like the other two. (If it were 32 wide and
+# 64 high, a ratio would also change the size, and sizes would no longer tell how large the objects
+# are that an anchor fits.)
 # </details>
 #
-# ## 2. Everywhere: one place for each number of a map
+# ## 2. Everywhere: anchors at each position of a map
 #
-# The feature map decides where anchors stand. A map of **stride** 16 has a number every 16 pixels,
-# and at each stand the same k anchors; here k = 3. They are listed row by row, as the network lists
-# its answers.
+# The feature map decides where the anchors are. A map of **stride** 16 has a position every 16
+# pixels, with the same k anchors at each; here k = 3. They are listed row by row, in the order of
+# the network's outputs.
 #
 # **Predict:** how many anchors does the map of stride 16 have on our 96 x 96 image? And stride 4?
 
 
 # %%
-def everywhere(stride, size, ratios=(0.5, 1, 2), side=96):
-    places = range(0, side, stride)
-    return torch.tensor([around(x, y, size, r) for y in places for x in places for r in ratios])
+def everywhere(stride, size, ratios=(0.5, 1, 2)):
+    positions = range(0, 96, stride)
+    centers = [(x, y) for y in positions for x in positions]
+    return torch.tensor([around(x, y, size, ratio) for x, y in centers for ratio in ratios])
 
 
 coarse = everywhere(stride=16, size=48)
@@ -99,20 +101,20 @@ print("stride 16:", len(coarse), "anchors;  stride 4:", len(everywhere(4, 12)))
 
 # %% tags=["cover"]
 few = coarse[[0, 1, 2, 63, 64, 65]]
-panels = {"all of stride 16": (coarse, "anchor"), "of two places": (few, "anchor")}
+panels = {"all of stride 16": (coarse, "anchor"), "at two positions": (few, "anchor")}
 viz.show_panels(image, panels).caption("Do anchors stick out of the image?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 6 x 6 x 3 = 108, and 24 x 24 x 3 = 1,728: a stride four times finer has 16 times as many. (The
-# usual wrong answer forgets that both directions count.) The first place is the image's corner, so
-# some anchors stick out; torchvision keeps those too.
+# 6 x 6 x 3 = 108, and 24 x 24 x 3 = 1,728: a stride four times finer has 16 times as many, because
+# both directions count. The first position is the image's corner, so some anchors stick out;
+# torchvision keeps those too.
 # </details>
 #
-# No anchor is learned, and none depends on what the picture shows: all images of a size have the
-# same ones. What is learned is the answer at each (lesson 06). Nor is an anchor what its place
-# sees: that is the receptive field (lesson 04), which is far larger here.
+# No anchor is learned, and none depends on what the image shows: all images of a size have the
+# same ones. What is learned is the prediction for each (lesson 06). Nor is an anchor what its
+# position sees: that is the receptive field (lesson 04), which is far larger here.
 #
 # A **pyramid** (lesson 04) has a map for each scale of object: fine maps carry small anchors,
 # coarse maps large ones. The pyramid of `shapes-tiny` has four maps, one size each.
@@ -132,9 +134,10 @@ for grid, size, level in zip(grids, sizes, levels, strict=True):
 
 # %%
 anchors = torch.cat(levels)  # [2295, 4]
-mine = torch.cat([everywhere(96 // g[0], s[0]) for g, s in zip(grids, sizes, strict=True)])
-assert (mine - anchors).abs().max() <= 0.5
-print(f"{len(anchors):,} anchors; mine differ by up to {(mine - anchors).abs().max():.2f} pixels")
+by_hand = torch.cat([everywhere(96 // g[0], s[0]) for g, s in zip(grids, sizes, strict=True)])
+difference = (by_hand - anchors).abs().max()
+assert difference <= 0.5
+print(f"{len(anchors):,} anchors; those by hand differ by up to {difference:.2f} pixels")
 
 # %% [markdown]
 # Half a pixel, because the package rounds the three anchors of a size to whole pixels, as
@@ -153,11 +156,11 @@ print(getsource(base_anchors))
 # ## 3. Coverage: does every object have an anchor that fits?
 #
 # How well two boxes fit is their **IoU** (lesson 02): the area they share, divided by the area that
-# either covers; 1 for equal boxes, 0 for boxes apart. Of each object we ask the IoU with its *best*
-# anchor. The network can move an anchor, but it must first see that the object is its own.
+# either covers; 1 for equal boxes, 0 for boxes apart. For each object we measure the IoU with its
+# *best* anchor. The network can move an anchor, but first the object must be assigned to it.
 #
-# **Predict:** sizes are 12, 24, 48 and 72. Which objects are covered worst: those whose side is
-# about 8, about 17, or about 24?
+# **Predict:** anchor sizes are 12, 24, 48 and 72. Which objects are covered worst: those with a
+# size of about 8, about 17, or about 24?
 
 # %%
 from mrcnn_edu.boxes import box_iou
@@ -166,26 +169,27 @@ boxes = torch.cat([scenes[i][1]["boxes"] for i in range(100)])
 best = box_iou(boxes, anchors).amax(dim=1)  # [M, A] -> [M]
 
 # %%
-sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
-picture = viz.show_coverage({f"{len(boxes)} objects of 100 scenes": (sides, best)})
-picture.caption("A dot is an object. At which sides are the peaks, and at which the valleys?")
+object_sizes = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt()
+picture = viz.show_coverage({f"{len(boxes)} objects of 100 scenes": (object_sizes, best)})
+picture.caption("A dot is an object. At which sizes are the peaks, and at which the valleys?")
 
 # %%
-bands = {"8": (6, 10), "17": (15, 19), "24": (22, 26)}
-mean = {name: best[(sides >= a) & (sides < b)].mean().item() for name, (a, b) in bands.items()}
+mean = {}
+for size, (low, high) in {"8": (6, 10), "17": (15, 19), "24": (22, 26)}.items():
+    mean[size] = best[(object_sizes >= low) & (object_sizes < high)].mean().item()
 assert mean["8"] < mean["17"] < mean["24"]
-print("mean best IoU about side", {name: round(value, 2) for name, value in mean.items()})
+print("mean best IoU about size", {size: round(value, 2) for size, value in mean.items()})
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Those of side 8: no anchor is smaller than 12. Coverage sags between two sizes as well: a square
+# Those of size 8: no anchor is smaller than 12. Coverage is low between two sizes as well: a square
 # of 17 within one of 24 has an IoU of 17² / 24², about a half, and so has one of 12 within it. So
 # sizes are spaced by a factor of two at most. The dashed lines are for section 4.
 # </details>
 #
 # The same for **your own data**: put the name of a COCO folder in place of ours (lesson 01; images
-# in `images/`, and `annotations.json`). Ours is made of blobs, the outlines of which are random.
+# in `images/`, and `annotations.json`). Ours has blobs, whose outlines are random.
 
 # %%
 from tempfile import mkdtemp
@@ -200,75 +204,75 @@ from mrcnn_edu.data import CocoFolder
 from mrcnn_edu.data.coverage import anchor_coverage
 
 coco = CocoFolder(f"{folder}/images", f"{folder}/annotations.json")
-coverage = anchor_coverage(coco, model.config, strides)  # sides as the network sees them
+coverage = anchor_coverage(coco, model.config, strides)  # sizes as the network sees them
 viz.show_coverage({"a COCO folder": coverage}).caption("Which of your objects are at risk?")
 
 # %% [markdown]
-# ## 4. Who learns what: positive, negative, ignored
+# ## 4. Which anchors learn what: positive, negative, ignored
 #
-# To train, each anchor needs an answer (Faster R-CNN, section 3.1.2):
+# To train, each anchor needs a target (Faster R-CNN, section 3.1.2):
 #
 # - **positive**, "object": IoU of 0.7 or more with an object, *or* the best anchor of an object;
 # - **negative**, "background": IoU below 0.3 with every object;
 # - **ignored**: all others. They are neither one nor the other, and take no part.
 #
-# Here are two objects and five anchors. **Predict** the five answers.
+# Here are two objects and five anchors. **Predict** the five targets.
 
 # %%
 iou = torch.tensor(
     [
-        [0.80, 0.55, 0.10, 0.00, 0.20],  # of object 0 with each anchor
-        [0.05, 0.15, 0.40, 0.29, 0.00],  # of object 1
+        [0.80, 0.55, 0.10, 0.00, 0.20],  # object 0 with each anchor
+        [0.05, 0.15, 0.40, 0.29, 0.00],  # object 1
     ]
 )
-best_object = iou.amax(dim=0)
-answers = torch.where(best_object >= 0.7, 1, torch.where(best_object < 0.3, 0, -1))
-print("by the two thresholds:  ", answers.tolist())
-answers[iou.argmax(dim=1)] = 1  # the best anchor of each object
-print("and each object's best: ", answers.tolist())
+best_iou = iou.amax(dim=0)
+targets = torch.where(best_iou >= 0.7, 1, torch.where(best_iou < 0.3, 0, -1))
+print("by the two thresholds:  ", targets.tolist())
+targets[iou.argmax(dim=1)] = 1  # the best anchor of each object
+print("and each object's best: ", targets.tolist())
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # Positive, ignored, positive, negative, negative. The third has an IoU of only 0.40 but is the best
-# that object 1 has: without it, nobody would learn that object. (The usual wrong answer calls the
-# second one background. It lies half on an object; to punish it for saying so would teach nothing.)
+# that object 1 has: without it, that object would not be learned. (The second one is not
+# background: half of it lies on an object, and to punish a high score there would teach nothing.)
 # </details>
 #
-# The package's version gives the index of the object instead of 1. On our scene:
+# The package's version returns the index of the object instead of 1. On our scene:
 
 # %%
 from mrcnn_edu.matching import BACKGROUND, IGNORED, match
 
-assert (match(iou, 0.7, 0.3, allow_low_quality_matches=True) >= 0).equal(answers == 1)
+assert (match(iou, 0.7, 0.3, allow_low_quality_matches=True) >= 0).equal(targets == 1)
 
 # %%
 matched = match(box_iou(target["boxes"], anchors), 0.7, 0.3, allow_low_quality_matches=True)
-kinds = {"positive": matched >= 0, "ignored": matched == IGNORED, "negative": matched == BACKGROUND}
-print({name: rows.sum().item() for name, rows in kinds.items()})
+masks = {"positive": matched >= 0, "ignored": matched == IGNORED, "negative": matched == BACKGROUND}
+print({name: mask.sum().item() for name, mask in masks.items()})
 
 # %%
-some = {name: rows.nonzero()[:, 0] for name, rows in kinds.items()}
-some["negative"] = some["negative"][::60]
-panels = {f"{n}: {kinds[n].sum()}": (anchors[rows], "anchor") for n, rows in some.items()}
-panels = {"objects": (target["boxes"], "gt")} | panels
-viz.show_panels(image, panels).caption("Of the negative ones every 60th is drawn.")
+panels = {"objects": (target["boxes"], "gt")}
+for name, mask in masks.items():
+    drawn = anchors[mask][:: 60 if name == "negative" else 1]
+    panels[f"{name}: {mask.sum()}"] = (drawn, "anchor")
+viz.show_panels(image, panels).caption("Only every 60th of the negative ones is drawn.")
 
 # %% [markdown]
-# Background outnumbers objects by hundreds to one. If all anchors counted, saying "background"
-# everywhere would be nearly perfect. So each step draws at most 256 (the tiny model: 64), half of
+# Background outnumbers objects by hundreds to one. If all anchors counted, predicting "background"
+# everywhere would be nearly perfect. So each step samples at most 256 (the tiny model: 64), half of
 # them positive if there are enough: `matching.sample`.
 #
 # ## Where it breaks: anchors made for other images
 #
 # The paper's sizes, 32 to 512, suit photographs of 800 pixels. **Predict:** put them on our scenes
-# of 96 pixels. For what share of the objects is even the best anchor below 0.3?
+# of 96 pixels. For what fraction of the objects is even the best anchor below 0.3?
 
 
 # %%
 def coverage_with(sizes):
     levels = pyramid_anchors(grids, (96, 96), tuple((s,) for s in sizes), (0.5, 1.0, 2.0))
-    return sides, box_iou(boxes, torch.cat(levels)).amax(dim=1)
+    return object_sizes, box_iou(boxes, torch.cat(levels)).amax(dim=1)
 
 
 chosen = {"ours": (12, 24, 48, 72), "the paper's": (32, 64, 128, 256)}
@@ -279,24 +283,24 @@ viz.show_coverage(both).caption("Which objects fell below the lower line?")
 for name, (_, best) in both.items():
     print(f"{name:32} 0.7 or more: {(best >= 0.7).float().mean():4.0%}", end="")
     print(f"   below 0.3: {(best < 0.3).float().mean():4.0%}")
-ours, small, large = both["ours: (12, 24, 48, 72)"][1], sides < 16, sides >= 24
+ours, small, large = both["ours: (12, 24, 48, 72)"][1], object_sizes < 16, object_sizes >= 24
 assert (ours < 0.3).sum() == 0 and 0.3 < (best < 0.3).float().mean() < 0.37
 
 # %%
 assert (best[small] < 0.3).all() and best[large].mean() > ours[large].mean()
-sizes_of_paper = tuple((s,) for s in chosen["the paper's"])
-iou = box_iou(boxes, torch.cat(pyramid_anchors(grids, (96, 96), sizes_of_paper, (0.5, 1.0, 2.0))))
+paper_sizes = tuple((s,) for s in chosen["the paper's"])
+iou = box_iou(boxes, torch.cat(pyramid_anchors(grids, (96, 96), paper_sizes, (0.5, 1.0, 2.0))))
 tied = (iou == iou.amax(dim=1, keepdim=True)).sum(dim=1)  # how many anchors are an object's best
 assert 24 < tied[small].float().mean() < 72
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# A third: all the small ones. Each of them is learned from bad examples alone: every anchor that
-# holds it whole has the same low IoU with it, so that dozens tie as its best, while those around
-# them are trained to say "background". Nothing fails: training runs, the loss falls, the large
+# A third: all the small ones. Each of them is learned only from bad examples: every anchor that
+# contains it has the same low IoU with it, so that dozens tie as its best, while those around them
+# are trained to predict "background". Nothing fails: training runs, the loss falls, the large
 # objects, which are covered even better than before, are found, and the small ones hardly are.
-# Coverage tells before you train. (Look at the lower line, not at the upper one: with our own
+# Coverage warns you before you train. (Look at the lower line, not at the upper one: with our
 # sizes, too, only a fifth of the objects have an anchor of 0.7 or more. The others are learned from
 # their best anchor, which has an IoU of 0.3 at least.)
 # </details>
@@ -318,15 +322,15 @@ anchor_player(image, boxes, sizes=(12, 24, 48, 72), strides=strides)
 #
 # **1.** `anchor_at(x, y, size, ratio)`: the anchor `[4]` with its center at (x, y). 2 lines.
 #
-# **2.** `best_iou(boxes, anchors)`: of each object the IoU `[M]` with the anchor that fits it best;
-# M may be 0. 1 line, with `box_iou`.
+# **2.** `best_iou(boxes, anchors)`: for each object, the IoU `[M]` with the anchor that fits it
+# best; M may be 0. 1 line, with `box_iou`.
 #
 # **3.** `label_anchors(iou, high, low)`: 1, 0 or -1 for each anchor `[A]`, from the IoUs `[M, A]`
-# with M > 0, as in section 4; of several equally good best anchors of an object, all are positive.
-# 5 lines.
+# with M > 0, as in section 4; if several anchors of an object are equally good and the best, all of
+# them are positive. 5 lines.
 #
-# **To discuss.** Your objects are lines of text, ten times as wide as high. What IoU has the best
-# of the paper's anchors with one? Which ratios would you take, and what do more anchors cost?
+# **To discuss.** Your objects are lines of text, ten times as wide as high. What IoU does the best
+# of the paper's anchors have with one? Which ratios would you take, and what do more anchors cost?
 
 # %%
 from mrcnn_edu.course.exercises import anchors as exercises
@@ -348,10 +352,10 @@ exercises.check_label_anchors(label_anchors)
 # %% [markdown]
 # ## Remember
 #
-# - An anchor is a size and a ratio at a place; the map's stride decides the places.
+# - An anchor is a size and a ratio at a position; the map's stride decides the positions.
 # - Measure coverage before you train: an object that no anchor fits is hardly learned.
 # - Positive from 0.7 or as an object's best, negative below 0.3, and nothing in between.
 #
 # torchvision calls this `AnchorGenerator(sizes, aspect_ratios)` and `Matcher`, detectron2
-# `DefaultAnchorGenerator` and `Matcher`. Next: **06, the region proposal network**, which fills in
-# the answers.
+# `DefaultAnchorGenerator` and `Matcher`. Next: **06, the region proposal network**, which makes
+# the predictions.

@@ -13,13 +13,13 @@
 # %% [markdown]
 # # 06 · The region proposal network: which anchors are worth a look?
 #
-# Lesson 05 put thousands of anchors on an image and knew the right answers. Now a small network
-# gives the answers, and a hundred boxes remain. After this lesson (60 minutes) you can
+# Lesson 05 put thousands of anchors on an image and knew the targets. Now a small network makes the
+# predictions, and a hundred boxes remain. After this lesson (60 minutes) you can
 #
-# - build the RPN's head by hand: one place of it, and its number of parameters;
+# - build the RPN's head by hand: its output at one position, and its number of parameters;
 # - say which anchors it learns from, and compute both of its losses;
 # - move anchors onto their objects, and choose proposals among them, as the package does;
-# - measure recall, the share of the objects that a number of proposals finds.
+# - measure recall, the fraction of the objects that a number of proposals finds.
 
 # %%
 from inspect import getsource
@@ -37,8 +37,9 @@ viz.show_flow("proposals")
 # %% [markdown]
 # ## The problem
 #
-# Five objects, 2,295 anchors. The heads that name and outline objects look at every box they are
-# given. So they should get few boxes, each close to an object, and no object should go without.
+# Five objects, 2,295 anchors. The heads that classify and outline objects look at every box they
+# are given. So they should get few boxes, each close to an object, and every object should have
+# one.
 
 # %%
 model, scenes = load("shapes-tiny"), Shapes(60, seed=1)
@@ -46,46 +47,47 @@ traces = [model.trace([scenes[i][0]]) for i in range(60)]
 (image, target), trace = scenes[9], traces[9]
 boxes, levels, anchors = target["boxes"], trace.anchors, torch.cat(trace.anchors)
 
-some = {"5 objects": (boxes, "gt"), "every 15th anchor": (anchors[::15], "anchor")}
+panels = {"5 objects": (boxes, "gt"), "every 15th anchor": (anchors[::15], "anchor")}
 assert len(boxes) == 5 and len(anchors) == 2295
-viz.show_panels(image, some)
+viz.show_panels(image, panels)
 
 # %% [markdown]
 # ## 1. The head: a small network that slides
 #
 # The RPN's **head** ([Faster R-CNN](03_history.ipynb), section 3.1) is a 3x3 convolution that keeps
-# the C channels, then two 1x1 convolutions side by side. At every place they give k numbers of
-# **objectness**, how sure it is of an object at each of the k anchors, and 4 k **deltas**, how each
-# should move.
+# the C channels, then two 1x1 convolutions side by side. At every position one of them outputs k
+# **objectness scores**, the network's confidence that each of the k anchors contains an object; the
+# other outputs 4 k **box deltas**, which shift and resize each anchor to fit that object.
 #
-# **Predict:** C = 64, k = 3, and four maps, of 24 x 24 to 3 x 3 places. About how many numbers does
-# the head learn: 1,000, 40,000 or 160,000?
+# **Predict:** C = 64, k = 3, and four maps, of 24 x 24 to 3 x 3 positions. About how many
+# parameters does the head learn: 1,000, 40,000 or 160,000?
 
 # %%
 C, k = 64, 3
 by_hand = (3 * 3 * C * C + C) + (C * k + k) + (C * 4 * k + 4 * k)
 assert by_hand == sum(p.numel() for p in model.rpn_head.parameters())
-print(f"{by_hand:,} parameters, for {len(anchors):,} x 5 answers")
+print(f"{by_hand:,} parameters, for {len(anchors):,} x 5 outputs")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About 40,000, nearly all of them in the 3x3 convolution. (The usual wrong answer multiplies by the
-# four maps.) The same weights slide over *all* places of *all* maps: an anchor twice as large on a
-# map twice as coarse looks the same to them. A larger image needs no parameter more.
+# About 40,000, nearly all of them in the 3x3 convolution. (If you said 160,000, you multiplied by
+# the four maps.) The same weights slide over *all* positions of *all* maps: an anchor twice as
+# large on a map twice as coarse looks the same to them. A larger image needs no additional
+# parameter.
 # </details>
 #
-# So one place can be computed alone. It sees 3 x 3 cells of the map, C numbers each, and a
-# convolution at one place is a matrix product. Note that nobody looks *into* an anchor: all k of a
-# place are judged from the same numbers, by different weights in the last layers. We take the place
-# of stride 8 that is surest.
+# So one position can be computed separately. It sees 3 x 3 positions of the map, with C values
+# each, and a convolution at one position is a matrix product. Note that the head does not look
+# *into* an anchor: the scores of all k anchors of a position are computed from the same features,
+# by different weights in the last layers. We take the position of stride 8 with the highest score.
 
 # %%
 first = len(levels[0])  # where the anchors of the second map, of stride 8, start
-surest = trace.objectness[0, first : first + len(levels[1])].argmax().item()
-y, x = divmod(surest // k, 12)  # k anchors a place, 12 places a row
+best = trace.objectness[0, first : first + len(levels[1])].argmax().item()
+y, x = divmod(best // k, 12)  # k anchors for each position, 12 positions in a row
 patch = pad(trace.features[1][0], (1, 1, 1, 1))[:, y : y + 3, x : x + 3].flatten()  # 0 outside
-print(f"row {y}, column {x} sees {len(patch)} numbers")
+print(f"row {y}, column {x} sees {len(patch)} values")
 
 # %%
 conv, head = model.rpn_head.conv[0][0], model.rpn_head
@@ -101,13 +103,13 @@ torch.testing.assert_close(deltas.view(k, 4), trace.rpn_deltas[0, here], rtol=1e
 print(getsource(type(head).forward))
 
 # %% [markdown]
-# ## 2. Which map lights up?
+# ## 2. Which map responds?
 #
-# The numbers are **logits**: a **sigmoid**, 1 / (1 + exp(-x)), makes a probability of each. Below
-# is the best of the k anchors at each place.
+# The objectness scores are **logits**: a **sigmoid**, 1 / (1 + exp(-x)), turns each into a
+# probability. Below is the best of the k anchors at each position.
 #
-# **Predict:** the objects' sides are 45, 22, 16, 10 and 7 pixels (the root of a box's area), the
-# anchors' of the four maps 12, 24, 48 and 72. Which map will stay dark?
+# **Predict:** the objects' sizes are 45, 22, 16, 10 and 7 pixels (the square root of a box's area),
+# the anchor sizes of the four maps are 12, 24, 48 and 72. Which map will stay dark?
 
 # %%
 per_level = trace.objectness[0].sigmoid().split([len(level) for level in levels])
@@ -118,89 +120,92 @@ viz.show_objectness(image, maps, [4, 8, 16, 32]).caption(
 )
 
 # %%
-sides = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().round().int().tolist()
+sizes = (boxes[:, 2:] - boxes[:, :2]).prod(dim=1).sqrt().round().int().tolist()
 on_object = box_iou(boxes, anchors) > 0.3  # [M, A]
-surest = torch.where(on_object, trace.objectness[0], -99).argmax(dim=1)  # of each object
-of_stride = torch.tensor([4, 8, 16, 32]).repeat_interleave(torch.tensor([*map(len, levels)]))
-print("(side, stride):", sorted(zip(sides, of_stride[surest].tolist(), strict=True)))
+best = torch.where(on_object, trace.objectness[0], -99).argmax(dim=1)  # for each object
+strides = torch.tensor([4, 8, 16, 32]).repeat_interleave(torch.tensor([*map(len, levels)]))
+print("(size, stride):", sorted(zip(sizes, strides[best].tolist(), strict=True)))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The last one, of size 72: no object is that large. Every object lights up where an anchor has
-# about its size, and at several places: each of them will propose a box.
+# The last one, of size 72: no object is that large. For every object the scores are high where an
+# anchor has about its size, and at several positions: each of them will propose a box.
 # </details>
 #
 # ## 3. What it learns from: a sample
 #
 # Anchors are positive, negative or ignored (lesson 05). A training step does not use all of them,
-# but draws at most 256 an image (our model: 64), half of them positive if there are enough.
+# but samples at most 256 per image (our model: 64), half of them positive if there are enough.
 #
-# **Predict:** suppose that all counted, and the head said "background" everywhere. What share of
-# its answers would be right: 90 %, 99 % or more? And if only the samples of 64 counted?
+# **Predict:** suppose that all counted, and the head predicted "background" everywhere. What
+# fraction of its predictions would be correct: 90 %, 99 % or more? And if only the samples of 64
+# counted?
 
 # %%
 from mrcnn_edu.targets import rpn_targets
 
-targets = [scenes[i][1]["boxes"] for i in range(60)]
-assert round(sum(map(len, targets)) / 60) == 3 and max(map(len, targets)) == 6
+gt_boxes = [scenes[i][1]["boxes"] for i in range(60)]
+assert round(sum(map(len, gt_boxes)) / 60) == 3 and max(map(len, gt_boxes)) == 6
 
 
-def saying_background(count):
-    """The share of right answers, over all scenes, of a head that says nothing else."""
-    generator = torch.Generator().manual_seed(0)
-    drawn = rpn_targets(anchors, targets, 0.7, 0.3, count, 0.5, [generator] * len(targets))
-    return (torch.cat([of_image.labels for of_image in drawn]) == 0).float().mean().item()
+def accuracy_of_background(batch_size):
+    """The accuracy, over all scenes, of a head that always predicts background."""
+    generators = [torch.Generator().manual_seed(0)] * len(gt_boxes)
+    sampled = rpn_targets(anchors, gt_boxes, 0.7, 0.3, batch_size, 0.5, generators)
+    return (torch.cat([s.labels for s in sampled]) == 0).float().mean().item()
 
 
 # %%
-for name, count in {"all that are not ignored": 10_000, "samples of 64": 64}.items():
-    right = saying_background(count)
-    print(f"{name}: {right:.1%} right, one in {1 / (1 - right):.0f} wrong")
-    assert right > (0.997 if count > 64 else 0.9)
+for name, batch_size in {"all that are not ignored": 10_000, "samples of 64": 64}.items():
+    correct = accuracy_of_background(batch_size)
+    print(f"{name}: {correct:.1%} correct, one in {1 / (1 - correct):.0f} wrong")
+    assert correct > (0.997 if batch_size > 64 else 0.9)
 
 # %%
 generator = torch.Generator().manual_seed(0)
-(answers,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, [generator])
-drawn = {"positive": answers.positives, "negative": answers.anchors[answers.labels == 0]}
-panels = {f"{name}: {len(rows)}": (anchors[rows], "anchor") for name, rows in drawn.items()}
+(targets,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, [generator])
+sampled = {"positive": targets.positives, "negative": targets.anchors[targets.labels == 0]}
+panels = {f"{name}: {len(rows)}": (anchors[rows], "anchor") for name, rows in sampled.items()}
 viz.show_panels(image, {"objects": (boxes, "gt")} | panels)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 99.8 %: hundreds of negatives for each positive, and nothing is found. Over samples it is wrong
-# for one answer in 17 instead of one in 595: enough to learn from. (The usual wrong answer for the
-# samples is 50 % right. But a scene has about four positives, not 32; negatives fill up the rest.)
+# 99.8 %: there are hundreds of negatives for each positive, and nothing is found. On samples it is
+# wrong for one anchor in 17 instead of one in 595: enough to learn from. (If you said 50 % for the
+# samples: a scene has about four positives, not 32; negatives fill up the rest.)
 # </details>
 #
 # The loss (Faster R-CNN, equation 1) has two parts. **Binary cross-entropy**, -log of the
-# probability given to the right answer (0 if that is 1, large if it is near 0), over all sampled
-# anchors; and **smooth L1**, for the deltas of the positives only: x² / (2β) for differences |x|
+# probability given to the true label (0 if that is 1, large if it is near 0), over all sampled
+# anchors; and **smooth L1**, only for the deltas of the positives: x² / (2β) for differences |x|
 # below β = 1/9, and |x| - β/2 beyond. Both are divided by the number sampled. (β and that division
-# are torchvision's; equation 1 divides the second by the number of places, and takes it 10 times.)
+# are torchvision's; equation 1 divides the second by the number of positions, and weights it by
+# 10.)
 
 # %%
 from mrcnn_edu.losses import rpn_loss
 
-p = trace.objectness[0, answers.anchors].sigmoid()  # [N]
-given_to_the_truth = torch.where(answers.labels == 1, p, 1 - p)
-objectness_loss = -given_to_the_truth.log().sum() / len(p)
+logits = trace.objectness[0, targets.anchors]  # [N]
+p = logits.sigmoid()
+p_of_label = torch.where(targets.labels == 1, p, 1 - p)
+objectness_loss = -p_of_label.log().sum() / len(p)
 
-off, beta = (trace.rpn_deltas[0, answers.positives] - answers.deltas).abs(), 1 / 9
-box_loss = torch.where(off < beta, off**2 / (2 * beta), off - beta / 2).sum() / len(p)
+deltas, beta = trace.rpn_deltas[0, targets.positives], 1 / 9
+error = (deltas - targets.deltas).abs()
+box_loss = torch.where(error < beta, error**2 / (2 * beta), error - beta / 2).sum() / len(p)
 
-said = trace.objectness[0, answers.anchors], trace.rpn_deltas[0, answers.positives]
-package = rpn_loss(*said, answers.labels, answers.deltas)
+package = rpn_loss(logits, deltas, targets.labels, targets.deltas)
 torch.testing.assert_close((objectness_loss, box_loss), package, rtol=1e-3, atol=1e-5)
 print(f"objectness {objectness_loss:.3f}, boxes {box_loss:.3f}")
 
 # %% [markdown]
 # ## 4. Deltas: anchors move onto their objects
 #
-# Lesson 02 wrote a box as deltas from another; here is the way back. A delta (dx, dy, dw, dh) moves
-# the center by a share of the anchor's size, and multiplies width and height by exp(dw) and
-# exp(dh).
+# Lesson 02 encoded a box as deltas from another; here we decode them. A delta (dx, dy, dw, dh)
+# moves the center by a fraction of the anchor's size, and multiplies width and height by exp(dw)
+# and exp(dh).
 #
 # **Predict:** take all anchors with an objectness over one half. Their mean IoU with the object
 # that fits best is a bit below one half. And after they have moved?
@@ -217,25 +222,26 @@ def decode_by_hand(deltas, anchors):
 # %%
 moved = decode_by_hand(trace.rpn_deltas[0], anchors)
 torch.testing.assert_close(moved, decode_boxes(trace.rpn_deltas[0], anchors))
-sure = trace.objectness[0] > 0  # a probability over one half
-panels = {f"{sure.sum()} anchors": (anchors[sure], "anchor"), "moved": (moved[sure], "proposal")}
-viz.show_panels(image, panels)
+confident = trace.objectness[0] > 0  # a probability over one half
+panels = {f"{confident.sum()} anchors": (anchors[confident], "anchor")}
+viz.show_panels(image, panels | {"moved": (moved[confident], "proposal")})
 
 # %%
-every_moved = [clip_boxes(decode_by_hand(t.rpn_deltas[0], anchors), (96, 96)) for t in traces]
-for when, of_scenes in {"before": [anchors] * 60, "after": every_moved}.items():
-    pairs = list(zip(traces, targets, of_scenes, strict=True))
-    iou = [box_iou(boxes, b[t.objectness[0] > 0]) for t, boxes, b in pairs]  # [M, sure] each
-    of_box, of_object = (torch.cat([i.amax(dim=d) for i in iou]).mean() for d in (0, 1))
-    print(f"{when:6}: a sure box {of_box:.2f}, an object's best {of_object:.2f}")
-assert of_box > 0.7 and of_object > 0.88
+all_moved = [clip_boxes(decode_by_hand(t.rpn_deltas[0], anchors), (96, 96)) for t in traces]
+for when, scene_boxes in {"before": [anchors] * 60, "after": all_moved}.items():
+    triples = zip(traces, gt_boxes, scene_boxes, strict=True)
+    iou = [box_iou(gt, b[t.objectness[0] > 0]) for t, gt, b in triples]  # [M, confident] each
+    box_mean = torch.cat([table.amax(dim=0) for table in iou]).mean()
+    object_mean = torch.cat([table.amax(dim=1) for table in iou]).mean()
+    print(f"{when:6}: mean IoU of a confident box {box_mean:.2f}, of an object {object_mean:.2f}")
+assert box_mean > 0.7 and object_mean > 0.88
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # About three quarters, and the best box of each object reaches about 0.9. An anchor need not fit,
 # only be near enough to see its object. (All other anchors move too. But only positives learn how,
-# so where the others end means little.)
+# so where the others end up means little.)
 # </details>
 #
 # ## 5. Proposals: the best, without near-duplicates
@@ -244,7 +250,7 @@ assert of_box > 0.7 and of_object > 0.88
 # them to the image, and apply **NMS** (lesson 02), which walks down the scores and drops each box
 # whose IoU with a kept one is over 0.7. Then the best n of all maps are the **proposals**.
 #
-# **Predict:** our scenes have three objects on average, six at most. How many proposals a scene
+# **Predict:** our scenes have three objects on average, six at most. How many proposals per scene
 # are needed to find 95 % of the objects: 7, 20 or 100?
 
 
@@ -267,59 +273,59 @@ def propose_by_hand(objectness, moved, levels, pre_nms_top_n, post_nms_top_n, nm
 # %% tags=["cover"]
 from mrcnn_edu.rpn import propose
 
-numbers = {"pre_nms_top_n": 100, "post_nms_top_n": 100, "nms_iou": 0.7}
-mine = propose_by_hand(trace.objectness[0], moved, levels, **numbers)
-(package,) = propose(trace.objectness, trace.rpn_deltas, levels, [(96, 96)], **numbers)
-torch.testing.assert_close(mine, package.boxes)
+by_hand = propose_by_hand(trace.objectness[0], moved, levels, 100, 100, nms_iou=0.7)
+(p,) = propose(trace.objectness, trace.rpn_deltas, levels, [(96, 96)], 100, 100, nms_iou=0.7)
+torch.testing.assert_close(by_hand, p.boxes)
 print(getsource(propose))
-print(f"{len(anchors):,} anchors, {len(package.candidates)} candidates, {len(mine)} proposals")
+print(f"{len(anchors):,} anchors, {len(p.candidates)} candidates, {len(p.boxes)} proposals")
 
-p = package
 before, after = p.candidates[p.candidate_scores > 0.5], p.boxes[p.scores > 0.5]
-panels = {f"sure, before NMS: {len(before)}": (before, "anchor")}
-viz.show_panels(image, panels | {f"sure, after NMS: {len(after)}": (after, "proposal")})
+panels = {f"score > 0.5, before NMS: {len(before)}": (before, "anchor")}
+viz.show_panels(image, panels | {f"after NMS: {len(after)}": (after, "proposal")})
 
 # %% [markdown]
-# Boxes are judged by **recall**: the share of the objects that at least one of them covers, with
-# an IoU of 0.5 or more, say. We compare with as many plain anchors, those of highest objectness.
+# Proposals are measured by **recall**: the fraction of the objects that at least one of them
+# covers, with an IoU of 0.5 or more, say. We compare with as many plain anchors, those with the
+# highest objectness.
 
 
 # %%
-def recalls(boxes_of_scenes, iou, most=25):
-    """The recall of the first 1, 2, ..., `most` boxes of each scene: [most]."""
-    pairs = zip(targets, boxes_of_scenes, strict=True)
-    best = [box_iou(t, b[:most]).cummax(dim=1).values for t, b in pairs]  # so far: [M, most]
+def recalls(scene_boxes, iou, n=25):
+    """The recall of the first 1, 2, ..., n boxes of each scene: [n]."""
+    pairs = zip(gt_boxes, scene_boxes, strict=True)
+    best = [box_iou(gt, b[:n]).cummax(dim=1).values for gt, b in pairs]  # so far: [M, n]
     return (torch.cat(best) >= iou).float().mean(dim=0)
 
 
 # %%
 order = [t.objectness[0].argsort(descending=True) for t in traces]
-kinds = {"proposal": [t.proposals[0].boxes for t in traces], "anchor": [anchors[o] for o in order]}
-curves = {f"{kind}s, IoU {iou}": recalls(b, iou) for kind, b in kinds.items() for iou in (0.5, 0.7)}
+proposals, best_anchors = [t.proposals[0].boxes for t in traces], [anchors[o] for o in order]
+curves = {f"proposals, IoU {iou}": recalls(proposals, iou) for iou in (0.5, 0.7)}
+curves |= {f"anchors, IoU {iou}": recalls(best_anchors, iou) for iou in (0.5, 0.7)}
 for name, curve in curves.items():
     print(f"{name:17}: {curve[6]:4.0%} with 7 boxes, {curve[24]:4.0%} with 25")
 assert curves["proposals, IoU 0.7"][6] >= 0.945 and curves["anchors, IoU 0.7"][24] < 0.25
-viz.show_lines(torch.arange(1, 26), curves, "boxes a scene", "recall")
+viz.show_lines(torch.arange(1, 26), curves, "boxes per scene", "recall")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # Seven, at an IoU of 0.5 or of 0.7. (Photographs need more: the paper takes 300 or 1,000.) Plain
-# anchors never get far at 0.7, for few of them fit that well. To say which anchors matter is half
-# of the RPN's work, to move them the other half.
+# anchors never get far at 0.7, because few of them fit that well. To predict which anchors matter
+# is half of the RPN's work, to move them is the other half.
 # </details>
 #
 # ## Where it breaks: without NMS, and with too much of it
 #
-# **Predict:** with NMS at 0.7 and seven proposals a scene, 5 % of the objects go unfound at an IoU
-# of 0.7. How many without NMS: 5 %, 15 % or 50 %? And does NMS at 0.1 find more or fewer?
+# **Predict:** with NMS at 0.7 and seven proposals per scene, 5 % of the objects are missed at an
+# IoU of 0.7. How many without NMS: 5 %, 15 % or 50 %? And does NMS at 0.1 find more or fewer?
 
 
 # %%
 def proposals_with(nms_iou):
-    every = [t.proposals[0] for t in traces]
-    keep = [batched_nms(*p[2:], nms_iou) for p in every]  # candidates, their scores and levels
-    return [p.candidates[rows] for p, rows in zip(every, keep, strict=True)]
+    proposals = [t.proposals[0] for t in traces]
+    keep = [batched_nms(*p[2:], nms_iou) for p in proposals]  # candidates, their scores and levels
+    return [p.candidates[rows] for p, rows in zip(proposals, keep, strict=True)]
 
 
 # %%
@@ -327,10 +333,10 @@ settings = {"no NMS": 1.0, "NMS 0.7": 0.7, "NMS 0.1": 0.1}
 lists = {name: proposals_with(iou) for name, iou in settings.items()}
 curves = {name: recalls(b, 0.7) for name, b in lists.items()}
 for name, curve in curves.items():
-    print(f"{name:7}: {1 - curve[6]:3.0%} unfound with 7, {1 - curve[24]:3.0%} with 25")
+    print(f"{name:7}: {1 - curve[6]:3.0%} missed with 7, {1 - curve[24]:3.0%} with 25")
 no_nms, at_70, at_10 = curves.values()
 assert no_nms[6] < at_70[6] - 0.08 and at_10[24] < at_70[24] - 0.02
-viz.show_lines(torch.arange(1, 26), curves, "proposals a scene", "recall at IoU 0.7")
+viz.show_lines(torch.arange(1, 26), curves, "proposals per scene", "recall at IoU 0.7")
 
 # %%
 panels, other = {}, scenes[1]
@@ -346,29 +352,29 @@ assert on_each.max() == 4 and other[1]["labels"][on_each.argmax()] == 1  # a tri
 
 # %%
 def found_by(name):
-    pairs = zip(targets, lists[name], strict=True)
-    return torch.cat([(box_iou(t, b[:25]) >= 0.7).any(dim=1) for t, b in pairs])
+    pairs = zip(gt_boxes, lists[name], strict=True)
+    return torch.cat([(box_iou(gt, b[:25]) >= 0.7).any(dim=1) for gt, b in pairs])
 
 
 lost = found_by("NMS 0.7") & ~found_by("NMS 0.1")
-crowded = torch.cat([box_iou(t, t).fill_diagonal_(0).amax(dim=1) for t in targets]) > 0.1
+crowded = torch.cat([box_iou(gt, gt).fill_diagonal_(0).amax(dim=1) for gt in gt_boxes]) > 0.1
 assert crowded[lost].all() and crowded.float().mean() < 0.25
 print(f"NMS 0.1 loses {lost.sum()} objects, and all of them overlap another;", end=" ")
-print(f"of all objects {crowded.float().mean():.0%} do")
+print(f"among all objects {crowded.float().mean():.0%} do")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # About 14 %, nearly three times as many. Here most of the first boxes lie on one triangle, and the
-# other objects have to wait. Given 25 boxes they catch up. NMS at 0.1 never does: where two
-# *objects* overlap, it takes the proposals of one for duplicates of the other's, and drops them for
-# good. At 0.7 some duplicates stay, but those cost only time: after the heads, NMS runs once more.
+# other objects come later. With 25 boxes they catch up. NMS at 0.1 never does: where two *objects*
+# overlap, it takes the proposals of one for duplicates of the other's, and drops them for good. At
+# 0.7 some duplicates stay, but those cost only time: after the heads, NMS runs once more.
 # </details>
 #
 # ## Play
 #
 # Move both sliders. With how few proposals do you still find all objects, and at which threshold?
-# At 100 % NMS drops nothing. (Green: truth.)
+# At 100 % NMS drops nothing. (Green: ground truth.)
 
 # %%
 from mrcnn_edu.course.widgets import rpn_player
@@ -380,14 +386,14 @@ rpn_player(scenes, traces, shown=9)
 #
 # Our solution, when you have tried: `print(getsource(exercises.recall))`.
 #
-# **1.** `head_parameters(channels, k)`: how many numbers the head learns, biases included. 1 line.
+# **1.** `head_parameters(channels, k)`: how many parameters the head has, biases included. 1 line.
 #
-# **2.** `recall(proposals, boxes, iou_threshold)`: the share of the objects `boxes [M, 4]` that
+# **2.** `recall(proposals, boxes, iou_threshold)`: the fraction of the objects `boxes [M, 4]` that
 # have an IoU of at least the threshold with a proposal `[R, 4]`; 0 if R is 0. 1 line.
 #
-# **3.** `best_of_each_level(objectness, sizes, n)`: of logits `[A]` the indices, 0 to A - 1, of the
-# n highest of each level, level by level, best first. `sizes` lists how many anchors each level
-# has, in order; of a level with fewer than n take all. 5 lines.
+# **3.** `best_of_each_level(objectness, sizes, n)`: the indices, 0 to A - 1, of the n highest
+# logits of each level, level by level, best first. `objectness` is `[A]`, and `sizes` lists how
+# many anchors each level has, in order; take all of a level that has fewer than n. 5 lines.
 
 # %%
 from mrcnn_edu.course.exercises import rpn as exercises
@@ -409,9 +415,10 @@ exercises.check_best_of_each_level(best_of_each_level)
 # %% [markdown]
 # ## Remember
 #
-# - One small head slides over every map: is an object here, and how must the anchor move?
+# - One small head slides over every map: is there an object here, and how must the anchor move?
 # - It learns from a sample: background outnumbers objects by hundreds to one.
-# - Proposals are the surest boxes, moved, without near-duplicates; recall is what they are for.
+# - Proposals are the boxes with the highest scores, moved, without near-duplicates; recall measures
+#   them.
 #
 # torchvision calls this `RPNHead` and `RegionProposalNetwork`, detectron2 `StandardRPNHead` and
 # `RPN`. Next: **07, RoIPool against RoIAlign**: how the proposals' features are read.

@@ -13,13 +13,13 @@
 # %% [markdown]
 # # 07 · RoIPool against RoIAlign: what rounding to whole numbers costs
 #
-# The heads read every box at one size, 7 x 7 say. *How* the numbers under a box are read decides
+# The heads read every box at one size, 7 x 7 say. *How* the features under a box are read decides
 # how good masks can be. After this lesson (75 minutes) you can
 #
 # - draw what RoIPool rounds, twice, and measure what that costs in image pixels;
 # - write RoIAlign by hand, and as one weighted lookup;
 # - say what matters (round nothing) and what hardly does (how many points are read, and where);
-# - find out whether half a cell is missing (`aligned`), by asking the network.
+# - find out whether half a position is missing (`aligned`), by an experiment with the network.
 
 # %%
 from inspect import getsource
@@ -36,9 +36,9 @@ viz.show_flow("RoI features")
 # %% [markdown]
 # ## The problem
 #
-# A **RoI** (region of interest) is a box that the RPN proposed: four numbers in image pixels. A
-# **feature map** of stride 16 has one number for every 16 pixels in each direction. To look at one,
-# we take the simplest there is: the mean brightness of each block of 16 x 16 pixels. Our RoI is the
+# A **RoI** (region of interest) is a box that the RPN proposed: four coordinates in image pixels. A
+# **feature map** of stride 16 has one value for every 16 pixels in each direction. To look at one,
+# we take the simplest possible: the mean brightness of each block of 16 x 16 pixels. Our RoI is the
 # box around the lower cross.
 
 # %%
@@ -54,13 +54,14 @@ assert roi[0] / 16 == 13.75 and roi[2] / 16 == 18.75
 print(f"{roi.tolist()} pixels, {(roi / 16).tolist()} on the map")
 
 # %% [markdown]
-# The map has a number 13 and a number 14, but no number 13.75. That is the whole problem.
+# The left edge falls at x = 13.75 on the map. But the map only has values at whole positions: a
+# column 13 and a column 14, and nothing in between. That is the whole problem.
 #
 # ## 1. RoIPool rounds twice
 #
 # **RoIPool** ([Fast R-CNN](03_history.ipynb), section 2.1) takes `[x / 16]`, the nearest whole
-# number: the first rounding. It cuts that range, both ends included, into bins, whose borders are
-# rounded outward to whole numbers: the second. Each bin gives the largest number in it.
+# position: the first rounding. It divides that range, both ends included, into bins, whose borders
+# are rounded outward to whole positions: the second. Each bin returns the largest value in it.
 #
 # **Predict:** by how many image pixels can the first rounding alone move a border?
 
@@ -69,7 +70,7 @@ from math import ceil, floor
 
 
 def bins_by_hand(start, end, stride, n_bins):
-    """The first and the last number that each bin reads, along one axis."""
+    """The first and the last position that each bin reads, along one axis."""
     first, last = floor(start / stride + 0.5), floor(end / stride + 0.5)  # the RoI is rounded
     size = (last - first + 1) / n_bins
     ends = [(floor(p * size), ceil((p + 1) * size)) for p in range(n_bins)]  # and so are its bins
@@ -79,48 +80,49 @@ def bins_by_hand(start, end, stride, n_bins):
 # %% tags=["cover"]
 x1, y1, x2, y2 = roi.tolist()
 print("7 bins along x:", bins_by_hand(x1, x2, 16, n_bins=7))
-look = "Gray dots: the map's numbers. Orange: the RoI. Colored: bins, and the points they read."
-viz.show_bins(roi, 16, output_size=3).caption(look)
+text = "Gray dots: the map's positions. Orange: the RoI. Colored: bins, and the points they read."
+viz.show_bins(roi, 16, output_size=3).caption(text)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# By up to half a stride, 8 pixels, each border in its own direction. (The usual wrong answer is one
-# pixel: one step *of the map* is 16 pixels of the image.) The second rounding comes on top: bins
-# differ in size, and neighbors may read the same number, as most of the 7 above do.
+# By up to half a stride, 8 pixels, and each border independently. (If you said one pixel: one step
+# *of the map* is 16 pixels of the image.) The second rounding is added to it: bins differ in size,
+# and neighbors may read the same value, as most of the 7 above do.
 # </details>
 #
-# The figure, which is to scale, shows two cures. **RoIWarp** (Dai et al. 2016, as section 3 of Mask
-# R-CNN describes it) rounds the RoI, but not its bins. **RoIAlign** (section 3) rounds nothing: its
-# points lie between numbers.
+# The figure, which is to scale, shows two remedies. **RoIWarp** (Dai et al. 2016, as section 3 of
+# Mask R-CNN describes it) rounds the RoI, but not its bins. **RoIAlign** (section 3) rounds
+# nothing: its points lie between the positions.
 #
-# ## 2. RoIAlign: read between the numbers
+# ## 2. RoIAlign: read between the positions
 #
-# Between four numbers, read their **bilinear** mean: each counts the more the nearer it is, with
-# `1 - dx` or `dx` along x, times `1 - dy` or `dy` along y. A bin is the mean of four such points.
+# Between four positions, read the **bilinear** mean of their values: the nearer one is, the more it
+# counts, with `1 - dx` or `dx` along x, times `1 - dy` or `dy` along y. A bin is the mean of four
+# such points.
 #
-# **Predict:** take a map whose number in row i, column j is j itself: a ramp. What does RoIAlign
+# **Predict:** take a map whose value in row i, column j is j itself: a ramp. What does RoIAlign
 # read in the three columns of our RoI, which goes from x = 13.75 to 18.75?
 
 
 # %%
-def bilinear(numbers, y, x):
+def bilinear(values, y, x):
     top, left = int(y), int(x)
     dy, dx = y - top, x - left
     weights = torch.tensor([[(1 - dy) * (1 - dx), (1 - dy) * dx], [dy * (1 - dx), dy * dx]])
-    return (numbers[top : top + 2, left : left + 2] * weights).sum()
+    return (values[top : top + 2, left : left + 2] * weights).sum()
 
 
 # %%
-FOUR = [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]  # (y, x) as shares of a bin
+FOUR = [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]  # (y, x) as fractions of a bin
 
 
-def align_by_hand(numbers, box, stride, n_bins, points=FOUR):
+def align_by_hand(values, box, stride, n_bins, points=FOUR):
     x1, y1, x2, y2 = (box / stride).tolist()  # not rounded
     h, w = (y2 - y1) / n_bins, (x2 - x1) / n_bins
 
     def one_bin(i, j):
-        read = [bilinear(numbers, y1 + (i + v) * h, x1 + (j + u) * w) for v, u in points]
+        read = [bilinear(values, y1 + (i + v) * h, x1 + (j + u) * w) for v, u in points]
         return torch.stack(read).mean()
 
     rows = [torch.stack([one_bin(i, j) for j in range(n_bins)]) for i in range(n_bins)]
@@ -138,7 +140,7 @@ align_by_hand(ramp, roi, stride=16, n_bins=3)[0]
 # *is* where it was read. Keep this trick; it will be our ruler.
 # </details>
 #
-# Both of our operations against the package's. It takes RoIs as rows `(image, x1, y1, x2, y2)`.
+# Both of our operations against the package's, which takes RoIs as rows `(image, x1, y1, x2, y2)`.
 
 # %%
 rois = roi_ops.boxes_to_rois(roi)  # [1, 5]
@@ -152,8 +154,8 @@ torch.testing.assert_close(align_by_hand(features[0], roi, 16, 7), package[0, 0]
 # %% [markdown]
 # ## 3. Slide the RoI
 #
-# The RPN's boxes have no reason to lie on whole numbers. Slide the RoI to the right by a quarter of
-# a pixel at a time, over two numbers of the map, and watch one bin.
+# The RPN's boxes have no reason to lie on whole positions. Slide the RoI to the right by a quarter
+# of a pixel at a time, over two positions of the map, and watch one bin.
 #
 # **Predict:** RoIPool's output will jump. How often will RoIWarp's, which does not round the bins:
 # never, half as often, or as often?
@@ -174,16 +176,17 @@ for op, values in read.items():
 # <details><summary><b>Answer</b></summary>
 #
 # As often, and at the same moments: what jumps is the rounded RoI, whenever its left or its right
-# border passes the middle between two numbers. Ours is just five cells wide, so both pass at once:
-# one jump in 16 pixels (with nearly all other widths, two). Between two jumps the RoI moves on, and
-# neither operation notices. RoIAlign changes with every step.
+# border passes the middle between two positions. Ours is exactly five positions wide, so both pass
+# at once: one jump in 16 pixels (with nearly all other widths, two). Between two jumps the RoI
+# moves on, and neither operation notices. RoIAlign changes with every step.
 # </details>
 #
 # ## 4. The misalignment, in image pixels
 #
-# Now the ruler: on a map whose number i is 16 i, its own place in the image, RoIAlign tells where
-# it reads. For RoIPool we take the middle between the largest and the smallest number of the bin.
-# How far that is from the bin's true center is the misalignment. We measure 500 random RoIs.
+# Now the ruler: on a map whose value i is 16 i, its location in the image, RoIAlign's output is the
+# location that it reads. For RoIPool we take the middle between the largest and the smallest value
+# of the bin. How far that is from the bin's true center is the misalignment. We measure 500 random
+# RoIs.
 #
 # **Predict:** how far off is RoIPool's worst bin: about 4, 8 or 16 pixels?
 
@@ -203,23 +206,24 @@ def misalignment(operation):
 
 
 errors = {op: misalignment(operation) for op, operation in roi_ops.OPERATIONS.items()}
-most = {op: round(error.abs().max().item(), 1) for op, error in errors.items()}
-print("off by, at most:", most)
-assert most["align"] == 0 and most["warp"] < 8 and most["pool"] > 15
+largest = {op: round(error.abs().max().item(), 1) for op, error in errors.items()}
+print("off by, at most:", largest)
+assert largest["align"] == 0 and largest["warp"] < 8 and largest["pool"] > 15
 viz.show_spread(errors, "misalignment of a bin, pixels").caption("3,500 bins of 500 RoIs.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About 16: half a stride from the RoI's rounding, as much again from the bins'. A class does not
-# care: a cross that lies 8 pixels further is a cross, so nobody minded in Fast R-CNN. A mask is
-# *made of* places.
+# About 16: half a stride from the RoI's rounding, as much again from the bins'. For a class it
+# hardly matters: a cross that lies 8 pixels further is a cross, so it did no harm in Fast R-CNN. A
+# mask *consists of* locations.
 # </details>
 #
 # ## 5. Only one of them tells the box where to go
 #
-# An output that follows the box has a **gradient** with respect to the box. A rounded number stays
-# the same when the box moves a little: its gradient is zero, and PyTorch does not even build one.
+# An output that follows the box has a **gradient** with respect to the box. A rounded coordinate
+# stays the same when the box moves a little: its gradient is zero, and PyTorch does not even build
+# one.
 
 # %%
 for op, operation in roi_ops.OPERATIONS.items():
@@ -230,21 +234,21 @@ for op, operation in roi_ops.OPERATIONS.items():
 
 # %% [markdown]
 # (In thousandths of brightness per pixel of x1, y1, x2, y2. Mask R-CNN does not use this gradient:
-# it hands proposals on as plain numbers, as lesson 09 shows. Networks that learn *where to look*
+# it passes proposals on as constants, as lesson 09 shows. Networks that learn *where to look*
 # do: Dai et al. built RoIWarp for this gradient, and their layer has one. What is rounded, as in
 # section 1, has none.)
 #
 # ## 6. How many points, and where? It hardly matters
 #
-# The paper found the result insensitive to the number and place of the points, "as long as no
+# The paper found the result insensitive to the number and location of the points, "as long as no
 # quantization is performed". We read 20 RoIs with 1, 4, 9 and 16 points, and with four at random
-# places, and compare with 100 points. Then a whole Mask R-CNN: `shapes-tiny`, which was trained
-# with four points. We change how it reads, and nothing else, and let it look at 40 scenes. Its
-# **AP** is 100 if it finds every object with a perfect mask (lesson 11); AP75 counts masks whose
-# IoU with the true one is 0.75 or more.
+# locations, and compare with 100 points. Then a whole Mask R-CNN: `shapes-tiny`, which was trained
+# with four points. We change how it reads, and nothing else, and run it on 40 scenes. Its **AP** is
+# 100 if it finds every object with a perfect mask (lesson 11); AP75 counts masks whose IoU with the
+# ground truth is 0.75 or more.
 #
-# **Predict:** which is nearer to the 100 points: four at *random* places of each bin, or RoIWarp's
-# four in the best places of a RoI that was rounded?
+# **Predict:** which is nearer to the 100 points: four at *random* locations in each bin, or
+# RoIWarp's four at the best locations of a RoI that was rounded?
 
 
 # %%
@@ -258,10 +262,9 @@ read = {
     name: torch.stack([align_by_hand(features[0], box, 16, 7, points) for box in boxes[:20]])
     for name, points in choices.items()
 }
+rois_20 = roi_ops.boxes_to_rois(boxes[:20])
 for op in ("warp", "pool"):
-    read[op] = roi_ops.OPERATIONS[op](features[None], roi_ops.boxes_to_rois(boxes[:20]), 7, 1 / 16)[
-        :, 0
-    ]
+    read[op] = roi_ops.OPERATIONS[op](features[None], rois_20, 7, 1 / 16)[:, 0]
 hundred = read.pop("100 points")
 for name, values in read.items():
     print(f"{name:10} differs by {(values - hundred).abs().mean() / hundred.std():.1%}")
@@ -283,24 +286,24 @@ assert ap["pool", 2] + 0.2 < ap["warp", 2] < ap["align", 2] - 0.2
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The four at random places. From 1 point to 16 the AP does not move; one rounding takes a third of
-# it, two take most of it, and AP75, which asks for exact outlines, falls furthest. To be fair: this
-# model never saw rounded features. *Trained* with RoIPool it would lose less; lesson 12 does that.
-# (The paper, table 2c: 26.9 with RoIPool, 27.2 with RoIWarp, 30.3 with RoIAlign.)
+# The four at random locations. From 1 point to 16 the AP does not change; one rounding takes a
+# third of it, two take most of it, and AP75, which requires exact outlines, falls furthest. To be
+# fair: this model never saw rounded features. *Trained* with RoIPool it would lose less; lesson 12
+# does that. (The paper, table 2c: 26.9 with RoIPool, 27.2 with RoIWarp, 30.3 with RoIAlign.)
 # </details>
 #
-# ## 7. Half a cell: which pixel does number i describe?
+# ## 7. Half a position: which pixel does value i describe?
 #
-# So far number i lay at pixel 16 i. Does it? Our map's number i is the mean of pixels 16 i to
-# 16 i + 16: it lies at 16 i + 8. `aligned=True` takes half a step of the map off. Without it our
-# reading is off by a *constant*, which a network may learn to make up for; but is it there in a
-# network's own maps?
+# So far value i lay at pixel 16 i. Does it? Our map's value i is the mean of pixels 16 i to 16 i +
+# 16: it lies at 16 i + 8. `aligned=True` subtracts half a position of the map. Without it our
+# reading is off by a *constant*, which a network may learn to compensate; but is it there in the
+# feature maps of a network?
 #
-# **Predict:** around which pixel does number 3 of `shapes-tiny`'s map of stride 16 look: 48 or 56?
-# The gradient knows which pixels matter.
+# **Predict:** around which pixel does value 3 of `shapes-tiny`'s map of stride 16 look: 48 or 56?
+# The gradient shows which pixels matter.
 
 # %%
-pixels = (torch.arange(384) + 0.5).expand(1, 1, 384, 384)  # of each pixel the x of its center
+pixels = (torch.arange(384) + 0.5).expand(1, 1, 384, 384)  # the x of each pixel's center
 means, rois_500 = avg_pool2d(pixels, 16), roi_ops.boxes_to_rois(boxes)
 for aligned in (False, True):
     error = roi_ops.roi_align(means, rois_500, 7, 1 / 16, aligned=aligned)[:, 0, 0] - centers
@@ -308,40 +311,40 @@ for aligned in (False, True):
 
 # %%
 noise = torch.rand(4, 3, 96, 96, generator=generator).requires_grad_()
-matters = torch.zeros(96)  # each column of pixels
-for number in model.backbone(noise)[2][:, :, 3, 3].sum(dim=0):  # of each channel
-    matters += torch.autograd.grad(number, noise, retain_graph=True)[0].abs().sum(dim=(0, 1, 2))
-middle = (matters * (torch.arange(96) + 0.5)).sum() / matters.sum()
+influence = torch.zeros(96)  # of each column of pixels
+for value in model.backbone(noise)[2][:, :, 3, 3].sum(dim=0):  # in each channel
+    influence += torch.autograd.grad(value, noise, retain_graph=True)[0].abs().sum(dim=(0, 1, 2))
+middle = (influence * (torch.arange(96) + 0.5)).sum() / influence.sum()
 assert abs(middle - 48.5) < 1
-print(f"number 3 looks at the pixels around {middle:.1f}")
+print(f"value 3 looks at the pixels around {middle:.1f}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Around 48 = 16 x 3. A 3 x 3 convolution of stride 2 with a border of 1 is centered on every second
-# pixel, from the first on. So in a ResNet number i *does* lie at pixel 16 i, and `aligned=False`,
-# the original's and torchvision's choice, is right to half a pixel. For maps made of block means
+# Around 48 = 16 x 3. A 3 x 3 convolution of stride 2 with padding 1 is centered on every second
+# pixel, from the first on. So in a ResNet value i *does* lie at pixel 16 i, and `aligned=False`,
+# the original's and torchvision's choice, is correct to half a pixel. For maps made of block means
 # `aligned=True` is.
 # </details>
 #
 # ## 8. RoIAlign is one weighted lookup
 #
-# Each output is a weighted sum of a few numbers of the map. Which weights? Pool the *identity*: a
-# map with a channel for each number, which is 1 there and 0 elsewhere.
+# Each output is a weighted sum of a few values of the map. Which weights? Pool the *identity*: a
+# map with a channel for each position, which is 1 there and 0 elsewhere.
 #
 # `embedding_bag` looks up rows of a table and adds them up with weights; it was made for words. The
-# package's RoIAlign is nothing else: it finds rows and weights along x and y, and looks all RoIs up
+# package's RoIAlign is nothing else: it finds rows and weights along x and y, and looks up all RoIs
 # at once.
 
 # %%
 identity = torch.eye(24 * 24).view(1, 24 * 24, 24, 24)
-weights = roi_ops.roi_align(identity, rois, 7, 1 / 16)[0, :, 3, 1]  # [24 * 24] of one bin
+weights = roi_ops.roi_align(identity, rois, 7, 1 / 16)[0, :, 3, 1]  # [24 * 24], for one bin
 nearby = weights.view(24, 24)[15:20, 13:18]
 viz.show_maps([nearby], ["weights of one bin"], numbers=".2f").caption("They add up to 1.")
 
 # %%
 rows = weights.nonzero().T  # [1, n]
-table = features.flatten(1).T  # [24 * 24, 1]: a row for each place of the map
+table = features.flatten(1).T  # [24 * 24, 1]: a row for each position of the map
 looked_up = embedding_bag(rows, table, per_sample_weights=weights[rows], mode="sum")
 torch.testing.assert_close(looked_up[0], package[0, :, 3, 1])
 print(getsource(roi_ops.sample_points))
@@ -350,35 +353,37 @@ print(getsource(roi_ops.sample_points))
 # ## 9. What it does to a mask
 #
 # Cut the cross's mask, as maps of three strides see it, to 28 x 28 with each operation, and paste
-# it back over the box. (The maps are block means, so all three get the half step of section 7.)
+# it back over the box. (The maps are block means, so all three get the half position of section 7.)
 
 # %%
 from mrcnn_edu.detections import paste_masks
 
-mask, back, iou = target["masks"][[cross]], {}, {}  # mask: [1, 384, 384]
+mask, pasted, iou = target["masks"][[cross]], {}, {}  # mask: [1, 384, 384]
 for stride in (4, 8, 16):
-    seen, shifted = avg_pool2d(mask[None].float(), stride), roi_ops.boxes_to_rois(roi - stride / 2)
+    coarse = avg_pool2d(mask[None].float(), stride)
+    shifted = roi_ops.boxes_to_rois(roi - stride / 2)
     for op, operation in roi_ops.OPERATIONS.items():
-        cut = operation(seen, shifted, 28, 1 / stride)[0]
-        back[stride, op] = pasted = paste_masks(cut, roi[None], (384, 384))
-        iou[stride, op] = ((pasted & mask).sum() / (pasted | mask).sum()).item()
+        cut = operation(coarse, shifted, 28, 1 / stride)[0]
+        pasted[stride, op] = result = paste_masks(cut, roi[None], (384, 384))
+        iou[stride, op] = ((result & mask).sum() / (result | mask).sum()).item()
     print(f"stride {stride:2}", *(f"  {op} {iou[stride, op]:.2f}" for op in roi_ops.OPERATIONS))
-found = {f"{op}: IoU {iou[16, op]:.2f}": back[16, op][0] for op in roi_ops.OPERATIONS}
-viz.show_differences(mask[0], found).caption("Stride 16. Green is missing, orange-red is too much.")
+results = {f"{op}: IoU {iou[16, op]:.2f}": pasted[16, op][0] for op in roi_ops.OPERATIONS}
+viz.show_differences(mask[0], results).caption("Stride 16. Green: missing. Orange-red: too much.")
 
 # %% [markdown]
-# ## Where it breaks: a RoI smaller than a step of the map
+# ## Where it breaks: a RoI smaller than one stride of the map
 #
-# **Predict:** a RoI of 12 pixels, at stride 16. How many *different* numbers has RoIPool's 7 x 7?
+# **Predict:** a RoI of 12 pixels, at stride 16. How many *different* values are in RoIPool's 7 x 7?
 
 # %%
 small = roi_ops.boxes_to_rois(torch.tensor([297.0, 281, 309, 293]))
 reads = {op: f(features[None], small, 7, 1 / 16)[0, 0] for op, f in roi_ops.OPERATIONS.items()}
 corner = 280 + torch.cartesian_prod(torch.arange(16.0), torch.arange(16.0))  # every whole pixel
 moved = roi_ops.boxes_to_rois(torch.cat((corner, corner + 12), dim=1))
-numbers = torch.arange(24 * 24.0).view(1, 1, 24, 24)  # each another one
-met = [len(values.unique()) for values in roi_ops.roi_pool(numbers, moved, 7, 1 / 16)[:, 0]]
-assert set(met) == {1, 2, 4} and sum(n > 1 for n in met) > len(met) / 2
+all_different = torch.arange(24 * 24.0).view(1, 1, 24, 24)
+pooled = roi_ops.roi_pool(all_different, moved, 7, 1 / 16)[:, 0]
+n_values = [len(values.unique()) for values in pooled]
+assert set(n_values) == {1, 2, 4} and sum(n > 1 for n in n_values) > len(n_values) / 2
 different = {op: len(values.unique()) for op, values in reads.items()}
 assert different["pool"] == 1 and different["align"] == 49
 viz.show_maps(list(reads.values()), [f"{op}: {n} different" for op, n in different.items()])
@@ -386,18 +391,18 @@ viz.show_maps(list(reads.values()), [f"{op}: {n} different" for op, n in differe
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# One: all 49 bins are the same number of the map. (At most other places two or four: a RoI of less
-# than a step never meets more.) Where it is one, nothing that comes after can tell left from
-# right, so no mask head can draw on that. RoIAlign's 49 are all different, but do not take it for
-# super-resolution: they are mixtures of the same few numbers of the map. It keeps places, and makes
-# no detail. Small objects lose most: one reason to read them from the finer maps of a pyramid
-# (lesson 04).
+# One: all 49 bins have the same value of the map. (At most other locations two or four: a RoI of
+# less than a stride never covers more.) Where it is one, nothing that comes later can tell left
+# from right, so no mask head can work with that. RoIAlign's 49 are all different, but do not take
+# it for super-resolution: they are mixtures of the same few values of the map. It keeps locations,
+# and adds no detail. Small objects lose most: one reason to read them from the finer maps of a
+# pyramid (lesson 04).
 # </details>
 #
 # ## Play
 #
-# Move the RoI by half pixels, and widen it. When does each of the three change? On the map: purple
-# what RoIPool reads, blue what RoIWarp reads, orange the RoI itself.
+# Move the RoI by half pixels, and widen it. When does each of the three change? On the map, purple
+# is what RoIPool reads, blue what RoIWarp reads, orange the RoI itself.
 
 # %%
 from mrcnn_edu.course.widgets import roi_player
@@ -413,11 +418,11 @@ roi_player(features, roi, stride=16)
 # moves each border of `box [4]`, in pixels of the image; right and down are positive. 1 line.
 #
 # **2.** `sample_points(start, end, n_bins, n_points)`: where RoIAlign reads along one axis of a RoI
-# from start to end, as `[n_bins * n_points]`, in order, with n_points in each bin and each point in
-# the middle of its share. 2 lines.
+# from start to end, as `[n_bins * n_points]`, in order; each bin has n_points equal parts, with a
+# point in the middle of each. 2 lines.
 #
 # **3.** `align_1d(values, start, end, n_bins)`: RoIAlign along one axis `[n_bins]`, two points in a
-# bin; `values [n]` has number i at coordinate i, and the RoI lies between 0 and n - 1. 5 lines.
+# bin; `values [n]` has value i at coordinate i, and the RoI lies between 0 and n - 1. 5 lines.
 
 # %%
 from mrcnn_edu.course.exercises import roi_align as exercises

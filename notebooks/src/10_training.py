@@ -16,9 +16,9 @@
 # A loss that falls is not enough: it falls for wrong data too.
 # After this lesson (90 minutes) you can
 #
-# - lay out the right answers for anchors and RoIs as tables, before there is any network;
+# - lay out the targets of anchors and RoIs as tables, before there is any network;
 # - say what each of the five losses is at the start, and why, and find a fault in that way;
-# - learn one scene by heart (*overfit* it), then train, and read recall and mask IoU beside losses;
+# - *overfit* one scene (learn it by heart), then train, and read recall and mask IoU beside losses;
 # - tell three faults of training apart by the check that catches each.
 #
 # This notebook trains a model while you watch: it computes for about two minutes in all.
@@ -42,10 +42,11 @@ viz.show_flow("class, box, mask")
 # %% [markdown]
 # ## The problem
 #
-# A scene has five objects, and an annotation for each. But the network does not answer for objects.
-# It answers for boxes: thousands of **anchors** (lesson 05), hundreds of **proposals** (lesson 06).
-# A box that a head must answer for is a **RoI**. Who tells each of them the right answer? We need
-# no network to find out: proposals can be made up, 40 near the objects and 100 anywhere.
+# A scene has five objects, and an annotation for each. But the network does not make predictions
+# for objects. It makes them for boxes: thousands of **anchors** (lesson 05), hundreds of
+# **proposals** (lesson 06). A box for which a head must make a prediction is a **RoI**. Where does
+# the target of each of them come from? We need no network to find out: proposals can be made up, 40
+# near the objects and 100 anywhere.
 
 # %%
 scenes = Shapes(10_000, seed=13)
@@ -61,19 +62,19 @@ proposals = clip_boxes(torch.cat((near, anywhere)), (96, 96))
 panels = {"5 objects": (boxes, "gt")}
 panels |= {"every third of 140 proposals": (proposals[::3], "proposal")}
 assert len(boxes) == 5 and len(proposals) == 140
-viz.show_panels(image, panels).caption("Which of the boxes on the right answer for which object?")
+viz.show_panels(image, panels).caption("Which boxes on the right are assigned to which object?")
 
 # %% [markdown]
-# ## 1. Which object does a RoI answer for?
+# ## 1. Which object is a RoI assigned to?
 #
 # "An RoI is considered positive if it has IoU with a ground-truth box of at least 0.5 and negative
-# otherwise" (section 3.1). A **positive** answers for the object that it overlaps most, a
+# otherwise" (section 3.1). A **positive** is assigned to the object that it overlaps most, a
 # **negative** is background, label 0.
 #
 # **Predict:** two objects of 10 x 10 pixels, 10 apart, and six RoIs: the upper half of object 0;
-# its box 2 pixels too low, and 4; a box that holds half of each and the gap; one that holds object
-# 1 and as much again below it; and one elsewhere. How many are positive? The IoU is the area in
-# both boxes divided by the area in either.
+# its box 2 pixels too low, and 4; a box that contains half of each and the gap; one that contains
+# object 1 and as much again below it; and one elsewhere. How many are positive? The IoU is the area
+# in both boxes divided by the area in either.
 
 # %%
 from mrcnn_edu.matching import match
@@ -84,8 +85,8 @@ across, twice, elsewhere = [5.0, 0, 25, 10], [20.0, 0, 30, 20], [40.0, 0, 50, 10
 rois = torch.tensor([half_of_it, shifted_2, shifted_4, across, twice, elsewhere])
 iou = box_iou(toy, rois)  # [M, R]
 
-best, owner = iou.max(dim=0)  # over the objects
-matched = torch.where(best >= 0.5, owner, -1)  # [R]: the object, or -1
+best, nearest = iou.max(dim=0)  # over the objects
+matched = torch.where(best >= 0.5, nearest, -1)  # [R]: the object, or -1
 assert matched.equal(match(iou, 0.5, 0.5)) and matched.tolist() == [0, 0, -1, -1, 1, -1]
 
 names = ["half of 0", "0, 2 lower", "0, 4 lower", "across both", "twice 1", "elsewhere"]
@@ -95,8 +96,8 @@ table.caption("The IoU of each RoI with each object. Is there 0.5 or more in its
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Three: 0.5 itself is enough. (The usual wrong answer is four: a box that is 4 pixels too low still
-# holds 60 % of its object, but its IoU is 0.43.)
+# Three: 0.5 itself is enough. (If you said four: a box that is 4 pixels too low still contains 60 %
+# of its object, but its IoU is 0.43.)
 # </details>
 #
 # For anchors the rule is stricter, as lesson 05 showed: positive from 0.7, negative below 0.3,
@@ -104,43 +105,45 @@ table.caption("The IoU of each RoI with each object. Is there 0.5 or more in its
 #
 # ## 2. One positive to three negatives
 #
-# As with the anchors (lesson 06), a step does not use all RoIs. It **samples**, that is, it draws
-# at random, at most N an image, but here "with a ratio of 1:3 of positive to negatives" (section
-# 3.1); for anchors it was 1:1. Our N is 48. The objects' own boxes join the proposals, for a
-# network that knows nothing proposes nothing good. A positive also needs **deltas** (lesson 02):
-# how its box must move to become its object's.
+# As with the anchors (lesson 06), a step does not use all RoIs. It **samples** them, that is, it
+# draws at random, at most N per image, but here "with a ratio of 1:3 of positive to negatives"
+# (section 3.1); for anchors it was 1:1. Our N is 48. The ground-truth boxes are added to the
+# proposals, because an untrained network proposes nothing good. A positive also needs **box
+# deltas** (lesson 02): how its box must move to become its object's.
 #
-# **Predict:** suppose that only five RoIs are positive. How many negatives are drawn: 15, 36 or 43?
+# **Predict:** suppose that only five RoIs are positive. How many negatives are sampled: 15, 36 or
+# 43?
 
 
 # %%
-def sample_by_hand(matched, n, share, generator):
+def sample_by_hand(matched, n, fraction, generator):
     positive, negative = torch.where(matched >= 0)[0], torch.where(matched == -1)[0]
-    drawn = positive[torch.randperm(len(positive), generator=generator)[: int(n * share)]]
+    drawn = positive[torch.randperm(len(positive), generator=generator)[: int(n * fraction)]]
     rest = negative[torch.randperm(len(negative), generator=generator)[: n - len(drawn)]]
     return torch.cat((drawn, rest)).sort().values
 
 
 # %%
 all_rois = torch.cat((proposals, boxes))
-best, owner = box_iou(boxes, all_rois).max(dim=0)
-matched = torch.where(best >= 0.5, owner, -1)
-chosen = sample_by_hand(matched, 48, 0.25, generator.manual_seed(0))
-deltas = encode_boxes(boxes[owner[chosen]], all_rois[chosen], BOX_SCALE)  # from RoI to object
+best, nearest = box_iou(boxes, all_rois).max(dim=0)
+matched = torch.where(best >= 0.5, nearest, -1)
+sampled = sample_by_hand(matched, 48, 0.25, generator.manual_seed(0))
+deltas = encode_boxes(boxes[nearest[sampled]], all_rois[sampled], BOX_SCALE)  # from RoI to object
 
 # %%
 generators = [generator.manual_seed(0)]  # one for each image
 (rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, generators)
 positive = rois.labels > 0
-assert positive.equal(matched[chosen] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
+assert positive.equal(matched[sampled] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
 torch.testing.assert_close(rois.deltas[positive], deltas[positive], rtol=0, atol=0)
 print(getsource(roi_targets).split('"""')[2])
 
 # %%
 few = sample_by_hand(torch.tensor([0] * 5 + [-1] * 140), 48, 0.25, None)
 assert ((few < 5).sum(), (few >= 5).sum()) == (5, 43)
-kinds = {"12 of 32 positives": rois.boxes[positive], "36 negatives": rois.boxes[~positive]}
-picture = viz.show_panels(image, {title: (rows, "proposal") for title, rows in kinds.items()})
+panels = {"12 of 32 positives": (rois.boxes[positive], "proposal")}
+panels |= {"36 negatives": (rois.boxes[~positive], "proposal")}
+picture = viz.show_panels(image, panels)
 picture.caption("What the heads learn from in this step. Does every negative show background?")
 
 # %%
@@ -148,68 +151,68 @@ from mrcnn_edu.anchors import pyramid_anchors
 
 for row in [*torch.where(positive)[0][:3], *torch.where(~positive)[0][:2]]:
     name = ["background", *scenes.classes][rois.labels[row]]
-    moves = [f"{d:5.1f}" for d in rois.deltas[row].tolist()] if positive[row] else ["none"]
-    print(f"RoI {chosen[row]:3}: label {rois.labels[row]}, {name:10}  deltas", *moves)
+    deltas = [f"{d:5.1f}" for d in rois.deltas[row].tolist()] if positive[row] else ["none"]
+    print(f"RoI {sampled[row]:3}: label {rois.labels[row]}, {name:10}  deltas", *deltas)
 
 c = Config.tiny()
 grids = [(24, 24), (12, 12), (6, 6), (3, 3)]
 anchors = torch.cat(pyramid_anchors(grids, (96, 96), c.anchor_sizes, c.anchor_ratios))
 (targets,) = rpn_targets(anchors, [boxes], 0.7, 0.3, 64, 0.5, [generator.manual_seed(0)])
-n_one = int(targets.labels.sum())
-assert len(anchors) == 2295 and len(targets.labels) == 64 and n_one == len(targets.deltas)
-print(f"{len(anchors):,} anchors: {n_one} with label 1 and deltas, {64 - n_one} with label 0")
+n = int(targets.labels.sum())
+assert len(anchors) == 2295 and len(targets.labels) == 64 and n == len(targets.deltas)
+print(f"{len(anchors):,} anchors: {n} with label 1 and deltas, {64 - n} with label 0")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# 43: negatives fill up what is missing of N. (The usual wrong answers keep the ratio.) And many
+# 43: negatives fill up the rest of N. (If you said 15 or 36, you kept the ratio.) And many
 # negatives show a good piece of an object: they teach what is *not good enough*.
 # </details>
 #
-# The last cell shows the right answers as what they are, rows of a table: for each RoI a label and,
-# if it is positive, deltas. The anchors have the same, with label 1 for any object; our model draws
+# The last output shows the targets as what they are, rows of a table: for each RoI a label and, if
+# it is positive, deltas. The anchors have the same, with label 1 for any object; our model samples
 # 64 of them, at most half of them positive.
 #
 # ## 3. The mask that a RoI must learn
 #
 # Only positives have a mask to learn. "The mask target is the intersection between an RoI and its
-# associated ground-truth mask" (section 3.1), cut into m x m cells.
+# associated ground-truth mask" (section 3.1), resampled to m x m pixels.
 #
 # **Predict:** a RoI covers the right half of an object, so its IoU is 0.5. What is its target: the
 # whole object, squeezed; the half of it that lies in the RoI; or nothing?
 
 # %%
 mask, roi = torch.ones(8, 8).tril().bool(), torch.tensor([[4.0, 0, 8, 8]])
-by_hand = mask[:, 4:].float().view(2, 4, 2, 2).mean(dim=(1, 3))  # m = 2: cells of 4 x 2 pixels
+by_hand = mask[:, 4:].float().view(2, 4, 2, 2).mean(dim=(1, 3))  # m = 2: blocks of 4 x 2 pixels
 package = mask_targets([mask[None]], [roi], [torch.tensor([0])], mask_size=2)[0]
 torch.testing.assert_close(package, by_hand)
 
 # %%
-titles = ["true mask, 8 x 8", "target, 2 x 2"]
+titles = ["ground truth, 8 x 8", "target, 2 x 2"]
 picture = viz.show_maps([mask.float(), by_hand], titles, high=1, numbers=".3g")
 viz.draw_boxes(picture.axes[0], roi - 0.5, "proposal")
-picture.caption("Orange: the RoI. A cell of the target is the share of its pixels in the mask.")
+picture.caption("Orange: the RoI. A pixel of the target is the fraction that the mask covers.")
 
 # %%
 to_learn = rois.positive()
 soft = mask_targets([masks], [to_learn.boxes], [to_learn.objects], mask_size=28)  # [12, 28, 28]
 iou = box_iou(boxes, to_learn.boxes).amax(dim=0)
 picture = viz.show_regions(image, to_learn.boxes[:6], soft[:6], [f"IoU {v:.2f}" for v in iou[:6]])
-picture.caption("Above what six RoIs see, below what they learn. A mask ends where its RoI ends.")
+picture.caption("Above: what six RoIs see. Below: what they learn. A mask ends where its RoI ends.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # The half in the RoI: the mask head outlines what is *in the box*. So a mask cannot repair a box
-# that is too small. And targets are soft: a cell on the outline is partly on. (The usual wrong
-# answer, the whole object squeezed, would ask for pixels that the head does not see.)
+# that is too small. And targets are soft: a pixel on the outline is partly covered. (The whole
+# object, squeezed, would require pixels that the head does not see.)
 # </details>
 #
 # ## 4. Few images, many RoIs
 #
 # Training is **image-centric** (section 3.1, after [Fast R-CNN](03_history.ipynb)): a step takes a
 # few images and many RoIs of each, since all RoIs of an image share its features. The **learning
-# rate** says how far each step moves the weights. The paper's numbers beside ours:
+# rate** determines how far each step moves the weights. The paper's settings beside ours:
 
 # %%
 from mrcnn_edu.train import Training, steps
@@ -217,9 +220,9 @@ from mrcnn_edu.train import Training, steps
 paper, training = Config(), Training(steps=300)
 assert (paper.roi_batch_per_image, c.roi_batch_per_image, training.batch_size) == (512, 48, 4)
 rows = {
-    "images a step": ("16, two on each of 8 GPUs", training.batch_size),
-    "RoIs an image": (f"{paper.roi_batch_per_image}; 64 for C4", c.roi_batch_per_image),
-    "of them positive": (f"{paper.roi_positive_fraction:.0%}", f"{c.roi_positive_fraction:.0%}"),
+    "images per step": ("16, two on each of 8 GPUs", training.batch_size),
+    "RoIs per image": (f"{paper.roi_batch_per_image}; 64 for C4", c.roi_batch_per_image),
+    "positive RoIs": (f"{paper.roi_positive_fraction:.0%}", f"{c.roi_positive_fraction:.0%}"),
     "steps": ("160,000", training.steps),
     "learning rate": ("0.02, a tenth from 120,000 on", training.learning_rate),
     "optimizer": ("SGD, momentum 0.9", training.optimizer),
@@ -231,15 +234,15 @@ for name, (theirs, ours) in rows.items():
 # %% [markdown]
 # (C4 and FPN are the two backbones of lesson 04. SGD, stochastic gradient descent, goes down the
 # slope of the loss; momentum 0.9 carries nine tenths of the last step into the next. AdamW scales
-# the step of every weight by the size of its recent gradients, and needs other rates than SGD.
-# **Weight decay** pulls weights to 0. Our rate rises over the first steps, the **warm-up**, and
-# falls along half a cosine.)
+# the step of every weight by the size of its recent gradients, and needs other learning rates than
+# SGD. **Weight decay** pulls weights to 0. Our learning rate rises over the first steps, the
+# **warm-up**, and falls along half a cosine.)
 #
 # ## 5. What should the losses be before the first step?
 #
-# L = Lcls + Lbox + Lmask (section 3), and two more of the RPN. A network that knows nothing should
-# give every answer the same chance. A cross-entropy is -log of the chance given to the right
-# answer: with n equal chances that is log n.
+# L = Lcls + Lbox + Lmask (section 3), and two more of the RPN. An untrained network should give
+# every label the same probability. A cross-entropy is -log of the probability given to the true
+# label: with n equal probabilities that is log n.
 #
 # **Predict:** the class loss (6 classes and background), the objectness loss (yes or no) and the
 # mask loss (yes or no, for each pixel). Will all three be what you computed?
@@ -249,8 +252,9 @@ for name, (theirs, ours) in rows.items():
 def losses_at_start(model):
     images, targets = zip(*(scenes[i] for i in range(16)), strict=True)
     with torch.no_grad():
-        parts = model(list(images), list(targets), [torch.Generator().manual_seed(0)] * len(images))
-    return {name.removeprefix("loss_"): loss.item() for name, loss in parts.items()}
+        generators = [torch.Generator().manual_seed(0)] * len(images)
+        losses = model(list(images), list(targets), generators)
+    return {name.removeprefix("loss_"): loss.item() for name, loss in losses.items()}
 
 
 # %%
@@ -261,7 +265,7 @@ print({name: f"{value:.1f}" for name, value in start.items()})
 assert start["objectness"] < 0.71 and 1.4 < start["classifier"] < 2.4 and start["mask"] > 1.2
 
 # %%
-for layer in (model.mask_head.mask_fcn_logits, model.box_head.cls_score):  # too loud? a 100th
+for layer in (model.mask_head.mask_fcn_logits, model.box_head.cls_score):  # too large?
     layer.weight.data, layer.bias.data = layer.weight.data / 100, 0 * layer.bias.data
 small = losses_at_start(model)
 print({name: f"{small[name]:.2f}" for name in expected})
@@ -271,30 +275,30 @@ assert all(abs(small[name] - value) < 0.02 for name, value in expected.items())
 # <details><summary><b>Answer</b></summary>
 #
 # Objectness is, at log 2 = 0.69: its last layer starts small. The class loss is only near log 7 =
-# 1.95. The mask loss is about twice what it should be: the head begins with strong opinions, at
-# random. Are its last weights too large? The second cell makes the last layers of both heads a
-# hundred times smaller, and all three agree. (We start the mask layer as torchvision does, by
-# Kaiming's rule, which gives large weights to a layer with few outputs. The first steps make it
-# good, so we leave it. But the check has found something, and that is what it is for.) The two box
-# losses (`box_reg` and `rpn_box_reg`) have no such number: they depend on how far boxes are off.
-# They are small, for few rows have deltas, and the sum is divided by the number of *all* rows.
+# 1.95. The mask loss is about twice what it should be: the head begins with high confidence, at
+# random. Are its last weights too large? The second code cell makes the last layers of both heads a
+# hundred times smaller, and all three agree. (We initialize the mask layer as torchvision does, by
+# Kaiming's rule, which gives large weights to a layer with few outputs. The first steps correct it,
+# so we leave it. But the check has found something, and that is what it is for.) The two box losses
+# (`box_reg` and `rpn_box_reg`) have no such expected value: they depend on how far boxes are off.
+# They are small, because few rows have deltas, and the sum is divided by the number of *all* rows.
 # </details>
 #
 # ## 6. First of all: one scene, again and again
 #
-# Before you train for hours, train on a single scene. A network that cannot learn *one* by heart
-# will not learn ten thousand. If it fails here, look for a mistake in the code, not for more data.
-# (`steps` trains: it hands on the list of losses so far, empty before the first step.)
+# Before you train for hours, train on a single scene. A network that cannot overfit *one* will not
+# learn ten thousand. If it fails here, look for a mistake in the code, not for more data. (`steps`
+# trains: it yields the list of losses so far, empty before the first step.)
 #
 # **Predict:** we take 60 steps on our scene. Will each of the five losses be lower in the last 20
 # of them, on average, than at the start?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-by_heart = Training(steps=60, batch_size=1, learning_rate=1e-3)
+overfitting = Training(steps=60, batch_size=1, learning_rate=1e-3)
 torch.manual_seed(0)
 model, n_positive = MaskRCNN(Config.tiny()), []
-for losses in steps(model, Shapes(1, seed=13), by_heart):
+for losses in steps(model, Shapes(1, seed=13), overfitting):
     if len(losses) in (0, 60):
         proposed = model.trace([image]).proposals[0].boxes
         n_positive.append((box_iou(boxes, proposed) >= 0.5).any(dim=0).sum().item())
@@ -307,35 +311,38 @@ assert [name for name in late if late[name] >= losses[0][name]] == ["loss_box_re
 p = soft.double().clamp(0, 1)  # as if each probability were its target
 floor = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean().item()
 print(f"the lowest mask loss of the 12 RoIs of section 3: {floor:.2f}")
-found = model.detect([image])[0]
-picture = viz.show_detections(image, found[found.scores > 0.5], scenes.classes, target)
-picture.caption("Left the truth, right what was learned by heart. Are all five there?")
+detections = model.detect([image])[0]
+confident = detections[detections.scores > 0.5]
+picture = viz.show_detections(image, confident, scenes.classes, target)
+picture.caption("Left: ground truth. Right: what was learned by heart. Are all five found?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# No: the box head's loss for boxes, `loss_box_reg`, goes up, and that is right. Before the first
-# step the proposals are worth nothing, and the positives are hardly more than the objects' own
-# boxes, which need not move.
-# Later more proposals are positive, and each has deltas to learn. And the mask loss cannot reach 0:
-# a cell on an outline has a target such as 0.4, and even the answer 0.4 costs something (the last
-# line of the output: how much). So judge a training by what it finds, not by its losses alone.
+# No: the box head's box loss, `loss_box_reg`, goes up, and that is as it should be. Before
+# training, almost the only positive RoIs are the ground-truth boxes we added ourselves, and their
+# regression targets are zero. Later more proposals are positive, and each has deltas to learn. And
+# the mask loss cannot reach 0: a pixel on an outline has a target such as 0.4, and even the
+# prediction 0.4 costs something (the last line of the output says how much). So judge a training
+# run by what the model finds, not only by its losses.
 # </details>
 #
 # ## 7. Now in earnest
 #
-# `train.steps` gives the losses so far, before the first step and after each. In between we ask the
-# model about 16 scenes that it never trains on: **recall**, the share of objects that a proposal
-# covers at an IoU of 0.5, and **mask IoU**, the IoU of what the mask head draws in each object's
-# *true* box with the true mask. To fill the whole box takes no skill and has an IoU, too: that of
-# the **filled box** is what a mask must beat. And **names**: the share of the true boxes that the
-# box head names rightly.
-# In the end we ask for everything at once, found, named and outlined: **AP**, 100 at best (lesson
-# 11). Detectors seldom start at random: Faster R-CNN's backbone had learned to classify ImageNet's
-# photographs. Ours has learned to classify single outlines, which is the same idea
-# (`weights/backbones.py`); pyramid and heads are new. `init_backbone` puts it into a model.
+# `train.steps` yields the losses so far, before the first step and after each. In between we
+# evaluate the model on 16 scenes that it never trains on, a small **validation set**. **Recall** is
+# the fraction of objects that a proposal covers at an IoU of 0.5. **Mask IoU** is the IoU of the
+# mask that is predicted in each object's *ground-truth* box with the ground-truth mask. To fill the
+# whole box takes no skill and has an IoU, too: that of the **filled box** is what a mask must beat.
+# And **class accuracy** is the fraction of the ground-truth boxes that the box head classifies
+# correctly. At the end we evaluate everything at once, found, classified and outlined: **AP**, 100
+# at best (lesson 11).
 #
-# **Predict:** which comes first: finding objects, outlining them, or naming them?
+# Detectors seldom start at random: Faster R-CNN's backbone had learned to classify ImageNet's
+# photographs. Ours has learned to classify single outlines, which is the same idea
+# (`weights/backbones.py`); pyramid and heads are new. `init_backbone` loads it into a model.
+#
+# **Predict:** which comes first: finding objects, outlining them, or classifying them?
 
 # %%
 from mrcnn_edu.detections import paste_masks, predicted_masks
@@ -344,19 +351,19 @@ unseen = [Shapes(300, seed=1)[i] for i in range(16)]
 
 
 def measure(model):
-    """Recall of the proposals; in the true boxes, IoU of the masks, of full boxes, and names."""
-    found, drawn, filled, named = [], [], [], []
+    """The proposals' recall; in the objects' boxes mask IoU, filled box IoU and class accuracy."""
+    found, predicted, filled, correct = [], [], [], []
     for image, target in unseen:
-        boxes, labels, truth = target["boxes"], target["labels"], target["masks"]
+        boxes, labels, gt_masks = target["boxes"], target["labels"], target["masks"]
         proposed = model.trace([image]).proposals[0].boxes
         found.append((box_iou(boxes, proposed) >= 0.5).any(dim=1))
         class_logits, mask_logits = model.predict_on_boxes(image, boxes)
-        named.append(class_logits[:, 1:].argmax(dim=1) + 1 == labels)
+        correct.append(class_logits[:, 1:].argmax(dim=1) + 1 == labels)
         probs = predicted_masks(mask_logits, labels)
-        for iou, cells in ((drawn, probs), (filled, torch.ones_like(probs))):
-            mask = paste_masks(cells, boxes, (96, 96))
-            iou.append((mask & truth).sum(dim=(1, 2)) / (mask | truth).sum(dim=(1, 2)))
-    return [torch.cat(rows).float().mean().item() for rows in (found, drawn, filled, named)]
+        for iou, values in ((predicted, probs), (filled, torch.ones_like(probs))):
+            masks = paste_masks(values, boxes, (96, 96))
+            iou.append((masks & gt_masks).sum(dim=(1, 2)) / (masks | gt_masks).sum(dim=(1, 2)))
+    return [torch.cat(rows).float().mean().item() for rows in (found, predicted, filled, correct)]
 
 
 # %% tags=["cover"]
@@ -365,14 +372,14 @@ from mrcnn_edu.weights import init_backbone
 
 torch.manual_seed(0)
 model = init_backbone(MaskRCNN(Config.tiny()))
-curves = {"recall": {}, "mask IoU": {}, "filled box": {}, "names": {}}
+curves = {"recall": {}, "mask IoU": {}, "filled box": {}, "class accuracy": {}}
 for losses in steps(model, scenes, training):
     step = len(losses)
     if step % 25 == 0:
         for curve, value in zip(curves.values(), measure(model), strict=True):
             curve[step] = value
         picture = viz.show_training(losses, curves)
-        picture.caption("Left: the losses. Right: what they are for. Which curve rises first?")
+        picture.caption("Left: the losses. Right: what we train for. Which curve rises first?")
         if step == 0:
             shown = display(picture, display_id=True)
         else:
@@ -392,9 +399,9 @@ long, long_ap = record["training"], 100 * record["scores"]["segm"]["ap"]
 print(getsource(steps).split('"""')[2])
 print(f"{training.steps:5,} steps of {training.batch_size} scenes: mask AP {ap:.0f}")
 print(f"{long['steps']:5,} steps of {long['batch_size']} scenes: mask AP {long_ap:.0f}")
-recall, mask_iou = curves["recall"], curves["mask IoU"]
-assert recall[300] > 0.8 > 0.5 > recall[0] and mask_iou[300] > curves["filled box"][300]
-assert mask_iou[25] < curves["filled box"][25] and curves["names"][300] > 0.5 > curves["names"][100]
+recall, mask_iou, filled_box, accuracy = curves.values()
+assert recall[300] > 0.8 > 0.5 > recall[0] and mask_iou[300] > filled_box[300]
+assert mask_iou[25] < filled_box[25] and accuracy[300] > 0.5 > accuracy[100]
 assert 20 < ap < 60 < 75 < long_ap and (long["steps"], long["batch_size"]) == (6000, 8)
 assert long["steps"] * long["batch_size"] == 40 * training.steps * training.batch_size
 
@@ -402,23 +409,23 @@ assert long["steps"] * long["batch_size"] == 40 * training.steps * training.batc
 # <details><summary><b>Answer</b></summary>
 #
 # Finding, by far. Then come outlines, at first no better than the filled box (and at the start an
-# outline is chance: the loud random masks of section 5). Names come last, although the backbone had
-# learned outlines: at step 100 not half of them are right, at the end more than half. A wrong name
-# spoils a detection altogether, so AP stays far behind recall. No sum of losses says this.
-# `shapes-tiny` is the same network, trained on such scenes from random weights: its record says
-# 6,000 steps of 8 scenes, 40 times as many scenes as ours. A loss that looks flat is no reason to
-# stop.
+# outline is chance: the random masks with high confidence of section 5). Classes come last,
+# although the backbone had learned outlines: at step 100 fewer than half of them are correct, at
+# the end more than half. A wrong class makes a detection worthless, so AP stays far behind recall.
+# No sum of losses tells you this. `shapes-tiny` is the same network, trained on such scenes from
+# random weights: according to its record for 6,000 steps of 8 scenes, 40 times as many scenes as
+# ours. A loss that looks flat is no reason to stop.
 # </details>
 #
 # ## Where it breaks
 #
 # Three faults, each on purpose. First, labels that count from 0, as in many other programs. Here 0
-# is background: the first class would be learned as nothing. **The check: the package looks at
-# every target**, and names image and object. (It can tell only by a triangle, whose label 1 has
-# become 0: all other labels are still valid, but of another class.)
+# is background: the first class would be learned as background. **The check: the package validates
+# every target**, and names image and object. (It only notices if there is a triangle, whose label 1
+# has become 0: all other labels are still valid, but those of another class.)
 #
 # Second, a learning rate 100 times too high: with plain SGD, and with AdamW as the package uses it,
-# which also shortens long gradients (`clip_norm`). **Predict:** which of them ends with an error?
+# which also clips long gradients (`clip_norm`). **Predict:** which of them ends with an error?
 
 # %%
 some_image, some_target = next(scenes[i] for i in range(100) if 1 in scenes[i][1]["labels"])
@@ -432,28 +439,28 @@ except ValueError as error:
 from dataclasses import replace
 
 plain = replace(training, optimizer="sgd", learning_rate=100 * 0.02, clip_norm=float("inf"))
-reckless = {"SGD": plain, "AdamW": replace(training, learning_rate=100 * training.learning_rate)}
-highest, said = {}, {}
-for name, how in reckless.items():
+too_fast = {"SGD": plain, "AdamW": replace(training, learning_rate=100 * training.learning_rate)}
+highest, message = {}, {}
+for name, settings in too_fast.items():
     torch.manual_seed(0)
     try:
-        for bad in islice(steps(MaskRCNN(Config.tiny()), scenes, how), 16):
-            highest[name] = max((sum(parts.values()) for parts in bad), default=0)
+        for bad in islice(steps(MaskRCNN(Config.tiny()), scenes, settings), 16):
+            highest[name] = max((sum(step.values()) for step in bad), default=0)
     except FloatingPointError as error:
-        said[name] = str(error)
-    print(f"{name}: loss up to {highest[name]:.0e}. {said.get(name, 'No error.')}")
-assert "SGD" in said and min(highest.values()) > 400
+        message[name] = str(error)
+    print(f"{name}: loss up to {highest[name]:.0e}. {message.get(name, 'No error.')}")
+assert "SGD" in message and min(highest.values()) > 400
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# SGD: soon its losses are no numbers any more, and the error names them and the images. AdamW goes
-# on as if nothing had happened, with losses a hundred times too high and more. It is the same
-# fault, but only one of them stops by itself. **The check: look at the curve.**
+# SGD: soon its losses are infinite or NaN, and the error names them and the images. AdamW continues
+# as if nothing had happened, with losses a hundred times too high and more. It is the same fault,
+# but only one of them stops by itself. **The check: look at the curve.**
 # </details>
 #
 # Third, boxes written as (y1, x1, y2, x2). **Predict:** after 75 steps, how do the losses compare
-# with those of the right boxes after 75: far higher, about the same, or lower?
+# with those of the correct boxes after 75: far higher, about the same, or lower?
 
 
 # %%
@@ -467,41 +474,40 @@ class Swapped(Shapes):
 # NBVAL_IGNORE_OUTPUT
 torch.manual_seed(0)
 confused = init_backbone(MaskRCNN(Config.tiny()))
-*_, wrong = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
-right_seen, wrong_seen = (recall[75], mask_iou[75]), measure(confused)[:2]
-total, of_mask = {}, {}
-for name, rows, seen in (("right", losses, right_seen), ("swapped", wrong, wrong_seen)):
-    last = rows[55:75]
-    total[name] = sum(sum(parts.values()) for parts in last) / 20
-    of_mask[name] = sum(parts["loss_mask"] for parts in last) / 20
-    print(f"{name:8} loss {total[name]:.2f}, of it the mask's {of_mask[name]:.2f}", end="; ")
-    print("recall {:.2f}, mask IoU {:.2f}".format(*seen))
-assert total["swapped"] < 1.2 * total["right"] and wrong_seen[1] < 0.1 < right_seen[1]
-assert of_mask["swapped"] < of_mask["right"] and 0.5 < wrong_seen[0] < right_seen[0]
+*_, swapped = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
+scores = {"correct": (recall[75], mask_iou[75]), "swapped": measure(confused)[:2]}
+total, mask_part = {}, {}
+for name, history in {"correct": losses, "swapped": swapped}.items():
+    total[name] = sum(sum(step.values()) for step in history[55:75]) / 20
+    mask_part[name] = sum(step["loss_mask"] for step in history[55:75]) / 20
+    print(f"{name:8} loss {total[name]:.2f}, mask loss {mask_part[name]:.2f}", end="; ")
+    print("recall {:.2f}, mask IoU {:.2f}".format(*scores[name]))
+assert total["swapped"] < 1.2 * total["correct"] and scores["swapped"][1] < 0.1 < mask_iou[75]
+assert mask_part["swapped"] < mask_part["correct"] and 0.5 < scores["swapped"][0] < recall[75]
 
 # %%
 problems = check(Swapped(10, seed=13))
 print(f"{len(problems)} problems in 10 scenes; unswapped: {len(check(Shapes(10, seed=13)))}")
 print(problems[0])
 picture = viz.show_ground_truth(*Swapped(1, seed=13)[0], scenes.classes)
-picture.caption("The right answers, drawn: do the boxes lie around the objects?")
+picture.caption("The targets, drawn: do the boxes lie around the objects?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# No error, and the losses fall as those of right boxes do. Their sum is about the same, and the
+# No error, and the losses fall as those of correct boxes do. Their sum is about the same, and the
 # mask's part of it even lower: in a wrong box the object's mask is mostly empty, and empty is easy
 # to learn. Recall does not settle it: it is lower, but among a hundred boxes most objects still
-# find one. **The check: mask IoU** on held-out scenes: it is 0, or next to it. That takes steps.
-# Quicker, before any training: **draw the targets**, and let `mrcnn_edu.data.check` (on the command
-# line `mrcnn-edu check-data`) look at all of them. (The usual wrong answer: far higher. But a loss
-# only compares with what you gave it.)
+# find one. **The check: mask IoU** on the validation set: it is 0, or close to it. That takes
+# steps. Quicker, before any training: **draw the targets**, and let `mrcnn_edu.data.check` (on the
+# command line `mrcnn-edu check-data`) look at all of them. (If you said far higher: a loss only
+# compares with what you gave it.)
 # </details>
 #
 # ## Play
 #
-# Ask for an IoU of 80 %, then of 20 %: what do positives look like? When do negatives fill up the
-# sample, and when are there too many positives? (Green: truth.)
+# Require an IoU of 80 %, then of 20 %: what do positives look like? When do negatives fill up the
+# sample, and when are there too many positives? (Green: ground truth.)
 
 # %%
 from mrcnn_edu.course.widgets import training_player
@@ -514,14 +520,14 @@ training_player(image, target, proposals)
 # Our solution, when you have tried: `print(getsource(exercises.rate_of_step))`.
 #
 # **1.** `rate_of_step(step, highest, warmup_steps, milestones)`: a learning rate with warm-up and
-# the paper's steps. Steps count from 0; the first `warmup_steps` steps, if any, climb evenly, from
-# `highest / warmup_steps` to `highest`; from each of the steps in the list `milestones` on the rate
+# the paper's steps. Steps count from 0; in the first `warmup_steps` steps, if any, it rises evenly
+# from `highest / warmup_steps` to `highest`; from each of the steps in the list `milestones` on, it
 # is a tenth of what it was before, so after two drops a hundredth. 3 lines.
 #
-# **2.** `scaled(rate, steps, batch, new_batch)`: rate and steps `[2]` when a step takes `new_batch`
-# images: the rate grows with the batch, and as many images are seen in all. (For ResNeXt the paper
-# has one image on each of the 8 GPUs, half as many, and halves the rate too, to 0.01; but it takes
-# no more steps.) 1 line.
+# **2.** `scaled(rate, steps, batch, new_batch)`: learning rate and steps `[2]` when a step takes
+# `new_batch` images: the rate grows with the batch, and as many images are seen in all. (For
+# ResNeXt the paper uses one image on each of the 8 GPUs, half as many, and halves the rate too, to
+# 0.01; but it takes no more steps.) 1 line.
 #
 # **3.** `mask_of_roi(iou, threshold)`: the object `[R]` whose mask each RoI learns, -1 for none, as
 # in section 1: the threshold itself is enough. `iou [M, R]`; M may be 0. About 4 lines.
@@ -547,9 +553,9 @@ exercises.check_mask_of_roi(mask_of_roi)
 # ## Remember
 #
 # - Targets are tables made without a network: draw them before you train.
-# - Know the losses before the first step, learn one scene by heart, then train.
-# - A falling loss says that the targets are learned, not that they are right: measure beside it.
+# - Know the losses before the first step, overfit one scene, then train.
+# - A falling loss shows that the targets are learned, not that they are correct: evaluate, too.
 #
 # torchvision trains with `train_one_epoch` in its `references/detection`, detectron2 with
-# `DefaultTrainer` and `IMS_PER_BATCH`, `BASE_LR`, `BATCH_SIZE_PER_IMAGE` (our `roi_batch_per_image`) and
-# `POSITIVE_FRACTION`. Next: **11, detections and average precision**.
+# `DefaultTrainer` and `IMS_PER_BATCH`, `BASE_LR`, `BATCH_SIZE_PER_IMAGE` (our
+# `roi_batch_per_image`) and `POSITIVE_FRACTION`. Next: **11, detections and average precision**.

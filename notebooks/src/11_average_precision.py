@@ -13,13 +13,13 @@
 # %% [markdown]
 # # 11 · Detections and average precision: one number for all that can go wrong
 #
-# A detector answers with a *ranked* list of guesses. How good is it?
+# A detector returns a *ranked* list of detections. How good is it?
 # After this lesson (75 minutes) you can
 #
 # - follow class scores to detections, and an m x m mask to the pixels of the image;
 # - match detections to objects, and build precision and recall up, one detection at a time;
 # - compute AP as COCO does, by hand, and get pycocotools' numbers;
-# - sort what went wrong into kinds, and say which of them AP minds.
+# - sort the errors into kinds, and say which of them lower AP.
 
 # %%
 from inspect import getsource
@@ -35,14 +35,14 @@ viz.show_flow("detections")
 # %% [markdown]
 # ## The problem
 #
-# `shapes-tiny` looks at 60 scenes that it has never seen. In one of them it finds 9 objects; there
-# are 5 (below). Is that bad? It depends on the **scores**, how sure it says it is: four guesses
+# We run `shapes-tiny` on 60 scenes that it has never seen. In one of them it finds 9 objects; there
+# are 5 (below). Is that bad? It depends on the **scores**, the model's confidence: four detections
 # are wrong, and most of those come last.
 
 # %%
 scenes, model = Shapes(60, seed=1), load("shapes-tiny")
-found_in = detect_all(model, scenes)
-detections, targets = [found_in[i] for i in range(60)], [scenes[i][1] for i in range(60)]
+detection_list = detect_all(model, scenes)
+detections, targets = [detection_list[i] for i in range(60)], [scenes[i][1] for i in range(60)]
 n_objects = sum(len(target["labels"]) for target in targets)
 assert (len(detections[4]), len(targets[4]["labels"])) == (9, 5)
 ranked = zip(detections[4].labels.tolist(), detections[4].scores.tolist(), strict=True)
@@ -52,10 +52,10 @@ viz.show_detections(scenes[4][0], detections[4], scenes.classes, targets[4])
 # %% [markdown]
 # ## 1. From class scores to detections
 #
-# The box head gave every RoI a score for each class, and a box for each class (lesson 08).
-# **Every class of every RoI** is a candidate. Three rules thin them out (the last two are in
-# section 3.1, inference; 0.05 and 0.5 are torchvision's): the score must be over 0.05; NMS (lesson
-# 02) drops a box that overlaps a better one *of its class* by more than 0.5; the best 100 remain.
+# The box head predicts a score for each class, and a box for each class, for every RoI (lesson 08).
+# **Every class of every RoI** is a candidate. Three rules reduce them (the last two are in section
+# 3.1, inference; 0.05 and 0.5 are torchvision's): the score must be over 0.05; NMS (lesson 02)
+# drops a box that overlaps a better one *of its class* by more than 0.5; the best 100 remain.
 #
 # **Predict:** can one RoI become two detections?
 
@@ -81,31 +81,33 @@ assert n[1] < n[0] == len(detections[28])
 # <details><summary><b>Answer</b></summary>
 #
 # Yes, and here some do: fewer RoIs than detections are left. A RoI that may be a star or a cross is
-# listed as both, and classes never compete in the suppression. (The usual wrong answer: each RoI
-# takes its best class.) The package's version is `detections.select_detections`.
+# listed as both, and classes never compete in the suppression: a RoI does not just take its best
+# class. The package's version is `detections.select_detections`.
 # </details>
 #
 # ## 2. From an m x m mask to the image
 #
-# The mask head's answer is stretched over the box. Each pixel's center asks where in the mask it
-# lies, reads the four nearest cells bilinearly (lesson 07), and is on if it reads 0.5 or more.
+# The mask head's output is stretched over the box. For the center of each image pixel we compute
+# where in the mask it lies, and interpolate bilinearly between the four nearest mask pixels (lesson
+# 07); the pixel belongs to the mask if that gives 0.5 or more.
 #
-# **Predict:** in the toy below the middle cell says 0.4. Is every pixel over it off?
+# **Predict:** in the toy mask below the middle pixel has the probability 0.4. Is every image pixel
+# over it off?
 
 
 # %%
 def paste_by_hand(mask, box, size):
     (x1, y1, x2, y2), m = box.tolist(), len(mask)
-    cells = torch.nn.functional.pad(mask, (1, 1, 1, 1))  # zeros around it
+    padded = torch.nn.functional.pad(mask, (1, 1, 1, 1))  # zeros around it
     pasted = torch.zeros(size, dtype=torch.bool)
     for row in range(size[0]):
         for column in range(size[1]):
-            u, v = (column + 0.5 - x1) / (x2 - x1), (row + 0.5 - y1) / (y2 - y1)  # shares of box
+            u, v = (column + 0.5 - x1) / (x2 - x1), (row + 0.5 - y1) / (y2 - y1)  # 0..1 in the box
             if 0 <= u <= 1 and 0 <= v <= 1:
-                x, y = u * m + 0.5, v * m + 0.5  # the cells' centers are at 1, 2, ..., m
+                x, y = u * m + 0.5, v * m + 0.5  # mask pixels have their centers at 1, 2, ..., m
                 left, top = int(x), int(y)
                 weights = torch.outer(*(torch.tensor([1 - s, s]) for s in (y - top, x - left)))
-                four = cells[top : top + 2, left : left + 2]
+                four = padded[top : top + 2, left : left + 2]
                 pasted[row, column] = (four * weights).sum() >= 0.5
     return pasted
 
@@ -118,115 +120,117 @@ box = torch.tensor([1.5, 1, 10.3, 9.8])
 pasted = paste_by_hand(toy, box, (12, 12))
 assert (pasted == paste_masks(toy[None], box[None], (12, 12))[0]).all()
 picture = viz.show_maps([toy, pasted.float()], ["3 x 3", "in the image"], high=1)
-viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection")  # cell centers are whole here
+viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection")  # pixel centers are whole here
 picture.caption("Orange-red: the box. It need not lie on whole pixels.")
 
 # %%
-over_middle = pasted[4:7, 4:7]  # their centers, 4.5 to 6.5, lie in the middle cell
+over_middle = pasted[4:7, 4:7]  # their centers, 4.5 to 6.5, lie in the middle mask pixel
 assert 0 < over_middle.sum() < over_middle.numel()
-print(f"{over_middle.sum()} of {over_middle.numel()} pixels over the middle cell are on")
+print(f"{over_middle.sum()} of {over_middle.numel()} pixels over the middle of the mask are on")
 print(getsource(paste_masks).split('"""')[2])
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# No: those nearer to the cells of 0.9 are on. So an outline is finer than the m x m cells, if the
-# probabilities are. (torchvision rounds the box to whole pixels first.)
+# No: those nearer to the mask pixels of 0.9 are on. So an outline is finer than the m x m mask, if
+# the probabilities are. (torchvision rounds the box to whole pixels first.)
 # </details>
 #
-# ## 3. Which detection is right?
+# ## 3. Which detection is correct?
 #
 # One image, one class. Overlap is measured by IoU, here of masks. **Best score first**, each
-# detection takes the *free* object that it overlaps most, if the IoU reaches a threshold. A
-# detection that takes an object is correct; each object can be taken once. (Do not mix this up with
-# the thresholds inside the model: 0.7 and 0.3 say what an anchor learns, 0.5 what a RoI learns, and
-# 0.7 and 0.5 what NMS drops, in the RPN and at the end. This one belongs to the judge.)
+# detection is matched to the *unmatched* object that it overlaps most, if the IoU reaches a
+# threshold. A detection that is matched is correct; each object can be matched once. (Do not mix
+# this up with the thresholds inside the model: 0.7 and 0.3 decide what an anchor learns, 0.5 what a
+# RoI learns, and 0.7 and 0.5 what NMS drops, in the RPN and at the end. This one belongs to the
+# evaluator.)
 #
-# **Predict:** four crosses found, two there (below). How many are correct at a threshold of 0.5?
+# **Predict:** four crosses detected, two in the ground truth (below). How many are correct at a
+# threshold of 0.5?
 
 # %%
 crosses = detections[44][detections[44].labels == 6]
-there = targets[44]["labels"] == 6
-truth = {name: targets[44][name][there] for name in ("boxes", "labels", "masks")}
-viz.show_detections(scenes[44][0], crosses, scenes.classes, truth)
+rows = targets[44]["labels"] == 6
+gt = {name: targets[44][name][rows] for name in ("boxes", "labels", "masks")}
+viz.show_detections(scenes[44][0], crosses, scenes.classes, gt)
 
 # %%
-iou = overlap(crosses.masks, truth["masks"])  # [D, M]
-rows = [f"found, {score:.2f}" for score in crosses.scores]
-viz.show_table(iou, rows, ["object 0", "object 1"]).caption("IoU. The rows are in their order.")
+iou = overlap(crosses.masks, gt["masks"])  # [D, M]
+rows = [f"score {score:.2f}" for score in crosses.scores]
+viz.show_table(iou, rows, ["object 0", "object 1"]).caption("IoU. Best score first.")
 
 # %%
 assert iou[3].max() >= 0.5 > iou[2].max()  # the last one would be good enough
-free, takes = {0, 1}, []
+unmatched, matched = {0, 1}, []
 for row in iou.tolist():  # best score first
-    enough = [m for m in free if row[m] >= 0.5]
-    takes.append(max(enough, key=lambda m, row=row: row[m]) if enough else -1)
-    free -= {takes[-1]}
-assert (
-    takes
-    == match_detections(iou, crosses.scores, torch.tensor([0.5]))[0].tolist()
-    == [1, 0, -1, -1]
-)
+    candidates = [m for m in unmatched if row[m] >= 0.5]
+    matched.append(max(candidates, key=lambda m, row=row: row[m]) if candidates else -1)
+    unmatched -= {matched[-1]}
+assert matched == [1, 0, -1, -1]
+assert matched == match_detections(iou, crosses.scores, torch.tensor([0.5]))[0].tolist()
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Two. The last one would be good enough, but its object is taken: a **duplicate**, and as wrong as
-# one that lies on nothing. (The usual wrong answer is three.) Were duplicates free, a detector
-# could list every object a hundred times.
+# Two. The last one would be good enough, but its object is matched already: a **duplicate**, and as
+# wrong as one that lies on nothing. If duplicates cost nothing, a detector could list every object
+# a hundred times.
 # </details>
 #
 # ## 4. Precision and recall, one detection at a time
 #
 # Now all scenes, still one class: rank its detections by score. After each, **precision** is the
-# share of correct ones *among the detections so far*, **recall** the share of the *objects* that
-# are found so far. (Lesson 06's recall asked less: no class, no order, and one proposal could cover
-# two objects.) We take the stars, and ask for an IoU of 0.85.
+# fraction of correct ones *among the detections so far*, **recall** the fraction of the *objects*
+# that are found so far. (Lesson 06's recall was less strict: no class, no order, and one proposal
+# could cover two objects.) We take the stars, and require an IoU of 0.85.
 #
-# **Predict:** there are 31 stars. The ranking starts right, wrong, right. Where do precision and
-# recall stand after three? Which of the two can go down?
+# **Predict:** there are 31 stars. The ranking starts correct, wrong, correct. What are precision
+# and recall after three? Which of the two can go down?
 
 
 # %%
 def ranking(label, threshold):
     """Which detections of a class are correct [D], best score first, and its number of objects."""
-    scores, correct, n = [], [], 0
-    for found, target in zip(detections, targets, strict=True):
-        own, there = found[found.labels == label], target["labels"] == label
-        iou = overlap(own.masks, target["masks"][there])
-        takes = match_detections(iou, own.scores, torch.tensor([threshold], dtype=torch.float64))
-        scores, correct, n = [*scores, own.scores], [*correct, takes[0] >= 0], n + int(there.sum())
+    scores, correct, n, thresholds = [], [], 0, torch.tensor([threshold], dtype=torch.float64)
+    for image_detections, target in zip(detections, targets, strict=True):
+        predicted = image_detections[image_detections.labels == label]
+        gt_masks = target["masks"][target["labels"] == label]
+        iou = overlap(predicted.masks, gt_masks)
+        correct.append(match_detections(iou, predicted.scores, thresholds)[0] >= 0)
+        scores.append(predicted.scores)
+        n += len(gt_masks)
     order = torch.cat(scores).argsort(descending=True, stable=True)
     return torch.cat(correct)[order], n
 
 
 # %%
 correct, n = ranking(label=4, threshold=0.85)
-precision, recall, right = [], [], 0
+precision, recall, n_correct = [], [], 0
 for i, is_correct in enumerate(correct.tolist(), start=1):
-    right += is_correct
-    precision, recall = [*precision, right / i], [*recall, right / n]
+    n_correct += is_correct
+    precision, recall = [*precision, n_correct / i], [*recall, n_correct / n]
     if i <= 4 or i > len(correct) - 2:
-        print(f"{i:2} {'right' if is_correct else 'wrong'}  {precision[-1]:.3f}  {recall[-1]:.3f}")
+        verdict = "correct" if is_correct else "wrong"
+        print(f"{i:2} {verdict:7}  {precision[-1]:.3f}  {recall[-1]:.3f}")
 
 # %%
 precision, recall = torch.tensor([precision, recall], dtype=torch.float64)
 curve = viz.show_lines(recall, {"precision": precision}, "recall", "precision")
 curve.axes[0].plot(recall, precision, "k.")
 curve.axes[0].set(xlim=(0, 1), ylim=(0, 1.05))
-curve.caption("A dot for each detection. Right: a step right. Wrong: a step straight down.")
+curve.caption("A dot for each detection. Correct: one step right. Wrong: one step straight down.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Precision 2/3, recall 2/31. Recall never goes down; precision does with every wrong one, and
-# rises again. (The usual wrong answer divides recall by the detections.)
+# Precision 2/3, recall 2/31 (divided by the objects, not by the detections). Recall never goes
+# down; precision does with every wrong detection, and rises again.
 # </details>
 #
 # ## 5. Average precision
 #
-# **AP** sums the curve up. A dip that is made up for later should not count, so COCO takes, at each
-# recall, the best precision *there or further right*: the **envelope**. It reads that at 101
+# **AP** summarizes the curve. A dip that is made up for later should not count, so COCO takes, at
+# each recall, the best precision *there or further right*: the **envelope**. It reads that at 101
 # recalls, 0, 0.01, ..., 1, and averages. A recall that is never reached gives 0.
 #
 # **Predict:** 20 of the 31 stars were found. How large could AP be, at the very best?
@@ -235,7 +239,7 @@ curve.caption("A dot for each detection. Right: a step right. Wrong: a step stra
 recalls = [i / 100 for i in range(101)]
 best = [max(precision[recall >= r].tolist(), default=0) for r in recalls]
 assert abs(sum(best) / 101 - average_precision(correct, n)) < 1e-9
-assert (right, n, len(correct)) == (20, 31, 53) and sum(b > 0 for b in best) == 65
+assert (n_correct, n, len(correct)) == (20, 31, 53) and sum(b > 0 for b in best) == 65
 print(f"AP {sum(best) / 101:.3f}, at best {65 / 101:.3f}; mean precision {precision.mean():.3f}")
 
 # %% tags=["cover"]
@@ -248,22 +252,21 @@ curve.caption("Orange-red: what COCO reads at 101 recalls. AP is their mean.")
 # <details><summary><b>Answer</b></summary>
 #
 # 0.644: recall ends at 20 / 31 = 0.645, so 65 of the 101 recalls, 0 to 0.64, are reached, with a
-# precision of 1 at best. (The usual wrong answer is the mean of the precisions: that forgets the
-# stars that were missed. Here it comes out too high.) The wrong ones after the last right one cost
-# nothing at all.
+# precision of 1 at best. (The mean of the precisions would ignore the stars that were missed. Here
+# it is too high.) The false positives after the last correct detection cost nothing at all.
 #
-# AP is not an accuracy, and not a share of anything: here 20 of 53 detections are right, 20 of 31
-# stars are found, and AP is 0.569. An accuracy would also have to count what was rightly *not*
-# reported, and nobody can count the boxes of which that is true.
+# AP is not an accuracy, and not a fraction of anything: here 20 of 53 detections are correct, 20 of
+# 31 stars are found, and AP is 0.569. An accuracy would also have to count what was correctly *not*
+# detected, and the boxes for which that is true cannot be counted.
 # </details>
 #
 # ## 6. COCO's numbers, for masks and boxes
 #
-# So far AP was of one class, at one IoU. **AP50** and **AP75** are its mean over the classes, at
-# IoU 0.5 and 0.75. Plain **AP** is the mean over the classes and over ten thresholds, 0.5, 0.55,
+# So far AP was that of one class, at one IoU. **AP50** and **AP75** are its mean over the classes,
+# at IoU 0.5 and 0.75. Plain **AP** is the mean over the classes and over ten thresholds, 0.5, 0.55,
 # ..., 0.95. By size: small objects have up to 32² pixels, medium ones up to 96².
 #
-# **Predict:** which falls faster as we ask for more IoU: the stars or the squares?
+# **Predict:** which falls faster as we require more IoU: the stars or the squares?
 
 # %%
 from mrcnn_edu.evaluate import IOU_THRESHOLDS as thresholds
@@ -275,17 +278,17 @@ by_iou = {
 }
 fall = {name: (values[0] - values[-1]).item() for name, values in by_iou.items()}
 assert fall["star"] > 1.5 * fall["square"]
-viz.show_lines(thresholds, by_iou, "IoU that is asked for", "AP at that IoU")
+viz.show_lines(thresholds, by_iou, "IoU that is required", "AP at that IoU")
 
 # %%
-scores = {kind: evaluate(scenes, detections, kind) for kind in ("segm", "bbox")}
+scores = {iou_type: evaluate(scenes, detections, iou_type) for iou_type in ("segm", "bbox")}
 print(f"masks\n{scores['segm']}")
 for name, values in by_iou.items():
     assert abs(values.mean() - scores["segm"].per_class[name]) < 1e-5
 print(f"boxes\nAP         {scores['bbox'].ap:.3f}")
 
 # %% [markdown]
-# COCO's own program, pycocotools, reads files. We write the truth as one, and hand in the same
+# COCO's evaluator, pycocotools, reads files. We write the ground truth as one, and give it the same
 # detections.
 
 # %%
@@ -299,17 +302,17 @@ from pycocotools.cocoeval import COCOeval
 from mrcnn_edu.data import write_coco
 from mrcnn_edu.evaluate import coco_results
 
-shown = ("ap", "ap50", "ap75", "ap_small", "ap_medium")
-ours = {kind: [getattr(s, name) for name in shown] for kind, s in scores.items()}
-for kind in ("segm", "bbox"):
+compared = ("ap", "ap50", "ap75", "ap_small", "ap_medium")
+for iou_type in ("segm", "bbox"):
     with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         write_coco(scenes, folder)
-        truth = COCO(f"{folder}/annotations.json")
-        judge = COCOeval(truth, truth.loadRes(coco_results(scenes, detections, kind)), kind)
-        judge.evaluate(), judge.accumulate(), judge.summarize()
-    difference = max(abs(a - b) for a, b in zip(ours[kind], judge.stats[:5], strict=True))
-    assert difference < 1e-9
-    print(f"{kind}: the same")
+        gt = COCO(f"{folder}/annotations.json")
+        results = gt.loadRes(coco_results(scenes, detections, iou_type))
+        evaluator = COCOeval(gt, results, iou_type)
+        evaluator.evaluate(), evaluator.accumulate(), evaluator.summarize()
+    ours = [getattr(scores[iou_type], name) for name in compared]
+    assert max(abs(a - b) for a, b in zip(ours, evaluator.stats[:5], strict=True)) < 1e-9
+    print(f"{iou_type}: the same")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -321,95 +324,96 @@ for kind in ("segm", "bbox"):
 #
 # ## 7. What went wrong?
 #
-# AP does not say. Each detection that takes no object at IoU 0.5 is of one kind; we ask in order.
+# AP does not tell. Each **false positive**, a detection that is matched to no object at IoU 0.5,
+# has one type of error, the first in this list that fits:
 #
-# - **duplicate**: right class, IoU 0.5 or more with an object that a better detection took;
-# - **class** wrong, place right: IoU 0.5 or more with an object of another class;
-# - **place** wrong, class right: IoU 0.1 to 0.5 with an object of its class;
+# - **duplicate**: correct class, IoU 0.5 or more with an object that a better detection matched;
+# - **class** wrong, location correct: IoU 0.5 or more with an object of another class;
+# - **location** wrong, class correct: IoU 0.1 to 0.5 with an object of its class;
 # - **both** wrong: IoU 0.1 to 0.5 with an object of another class;
 # - **background**: IoU below 0.1 with every object.
 #
-# And an object that no detection takes is **missed**.
+# And an object that no detection is matched to is a **false negative**, or missed.
 #
-# **Predict:** which kind is the most frequent? And which among the detections that score over 0.5?
+# **Predict:** which type is the most frequent? And which among the detections that score over 0.5?
 
 # %%
-KINDS = ["correct", "duplicate", "class", "place", "both", "background"]
+TYPES = ["correct", "duplicate", "class", "location", "both", "background"]
 
 
-def kinds(found, target):
-    """For each detection [D] its place in KINDS."""
-    iou, same = overlap(found.masks, target["masks"]), found.labels[:, None] == target["labels"]
-    own, other = ((iou * of).amax(dim=1) for of in (same, ~same))
-    correct = match_detections(iou * same, found.scores, torch.tensor([0.5]))[0] >= 0
-    reasons = torch.stack((correct, own >= 0.5, other >= 0.5, own >= 0.1, other >= 0.1))
-    last = torch.ones_like(reasons[:1])
-    return torch.cat((reasons, last)).int().argmax(dim=0)  # the first that holds
+def error_types(d, target):
+    """For each detection [D], the index of its type in TYPES."""
+    iou, same = overlap(d.masks, target["masks"]), d.labels[:, None] == target["labels"]
+    same_class, other = (iou * same).amax(dim=1), (iou * ~same).amax(dim=1)
+    correct = match_detections(iou * same, d.scores, torch.tensor([0.5]))[0] >= 0
+    tests = correct, same_class >= 0.5, other >= 0.5, same_class >= 0.1, other >= 0.1
+    tests = torch.stack((*tests, torch.ones_like(correct)))
+    return tests.int().argmax(dim=0)  # the first that is true
 
 
-kind_of = [kinds(*pair) for pair in zip(detections, targets, strict=True)]
-assert (kind_of[4] > 0).int().tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]  # the four wrong ones
+types = [error_types(*pair) for pair in zip(detections, targets, strict=True)]
+assert (types[4] > 0).int().tolist() == [0, 0, 0, 0, 1, 0, 1, 1, 1]  # the four wrong ones
 
 
 # %%
-sure = torch.cat([found.scores > 0.5 for found in detections])
-high, low = (torch.cat(kind_of)[s].bincount(minlength=6) for s in (sure, ~sure))
+confident = torch.cat([d.scores > 0.5 for d in detections])
+high, low = (torch.cat(types)[rows].bincount(minlength=6) for rows in (confident, ~confident))
 missed, wrong = n_objects - int(high[0] + low[0]), (high + low)[1:]
-assert wrong.argmax() == high[1:].argmax() == KINDS.index("class") - 1
+assert wrong.argmax() == high[1:].argmax() == TYPES.index("class") - 1
 assert high[1:].sum() < 0.1 * wrong.sum() and low[0] < 0.1 * low.sum()
 
 # %%
 names = ("score over 0.5", "score up to 0.5", "no score")
 counts = torch.tensor([[*high[1:], 0], [*low[1:], 0], [0, 0, 0, 0, 0, missed]])
 parts = dict(zip(names, counts, strict=True))
-picture = viz.show_counts(parts, [*KINDS[1:], "missed"], "how many")
+picture = viz.show_counts(parts, [*TYPES[1:], "missed"], "how many")
 picture.caption(f"Besides {high[0] + low[0]} correct ones. A missed object has no score.")
 
 # %%
-for i, name in enumerate(KINDS[1:], start=1):
-    without = [found[kind != i] for found, kind in zip(detections, kind_of, strict=True)]
+for i, name in enumerate(TYPES[1:], start=1):
+    without = [d[d_types != i] for d, d_types in zip(detections, types, strict=True)]
     gain = 100 * (evaluate(scenes, without).ap50 - scores["segm"].ap50)
     print(f"without {name:10} AP50 {gain:+.1f}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Wrong classes, in both: every class of every RoI is a candidate. But few of the wrong ones score
-# high, and only those that stand *before* a right one cost anything: without a whole kind of them
-# AP50 would hardly be higher. So count kinds to understand a detector, not to rank it.
+# Wrong classes, in both: every class of every RoI is a candidate. But few of the false positives
+# score high, and only those that come *before* a correct detection cost anything: without a whole
+# type of them AP50 would hardly be higher. So count types to understand a detector, not to rank it.
 # </details>
 #
 # ## Where it breaks: tidying up
 #
 # Most detections that score below 0.5 are wrong. **Predict:** drop them all. Does AP rise, stay, or
-# fall? And if we halve every score, so that the detector is never sure of anything?
+# fall? And if we halve every score, so that the detector is never confident?
 
 # %%
 for score in (0.05, 0.2, 0.5, 0.9, 0.99):
-    kept = [found[found.scores > score] for found in detections]
-    n_wrong = sum(int((kinds(*pair) > 0).sum()) for pair in zip(kept, targets, strict=True))
+    kept = [d[d.scores > score] for d in detections]
+    n_wrong = sum(int((error_types(*pair) > 0).sum()) for pair in zip(kept, targets, strict=True))
     s = evaluate(scenes, kept)
     print(f"over {score:.2f}: {n_wrong:3} wrong  AP {100 * s.ap:.1f}  AP50 {100 * s.ap50:.1f}")
 
 # %%
 from dataclasses import replace
 
-halved = [replace(found, scores=found.scores / 2) for found in detections]
+halved = [replace(d, scores=d.scores / 2) for d in detections]
 assert evaluate(scenes, halved).ap == scores["segm"].ap
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# It falls, though most of what goes is wrong: the few right ones among them were recall, and the
-# wrong ones came last, where they cost little. Halving changes nothing: AP sees the order alone. So
-# report AP with the whole ranking, and choose a threshold for *use* by the precision you need. And
-# a high AP does not say that a score of 0.9 means "right nine times in ten".
+# It falls, though most of what is dropped is wrong: the few correct ones among them were recall,
+# and the wrong ones came last, where they cost little. Halving changes nothing: AP depends only on
+# the order. So report AP with the whole ranking, and choose a threshold for *use* by the precision
+# you need. And a high AP does not imply that a score of 0.9 means "correct nine times in ten".
 # </details>
 #
 # ## Play
 #
 # At an IoU of 0.5, which is the lowest score that gives a precision of 0.95, and what recall is
-# left? Then ask for an IoU of 0.9. Why does raising the score hardly help any more?
+# left? Then require an IoU of 0.9. Why does raising the score hardly help any more?
 
 # %%
 from mrcnn_edu.course.widgets import average_precision_player
@@ -421,8 +425,8 @@ average_precision_player(scenes, detections, scene=4)
 #
 # Our solution, when you have tried: `print(getsource(exercises.match))`.
 #
-# **1.** `match(iou, threshold)`: the object `[D]` that each detection takes, -1 for none; `iou
-# [D, M]` of one image and class, best score first; M may be 0. About 6 lines.
+# **1.** `match(iou, threshold)`: the object `[D]` that each detection is matched to, -1 for none;
+# `iou [D, M]` of one image and class, best score first; M may be 0. About 6 lines.
 #
 # **2.** `precision_recall(correct, n_objects)`: both after each detection, as `[2, D]`, without a
 # loop; `correct [D]` of bool, best score first. 3 lines.
@@ -430,7 +434,7 @@ average_precision_player(scenes, detections, scene=4)
 # **3.** `average_precision(correct, n_objects)`: COCO's AP of such a ranking. About 3 lines.
 #
 # **To discuss.** Two detectors have the same AP. One is to count apples, the other to warn a
-# driver. Which numbers of this lesson do you ask for in each case?
+# driver. Which numbers of this lesson do you need in each case?
 
 # %%
 from mrcnn_edu.course.exercises import average_precision as exercises
@@ -452,9 +456,12 @@ exercises.check_average_precision(average_precision)
 # %% [markdown]
 # ## Remember
 #
-# - Best score first, each detection takes a free object that it overlaps enough; all else is wrong.
-# - Precision is of the detections, recall of the objects; AP is the envelope's mean over recalls.
-# - AP sees the ranking alone: not how sure a score is, and not the wrong ones after the last right.
+# - Best score first, each detection is matched to an unmatched object that it overlaps enough; all
+#   others are false positives.
+# - Precision is a fraction of the detections, recall of the objects; AP is the mean of the
+#   envelope.
+# - AP depends only on the ranking: not on the scores' values, and not on what comes after the last
+#   correct detection.
 #
 # torchvision's detection models select in `postprocess_detections` and leave AP to pycocotools;
 # detectron2 calls it `COCOEvaluator`. Next: **12, ablations**.

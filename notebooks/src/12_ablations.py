@@ -16,9 +16,9 @@
 # An **ablation** changes one part and leaves everything else as it was.
 # After this lesson (90 minutes) you can
 #
-# - say how far apart two trainings of the *same* setting lie, and compare settings in pairs;
+# - say how far apart two training runs of the *same* setting are, and compare settings in pairs;
 # - read the paper's tables 2 and 3, and predict which of its rows a small world repeats;
-# - turn a switch, train both settings side by side, and see *where* their masks differ;
+# - turn a switch, train both settings in lockstep, and see *where* their masks differ;
 # - tell a finding from luck.
 #
 # This notebook trains five small models while you watch: it computes for about three minutes.
@@ -48,14 +48,15 @@ for setting in table.settings:
     print(f"{setting.name:15} AP {setting.paper[0]}  AP75 {setting.paper[2]}")
 
 # %% [markdown]
-# Each number is from one training. But a training has chance in it, drawn from its **seed**: how
-# the new layers start, the order of the images, which anchors and RoIs are sampled.
+# Each number is from one **training run**. But a run depends on chance, determined by its **seed**:
+# how the new layers are initialized, the order of the images, which anchors and RoIs are sampled.
 #
-# We trained every setting of the paper's tables on drawn scenes, small models that take a minute or
-# two each, and with five seeds. The results come with the package: `shipped` reads them.
+# We trained every setting of the paper's tables on synthetic images, small models that take a
+# minute or two each, and with five seeds. The results come with the package: `precomputed` reads
+# them.
 #
-# **Predict:** five trainings with RoIAlign differ in nothing but the seed. How far apart are the
-# best and the worst mask AP: a tenth of a point, about two points, or ten?
+# **Predict:** five runs with RoIAlign differ in nothing but the seed. How far apart are the best
+# and the worst mask AP: a tenth of a point, about two points, or ten?
 
 # %%
 results = precomputed("2c")
@@ -65,25 +66,24 @@ apart = max(base.values()) - min(base.values())
 print(f"{len(base)} seeds, {apart:.1f} points apart")
 assert len(base) == len(other) == 5 and 1 < apart < 4
 viz.show_seeds({"RoIAlign, mean": list(base.values())}, {}, "mask AP").caption(
-    "A dot is a training, the bar their mean. Which dot would a paper have printed?"
+    "A dot is a training run, the bar their mean. Which dot would a paper have printed?"
 )
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About two points. Some of the paper's differences are smaller. Its trainings are 400 times as long
-# and its test images 25 times as many, so its chance will be smaller than ours; how small, its
-# tables do not say. (The usual wrong answer is a tenth: the same program on the same data, what
-# should differ?)
+# About two points, although it is the same program on the same data. Some of the paper's
+# differences are smaller. Its runs are 400 times as long and it has 25 times as many test images,
+# so its chance will be smaller than ours; how small, its tables do not say.
 # </details>
 #
 # ## 1. In pairs, and with an interval
 #
 # Seed s starts every setting of a table from the same weights and shows it the same images in the
-# same order. So we subtract **seed by seed**, and what only that seed had falls out. Of the n
-# differences we want the mean, and how far the *true* mean may be from it: in 19 cases of 20 not
+# same order. So we subtract **seed by seed**, and what is special about a seed cancels. We want the
+# mean of the n differences, and how far the *true* mean may be from it: in 19 cases of 20 not
 # further than t s / √n, with s the standard deviation of the differences (how far they spread) and
-# t from Student's table, larger for smaller n. The range is a **95 % interval**. If 0 is in it,
+# t from Student's table, larger for smaller n. The range is a **95 % interval**. If it contains 0,
 # there may be no difference at all.
 #
 # **Predict:** with two seeds instead of five, how many times as wide is the interval: 1.6 times
@@ -97,9 +97,9 @@ half = student.ppf(0.975, len(base) - 1) * differences.std() / len(base) ** 0.5
 print(f"by hand {differences.mean():.1f} ± {half:.1f}; package {results.difference(pool):.1f}")
 assert abs(half - (results.difference(pool).high - results.difference(pool).mean)) < 1e-3
 
-wide = {n: student.ppf(0.975, n - 1) / n**0.5 for n in (2, 3, 4, 5, 10)}
-print("half a width, in s:", {n: round(float(value), 2) for n, value in wide.items()})
-assert wide[2] > 7 * wide[5]
+width = {n: student.ppf(0.975, n - 1) / n**0.5 for n in (2, 3, 4, 5, 10)}
+print("half a width, in s:", {n: round(float(value), 2) for n, value in width.items()})
+assert width[2] > 7 * width[5]
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -112,8 +112,7 @@ assert wide[2] > 7 * wide[5]
 #
 # The paper's models start from a backbone that has learned to classify ImageNet. Ours starts from
 # one that tells ten single outlines apart (lesson 10). That task has no boxes, no masks, no regions
-# and no pyramid, so it has nothing to say for or against a switch. And all settings start from the
-# same numbers:
+# and no pyramid, so it favors no side of a switch. And all settings start from the same weights:
 
 # %%
 setup = Setup()
@@ -128,28 +127,28 @@ assert all(start[name].equal(starts[0][name]) for start in starts for name in st
 # nothing (lesson 07). RoIWarp and RoIAlign can take the mean of a bin's points or the largest.
 #
 # **Predict:** in the paper RoIWarp falls with RoIPool, by about 3 points each. Will our five small
-# trainings of each repeat that? And will they lose fewer points, or more?
+# training runs of each repeat that? And will they lose fewer points, or more?
 
 # %% tags=["cover"]
 print(results.differences)
 assert max(results.difference(s).high for s in (pool, table.settings[2])) < -10
 picture = viz.show_seeds(*results.by_seed(), "mask AP")
-picture.caption("Left: five trainings of each in our scenes. Right: the paper's one. Same order?")
+picture.caption("Left: five runs of each on our scenes. Right: the paper's one. Same order?")
 
 # %%
 scenes = setup.job(table, align, 0).val_data
 boxes = torch.cat([scenes[i][1]["boxes"] for i in range(100)])
-side = (boxes[:, 2:] - boxes[:, :2]).median().item()
-assert models[0].strides[0] == 8 and side == 24
+width = (boxes[:, 2:] - boxes[:, :2]).median().item()
+assert models[0].strides[0] == 8 and width == 24
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# They repeat it, and lose more. Mean or largest hardly matters (the RoIWarps change places), and
-# RoIWarp falls nearly as far as RoIPool. So interpolation is not what helps; what helps is that
-# nothing is *rounded*. Our differences are larger than the paper's, and our objects are small:
-# rounding moves a border by up to 4 pixels, half a cell of stride 8, and half of our objects are no
-# wider than 24.
+# They repeat it, and lose more. Mean or largest hardly matters (the order of the two RoIWarps
+# changes), and RoIWarp falls nearly as far as RoIPool. So interpolation is not what helps; what
+# helps is that nothing is *rounded*. Our differences are larger than the paper's, and our objects
+# are small: rounding moves a border by up to 4 pixels, half a grid cell of stride 8, and half of
+# our objects are no wider than 24.
 # </details>
 #
 # The paper says that RoIAlign improves masks "by relative 10% to 50%", with bigger gains under
@@ -164,8 +163,8 @@ coarse = precomputed("2d")
 print("2d", coarse.differences)
 for r in (results, coarse):
     for score in ("ap", "ap75"):
-        here, paper = r.relative_gain(r.table.setting("RoIPool"), score)
-        print(f"{r.table.name} {score:5} {here:+5.0%}, the paper's {paper:+.0%}")
+        ours, paper = r.relative_gain(r.table.setting("RoIPool"), score)
+        print(f"{r.table.name} {score:5} {ours:+5.0%}, the paper's {paper:+.0%}")
 gains = [
     r.relative_gain(r.table.setting("RoIPool"), score)[0]
     for r in (results, coarse)
@@ -178,40 +177,40 @@ assert gains[0] < gains[2] and gains[0] < gains[1] and gains[2] < gains[3]
 #
 # In relative terms: more at stride 16 than at stride 8, and more in AP75 than in AP, as the paper
 # says. In points our gain at stride 16 is *smaller*, the paper's is larger (7.3 after 3.4): in our
-# small world everything is bad there, so there is less to lose. "By how many points?" and "by how
-# much of it?" are two questions. (These two settings also train twice as long as those of 2c: on
-# the coarse map nothing is learned sooner.)
+# small world all scores are low there, so there is less to lose. "By how many points?" and "by what
+# fraction?" are two questions. (These two settings also train twice as long as those of 2c, because
+# learning takes longer on the coarse map.)
 # </details>
 #
 # ## 4. Should classes compete for a pixel? (Table 2b)
 #
-# Softmax lets the classes compete, sigmoid does not (lesson 09). A softmax mask can be *read* in
+# Softmax lets the classes compete, sigmoid does not (lesson 09). A softmax mask can be *decoded* in
 # three ways: where the probability of its class is over 0.5 (the setting `softmax`), where its
-# class is **the strongest** of all channels, or where it beats the **background** channel alone.
+# class is **the strongest** of all channels, or where it beats only the **background** channel.
 #
-# **Predict:** softmax loses to sigmoid. If we only *read* its masks another way, without training
-# again, how much of the loss comes back: nothing, about half, or all of it?
+# **Predict:** softmax loses to sigmoid. If we only *decode* its masks another way, without training
+# again, how much of the loss do we regain: nothing, about half, or all of it?
 
 # %%
-classes, one = precomputed("2b"), precomputed("agnostic")
-print(classes.differences, one.differences, sep="\n")
+classes, agnostic = precomputed("2b"), precomputed("agnostic")
+print(classes.differences, agnostic.differences, sep="\n")
 picture = viz.show_seeds(*classes.by_seed(), "mask AP")
-picture.caption("The last three rows are the same trainings, read in three ways.")
+picture.caption("The last three rows are the same runs, decoded in three ways.")
 
 # %%
 worst, strongest, best = (classes.difference(s) for s in classes.table.settings[1:])
 assert worst.high < strongest.mean < best.mean < best.high < 0
 assert 0.35 < best.mean / worst.mean < 0.65
-assert one.difference(one.table.settings[1]).low > worst.high
+assert agnostic.difference(agnostic.table.settings[1]).low > worst.high
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About half. The box head has named the object already, so its mask need not win against the other
-# classes once more. What remains is the price of competition *in training*. The last line of the
-# output says the same from another side: **class-agnostic**, one mask for all classes, costs little
-# if anything, here as in the paper. The mask head need not know the class; it must only not be made
-# to guess it.
+# About half. The box head has classified the object already, so its mask need not win against the
+# other classes once more. What remains is the price of competition *in training*. The last line of
+# the output confirms it from another side: **class-agnostic**, one mask for all classes, costs
+# little if anything, here as in the paper. The mask head need not know the class; it just must not
+# be forced to predict it.
 # </details>
 #
 # ## 5. Must a mask keep its layout? (Table 2e)
@@ -228,7 +227,9 @@ picture = viz.show_seeds(*blobs.by_seed(), "mask AP")
 picture.caption("Blobs. Do the dots of the FCN and of the MLP overlap?")
 
 # %%
-print("box AP of the blobs:", *(f"{blobs.mean(s, iou_type='bbox'):.1f}" for s in blobs.table.settings))
+print(
+    "box AP of the blobs:", *(f"{blobs.mean(s, iou_type='bbox'):.1f}" for s in blobs.table.settings)
+)
 for score in ("ap50", "ap75"):
     print(score, *(f"{blobs.mean(s, score):.1f}" for s in blobs.table.settings))
 assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])
@@ -236,13 +237,13 @@ assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# In that of the blobs, although the boxes are as good. A vector can hold six outlines and recall
-# them, so with six the MLP is hardly worse, and the interval holds 0. A blob was never seen before:
-# it must be read off the features, place by place, and that is what the FCN's layout is for. The
+# In that of the blobs, although the boxes are as good. An MLP can memorize six outlines, so with
+# six it is hardly worse, and the interval contains 0. A blob was never seen before: its mask must
+# be read from the features, position by position, and that is what the FCN's layout is for. The
 # paper's photographs are more like blobs.
 # </details>
 #
-# ## 6. And where the small world says something else
+# ## 6. And where the small world gives another result
 #
 # Depth, groups (each convolution sees only a part of the channels, as in ResNeXt) and the pyramid
 # (table 2a), masks as a help for boxes (table 3), the size of a mask.
@@ -266,28 +267,28 @@ flat, deep = (depth.mean(TABLES["2a"].setting(n)).mean for n in ("FPN", "FPN, de
 assert deep < flat - 5
 for s in depth.table.settings:
     cost = [depth.cost(s, what) for what in ("seconds", "step_megabytes")]
-    print(f"{s.name:21} {depth.mean(s):.1f} AP  {cost[0]:.0f} s  {cost[1]:.0f} MB a step")
+    print(f"{s.name:21} {depth.mean(s):.1f} AP  {cost[0]:.0f} s  {cost[1]:.0f} MB per step")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# After 400 steps none, and the pyramid even *loses*: its layers start new and have four maps to
-# learn on. After 800 it wins, by about as much as in the paper. So a short ablation may measure how
-# *soon* a part learns, and not how well: before you drop a part, train longer. Depth: with C4 its
-# interval holds 0; with the pyramid it costs nine points: what is deeper is unfinished for longer.
-# Coarser masks are *ahead* here after 800 steps, perhaps for the same reason (lesson 08). The mask
-# branch's interval holds 0. That is no "no": the paper's 0.9 could not be seen by an interval of
-# this width. More seeds could tell, or more time.
+# After 400 steps none, and the pyramid even *loses*: its layers start from random weights and have
+# four maps to learn on. After 800 it wins, by about as much as in the paper. So a short ablation
+# may measure how *soon* a part learns, and not how well: before you drop a part, train longer.
+# Depth: with C4 its interval contains 0; with the pyramid it costs nine points: a deeper network
+# needs longer. Coarser masks are *ahead* here after 800 steps, perhaps for the same reason (lesson
+# 08). The mask branch's interval contains 0. That does not mean no effect: an interval of this
+# width could not show the paper's 0.9. More seeds might, or longer runs.
 # </details>
 #
 # ## Play: turn a switch
 #
 # Choose a switch and press *train both*: the two settings start from the same weights and see the
-# same images. At every look each shows its AP on 24 scenes and, of the first scene, as many of its
-# best detections as there are objects. We press the button once for you, for RoIPool.
+# same images. At every evaluation each shows its AP on 24 scenes and, for the first scene, as many
+# of its best detections as there are objects. We press the button once for you, for RoIPool.
 #
-# Before you train another one, say what you expect to see *in the picture*. Does a short training
-# show the difference already? (A training may take two minutes; the kernel's stop button ends it.)
+# Before you train another one, predict what you will see *in the picture*. Does a short run show
+# the difference already? (A run may take two minutes; the kernel's stop button ends it.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -301,11 +302,11 @@ player
 # %% [markdown]
 # ## 7. Where does a difference come from?
 #
-# AP mixes finding, naming and outlining. To see the masks alone, we give both models the **true**
-# boxes and names, and compare what they draw.
+# AP mixes finding, classifying and outlining. To see only the masks, we give both models the
+# **ground-truth** boxes and labels, and compare the masks they predict.
 #
-# **Predict:** RoIPool moves what the mask head sees by up to half a cell, 4 pixels. Whose masks
-# suffer more, those of objects under 16 pixels, or those of 24 and more?
+# **Predict:** RoIPool moves what the mask head sees by up to half a grid cell, 4 pixels. Whose
+# masks suffer more, those of objects under 16 pixels, or those of 24 and more?
 
 # %%
 from mrcnn_edu.ablations.mask_errors import ious_and_sizes, masks_in_gt_boxes, winner_shares
@@ -316,8 +317,8 @@ print(getsource(ious_and_sizes).split('"""')[2])
 # NBVAL_IGNORE_OUTPUT
 means = []
 for name, model in player.models.items():
-    iou, sides = ious_and_sizes(model, scenes)
-    means.append([iou[sides < 16].mean().item(), iou[sides >= 24].mean().item()])
+    iou, sizes = ious_and_sizes(model, scenes)
+    means.append([iou[sizes < 16].mean().item(), iou[sizes >= 24].mean().item()])
     print(f"{name:14} IoU {means[-1][0]:.2f} under 16 pixels, {means[-1][1]:.2f} from 24 on")
 (small, large), (small_pool, large_pool) = means
 assert large - large_pool > small - small_pool
@@ -327,78 +328,77 @@ assert large - large_pool > small - small_pool
 image, target = scenes[11]
 masks = {name: masks_in_gt_boxes(m, image, target) for name, m in player.models.items()}
 picture = viz.show_differences(target["masks"][2], {name: m[2] for name, m in masks.items()})
-picture.caption("A cross. Green: missing. Orange-red: too much. Where is more of it?")
+picture.caption("A cross. Green: missing. Orange-red: too much. Which has more of it?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The large ones. (The usual wrong answer is the small ones, for which 4 pixels are much.) A small
-# object covers one or two cells of stride 8: there is hardly an outline in them to misplace, and
-# both settings draw a blob in the middle of the box. A large one has its arms and corners in the
-# features, and there it matters that each is read at its place. Look at the cross: arms too short
-# and bays filled, with both; with RoIPool more is missing, and in our run a piece of the middle,
-# too.
+# The large ones. (If you said the small ones: 4 pixels are indeed a lot for them.) But a small
+# object covers one or two grid cells of stride 8: there is hardly an outline in them to misplace,
+# and both settings predict a blob in the middle of the box. A large one has its arms and corners in
+# the features, and there it matters that each is read at the right position. Look at the cross:
+# arms too short and bays filled, with both; with RoIPool more is missing, and in our run a piece of
+# the middle, too.
 # </details>
 #
-# Softmax next. We train it, too, and ask in the true boxes: in the cells that belong to the object,
-# which channel wins? The mask is where its own class has a probability *over a half*.
+# Softmax next. We train it, too, and look into the ground-truth boxes: in the mask pixels that
+# belong to the object, which channel wins? The mask is where the object's class has a probability
+# *over one half*.
 #
-# **Predict:** and where it has not: is another class stronger there, or background, or is the own
-# class still the strongest, only with less than a half?
+# **Predict:** and where it does not: is another class stronger, or background, or is the object's
+# class still the strongest, only with less than one half?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 job = setup.job(TABLES["2b"], TABLES["2b"].setting("softmax"), 0, 200)
 *_, (_, trained) = train_in_lockstep({"softmax": job})
-shares = (
-    winner_shares(trained["softmax"], scenes),
-    winner_shares(load("shapes-tiny-softmax"), scenes),
-)
-values = torch.tensor([list(share.values()) for share in shares])
-picture = viz.show_table(values, ["200 steps", "6,000 steps"], list(shares[0]))
-picture.caption("What wins in the cells on an object, as shares of them.")
+short = winner_shares(trained["softmax"], scenes)
+long = winner_shares(load("shapes-tiny-softmax"), scenes)
+values = torch.tensor([list(short.values()), list(long.values())])
+picture = viz.show_table(values, ["200 steps", "6,000 steps"], list(short))
+picture.caption("What wins in the mask pixels on an object, as fractions of them.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# All three, and most of it goes with longer training. A probability that K + 1 channels share is
-# seldom over a half while they are unsure: in a tenth of the cells the own class is the strongest
-# and still loses its place. Reading the strongest class brings those cells back; reading "own
-# against background" brings back those where another class is ahead, too. What is left is
-# background; not all of that is the competition's fault, since a sigmoid mask misses cells, too.
-# After 6,000 steps little of all this remains (lesson 09).
+# All three, and most of it disappears with longer training. A probability that K + 1 channels share
+# is seldom over one half while their confidence is low: in a tenth of the mask pixels the object's
+# class is the strongest and still not over one half. Decoding the strongest class regains those
+# pixels; decoding "the class against background" also regains those where another class is ahead.
+# What is left is background; not all of that is the competition's fault, since a sigmoid mask
+# misses pixels, too. After 6,000 steps little of all this remains (lesson 09).
 # </details>
 #
-# Last, the MLP. Both mask heads learn blobs for 150 steps, and draw all of them in the true boxes.
-# The picture has the largest one: green is missing, orange-red is too much.
+# Last, the MLP. Both mask heads learn blobs for 150 steps, and predict the masks of all of them in
+# the ground-truth boxes. The picture has the largest one: green is missing, orange-red is too much.
 #
-# **Predict:** the mean IoU of their masks differs by a few hundredths. And the share of *good*
+# **Predict:** the mean IoU of their masks differs by a few hundredths. And the fraction of *good*
 # masks (IoU over 0.85) among blobs of 20 pixels and more: by a few hundredths, too, or by far more?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 jobs = {s.name: setup.job(TABLES["2e"], s, 0, 150) for s in TABLES["2e"].settings[:2]}
 *_, (_, heads) = train_in_lockstep(jobs)
-world = jobs["FCN"].val_data
-found = {name: ious_and_sizes(model, world) for name, model in heads.items()}
-for name, (iou, sides) in found.items():
-    good = (iou[sides >= 20] > 0.85).float().mean()
-    print(f"{name:13} mean IoU {iou.mean():.2f}; of large blobs over 0.85: {good:.0%}")
+val_data = jobs["FCN"].val_data
+results = {name: ious_and_sizes(model, val_data) for name, model in heads.items()}
+for name, (iou, sizes) in results.items():
+    good = (iou[sizes >= 20] > 0.85).float().mean()
+    print(f"{name:13} mean IoU {iou.mean():.2f}; large blobs over 0.85: {good:.0%}")
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-objects = [(i, k) for i in range(60) for k in range(len(world[i][1]["labels"]))]
-i, k = objects[found["FCN"][1].argmax()]  # the largest
-masks = {name: masks_in_gt_boxes(m, *world[i]) for name, m in heads.items()}
-viz.show_differences(world[i][1]["masks"][k], {name: m[k] for name, m in masks.items()})
+objects = [(i, k) for i in range(60) for k in range(len(val_data[i][1]["labels"]))]
+i, k = objects[results["FCN"][1].argmax()]  # the largest
+masks = {name: masks_in_gt_boxes(m, *val_data[i]) for name, m in heads.items()}
+viz.show_differences(val_data[i][1]["masks"][k], {name: m[k] for name, m in masks.items()})
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # By much more: the FCN has about twice as many. Both find the blob and its rough shape. The corners
 # and bays, which no other blob has, are what the MLP blurs: its outlines are rounder, nearer to the
-# mean of all blobs. So a strict measure sees the difference and a mild one hardly does: of all the
-# trainings in the table above, AP50 is equal and AP75 is not.
+# mean of all blobs. So a strict measure shows the difference and a mild one hardly does: for the
+# runs in the table above, AP50 is equal and AP75 is not.
 # </details>
 #
 # ## Where it breaks: luck, reported
@@ -406,7 +406,7 @@ viz.show_differences(world[i][1]["masks"][k], {name: m[k] for name, m in masks.i
 # Somebody trains with 4 sample points in a bin, then with 1, 9 and 16, one seed each, and reports
 # the best of the three new ones "against the baseline".
 #
-# **Predict:** we have five seeds, so five such people. How many of them report an improvement?
+# **Predict:** we have five seeds, so five such reports. How many of them claim an improvement?
 
 # %%
 sampling = precomputed("points")
@@ -421,7 +421,7 @@ assert all(sampling.difference(s).low < 0.5 for s in rest)
 # <details><summary><b>Answer</b></summary>
 #
 # Most of them, four of ours. The best of three tries beats a single one by luck alone: it was
-# *chosen* for its luck. Against that helps what the table does: the same seeds for all, all of them
+# *chosen* for its luck. The remedy is what the table does: the same seeds for all, all of them
 # reported, and an interval; none of the three differs from 4 points by more than chance. (The paper
 # says so, too: not much depends on the number of points, as long as nothing is rounded.)
 # </details>
@@ -433,7 +433,7 @@ assert all(sampling.difference(s).low < 0.5 for s in rest)
 #
 # **1.** `paired(base, other, t)`: how much better `other` is, seed by seed, as `[2]`: the mean of
 # the differences, and half the width of its interval. Both are tensors `[n]`, n at least 2, in the
-# order of the seeds; t is Student's, given. 2 lines.
+# order of the seeds; Student's t is given. 2 lines.
 #
 # **2.** `relative_gain(old, new)`: by how many percent of the old score the new one is better. 1
 # line.
@@ -461,11 +461,11 @@ exercises.check_seeds_needed(seeds_needed)
 # %% [markdown]
 # ## Remember
 #
-# - One training is one dot. A difference has an interval, or it is an anecdote.
+# - One training run is one dot. A difference has an interval, or it is an anecdote.
 # - Change one thing, keep the start, the seeds and the scenes; then look where the pixels differ.
 # - A small world repeats what it has a reason for, and not what it has no room for.
 #
-# `ablations.run("2c")` measures a table anew, on this machine or a cluster; `mrcnn-edu ablate 2c`
+# `ablations.run("2c")` measures a table again, on this machine or a cluster; `mrcnn-edu ablate 2c`
 # does so on the command line, also on COCO at full size. torchvision has no such switches; in
 # detectron2 they are `ROI_MASK_HEAD.POOLER_TYPE`, `POOLER_SAMPLING_RATIO`, `POOLER_RESOLUTION` and
 # `CLS_AGNOSTIC_MASK`; a softmax over masks is missing. Next: **13, FCIS against Mask R-CNN**.
