@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from math import isnan
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any, Literal, Self, Union, get_args, get_origin
 
 POSITIVE = (
     "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "box_pool_size",
@@ -120,7 +120,7 @@ class Config:
         return replace(self, in_channels=n, pixel_mean=mean, pixel_std=std)
 
     @classmethod
-    def c4(cls, **changes) -> "Config":
+    def c4(cls, **changes) -> Self:
         """The paper's ResNet-50-C4: one map, the last stage as the head, masks of 14 x 14."""
         settings: dict = dict(
             neck="c4",
@@ -132,7 +132,7 @@ class Config:
         return cls(**settings | changes)
 
     @classmethod
-    def tiny(cls, n_classes: int = 6, **changes) -> "Config":
+    def tiny(cls, n_classes: int = 6, **changes) -> Self:
         """A model for 96 x 96 images that a laptop's CPU trains in minutes."""
         settings: dict = dict(
             n_classes=n_classes,

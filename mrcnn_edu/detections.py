@@ -15,7 +15,7 @@ from mrcnn_edu.images import Size, scale_boxes
 from mrcnn_edu.kernels.paste import paste_on_gpu
 from mrcnn_edu.nms import batched_nms
 
-MIN_SIZE = 1e-2  # pixels; a detection with a shorter side after clipping is dropped
+MIN_DETECTION_SIZE = 1e-2  # pixels; a detection with a shorter side after clipping is dropped
 
 
 @dataclass
@@ -79,7 +79,7 @@ def select_detections(
         scores, labels = class_scores[roi, column], column + 1
         boxes = decode_boxes(image_deltas[roi, labels], rois[roi], BOX_SCALE)
         boxes = clip_boxes(boxes, size)
-        valid = torch.where(min_side(boxes) >= MIN_SIZE)[0]
+        valid = torch.where(min_side(boxes) >= MIN_DETECTION_SIZE)[0]
         boxes, labels, scores = boxes[valid], labels[valid], scores[valid]
         kept = batched_nms(boxes, scores, labels, nms_iou)[:max_detections]
         selected.append(SelectedBoxes(boxes[kept], labels[kept], scores[kept]))

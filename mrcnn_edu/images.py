@@ -70,16 +70,21 @@ def scale_boxes(boxes: Tensor, size: Size, new_size: Size) -> Tensor:
     return torch.stack((x * x1, y * y1, x * x2, y * y2), dim=1)
 
 
+def is_crowd(target: dict) -> Tensor:
+    """Which of a target's objects [M] are crowd regions, many objects in one outline: [M] bool."""
+    return target["iscrowd"] > 0 if "iscrowd" in target else torch.zeros(len(target["labels"])) > 0
+
+
 def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) -> list[dict]:
     """Each image's boxes, labels and masks in pixels of the batch, without crowd regions.
 
-    A crowd region (`iscrowd`) outlines many objects at once: there is no single object to learn.
+    A crowd region outlines many objects at once: there is no single object to learn.
     """
     scaled, device = [], batch.images.device
     for target, size, original in zip(targets, batch.sizes, batch.original_sizes, strict=True):
-        crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
+        single = ~is_crowd(target)
         columns = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
-        objects = {name: target[name][crowd == 0].to(device) for name in columns}
+        objects = {name: target[name][single].to(device) for name in columns}
         objects["boxes"] = scale_boxes(objects["boxes"], original, size)
         if with_masks and size != original:
             # torchvision's "nearest" would shift a mask by up to half a pixel.

@@ -13,7 +13,7 @@ from mrcnn_edu.backbone import Convolution
 from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
 from mrcnn_edu.nms import batched_nms
 
-MIN_SIZE = 1e-3  # pixels; a proposal with a shorter side after clipping contains nothing
+MIN_PROPOSAL_SIZE = 1e-3  # pixels; a proposal with a shorter side after clipping contains nothing
 
 
 class RPNHead(nn.Module):
@@ -76,7 +76,7 @@ def propose(
     for logits, image_deltas, size in zip(objectness, deltas, image_sizes, strict=True):
         index, level = _top_of_each_level(logits, counts, pre_nms_top_n)
         boxes = clip_boxes(decode_boxes(image_deltas[index], all_anchors[index]), size)
-        valid = torch.where(min_side(boxes) >= MIN_SIZE)[0]
+        valid = torch.where(min_side(boxes) >= MIN_PROPOSAL_SIZE)[0]
         boxes, scores, level = boxes[valid], logits[index].sigmoid()[valid], level[valid]
         kept = batched_nms(boxes, scores, level, nms_iou)[:post_nms_top_n]
         proposals.append(Proposals(boxes[kept], scores[kept], boxes, scores, level))

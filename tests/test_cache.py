@@ -3,6 +3,7 @@
 import torch
 
 from mrcnn_edu.data.cache import Cached
+from mrcnn_edu.data.dataset import Wrapper, as_dataset
 
 
 class _CountedReads:
@@ -68,3 +69,28 @@ def test_only_what_fits_is_kept_and_nothing_that_would_be_rounded(random_targets
     last = Cached(data, 1e9)
     last[5]
     assert last.n_kept == 0
+
+
+def test_a_plain_class_keeps_what_it_defines_through_wrappers():
+    class Photographs:
+        """Not a `Dataset`, but it knows more than `classes`."""
+
+        classes, category_ids, fingerprint = ["cat"], [17], "two photographs"
+
+        def __len__(self):
+            return 2
+
+        def __getitem__(self, index):
+            boxes = torch.tensor([[1.0, 1, 5, 5]])
+            return torch.rand(3, 8, 9), {"boxes": boxes, "labels": torch.ones(1).long()}
+
+        def target(self, index):
+            return {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0).long()}
+
+        def image_size(self, index):
+            return 8, 9
+
+    for dataset in (as_dataset(Photographs()), Wrapper(Photographs())):
+        assert dataset.category_ids == [17] and dataset.fingerprint == "two photographs"
+        assert len(dataset.target(0)["labels"]) == 0 and dataset.image_size(1) == (8, 9)
+        assert dataset.passes == 1 and len(dataset[0][1]["labels"]) == 1

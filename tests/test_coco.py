@@ -175,7 +175,7 @@ def test_results_have_the_format_of_coco(tmp_path):
     assert "bbox" not in coco_results(folder, [detections], "segm")[0]
     without = replace(detections, masks=None)
     assert coco_results(folder, [without]) == coco_results(folder, [detections], "bbox")
-    with pytest.raises(ValueError, match="no masks to write: kind='bbox' writes boxes"):
+    with pytest.raises(ValueError, match="no masks to write: iou_type='bbox' writes boxes"):
         coco_results(folder, [without], "segm")
     detections.labels += 1  # a label without a class is written as it is
     assert coco_results(folder, [detections])[0]["category_id"] == 2

@@ -146,11 +146,11 @@ def _coco(dataset):
     return coco
 
 
-def reference(coco, results, kind, n_classes):
+def reference(coco, results, iou_type, n_classes):
     """pycocotools' six scores and the AP of each class, with nan for its -1."""
     with contextlib.redirect_stdout(io.StringIO()):
         detections = coco.loadRes(results) if results else _no_results(coco)
-        evaluator = COCOeval(coco, detections, kind)
+        evaluator = COCOeval(coco, detections, iou_type)
         evaluator.evaluate()
         evaluator.accumulate()
         evaluator.summarize()
@@ -179,8 +179,8 @@ class WithRLE(Wrapper):
         return target | {"masks": encode_masks(target["masks"])}
 
 
-@pytest.mark.parametrize("kind", ["segm", "bbox"])
-def test_equals_pycocotools_on_random_cases(kind, monkeypatch):
+@pytest.mark.parametrize("iou_type", ["segm", "bbox"])
+def test_equals_pycocotools_on_random_cases(iou_type, monkeypatch):
     values = []
     for seed in range(100):
         # The number of images that are compared at once makes no difference.
@@ -188,13 +188,15 @@ def test_equals_pycocotools_on_random_cases(kind, monkeypatch):
         dataset, detections = _random_case(seed)
         with contextlib.redirect_stdout(io.StringIO()):
             coco = _coco(dataset)
-        expected = reference(coco, coco_results(dataset, detections, kind), kind, 3)
+        expected = reference(coco, coco_results(dataset, detections, iou_type), iou_type, 3)
         compressed = DetectionList()
         for image_detections in detections:
             compressed.append(image_detections)
-        scores = ours(evaluate(dataset, compressed, kind))
-        np.testing.assert_array_equal(scores, ours(evaluate(dataset, detections, kind)))
-        np.testing.assert_array_equal(scores, ours(evaluate(WithRLE(dataset), compressed, kind)))
+        scores = ours(evaluate(dataset, compressed, iou_type))
+        np.testing.assert_array_equal(scores, ours(evaluate(dataset, detections, iou_type)))
+        np.testing.assert_array_equal(
+            scores, ours(evaluate(WithRLE(dataset), compressed, iou_type))
+        )
         np.testing.assert_allclose(scores, expected, rtol=0, atol=1e-9, err_msg=f"seed {seed}")
         values.append(scores)
     # The cases reach every score, and with more than the easy answers nan, 0 and 1.
@@ -203,17 +205,17 @@ def test_equals_pycocotools_on_random_cases(kind, monkeypatch):
     assert np.isnan(values).any(axis=0).all()
 
 
-@pytest.mark.parametrize("kind", ["segm", "bbox"])
-def test_evaluate_equals_the_definition_to_the_last_bit(kind, monkeypatch):
+@pytest.mark.parametrize("iou_type", ["segm", "bbox"])
+def test_evaluate_equals_the_definition_to_the_last_bit(iou_type, monkeypatch):
     for seed in range(100, 180):
         monkeypatch.setattr(overlaps, "BATCH_ROWS", (1, 10, 1000)[seed % 3])
         dataset, detections = _random_case(seed)
         if seed % 2:
             dataset, detections = _one_class(dataset, detections, seed)
-        scores = ours(evaluate(dataset, detections, kind))
-        by_definition = ours(evaluate_by_definition(dataset, detections, kind))
+        scores = ours(evaluate(dataset, detections, iou_type))
+        by_definition = ours(evaluate_by_definition(dataset, detections, iou_type))
         np.testing.assert_array_equal(scores, by_definition, err_msg=f"seed {seed}")
-        by_definition = ours(evaluate_by_definition(WithRLE(dataset), detections, kind))
+        by_definition = ours(evaluate_by_definition(WithRLE(dataset), detections, iou_type))
         np.testing.assert_array_equal(scores, by_definition, err_msg=f"seed {seed}")
 
 
@@ -242,8 +244,8 @@ def test_more_than_100_detections_of_a_class_and_ties():
         assert result.per_class["square"] == (1.0 if correct_score == 0.6 else 0.0)
 
 
-@pytest.mark.parametrize("kind", ["segm", "bbox"])
-def test_average_precision_and_match_detections_agree_with_evaluate(kind):
+@pytest.mark.parametrize("iou_type", ["segm", "bbox"])
+def test_average_precision_and_match_detections_agree_with_evaluate(iou_type):
     dataset, detections = _random_case(7)
     for _, target in dataset:
         target.pop("iscrowd", None)
@@ -254,7 +256,7 @@ def test_average_precision_and_match_detections_agree_with_evaluate(kind):
                 image_detections[image_detections.labels == label],
                 target["labels"] == label,
             )
-            if kind == "segm":
+            if iou_type == "segm":
                 iou = overlap(chosen.masks, target["masks"][gt])
             else:
                 iou = overlap(chosen.boxes, target["boxes"][gt])
@@ -264,7 +266,7 @@ def test_average_precision_and_match_detections_agree_with_evaluate(kind):
         order = torch.cat(scores).argsort(descending=True, stable=True)
         rows = torch.cat(correct, dim=1)[:, order]
         ap = np.mean([average_precision(row, n_objects) for row in rows])
-        result = evaluate(dataset, detections, kind).per_class[name]
+        result = evaluate(dataset, detections, iou_type).per_class[name]
         np.testing.assert_allclose(result, ap, rtol=0, atol=1e-12)
 
 
@@ -316,9 +318,9 @@ def test_a_case_worked_out_by_hand():
     loose = (51 * 1 + 50 * 2 / 3) / 101
     # Above (three): the first is wrong: precision 0, 0, 1/3; the recalls 0..0.5 have 1/3.
     strict = 51 / 3 / 101
-    for kind in ("segm", "bbox"):
-        scores = evaluate(_two_objects(), detections, kind)
-        assert ours(evaluate_by_definition(_two_objects(), detections, kind)) == pytest.approx(
+    for iou_type in ("segm", "bbox"):
+        scores = evaluate(_two_objects(), detections, iou_type)
+        assert ours(evaluate_by_definition(_two_objects(), detections, iou_type)) == pytest.approx(
             ours(scores), abs=0, nan_ok=True
         )
         assert scores.ap50 == pytest.approx(loose)
@@ -357,7 +359,7 @@ def test_boxes_are_scored_without_any_mask():
         other = _detections(boxes, [1, 1], [0.9, 0.8], masks)
         for before in (0, 1):  # alone, and behind an image that has masks
             good = [_detections(boxes, [1, 1], [0.9, 0.8], _paint(boxes, 40))] * before
-            message = f"image {before}: .* no masks to compare: kind='bbox' compares boxes"
+            message = f"image {before}: .* no masks to compare: iou_type='bbox' compares boxes"
             with pytest.raises(ValueError, match=message):
                 evaluate(Items(_two_objects() * before + gt), [*good, other])
 
@@ -386,18 +388,18 @@ def test_what_does_not_fit_is_refused():
         evaluate(WithRLE(Items(_two_objects() * 2)), [nothing, other_size])
     for score in (evaluate, evaluate_by_definition):
         with pytest.raises(ValueError, match="'mask': choose 'segm' or 'bbox'"):
-            score(_two_objects(), [nothing], kind="mask")
+            score(_two_objects(), [nothing], iou_type="mask")
     with pytest.raises(TypeError, match="list is not a dataset, it has no classes"):
         evaluate(list(_two_objects()), [nothing])
 
 
-@pytest.mark.parametrize("kind", ["segm", "bbox"])
-def test_other_dtypes_are_converted(kind):
+@pytest.mark.parametrize("iou_type", ["segm", "bbox"])
+def test_other_dtypes_are_converted(iou_type):
     dataset, detections = _random_case(3)
     for _, target in dataset:  # whole numbers, which integers hold as well
         target["boxes"] = target["boxes"].round()
         target["area"] = torch.full((len(target["labels"]),), 500.0)
-    expected = ours(evaluate(dataset, detections, kind))
+    expected = ours(evaluate(dataset, detections, iou_type))
     other = Items()
     for image, target in dataset:
         changes = {"boxes": target["boxes"].long(), "labels": target["labels"].int()}
@@ -413,7 +415,7 @@ def test_other_dtypes_are_converted(kind):
         )
         for one in detections
     ]
-    found = evaluate(other, other_detections, kind)
+    found = evaluate(other, other_detections, iou_type)
     np.testing.assert_array_equal(ours(found), expected)
     assert not np.isnan(expected[0])
 
@@ -441,9 +443,9 @@ def test_ground_truth_that_cannot_be_learned_is_scored_as_pycocotools_scores_it(
     detections = [_detections(boxes, labels, scores, target["masks"])]
     with contextlib.redirect_stdout(io.StringIO()):
         coco = _coco(dataset)
-    for kind in ("segm", "bbox"):
-        expected = reference(coco, coco_results(dataset, detections, kind), kind, 3)
-        scores = evaluate(dataset, detections, kind)
+    for iou_type in ("segm", "bbox"):
+        expected = reference(coco, coco_results(dataset, detections, iou_type), iou_type, 3)
+        scores = evaluate(dataset, detections, iou_type)
         np.testing.assert_allclose(ours(scores), expected, rtol=0, atol=1e-9)
         assert 0 < scores.per_class["disc"] < 1  # the object without area is never found
 
@@ -466,11 +468,11 @@ def test_wrong_targets_and_detections_are_refused_with_the_image(change, error, 
     (item,) = _two_objects()
     good_target, boxes = item[1] | {"iscrowd": torch.zeros(2)}, item[1]["boxes"]
     good = _detections(boxes, [1, 1], [0.9, 0.8], good_target["masks"])
-    kind = "segm" if "masks" in change else "bbox"
+    iou_type = "segm" if "masks" in change else "bbox"
     bad = replace(good, **change)
     for name in (evaluate, evaluate_by_definition, coco_results):
         with pytest.raises(error, match=f"image 1: the prediction has .*{message}"):
-            name(Items([item, item]), [good, bad], kind)
+            name(Items([item, item]), [good, bad], iou_type)
     collected = DetectionList()
     collected.append(good)
     with pytest.raises(error, match=f"image 1: the prediction has .*{message}"):
@@ -478,7 +480,7 @@ def test_wrong_targets_and_detections_are_refused_with_the_image(change, error, 
     dataset = Items([item, (item[0], good_target | change)])
     for score in (evaluate, evaluate_by_definition):
         with pytest.raises(error, match=f"image 1: the target has .*{message}"):
-            score(dataset, [good, good], kind)
+            score(dataset, [good, good], iou_type)
 
 
 @pytest.mark.parametrize(

@@ -40,16 +40,16 @@ def measure(job: Job, checkpoints: Path) -> dict:
     augmented = job.augmentation.wrap(train_data, training, job.config.pixel_mean)
     losses = fit(model, augmented, training, checkpoints, progress=False)
     trained = clock()
-    found = detect_all(model, val_data, progress=False)
+    detections = detect_all(model, val_data, progress=False)
     detected = clock()
-    scores = {"bbox": score(val_data, found, "bbox")}
+    scores = {"bbox": score(val_data, detections, "bbox")}
     if model.mask_head is not None:
-        scores["segm"] = score(val_data, found, "segm")
+        scores["segm"] = score(val_data, detections, "segm")
     if job.config.mask_loss == "softmax":
         for decoding in MASK_DECODINGS[1:]:
             model.config = replace(job.config, mask_decoding=decoding)
-            found = detect_all(model, val_data, progress=False)
-            scores[f"segm {decoding}"] = score(val_data, found, "segm")
+            detections = detect_all(model, val_data, progress=False)
+            scores[f"segm {decoding}"] = score(val_data, detections, "segm")
     seconds = {} if is_resumed else {"seconds": round(trained - start, 1)}
     return {
         "scores": scores,
@@ -62,9 +62,9 @@ def measure(job: Job, checkpoints: Path) -> dict:
     }
 
 
-def score(dataset, found: DetectionList, iou_type: str) -> dict[str, float]:
+def score(dataset, detections: DetectionList, iou_type: str) -> dict[str, float]:
     """Average precisions in percent, without those of object sizes that do not occur (NaN)."""
-    values = asdict(evaluate(dataset, found, iou_type, progress=False))
+    values = asdict(evaluate(dataset, detections, iou_type, progress=False))
     values.pop("per_class")
     return {name: round(100 * value, 3) for name, value in values.items() if value == value}
 

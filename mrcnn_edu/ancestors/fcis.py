@@ -12,7 +12,7 @@ Letters: B images, R RoIs, D detections, K classes, k x k bins of a RoI, m x m m
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, Self
 
 import torch
 from torch import Generator, Tensor, nn
@@ -62,14 +62,12 @@ class FCISConfig(Config):
             )
 
     @classmethod
-    def tiny(cls, n_classes: int = 6, **changes) -> "FCISConfig":
+    def tiny(cls, n_classes: int = 6, **changes) -> Self:
         """A model for 96 x 96 scenes; it reads the pyramid's map of stride 4."""
         # A map of stride 16 would have only 6 x 6 positions for a scene, fewer than a RoI has bins.
         # At stride 4 an object of 48 pixels covers 12 x 12: masks larger than 14 x 14 gain nothing.
         settings: dict = dict(neck="fpn", score_channels=128, score_kernel=3, mask_size=14)
-        config = super().tiny(n_classes, **settings | changes)
-        assert isinstance(config, FCISConfig)
-        return config
+        return super().tiny(n_classes, **settings | changes)
 
 
 class RoIScores(NamedTuple):

@@ -80,13 +80,13 @@ def by_overlap(
     dataset,
     detections: Sequence[Detections],
     edges: tuple[float, ...] = EDGES,
-    kind: str = "segm",
+    iou_type: str = "segm",
 ) -> list[OverlapRange]:
     """The scores of the objects in each range of overlap, by the `covered_fraction` of their boxes.
 
-    detections and kind: as for `evaluate`. A detection, correct or not, belongs to the object whose
-    box it overlaps most, and counts only in that object's range. A detection that overlaps no
-    object is a false positive in every range. Raises ValueError unless the edges ascend.
+    detections and iou_type: as for `evaluate`. A detection, correct or not, belongs to the object
+    whose box it overlaps most, and counts only in that object's range. One that overlaps no object
+    is a false positive in every range. Raises ValueError unless the edges ascend.
     """
     if not all(low < high for low, high in pairwise(edges)) or len(edges) < 2:
         raise ValueError(f"edges is {edges}: give two or more ascending numbers")
@@ -102,7 +102,7 @@ def by_overlap(
             chosen_detections.append(d[_belongs_to(d.boxes, target["boxes"], chosen)])
         n_objects = sum(len(target["labels"]) for target in targets)
         part = _Targets(dataset.classes, targets)
-        scores = evaluate(part, chosen_detections, kind, progress=False)
+        scores = evaluate(part, chosen_detections, iou_type, progress=False)
         ranges.append(OverlapRange(low, high, n_objects, scores))
     return ranges
 

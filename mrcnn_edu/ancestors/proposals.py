@@ -16,6 +16,7 @@ from mrcnn_edu.ancestors.selective_search import selective_search
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data.dataset import Wrapper
 from mrcnn_edu.files import write_file
+from mrcnn_edu.images import is_crowd
 from mrcnn_edu.rpn import Proposals
 
 
@@ -40,7 +41,7 @@ def recall_at(
 
 def without_crowds(target: dict) -> dict[str, Tensor]:
     """The boxes [M, 4] and labels [M] of a target's single objects, without crowd regions."""
-    single = target.get("iscrowd", torch.zeros(len(target["labels"]))) == 0
+    single = ~is_crowd(target)
     return {"boxes": target["boxes"][single], "labels": target["labels"][single]}
 
 

@@ -27,7 +27,7 @@ from mrcnn_edu.backbone import ResNet
 from mrcnn_edu.backbone_choices import BACKBONES, NORMS
 from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
 from mrcnn_edu.config import Config
-from mrcnn_edu.detections import MIN_SIZE, Detections
+from mrcnn_edu.detections import MIN_DETECTION_SIZE, Detections
 from mrcnn_edu.images import Size, size_of
 from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import MaskRCNN
@@ -183,7 +183,7 @@ class RCNN(nn.Module):
         c = self.config
         roi, k = torch.where(scores > c.score_threshold)
         boxes, scores, labels = clip_boxes(boxes[roi, k], size), scores[roi, k], k + 1
-        valid = min_side(boxes) >= MIN_SIZE
+        valid = min_side(boxes) >= MIN_DETECTION_SIZE
         boxes, scores, labels = boxes[valid], scores[valid], labels[valid]
         kept = batched_nms(boxes, scores, labels, c.nms_iou)[: c.max_detections]
         return Detections(boxes[kept], labels[kept], scores[kept], masks=None, mask_probs=None)

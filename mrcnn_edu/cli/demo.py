@@ -24,14 +24,14 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
 
     dataset = open_data("shapes", None, replace(VAL_SCENES, n=n))
     model = open_model(weights, dataset.classes)
-    found = detect_all(model, dataset)
-    milliseconds = 1000 * statistics.median(found.seconds)
+    detections = detect_all(model, dataset)
+    milliseconds = 1000 * statistics.median(detections.seconds)
     print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
-    print(score_table(score(dataset, found)))
+    print(score_table(score(dataset, detections)))
 
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
     image, target = dataset[fullest]
-    surest = found[fullest][found[fullest].scores >= 0.5]
+    surest = detections[fullest][detections[fullest].scores >= 0.5]
     picture = show_detections(image, surest, dataset.classes, target)
     write_file(out, picture.png())
     print(f"\nThe scene with the most objects, ground truth beside detections: {out.resolve()}")

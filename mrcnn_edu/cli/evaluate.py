@@ -44,17 +44,17 @@ def evaluate(
     if detections is None:
         model = open_model(weights, dataset.classes)
         dataset = dataset.with_channels(model.config.in_channels)
-        found = detect_shared(model, dataset)
+        predictions = detect_shared(model, dataset)
     else:
-        found = read_results(dataset, detections)
+        predictions = read_results(dataset, detections)
     if results is not None and rank() == 0:  # before anything else can go wrong
-        n = write_results(dataset, found, results)
+        n = write_results(dataset, predictions, results)
         print(f"{n} detections are in {results}")
-    scores = score(dataset, found)
+    scores = score(dataset, predictions)
     print(score_table(scores))
     record = {"weights": weights, "data": data, "n_images": len(dataset)}
     if detections is None:
-        milliseconds = 1000 * statistics.median(found.seconds)
+        milliseconds = 1000 * statistics.median(predictions.seconds)
         print(f"\n{len(dataset)} images, {milliseconds:.0f} ms each on {device()} (median)")
         record |= {"milliseconds_per_image": milliseconds}
     else:
@@ -72,10 +72,10 @@ def _write_scores(file: Path, record: dict) -> None:
     print(f"The scores are in {file}")
 
 
-def score(dataset, found: evaluation.DetectionList) -> dict[str, evaluation.Scores]:
+def score(dataset, predictions: evaluation.DetectionList) -> dict[str, evaluation.Scores]:
     """The scores of the masks ("segm"), if there are any, and of the boxes ("bbox")."""
-    iou_types = ["segm", "bbox"] if found.has_masks else ["bbox"]
-    return {iou_type: evaluation.evaluate(dataset, found, iou_type) for iou_type in iou_types}
+    iou_types = ["segm", "bbox"] if predictions.has_masks else ["bbox"]
+    return {iou_type: evaluation.evaluate(dataset, predictions, iou_type) for iou_type in iou_types}
 
 
 def score_table(scores: dict[str, evaluation.Scores]) -> str:

@@ -11,7 +11,7 @@ from mrcnn_edu.cli.options import Positional, joined_help
 from mrcnn_edu.course.lessons import FIRST, SOURCES, copy_lessons, find_lessons
 from mrcnn_edu.extras import require
 
-FOLDER = "mrcnn_edu_course"
+COURSE_FOLDER = "mrcnn_edu_course"
 
 
 @joined_help
@@ -35,7 +35,7 @@ def lab(
     source = find_lessons()
     require("jupyterlab", "notebooks", "the course")
     if folder is not None or source == SOURCES[0]:
-        folder = folder or Path(FOLDER)
+        folder = folder or Path(COURSE_FOLDER)
         print(f"Lessons in {folder}", *copy_lessons(source, folder), sep="\n  ", flush=True)
         source = folder
     if hasattr(os, "geteuid") and os.geteuid() == 0:

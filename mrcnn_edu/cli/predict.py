@@ -64,14 +64,14 @@ def predict(
     for index in tqdm(range(len(dataset)), "predict"):
         try:
             image, target = dataset[index]
-            (found,) = model.detect([image])
+            (detections,) = model.detect([image])
         except (ValueError, OSError, RuntimeError) as error:
             failures.append(f"  {names[index]}: {error}")
             continue
-        _draw(image, found[found.scores >= min_score], model.classes, pictures[index])
+        _draw(image, detections[detections.scores >= min_score], model.classes, pictures[index])
         image_id = image_id_of(target, index)
-        entries = image_results(found, image_id, dataset.category_ids)
-        for entry, label in zip(entries, found.labels.tolist(), strict=True):
+        entries = image_results(detections, image_id, dataset.category_ids)
+        for entry, label in zip(entries, detections.labels.tolist(), strict=True):
             results.append(
                 entry | {"category": model.classes[label - 1], "file_name": names[index]}
             )

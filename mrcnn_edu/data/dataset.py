@@ -6,11 +6,15 @@ A dataset that wraps another one is a `Wrapper`, which passes everything on that
 Letters: C channels, H and W in pixels, M objects, K classes (label 0 is background).
 """
 
+from functools import cached_property
 from typing import Any
 
 from torch import Tensor
 
 from mrcnn_edu.images import Size, size_of
+
+# What a sequence may define beside `classes`, and what a `Dataset` has in any case.
+OPTIONAL = ("fingerprint", "augmentation", "passes", "target", "image_size", "category_ids")
 
 
 class Dataset:
@@ -43,7 +47,7 @@ class Dataset:
         """(height, width) of an item's image, without reading it where that is possible."""
         return size_of(self[index][0])
 
-    @property
+    @cached_property
     def category_ids(self) -> list[int]:
         """The id of each label 1..K in result files; the labels, unless the data has other ids."""
         return list(range(1, len(self.classes) + 1))
@@ -75,7 +79,7 @@ class Wrapper(Dataset):
     def image_size(self, index: int) -> Size:
         return self.dataset.image_size(index)
 
-    @property
+    @cached_property
     def category_ids(self) -> list[int]:
         return self.dataset.category_ids
 
@@ -86,12 +90,13 @@ class Wrapper(Dataset):
 
 
 class _Sequence(Dataset):
-    """A sequence of (image, target) with `classes` as a `Dataset`, keeping what else it knows."""
+    """A sequence of (image, target) with `classes` as a `Dataset`, keeping what else it defines."""
 
     def __init__(self, items: Any):
         self.items, self.classes = items, list(items.classes)
-        for name in ("fingerprint", "augmentation", "passes"):
-            setattr(self, name, getattr(items, name, getattr(self, name)))
+        for name in OPTIONAL:
+            if hasattr(items, name):
+                setattr(self, name, getattr(items, name))
 
     def __len__(self) -> int:
         return len(self.items)

@@ -5,7 +5,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor
 from tqdm.auto import tqdm
@@ -15,6 +14,7 @@ from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.data.regions import encode_mask
 from mrcnn_edu.files import write_file
+from mrcnn_edu.images import is_crowd
 
 
 def write_coco(dataset: Any, folder: str | Path) -> None:
@@ -62,7 +62,7 @@ def write_coco(dataset: Any, folder: str | Path) -> None:
 def _annotations(target: dict, image_id: Any) -> list[dict]:
     """An annotation for each object of a target, without its id."""
     masks = target.get("masks")
-    crowd = target.get("iscrowd", torch.zeros(len(target["labels"])))
+    crowd = is_crowd(target)
     area = box_area(target["boxes"]) if masks is None else masks.sum(dim=(1, 2))
     area = target.get("area", area)
     annotations = []

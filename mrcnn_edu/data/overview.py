@@ -17,7 +17,7 @@ from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
 from mrcnn_edu.data.coco_json import has_area, read_corners
 from mrcnn_edu.data.coverage import Coverage, anchor_coverage
 from mrcnn_edu.data.dataset import Dataset, as_dataset
-from mrcnn_edu.images import Size, scale_boxes, scaled_size, size_of
+from mrcnn_edu.images import Size, is_crowd, scale_boxes, scaled_size, size_of
 
 POSITIVE, UNREACHED = 0.7, 0.3  # IoUs of the RPN: from here positive, below here negative
 
@@ -81,8 +81,7 @@ def _read_targets(dataset: Dataset) -> Iterator[tuple[Size, Tensor, Tensor, Tens
     """Each image's size, boxes, labels and crowds."""
     for index in range(len(dataset)):
         image, target = dataset[index]
-        crowd = target.get("iscrowd", torch.zeros(len(target["labels"]))).bool()
-        yield size_of(image), target["boxes"], target["labels"], crowd
+        yield size_of(image), target["boxes"], target["labels"], is_crowd(target)
 
 
 def _read_annotations(folder: CocoFolder) -> Iterator[tuple[Size, Tensor, Tensor, Tensor]]:

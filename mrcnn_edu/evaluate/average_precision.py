@@ -131,14 +131,16 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
 # Step 5: all images, classes, ranges of areas and thresholds
 
 
-def evaluate_by_definition(dataset, detections: Sequence[Detections], kind: str = "segm") -> Scores:
+def evaluate_by_definition(
+    dataset, detections: Sequence[Detections], iou_type: str = "segm"
+) -> Scores:
     """The same scores as `evaluate`, computed as they are defined; for small datasets.
 
-    Takes one `Detections` for each item of the dataset in its order. kind: "segm" compares masks,
-    "bbox" boxes.
+    detections: one `Detections` for each item of the dataset, in its order. iou_type: "segm"
+    compares masks, "bbox" boxes.
     """
     classes = as_dataset(dataset).classes
-    images = list(iter_pairs(dataset, detections, iou_type=kind))
+    images = list(iter_pairs(dataset, detections, iou_type=iou_type))
     table = torch.zeros(len(classes), len(AREAS), len(IOU_THRESHOLDS), dtype=torch.float64)
     for k in range(len(classes)):
         class_images = [select_class(gt, predictions, label=k + 1) for gt, predictions in images]

@@ -28,16 +28,16 @@ AREA_MIN, AREA_MAX = torch.tensor(list(AREAS.values()), dtype=torch.float64).T[.
 
 
 def evaluate(
-    dataset, detections: Sequence[Detections], kind: str = "segm", progress: bool = True
+    dataset, detections: Sequence[Detections], iou_type: str = "segm", progress: bool = True
 ) -> Scores:
     """COCO's scores of the detections, one `Detections` for each item of the dataset in its order.
 
-    kind: "segm" compares masks, "bbox" boxes, which need no masks. Detections with a label that the
-    dataset has no name for are skipped. Raises TypeError or ValueError, naming the image, for
+    iou_type: "segm" compares masks, "bbox" boxes, which need no masks. Detections with a label that
+    the dataset has no name for are skipped. Raises TypeError or ValueError, naming the image, for
     targets and detections that cannot be compared.
     """
     classes = as_dataset(dataset).classes
-    pairs = iter_pairs(dataset, detections, iou_type=kind, progress=progress)
+    pairs = iter_pairs(dataset, detections, iou_type=iou_type, progress=progress)
     batches = [_match_batch(batch) for batch in iter_batches(pairs)]
     return Scores.from_table(_average_precisions(batches, len(classes)), classes)
 

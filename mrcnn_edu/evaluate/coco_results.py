@@ -45,42 +45,42 @@ def write_results(dataset, detections: Sequence[Detections], file: str | Path) -
 
 
 def coco_results(
-    dataset, detections: Sequence[Detections], kind: str | None = None
+    dataset, detections: Sequence[Detections], iou_type: str | None = None
 ) -> list[dict[str, Any]]:
     """A dictionary for each detection of each image: COCO's results format, ready for json.dump.
 
-    detections: one `Detections` for each item of the dataset, in its order. kind: None gives the
-    box, and the mask if there is one; "bbox" or "segm" gives only that one. (Given both,
+    detections: one `Detections` for each item of the dataset, in its order. iou_type: None gives
+    the box, and the mask if there is one; "bbox" or "segm" gives only that one. (Given both,
     pycocotools takes a mask to be as large as its box, and sorts it into small, medium and large by
     that: for scores of masks, give it "segm".)
     """
-    return list(iter_results(dataset, detections, kind))
+    return list(iter_results(dataset, detections, iou_type))
 
 
 def iter_results(
-    dataset, detections: Sequence[Detections], kind: str | None = None
+    dataset, detections: Sequence[Detections], iou_type: str | None = None
 ) -> Iterator[dict[str, Any]]:
     """The entries of `coco_results` one after the other, for when there are too many for memory."""
-    if kind is not None:
-        check_iou_type(kind)
+    if iou_type is not None:
+        check_iou_type(iou_type)
     check_lengths(dataset, detections)
     dataset = as_dataset(dataset)
-    compressed = as_detection_list(detections, with_masks=kind != "bbox")
+    compressed = as_detection_list(detections, with_masks=iou_type != "bbox")
     for index in tqdm(range(len(dataset)), "write results", leave=False, delay=1):
         image_detections, masks = compressed.encoded(index)
-        if kind == "segm" and masks is None:
+        if iou_type == "segm" and masks is None:
             raise ValueError(
-                f"image {index}: the prediction has no masks to write: kind='bbox' writes boxes"
+                f"image {index}: the prediction has no masks to write: iou_type='bbox' writes boxes"
             )
         image_id = image_id_of(dataset.target(index), index)
-        yield from image_results(image_detections, image_id, dataset.category_ids, kind, masks)
+        yield from image_results(image_detections, image_id, dataset.category_ids, iou_type, masks)
 
 
 def image_results(
     detections: Detections,
     image_id: int | float | str,
     category_ids: Sequence[int] = (),
-    kind: str | None = None,
+    iou_type: str | None = None,
     masks: EncodedMasks | None = None,
 ) -> Iterator[dict[str, Any]]:
     """The entries of `coco_results` for one image.
@@ -97,9 +97,9 @@ def image_results(
             "category_id": category_ids[label - 1] if is_class else label,
             "score": float(detections.scores[i]),
         }
-        if kind != "segm":
+        if iou_type != "segm":
             result["bbox"] = xyxy_to_xywh(detections.boxes[i])
-        if kind != "bbox" and masks is not None:
+        if iou_type != "bbox" and masks is not None:
             counts = masks.strings[i].decode("ascii")
             result["segmentation"] = {"size": list(masks.shape[1:]), "counts": counts}
         yield result

@@ -82,7 +82,7 @@ def _predictions(detections: DetectionList, index: int, iou_type: str) -> Predic
         return Predictions(boxes.labels, boxes.boxes, boxes.scores)
     if masks is None:
         raise ValueError(
-            f"image {index}: the prediction has no masks to compare: kind='bbox' compares boxes"
+            f"image {index}: the prediction has no masks to compare: iou_type='bbox' compares boxes"
         )
     return Predictions(boxes.labels, masks, boxes.scores)
 

@@ -19,7 +19,7 @@ from mrcnn_edu.validate import INTEGERS, check_masks
 def check_iou_type(iou_type: str) -> None:
     """Raise ValueError unless it is one of COCO's two."""
     if iou_type not in ("segm", "bbox"):
-        raise ValueError(f"kind is {iou_type!r}: choose 'segm' or 'bbox'")
+        raise ValueError(f"iou_type is {iou_type!r}: choose 'segm' or 'bbox'")
 
 
 def check_lengths(dataset, detections) -> None:
@@ -62,7 +62,7 @@ def check_ground_truth(target: dict, name: str, iou_type: str) -> dict:
     """
     needed = "boxes" if iou_type == "bbox" else "masks"
     if iou_type == "segm" and target.get("masks") is None:
-        raise ValueError(f"{name} has no masks to compare: kind='bbox' compares boxes")
+        raise ValueError(f"{name} has no masks to compare: iou_type='bbox' compares boxes")
     missing = [field for field in ("labels", needed) if field not in target]
     if missing:
         raise ValueError(f"{name} has no {' and no '.join(missing)}")

@@ -82,7 +82,7 @@ def pictures(model: MaskRCNN, image: Tensor, target: dict) -> dict[str, Picture]
     RoIs are sampled as in training, but from the fewer proposals of detection, and always the same.
     """
     trace = model.trace([image])
-    (proposals,), (found,) = trace.proposals, trace.detections
+    (proposals,), (detections,) = trace.proposals, trace.detections
     (objects,) = model.scale_targets([target], trace.batch)
     generator = torch.Generator(proposals.boxes.device).manual_seed(0)
     (rois,) = model.sample_rois([proposals], [objects], [generator])
@@ -95,7 +95,7 @@ def pictures(model: MaskRCNN, image: Tensor, target: dict) -> dict[str, Picture]
         roles = [role for role, boxes in boxes_by_role.items() for _ in boxes]
         return show_boxes(image, torch.cat([*boxes_by_role.values()]) * scale, roles, title)
 
-    confident = found[found.scores >= MIN_SCORE]
+    confident = detections[detections.scores >= MIN_SCORE]
     drawn = {
         "proposals": boxes(
             {"proposal": best}, f"the best {len(best)} proposals, ground truth in green"

@@ -371,9 +371,8 @@ assert 0 < n_problems["row by row"] < n
 # %%
 picture, panels = viz.row(len(folders))
 for axes, (name, dataset) in zip(panels, folders.items(), strict=True):
-    image, t = dataset[0]
-    shown = image / 3, t["boxes"], t["labels"], t["masks"]
-    viz.draw_instances(axes, *shown, few.classes, title=name)
+    dark, t = dataset[0][0] / 3, dataset[0][1]
+    viz.draw_instances(axes, dark, t["boxes"], t["labels"], t["masks"], few.classes, title=name)
 picture.caption("The same (darkened) image by each file. Read the labels, look into the ring.")
 
 # %% [markdown]

@@ -388,12 +388,11 @@ panels["within each class"] = (selected.boxes[within], "detection")
 viz.show_panels(mixed, panels | {"classes ignored": (selected.boxes[across], "detection")})
 
 # %%
+print("(false negatives, false positives)")
 for threshold in (0.1, 0.3, 0.5):
-    negatives, positives = errors(threshold)
-    negatives_across, positives_across = errors(threshold, by_class=False)
-    assert negatives_across > negatives and positives_across < positives
-    print(f"{threshold}: false negatives {negatives}, false positives {positives};", end=" ")
-    print(f"ignoring classes {negatives_across} and {positives_across}")
+    within, across = errors(threshold), errors(threshold, by_class=False)
+    assert across[0] > within[0] and across[1] < within[1]
+    print(f"{threshold}: within classes {within}, across classes {across}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

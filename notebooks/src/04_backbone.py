@@ -14,8 +14,9 @@
 # # 04 · Backbone and pyramid: which map should an object be read from?
 #
 # A network sees an image through feature maps that get smaller and smaller. A small object is lost
-# on the coarse ones, and the fine ones see too little at once. After this lesson (60 minutes) you
-# can
+# on the coarse ones, and the fine ones see too little at once.
+#
+# After this lesson (60 minutes) you can
 #
 # - compute the size of every map, and what part of the image one of its values can see;
 # - measure that on a network, and say why it uses less;

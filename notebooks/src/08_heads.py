@@ -286,6 +286,7 @@ def deconvolve(x, weight, bias):
     return out + bias[:, None, None]
 
 
+# %%
 values, kernel = torch.tensor([[1.0, 2.0]]), torch.tensor([[1.0, 0.0], [0.0, -1.0]])
 output = deconvolve(values[None], kernel[None, None], torch.zeros(1))[0]
 titles, style = ["input", "kernel", "output"], dict(signed=True, numbers=".0f", high=2)

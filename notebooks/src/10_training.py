@@ -131,8 +131,7 @@ sampled = sample_by_hand(matched, 48, 0.25, generator.manual_seed(0))
 deltas = encode_boxes(boxes[nearest[sampled]], all_rois[sampled], BOX_SCALE)  # from RoI to object
 
 # %%
-generators = [generator.manual_seed(0)]  # one for each image
-(rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, generators)
+(rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, [generator.manual_seed(0)])
 positive = rois.labels > 0
 assert positive.equal(matched[sampled] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
 torch.testing.assert_close(rois.deltas[positive], deltas[positive], rtol=0, atol=0)
@@ -252,8 +251,7 @@ for name, (theirs, ours) in rows.items():
 def losses_at_start(model):
     images, targets = zip(*(scenes[i] for i in range(16)), strict=True)
     with torch.no_grad():
-        generators = [torch.Generator().manual_seed(0)] * len(images)
-        losses = model(list(images), list(targets), generators)
+        losses = model(list(images), list(targets), [torch.Generator().manual_seed(0)] * 16)
     return {name.removeprefix("loss_"): loss.item() for name, loss in losses.items()}
 
 
@@ -311,6 +309,9 @@ assert [name for name in late if late[name] >= losses[0][name]] == ["loss_box_re
 p = soft.double().clamp(0, 1)  # as if each probability were its target
 floor = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean().item()
 print(f"the lowest mask loss of the 12 RoIs of section 3: {floor:.2f}")
+
+# %%
+# NBVAL_IGNORE_OUTPUT
 detections = model.detect([image])[0]
 confident = detections[detections.scores > 0.5]
 picture = viz.show_detections(image, confident, scenes.classes, target)
@@ -323,7 +324,7 @@ picture.caption("Left: ground truth. Right: what was learned by heart. Are all f
 # training, almost the only positive RoIs are the ground-truth boxes we added ourselves, and their
 # regression targets are zero. Later more proposals are positive, and each has deltas to learn. And
 # the mask loss cannot reach 0: a pixel on an outline has a target such as 0.4, and even the
-# prediction 0.4 costs something (the last line of the output says how much). So judge a training
+# prediction 0.4 costs something (the last line printed says how much). So judge a training
 # run by what the model finds, not only by its losses.
 # </details>
 #

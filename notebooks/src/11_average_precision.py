@@ -307,8 +307,7 @@ for iou_type in ("segm", "bbox"):
     with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
         write_coco(scenes, folder)
         gt = COCO(f"{folder}/annotations.json")
-        results = gt.loadRes(coco_results(scenes, detections, iou_type))
-        evaluator = COCOeval(gt, results, iou_type)
+        evaluator = COCOeval(gt, gt.loadRes(coco_results(scenes, detections, iou_type)), iou_type)
         evaluator.evaluate(), evaluator.accumulate(), evaluator.summarize()
     ours = [getattr(scores[iou_type], name) for name in compared]
     assert max(abs(a - b) for a, b in zip(ours, evaluator.stats[:5], strict=True)) < 1e-9

@@ -227,9 +227,7 @@ picture = viz.show_seeds(*blobs.by_seed(), "mask AP")
 picture.caption("Blobs. Do the dots of the FCN and of the MLP overlap?")
 
 # %%
-print(
-    "box AP of the blobs:", *(f"{blobs.mean(s, iou_type='bbox'):.1f}" for s in blobs.table.settings)
-)
+print("box AP", *(f"{blobs.mean(s, iou_type='bbox'):.1f}" for s in blobs.table.settings))
 for score in ("ap50", "ap75"):
     print(score, *(f"{blobs.mean(s, score):.1f}" for s in blobs.table.settings))
 assert all(blobs.difference(s).high < -3 for s in blobs.table.settings[1:])

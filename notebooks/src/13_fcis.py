@@ -315,18 +315,18 @@ viz.show_maps(list(panels.values()), list(panels), high=1)
 
 
 # %%
-def by_kind(kind):
-    bins = [by_overlap(scenes, d, kind=kind) for d in found.values()]
+def ap_by_overlap(iou_type):
+    bins = [by_overlap(scenes, d, iou_type=iou_type) for d in found.values()]
     return torch.tensor([[100 * b.scores.ap for b in row] for row in bins]), bins[0]
 
 
 # %%
-masks_ap, bins = by_kind("segm")
+masks_ap, bins = ap_by_overlap("segm")
 titles = [f"{b.low:.0%} to {b.high:.0%}\n{b.n_objects} objects" for b in bins]
 viz.show_table(masks_ap, list(found), titles, ".0f").caption("Mask AP, by overlap of the objects.")
 
 # %%
-boxes_ap, _ = by_kind("bbox")
+boxes_ap, _ = ap_by_overlap("bbox")
 kept = {"masks": masks_ap[:, -1] / masks_ap[:, 0], "boxes": boxes_ap[:, -1] / boxes_ap[:, 0]}
 for kind, shares in kept.items():
     print(f"percent kept, {kind}:", dict(zip(found, (100 * shares).int().tolist(), strict=True)))
