@@ -32,13 +32,29 @@ def write_file(path: Path, contents: bytes | Iterable[bytes]) -> None:
 
 
 def read_json(file: Path, what: str) -> Any:
-    """The contents of a JSON file. what: the kind of file, for the error if it is missing."""
+    """The contents of a JSON file. what: the kind of file, for the error if it is missing.
+
+    UTF-8 and, with a byte order mark or not, UTF-16 and UTF-32 are read. Raises FileNotFoundError,
+    or ValueError that says where the file is no JSON.
+    """
     if not file.is_file():
         raise FileNotFoundError(f"{file}: there is no such {what}")
+    contents = file.read_bytes()
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{file} is not valid JSON, or was cut short ({error})") from error
+        return json.loads(contents)
+    except UnicodeDecodeError as error:
+        line = contents[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"{file} is not in UTF-8 (line {line}): save it in that encoding"
+        ) from error
+    except json.JSONDecodeError as error:
+        near = error.doc[max(error.pos - 20, 0) : error.pos + 10].strip()
+        raise ValueError(
+            f"{file} is not valid JSON, or was cut short: line {error.lineno}, column "
+            f"{error.colno}, near {near!r} ({error.msg})"
+        ) from error
+    except (ValueError, RecursionError) as error:  # a number of 5,000 digits; lists in lists in ...
+        raise ValueError(f"{file} is not JSON that can be read ({error})") from error
 
 
 @contextmanager

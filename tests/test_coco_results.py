@@ -197,7 +197,7 @@ def test_bad_files_are_refused(folder):
         ([{"image_id": 30}], "entry 0 has no 'category_id'"),
         ([good, good | {"category_id": 1}], "entry 1 has category id 1, which the data does not"),
         ([good | {"image_id": 31}], "entry 0 is of image 31, which the data lacks"),
-        ([good | {"bbox": None}], "entries 0 to 0: the bbox is not"),
+        ([good | {"bbox": None}], "entries 0 to 0: there is no bbox"),
         ([good, good | {"score": "0.5"}], "entry 1 has the score '0.5': give a number"),
         ([good | {"score": float("nan")}], "entry 0 has the score nan: give a number"),
         ([{k: v for k, v in good.items() if k != "bbox"}], "entries 0 to 0: .* has no bbox"),

@@ -69,7 +69,7 @@ def test_the_coverage_is_that_of_the_items_at_the_networks_size(photographs):
 
 def test_what_cannot_be_used_is_skipped(photographs):
     broken = CocoFolder(photographs.folder, photographs.file)
-    one, two, *_ = broken.contents["annotations"]
+    one, two, *_ = broken.coco.contents["annotations"]
     one["bbox"], two["category_id"] = [1, 2], 77
     broken.records = [*broken.records, {"id": 99, "file_name": "lost.png"}]
     found = overview(broken)

@@ -1,6 +1,7 @@
 """A user's own photographs, from the labeling tool's folder to predictions, on the command line."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -53,7 +54,9 @@ def test_rotated_gray_and_transparent_photographs_match_their_labels(folder):
 
 
 def test_from_check_to_predictions(run, folder, published, tmp_path):
-    code, out, _ = run("check-data", folder, "--out", "checked")
+    preset = ["--preset", "resnet50-fpn"]  # by their size, the tiny model would suit them
+    code, out, _ = run("check-data", folder, "--out", "checked", *preset)
+    assert "6 images, 6 objects to learn, 2 crowds" in out
     assert code == 0 and "6, and 2 crowds; 1 images without any" in out
     assert "person 3, cat 2, cup 1" in out and "6 objects are too few to suggest" in out
     for name in ("objects", "anchors", "images"):
@@ -129,8 +132,11 @@ def test_the_json_of_another_tool_is_found_and_named(run, folder, tmp_path):
     (tmp_path / "export" / "annotations").mkdir(parents=True)
     other = tmp_path / "export" / "annotations" / "instances_default.json"
     other.write_bytes((folder / "annotations.json").read_bytes())
-    code, _, err = run("check-data", "export")
-    assert code == 2 and f"--annotations {other.relative_to(tmp_path)}" in err
+    code, out, _ = run("check-data", "export")
+    assert code == 1 and str(other.relative_to(tmp_path)) in out and "no such image" in out
+    shutil.copytree(folder / "images", tmp_path / "export" / "images" / "default")
+    code, out, _ = run("check-data", "export")
+    assert code == 0 and "images in export/images/default" in out
 
 
 def test_a_reversed_range_of_factors_is_refused(run, folder):

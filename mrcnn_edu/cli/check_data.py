@@ -10,12 +10,19 @@ import torch
 import tyro
 from torch import Tensor
 
-from mrcnn_edu.cli.opening import open_data
-from mrcnn_edu.cli.options import PRESETS, File, Positional, joined_help, options_of
+from mrcnn_edu.cli.opening import open_data, print_data
+from mrcnn_edu.cli.options import (
+    AS_GIVEN,
+    NO_DEFAULT,
+    PRESETS,
+    File,
+    Positional,
+    Read,
+    joined_help,
+    options_of,
+)
 from mrcnn_edu.cli.text import named, table
-from mrcnn_edu.config import Config
 from mrcnn_edu.data import CocoFolder, check
-from mrcnn_edu.data.check import Problem
 from mrcnn_edu.data.coverage import Coverage
 from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.overview import (
@@ -28,8 +35,11 @@ from mrcnn_edu.data.overview import (
     suggest_sizes,
     with_sizes,
 )
+from mrcnn_edu.data.problem import Problem
+from mrcnn_edu.data.tally import counted
 from mrcnn_edu.files import write_file
 
+SMALL = 320  # pixels of the longer side: the tiny model's input is 96 x 160
 ENOUGH = 50  # objects from which anchor sizes are suggested: fewer say little about new images
 
 
@@ -39,8 +49,9 @@ def check_data(
     annotations: File = None,
     all: bool = False,
     out: File = None,
-    preset: Literal["tiny", "resnet50-fpn"] = "resnet50-fpn",
+    preset: Annotated[Literal["tiny", "resnet50-fpn"] | None, NO_DEFAULT] = None,
     channels: int = 3,
+    reading: Read = AS_GIVEN,
 ) -> int:
     """List the problems of a COCO folder and describe its contents; with problems, exit code 1.
 
@@ -50,41 +61,55 @@ def check_data(
             images.
         all: print every problem, not only the first three of each kind.
         out: a folder for pictures: counts and sizes, anchor coverage, a sheet of images.
-        preset: the model whose input size and anchors the objects are compared with.
+        preset: the model whose input size and anchors the objects are compared with; by default the
+            tiny one for images of up to 320 pixels, and the paper's for larger ones.
         channels: channels of the images: 3 for color, 1 for gray, or as many as the files have.
     """
-    dataset = open_data(folder, annotations).with_channels(channels)
+    dataset = open_data(folder, annotations, reading=reading).with_channels(channels)
+    print_data(folder, dataset, must_be_learnable=False)
     n_problems = _print_problems(dataset, all)
-    _describe(dataset, PRESETS[preset], preset, out)
-    n_images = f"{len(dataset):,} images, {named(dataset.classes)}"
+    contents = overview(dataset)
+    model = preset or _preset_for(contents)
+    _describe(dataset, contents, model, out)
+    n_images = f"{counted(len(dataset), 'image')}, {named(dataset.classes)}"
     if n_problems:
-        print(f"\n{n_problems} problems in {n_images}")
+        print(f"\n{counted(n_problems, 'problem')} in {n_images}")
         return 1
-    options = options_of(folder, annotations)
-    options += ["--weights", "coco-resnet50-fpn"] if preset == "resnet50-fpn" else []
+    options = options_of(folder, annotations, reading=reading)
+    options += ["--weights", "coco-resnet50-fpn"] if model == "resnet50-fpn" else []
     print(
         f"\nNothing is wrong in {n_images}.\nNext: {shlex.join(['mrcnn-edu', 'train', *options])}"
     )
     return 0
 
 
+def _preset_for(contents: Overview) -> str:
+    """The model that suits the images' size."""
+    longest = sorted(max(size) for size in contents.image_sizes)
+    return "tiny" if longest and longest[len(longest) // 2] <= SMALL else "resnet50-fpn"
+
+
 def _print_problems(dataset: Dataset, all: bool) -> int:
-    """Print the problems by kind, the most frequent first, and return their number."""
+    """Print the problems and notes by kind, the most frequent first; the number of problems."""
     kinds: dict[str, list[Problem]] = {}
     for problem in check(dataset):
         kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)  # without particulars
+        kind = re.sub(r"(the (text|number|list|object)) .*?(?=,|$)", r"\1", kind)
         kinds.setdefault(re.sub(r"\d([\d., -]*\d)?", "N", kind), []).append(problem)
-    for kind, problems in sorted(kinds.items(), key=lambda item: -len(item[1])):
+    for kind, problems in sorted(kinds.items(), key=lambda i: (i[1][0].is_note, -len(i[1]))):
         shown = problems if all else problems[:3]
+        if problems[0].is_note:
+            print(*(f"note      {problem}" for problem in shown), sep="\n")
+            continue
         print(f"{len(problems)} x {kind}", *shown, sep="\n    ")
         if len(shown) < len(problems):
             print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
-    return sum(len(problems) for problems in kinds.values())
+    return sum(len(p) for p in kinds.values() if not p[0].is_note)
 
 
-def _describe(dataset: Dataset, config: Config, preset: str, out: Path | None) -> None:
+def _describe(dataset: Dataset, contents: Overview, preset: str, out: Path | None) -> None:
     """Print what a dataset contains and which anchors fit it; draw it, if there is a folder."""
-    contents = overview(dataset)
+    config = PRESETS[preset]
     sizes = contents.object_sizes(config)
     if len(sizes) == 0:
         print("There is no object that could be learned.")

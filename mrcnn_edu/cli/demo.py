@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrcnn_edu.cli.evaluate import score, score_table
-from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model
+from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model, with_classes_of
 from mrcnn_edu.cli.options import joined_help
 from mrcnn_edu.evaluate import detect_all
 from mrcnn_edu.files import write_file
@@ -23,7 +23,8 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     from mrcnn_edu.viz import show_detections
 
     dataset = open_data("shapes", None, replace(VAL_SCENES, n=n))
-    model = open_model(weights, dataset.classes)
+    model = open_model(weights)
+    with_classes_of(dataset, "shapes", model.classes, weights)
     detections = detect_all(model, dataset)
     milliseconds = 1000 * statistics.median(detections.seconds)
     print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")

@@ -7,8 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from mrcnn_edu import evaluate as evaluation
-from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data, open_model
-from mrcnn_edu.cli.options import File, Scenes, joined_help
+from mrcnn_edu.cli.opening import (
+    VAL_SCENES,
+    device,
+    open_data,
+    open_model,
+    print_data,
+    with_classes_of,
+)
+from mrcnn_edu.cli.options import AS_GIVEN, File, Read, Scenes, joined_help
 from mrcnn_edu.cli.text import table
 from mrcnn_edu.evaluate import read_results, write_results
 from mrcnn_edu.files import write_file
@@ -25,6 +32,7 @@ def evaluate(
     results: File = None,
     detections: File = None,
     scenes: Scenes = VAL_SCENES,
+    reading: Read = AS_GIVEN,
 ) -> int:
     """Evaluate a model: COCO's average precision of its masks and boxes, and the time per image.
 
@@ -37,12 +45,15 @@ def evaluate(
         results: a JSON file for the detections, in COCO's results format.
         detections: score the detections in this file (COCO's results), and run no model.
     """
-    dataset = open_data(data, annotations, scenes, detections is None and weights in PUBLISHED)
+    keep_ids = detections is None and weights in PUBLISHED
+    dataset = open_data(data, annotations, scenes, keep_ids, reading)
+    print_data(data, dataset)
     for file in (out, results):
         if file is not None:  # a wrong path fails now, before the long work
             file.parent.mkdir(parents=True, exist_ok=True)
     if detections is None:
-        model = open_model(weights, dataset.classes)
+        model = open_model(weights)
+        dataset = with_classes_of(dataset, data, model.classes, weights)
         dataset = dataset.with_channels(model.config.in_channels)
         predictions = detect_shared(model, dataset)
     else:
@@ -73,17 +84,20 @@ def _write_scores(file: Path, record: dict) -> None:
 
 
 def score(dataset, predictions: evaluation.DetectionList) -> dict[str, evaluation.Scores]:
-    """The scores of the masks ("segm"), if there are any, and of the boxes ("bbox")."""
-    iou_types = ["segm", "bbox"] if predictions.has_masks else ["bbox"]
+    """The scores of the masks ("segm"), if data and model have any, and of the boxes ("bbox")."""
+    has_masks = predictions.has_masks and "masks" in dataset.target(0)
+    iou_types = ["segm", "bbox"] if has_masks else ["bbox"]
     return {iou_type: evaluation.evaluate(dataset, predictions, iou_type) for iou_type in iou_types}
 
 
 def score_table(scores: dict[str, evaluation.Scores]) -> str:
     """The scores as a table: a column for masks and boxes, a row for each score and class."""
-    columns = [asdict(values) for values in scores.values()]
-    columns = [column | column.pop("per_class") for column in columns]
     titles = {"segm": "masks", "bbox": "boxes"}
-    rows = []
-    for name in columns[0]:
-        rows.append((re.sub("^ap_?", "AP ", name), *(column[name] for column in columns)))
+    columns = [asdict(values) for values in scores.values()]
+    classes = [column.pop("per_class") for column in columns]
+    rows = [
+        (re.sub("^ap_?", "AP ", name).strip(), *(column[name] for column in columns))
+        for name in columns[0]
+    ]
+    rows += [(name, *(values[name] for values in classes)) for name in classes[0]]
     return table(("", *(titles[iou_type] for iou_type in scores)), *rows)

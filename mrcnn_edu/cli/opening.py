@@ -1,12 +1,16 @@
 """The data and the model that options name."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
 
 from mrcnn_edu.cli.text import named
-from mrcnn_edu.data import CocoFolder, Shapes
+from mrcnn_edu.data import CocoFolder, Reading, Shapes
+from mrcnn_edu.data.dataset import Dataset
+from mrcnn_edu.data.layout import find_layout, images_of
+from mrcnn_edu.data.tally import tally
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.checkpoints import CHECKPOINT
 from mrcnn_edu.weights import load
@@ -15,7 +19,11 @@ VAL_SCENES = Shapes(n=300, seed=1)  # training takes seed 0
 
 
 def open_data(
-    data: str, annotations: Path | None = None, scenes: Shapes = VAL_SCENES, keep_ids: bool = False
+    data: str,
+    annotations: Path | None = None,
+    scenes: Shapes = VAL_SCENES,
+    keep_ids: bool = False,
+    reading: Reading | None = None,
 ) -> Shapes | CocoFolder:
     """The dataset: the scenes if data is "shapes", or else the COCO folder of that name.
 
@@ -25,45 +33,65 @@ def open_data(
         dataset = scenes
     elif not Path(data).is_dir():
         raise FileNotFoundError(
-            f"there is no folder {data}: data is the word shapes, a folder with images/ and "
-            "annotations.json, or a folder of images with --annotations FILE"
+            f"there is no folder {data}: data is the word shapes, a folder as a labeling tool "
+            "exports it as COCO, or a folder of images with --annotations FILE"
         )
+    elif annotations is None:
+        dataset = CocoFolder(*find_layout(Path(data)), keep_ids, reading=reading)
     else:
-        dataset = CocoFolder(*_coco_paths(Path(data), annotations), keep_ids)
+        dataset = CocoFolder(data, annotations, keep_ids, reading=reading)
+        if dataset.records and not dataset.path(dataset.records[0]).is_file():
+            images = images_of(annotations, Path(data))
+            dataset = CocoFolder(images, annotations, keep_ids, reading=reading)
     if len(dataset) == 0 or len(dataset.classes) == 0:
         counts = f"{len(dataset)} images and {len(dataset.classes)} classes"
-        raise ValueError(f"{data} has {counts}: give at least one of each")
+        problems = dataset.coco.problems if isinstance(dataset, CocoFolder) else []
+        why = f" ({problems[0].message})" if problems else ""
+        raise ValueError(f"{data} has {counts}{why}: give at least one of each")
     return dataset
 
 
-def _coco_paths(data: Path, annotations: Path | None) -> tuple[Path, Path]:
-    """The folder of images, and the JSON file, of a COCO folder as labeling tools write it."""
-    if annotations is not None:
-        return data, annotations
-    file = data / "annotations.json"
-    others = sorted([*data.glob("*.json"), *data.glob("annotations/*.json")])
-    if not file.is_file() and others:
-        raise FileNotFoundError(
-            f"{file}: there is no such annotation file; is it --annotations {others[0]}? "
-            f"data is then the folder of images: {data / 'images'}, or {data} itself"
-        )
-    return data / "images", file
+def print_data(data: str, dataset: Dataset, must_be_learnable: bool = True) -> None:
+    """Print what a dataset has and what of it is learned, with a warning if much is not.
 
-
-def open_model(weights: str, classes: Sequence[str] = ()) -> MaskRCNN:
-    """The model of a name, a checkpoint or its folder, on the device where models run.
-
-    classes: those of the data. Raises ValueError unless the model gives them the same labels.
+    Raises ValueError if an annotation cannot be read, or if nothing can be learned.
     """
+    if not isinstance(dataset, CocoFolder):
+        print(f"data      {data}: {len(dataset):,} images, {named(dataset.classes)}")
+        return
+    count = tally(dataset)
+    print(f"data      {data}: {count}, {named(dataset.classes)}")
+    if (dataset.folder, dataset.file) != (Path(data) / "images", Path(data) / "annotations.json"):
+        print(f"          images in {dataset.folder}, annotations in {dataset.file}")
+    for warning in count.warnings():
+        print(f"          Warning: {warning}.")
+    if must_be_learnable:
+        count.check(data)
+
+
+def open_model(weights: str) -> MaskRCNN:
+    """The model of a name, a checkpoint or its folder, on the device where models run."""
     model = load(Path(weights) / CHECKPOINT if Path(weights).is_dir() else weights)
-    known = dict(enumerate(model.classes))
-    for k, name in enumerate(classes):
-        if known.get(k) != name and not name.startswith("unused"):
-            raise ValueError(
-                f"{weights} knows {named(model.classes)}, but the data has {named(classes)}: "
-                f"label {k + 1} must be the same class in both"
-            )
     return model.to(device())
+
+
+def with_classes_of(dataset: Dataset, data: str, classes: Sequence[str], whose: str) -> Dataset:
+    """The dataset with the labels of other data, or of weights: those of its classes' names.
+
+    Raises ValueError unless every class of the data is among them.
+    """
+    known = dict(enumerate(classes))
+    if all(known.get(k) == n or n.startswith("unused") for k, n in enumerate(dataset.classes)):
+        return dataset
+    if isinstance(dataset, CocoFolder):
+        with suppress(ValueError):
+            matched = dataset.with_classes(classes)
+            print(f"classes   of {data} are matched by name with those of {whose}")
+            return matched
+    raise ValueError(
+        f"{whose} knows {named(classes)}, but {data} has {named(dataset.classes)}: a class must "
+        "have the same name in both"
+    )
 
 
 def device() -> str:

@@ -12,7 +12,7 @@ import tyro
 
 from mrcnn_edu.cli.opening import VAL_SCENES
 from mrcnn_edu.config import Config
-from mrcnn_edu.data import Shapes
+from mrcnn_edu.data import Reading, Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.recipes import RECIPES, Training, scaled
@@ -28,6 +28,8 @@ File = Annotated[tyro.conf.DisallowNone[Path | None], NO_DEFAULT]
 Name = Annotated[tyro.conf.DisallowNone[str | None], NO_DEFAULT]
 Number = Annotated[tyro.conf.DisallowNone[int | None], NO_DEFAULT]
 
+Read = Annotated[Reading, Flat]
+AS_GIVEN = Reading()
 Scenes = Annotated[Shapes, tyro.conf.arg(help="The synthetic scenes, where the data is shapes.")]
 
 
@@ -100,10 +102,18 @@ def _given(args: list[str], *options: str) -> dict[str, str]:
     return vars(parser.parse_known_args(args)[0])
 
 
-def options_of(data: str, annotations: Path | None, scenes: Shapes = VAL_SCENES) -> list[str]:
+def options_of(
+    data: str,
+    annotations: Path | None,
+    scenes: Shapes = VAL_SCENES,
+    reading: Reading = AS_GIVEN,
+) -> list[str]:
     """The options that name this data; synthetic scenes, with the number and seed of `evaluate`."""
     options = ["--data", data]
     options += [] if annotations is None else ["--annotations", str(annotations)]
+    for name, value in asdict(reading).items():
+        if value != getattr(AS_GIVEN, name):
+            options += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     for name, value in asdict(replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed)).items():
         if data == "shapes" and value != getattr(VAL_SCENES, name):
             values = value if isinstance(value, tuple) else [value]

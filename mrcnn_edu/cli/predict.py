@@ -11,7 +11,7 @@ import tyro
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from mrcnn_edu.cli.opening import open_data, open_model
+from mrcnn_edu.cli.opening import open_data, open_model, with_classes_of
 from mrcnn_edu.cli.options import File, Name, Positional, Scenes, joined_help
 from mrcnn_edu.data import CocoFolder, Shapes
 from mrcnn_edu.data.coco_json import image_id_of
@@ -54,7 +54,9 @@ def predict(
     dataset: Dataset = _Files(images)
     if data is not None:
         dataset = open_data(data, annotations, scenes, keep_ids=weights in PUBLISHED)
-    model = open_model(weights, dataset.classes)
+    model = open_model(weights)
+    if data is not None:
+        dataset = with_classes_of(dataset, data, model.classes, weights)
     dataset = dataset.with_channels(model.config.in_channels)
     names = _names(dataset)
     if not names:

@@ -9,22 +9,23 @@ from typing import Annotated, Any
 
 import torch
 
-from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data
+from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data, print_data, with_classes_of
 from mrcnn_edu.cli.options import (
+    AS_GIVEN,
     NO_DEFAULT,
     File,
     Flat,
     Model,
     Name,
     Preset,
+    Read,
     RecipeName,
     Scenes,
     joined_help,
     options_of,
 )
-from mrcnn_edu.cli.text import named, table
+from mrcnn_edu.cli.text import table
 from mrcnn_edu.config import Config
-from mrcnn_edu.data import CocoFolder, Shapes
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.data.cache import Cached
 from mrcnn_edu.data.dataset import Dataset
@@ -59,6 +60,7 @@ def train(
     augment: Augmentation,
     model: Model,
     scenes: Scenes,
+    reading: Read = AS_GIVEN,
 ) -> int:
     """Train a model. If the folder already holds a checkpoint, the run resumes from it.
 
@@ -83,19 +85,22 @@ def train(
     """
     if eval_every < 1:
         raise ValueError(f"eval-every is {eval_every}: give 1 or more")
-    dataset = open_data(data, annotations, scenes)
+    dataset = open_data(data, annotations, scenes, reading=reading)
+    print_data(data, dataset)
     out = out or Path("runs") / Path(data).resolve().name
     out.mkdir(parents=True, exist_ok=True)
     last = latest_checkpoint(out)
     n_done = 0 if last is None else len(last[1].get("losses", []))
 
     torch.manual_seed(training.seed)
+    if reading.boxes_only:
+        model = replace(model, mask_head=None)
     config = _config(model, dataset)
     dataset = dataset.with_channels(config.in_channels)
     network = MaskRCNN(config)
     notes = [] if n_done else _initialize(network, weights, opened, dataset.classes)
     network.to(device())
-    _print_data(data, dataset, network, config)
+    _print_model(network, config)
     if notes:
         print(f"weights   {weights}: " + ";\n          ".join(notes))
     _print_plan(weights, training, config, len(dataset))
@@ -106,7 +111,9 @@ def train(
     images = augment.wrap(images, training, config.pixel_mean)
     callbacks, val_set, validation = [], dataset, None
     if val_data is not None:
-        val_set = _validation_set(val_data, val_annotations, scenes, data, dataset.classes)
+        unseen = replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed)
+        val_set = open_data(val_data, val_annotations, unseen, reading=reading)
+        val_set = with_classes_of(val_set, val_data, dataset.classes, data)
         val_set = val_set.with_channels(config.in_channels)
         validation = Validation(network, val_set, eval_every, out, training.steps)
         callbacks.append(validation)
@@ -119,7 +126,9 @@ def train(
         print(_loss_table(losses))
     better = "" if data == "shapes" else ", better on images that were not trained on"
     command = ["mrcnn-edu", "evaluate", "--weights", str(out / CHECKPOINT)]
-    print(f"\nNext{better}:\n  {shlex.join(command + options_of(data, annotations, scenes))}")
+    print(
+        f"\nNext{better}:\n  {shlex.join(command + options_of(data, annotations, scenes, reading))}"
+    )
     return 0
 
 
@@ -149,10 +158,9 @@ def _initialize(
     return init_from_model(network, opened(weights).cpu(), classes, weights)
 
 
-def _print_data(data: str, dataset: Dataset, network: MaskRCNN, config: Config) -> None:
+def _print_model(network: MaskRCNN, config: Config) -> None:
     n_parameters = sum(p.numel() for p in network.parameters())
     shared = "" if world_size() == 1 else f", in {world_size()} processes"
-    print(f"data      {data}: {len(dataset):,} images, {named(dataset.classes)}")
     layers = f"{config.backbone}, {config.neck}, {n_parameters:,} parameters"
     print(f"model     {layers}, on {device()}{shared}")
 
@@ -168,17 +176,6 @@ def _print_plan(weights: str | None, training: Training, config: Config, n_image
         print("          Frozen norms do not suit random weights: try --model.norm batch")
     if training.frozen_stages and weights is None:
         print("          Frozen stages would stay random: try --frozen-stages 0")
-
-
-def _validation_set(
-    val_data: str, annotations: Path | None, scenes: Shapes, data: str, classes: list[str]
-) -> Shapes | CocoFolder:
-    """The validation set, whose classes must be those of the training set."""
-    unseen = replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed)
-    val_set = open_data(val_data, annotations, unseen)
-    if val_set.classes != classes:
-        raise ValueError(f"{val_data} has other classes than {data}: {named(val_set.classes)}")
-    return val_set
 
 
 def _tensorboard(

@@ -8,10 +8,17 @@ image_file      image files of any kind as tensors
 rle             run-length encoded masks: areas, boxes and overlaps without pixels
 rle_codec       COCO's compressed strings, in a readable and a fast version
 regions         COCO's regions, polygons or RLE, as masks
-coco_json       the fields of COCO's JSON file
+fields          how each kind of value in a COCO file is read
+problem         one thing that is wrong, and where
+coco_json       COCO's JSON file: its lists in order, and what in them is unusable
+reading         what is read from an annotation, and the choices where tools differ
+image_names     image files, found by the names in the JSON file
 coco            a COCO folder as a dataset
+layout          where labeling tools put the images and the JSON file
+tally           what of a COCO file is learned, counted before any image is read
 export          any dataset as a COCO folder
 check_items     what is wrong with images, targets and objects
+check_file      what is wrong with the lists of a COCO file
 check           what is wrong with a dataset, files included
 transforms      torchvision's transforms on items, and a scale jitter
 augment         random changes that depend on seed, pass and index alone
@@ -29,6 +36,7 @@ from mrcnn_edu.data.check import check
 from mrcnn_edu.data.coco import CocoFolder
 from mrcnn_edu.data.dataset import Dataset, Wrapper, as_dataset
 from mrcnn_edu.data.export import write_coco
+from mrcnn_edu.data.reading import Reading
 from mrcnn_edu.data.shapes import Shapes
 
 __all__ = [
@@ -37,6 +45,7 @@ __all__ = [
     "Cached",
     "CocoFolder",
     "Dataset",
+    "Reading",
     "Shapes",
     "Wrapper",
     "as_dataset",

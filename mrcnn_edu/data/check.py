@@ -5,18 +5,28 @@ its box is learned like any other. So check before you train: `mrcnn-edu check-d
 list. This module walks through the files of a COCO folder; `check_items` is for data in memory.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tqdm.auto import tqdm
 
-from mrcnn_edu.data.check_items import Problem, check_items, check_object, repeated
+from mrcnn_edu.data.check_file import check_file
+from mrcnn_edu.data.check_items import check_items, check_object, check_pixels
 from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
-from mrcnn_edu.data.coco_json import read_area, read_corners, read_record_size
 from mrcnn_edu.data.dataset import Dataset, as_dataset
-from mrcnn_edu.data.image_file import read_image
-from mrcnn_edu.data.regions import decode_mask
+from mrcnn_edu.data.fields import in_words, read_area, read_box, read_id, read_record_size
+from mrcnn_edu.data.image_file import is_read_as_stored, read_image
+from mrcnn_edu.data.problem import Problem
+from mrcnn_edu.data.regions import parts_of
+from mrcnn_edu.data.rle import RLEMasks
+from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.images import Size, size_of
+
+AS_STORED = (
+    "the camera's turn (EXIF) is not made, as the JSON's width and height are those of the picture "
+    "as stored: if your tool showed it upright, correct them, or save the pictures upright"
+)
+WRONG_AREA = 2  # factor between the area given and the mask's pixels
 
 
 def check(dataset: Any, channels: int | None = None) -> list[Problem]:
@@ -25,6 +35,7 @@ def check(dataset: Any, channels: int | None = None) -> list[Problem]:
     In a CocoFolder, wrapped or not, every annotation and every image file is examined, whether it
     can be used or not; in any other dataset, and if the folder is augmented, the items as a model
     would get them. channels: of each image; by default the CocoFolder's, and 3 for other data.
+    Some are notes (`is_note`), worth knowing, but not wrong.
     """
     dataset = as_dataset(dataset)
     folder = find_coco_folder(dataset)
@@ -32,78 +43,105 @@ def check(dataset: Any, channels: int | None = None) -> list[Problem]:
         return list(check_items(dataset, channels or 3))
     folder = folder if channels is None else folder.with_channels(channels)
     problems = list(_check_folder(folder))
-    if not problems and dataset.augmentation != Dataset.augmentation:
+    is_sound = all(problem.is_note for problem in problems)
+    if is_sound and dataset.augmentation != Dataset.augmentation:
         problems += check_items(dataset, folder.channels)
     return problems
 
 
 def _check_folder(folder: CocoFolder) -> Iterator[Problem]:
-    yield from _check_ids(folder)
+    yield from check_file(folder)
     checked = set()
     for record in tqdm(folder.records, desc="check", leave=False):
-        path, image_id, size = folder.path(record), record["id"], None
+        path, image_id, size = str(folder.path(record)), record["id"], None
         try:
             size = read_record_size(record)
             if size is None:
-                yield Problem(str(path), image_id, None, "the JSON gives no width and height")
+                yield Problem(path, image_id, None, "the JSON gives no width and height")
         except ValueError as error:
-            yield Problem(str(path), image_id, None, str(error))
+            yield Problem(path, image_id, None, str(error))
         try:
-            size = size_of(read_image(path, size, folder.channels))
+            if size is not None and is_read_as_stored(folder.find(record), size):
+                yield Problem(path, image_id, None, AS_STORED)
+            image = read_image(folder.find(record), size, folder.channels)
+            size = size_of(image)
+            yield from (Problem(path, image_id, None, m) for m in check_pixels(image))
         except (ValueError, FileNotFoundError) as error:
-            yield Problem(str(path), image_id, None, str(error))
-        annotations = [] if image_id in checked else folder.annotations.get(image_id, [])
-        checked.add(image_id)
+            yield Problem(path, image_id, None, str(error))
+        key = read_id(image_id)
+        annotations = [] if key in checked else folder.annotations_of(record)
+        checked.add(key)
         for annotation in annotations:
-            for message in _check_annotation(folder, annotation, size):
-                yield Problem(str(path), image_id, annotation.get("id"), message)
+            annotation_id = annotation.get("id")
+            for message in folder.reader.problems(annotation, size):
+                yield Problem(path, image_id, annotation_id, message)
+            for message in _check_object(folder, annotation, size):
+                yield Problem(path, image_id, annotation_id, message)
 
 
-def _check_ids(folder: CocoFolder) -> Iterator[Problem]:
-    contents, json = folder.contents, str(folder.file)
-    if not contents["annotations"]:
-        yield Problem(json, None, None, "there is no annotation: nothing can be learned")
-    for i, n in repeated(record["id"] for record in contents["images"]):
-        yield Problem(json, i, None, f"{n} images have this id")
-    for i, n in repeated(annotation.get("id") for annotation in contents["annotations"]):
-        yield Problem(json, None, i, f"{n} annotations have this id")
-    for i, n in repeated(category["id"] for category in contents["categories"]):
-        yield Problem(json, None, None, f"{n} categories have the id {i}")
-    for name, n in repeated(category.get("name") for category in contents["categories"]):
-        yield Problem(json, None, None, f"{n} categories have the name {name!r}")
-    if any(category["id"] == 0 for category in contents["categories"]):
-        message = "category id 0 is the background in many tools; CocoFolder's labels start at 1"
-        yield Problem(json, None, None, message)
-    image_ids = {record["id"] for record in contents["images"]}
-    for annotation in contents["annotations"]:
-        image_id = annotation.get("image_id")
-        if image_id not in image_ids:
-            yield Problem(json, image_id, annotation.get("id"), "no image has this id")
-
-
-def _check_annotation(folder: CocoFolder, annotation: dict, size: Size | None) -> Iterator[str]:
-    """What is wrong with an annotation in an image of this size, which may be unknown."""
-    box = mask = None
+def _check_object(folder: CocoFolder, annotation: dict, size: Size | None) -> Iterator[str]:
+    """What is wrong with an annotation's box, mask and area, as far as they can be read."""
+    box, mask = None, _mask_of(folder, annotation, size)
     try:
-        folder.label(annotation)
-    except ValueError as error:
-        yield str(error)
+        corners = folder.reader.corners(annotation)
+        box = None if corners is None else list(corners)
+    except ValueError:
+        pass  # listed among the fields that cannot be read
+    if not folder.reader.reading.boxes_only:
+        yield from _check_parts(annotation)
+    around = None if mask is None or not mask.areas()[0] else mask.boxes()[0].tolist()
+    yield from check_object(box, around, mask is not None, size)
+    yield from _check_form(annotation, box, around, size)
+    yield from _check_area(annotation, 0 if mask is None else int(mask.areas()[0]))
+
+
+def _check_area(annotation: dict, n_pixels: int) -> Iterator[str]:
+    """Whether the area can be read, and is about that of a mask of so many pixels."""
     try:
-        box = list(read_corners(annotation))
+        area = read_area(annotation)
     except ValueError as error:
-        yield str(error)
+        yield f"the area is not used, and the mask's taken: it is {error}"
+        return
+    if not area or not n_pixels or abs(area - n_pixels) < 50:
+        return
+    if max(area / n_pixels, n_pixels / area) > WRONG_AREA:
+        yield f"area and mask disagree: the area is {area:g}, the mask has {n_pixels} pixels"
+
+
+def _mask_of(folder: CocoFolder, annotation: dict, size: Size | None) -> RLEMasks | None:
+    """The annotation's mask, if it has one that can be read."""
+    if size is None or folder.reader.reading.boxes_only or not annotation.get("segmentation"):
+        return None
     try:
-        read_area(annotation)
-    except ValueError as error:
-        yield str(error)
-    region = annotation.get("segmentation")
-    if not region:
+        return decompress([folder.reader.region(annotation, size)], size)
+    except ValueError:
+        return None
+
+
+def _check_parts(annotation: dict) -> Iterator[str]:
+    """Whether there is a region, and whether all of its polygons have an area."""
+    try:
+        parts = parts_of(annotation.get("segmentation"))
+    except ValueError:
+        return  # listed among the fields that cannot be read
+    if not parts:
         yield "there is no segmentation: the mask is empty"
-    elif isinstance(region, list) and any(len(p) < 6 for p in region if isinstance(p, list)):
+    elif any(isinstance(part, list) and len(part) < 6 for part in parts):
         yield "a polygon has fewer than three points and is skipped"
-    if region and size is not None:
-        try:
-            mask = decode_mask(region, *size)
-        except ValueError as error:
-            yield str(error)
-    yield from check_object(box, mask, size)
+
+
+def _check_form(
+    annotation: dict, box: list[float] | None, around: list[int] | None, size: Size | None
+) -> Iterator[str]:
+    """Whether the numbers of a box look like corners, or like fractions of the image."""
+    if box is None or size is None:
+        return
+    given = read_box(annotation)
+    if around is not None and _distance(given, around) < 2 < _distance(box, around):
+        yield f"the bbox looks like x1, y1, x2, y2: {in_words(annotation['bbox'])}"
+    if 0 < max(map(abs, box)) <= 1 and max(size) > 2:
+        yield "the bbox looks like fractions of the image: COCO's are pixels"
+
+
+def _distance(a: Sequence[float], b: Sequence[float]) -> float:
+    return max(abs(x - y) for x, y in zip(a, b, strict=True))

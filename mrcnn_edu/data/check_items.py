@@ -1,37 +1,22 @@
 """What is wrong with the items of a dataset: with images, targets, and single objects."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.data.coco_json import has_area, image_id_of
+from mrcnn_edu.data.coco_json import image_id_of
 from mrcnn_edu.data.dataset import Dataset
+from mrcnn_edu.data.fields import has_area
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
+from mrcnn_edu.data.problem import Problem, repeated
 from mrcnn_edu.images import Size, size_of
 from mrcnn_edu.validate import check_masks
 
 TOLERANCE = 0.5  # pixels by which a box may leave the image: tools round differently
 BOX_TYPES = torch.float32, torch.float64
-
-
-class Problem(NamedTuple):
-    """One thing that is wrong, and where; None where that does not apply."""
-
-    file: str | None  # path of the image or the JSON file; None for data in memory
-    image_id: int | str | None
-    annotation_id: int | str | None  # for data in memory, the object's row in the target
-    message: str
-
-    def __str__(self) -> str:
-        where = [] if self.file is None else [self.file]
-        where += [] if self.image_id is None else [f"image {self.image_id}"]
-        where += [] if self.annotation_id is None else [f"annotation {self.annotation_id}"]
-        return f"{', '.join(where) or 'dataset'}: {self.message}"
 
 
 def check_items(dataset: Dataset, channels: int) -> Iterator[Problem]:
@@ -59,7 +44,13 @@ def _check_image(image: Tensor, channels: int) -> Iterator[str]:
         yield f"the image's shape is {list(image.shape)}, not [{channels}, H, W]"
     if image.dtype != torch.float32:
         yield f"the image is {image.dtype}, not torch.float32 (in 0..1)"
-    elif not image.isfinite().all():
+    else:
+        yield from check_pixels(image)
+
+
+def check_pixels(image: Tensor) -> Iterator[str]:
+    """What is wrong with the values of an image [C, H, W] float32."""
+    if not image.isfinite().all():
         yield "the image has values that are not finite"
     elif image.numel() and (image.min() < 0 or image.max() > 1):
         yield f"the image's values are {image.min():.3g}..{image.max():.3g}, not within 0..1"
@@ -84,7 +75,13 @@ def _check_target(target: dict, size: Size, n_classes: int) -> Iterator[tuple[in
         if not 1 <= labels[row] <= n_classes:
             yield row, f"label {labels[row]} is none of 1..{n_classes}"
         mask = masks[row] if is_mask else None
-        for message in check_object(boxes[row].tolist(), mask, size):
+        if mask is not None and tuple(mask.shape) != tuple(size):
+            yield row, f"the mask's shape is {list(mask.shape)}, the image's {list(size)}"
+            mask = None
+        around = None
+        if mask is not None and mask.any():
+            around = masks_to_boxes(mask[None])[0].tolist()
+        for message in check_object(boxes[row].tolist(), around, mask is not None, size):
             yield row, message
 
 
@@ -115,8 +112,13 @@ def _check_columns(target: dict) -> Iterator[str]:
         yield f"the target's columns differ in length: {lengths}"
 
 
-def check_object(box: list[float] | None, mask: Tensor | None, size: Size | None) -> Iterator[str]:
-    """What is wrong with one box (x1, y1, x2, y2), one mask, and the two together."""
+def check_object(
+    box: Sequence[float] | None, around: Sequence[float] | None, has_mask: bool, size: Size | None
+) -> Iterator[str]:
+    """What is wrong with one box (x1, y1, x2, y2), one mask, and the two together.
+
+    around: the smallest box around the mask; None if it is empty, or if there is none.
+    """
     if box is not None and not has_area(*box):
         yield f"the box has no area: corners {_format(box)}"
         box = None
@@ -124,24 +126,15 @@ def check_object(box: list[float] | None, mask: Tensor | None, size: Size | None
         height, width = size
         if min(box[:2]) < -TOLERANCE or box[2] > width + TOLERANCE or box[3] > height + TOLERANCE:
             yield f"the box leaves the image of {width} x {height}: corners {_format(box)}"
-    if mask is None or size is None:
-        return
-    if tuple(mask.shape) != tuple(size):
-        yield f"the mask's shape is {list(mask.shape)}, the image's {list(size)}"
-    elif not mask.any():
+    if has_mask and around is None:
         yield "the mask is empty"
-    elif box is not None:
-        given, around = torch.tensor([box]), masks_to_boxes(mask[None])
+    elif box is not None and around is not None:
+        given, tight = torch.tensor([box]), torch.tensor([around], dtype=torch.float32)
         # The IoU alone is not enough: half of a tiny box can be one rounded pixel.
-        if box_iou(given, around) < 0.5 and (given - around).abs().max() > 2:
-            around_mask = _format(around[0].tolist())
+        if box_iou(given, tight) < 0.5 and (given - tight).abs().max() > 2:
+            around_mask = _format(around)
             yield f"box and mask disagree: corners {_format(box)}, around the mask {around_mask}"
 
 
-def _format(box: list[float]) -> str:
+def _format(box: Sequence[float]) -> str:
     return "(" + ", ".join(f"{v:.6g}" for v in box) + ")"
-
-
-def repeated(values: Iterable) -> list[tuple]:
-    """Each value that occurs more than once, and how often."""
-    return [(value, n) for value, n in Counter(values).items() if n > 1]

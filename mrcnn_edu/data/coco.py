@@ -3,27 +3,22 @@
 Letters: C channels, H and W in pixels, M objects, K classes (label 0 is background).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from hashlib import file_digest
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.data.coco_json import (
-    has_area,
-    read_area,
-    read_box,
-    read_category_names,
-    read_coco_json,
-    read_corners,
-    read_record_size,
-)
+from mrcnn_edu.data.coco_json import read_coco_json
 from mrcnn_edu.data.dataset import Dataset, Wrapper
+from mrcnn_edu.data.fields import has_area, order_of_ids, read_id, read_record_size
 from mrcnn_edu.data.image_file import read_image, read_image_size
-from mrcnn_edu.data.regions import encode_region
+from mrcnn_edu.data.image_names import ImageNames
+from mrcnn_edu.data.reading import AnnotationReader, Reading
 from mrcnn_edu.data.rle import RLEMasks, decode_masks
 from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.images import Size, size_of
@@ -33,7 +28,8 @@ class CocoFolder(Dataset):
     """The images of a COCO folder, in the order of their ids: items (image [C, H, W], target).
 
     images: the folder that the JSON's file names are relative to. annotations: the JSON file.
-    channels: C, 3 for color, 1 for gray, or as many as the files have.
+    channels: C, 3 for color, 1 for gray, or as many as the files have. reading: how annotations are
+    read where labeling tools differ.
     keep_ids: normally labels are 1..K in the order of the category ids, whatever these are; label k
     has the id `category_ids[k - 1]` and the name `classes[k - 1]`. With keep_ids the ids are the
     labels, gaps included, as published weights with 91 outputs expect; a gap is named "unused 12".
@@ -51,34 +47,33 @@ class CocoFolder(Dataset):
         annotations: str | Path,
         keep_ids: bool = False,
         channels: int = 3,
+        reading: Reading | None = None,
     ):
         self.folder, self.file, self.channels = Path(images), Path(annotations), channels
         if not self.folder.is_dir():
             raise FileNotFoundError(f"{self.folder}: there is no such folder of images")
-        self.contents = read_coco_json(self.file)  # as it is in the file, for `check`
+        self.coco = read_coco_json(self.file)
+        self.records = self.coco.records
+        self.names = ImageNames(self.folder)
         with open(self.file, "rb") as file:
             digest = file_digest(file, "sha256").hexdigest()
         self.fingerprint = f"{self.file.name}, SHA-256 {digest[:16]}"
-        self.records = sorted(self.contents["images"], key=lambda record: record["id"])
-        self.annotations: dict = {}  # image id -> its annotations, in the file's order
-        for annotation in self.contents["annotations"]:
-            self.annotations.setdefault(annotation.get("image_id"), []).append(annotation)
+        reading = reading or Reading()
+        if reading != Reading():
+            self.fingerprint += f", {reading}"
+        classes, labels = _numbered(self.coco.names, keep_ids, self.file)
+        self._set_classes(classes, labels, reading)
 
-        names = read_category_names(self.contents)
-        ids = sorted(names)
-        if keep_ids and ids:
-            if ids[0] < 1:
-                raise ValueError(
-                    f"{self.file}: category id {ids[0]} cannot be kept as a label, 0 is the "
-                    "background: leave keep_ids off, and the labels become 1, 2, 3, ..."
-                )
-            ids = list(range(1, ids[-1] + 1))
-        self._category_ids = ids
-        self.classes = [names.get(i, f"unused {i}") for i in ids]
-        self.labels = {i: label for label, i in enumerate(ids, start=1) if i in names}
+    def _set_classes(
+        self, classes: list[str], labels: dict[int | str, int], reading: Reading
+    ) -> None:
+        self.classes, self.labels = classes, labels
+        self.reader = AnnotationReader(labels, reading)
+        ids = {label: self.coco.categories[key]["id"] for key, label in labels.items()}
+        self._category_ids = [ids.get(label, label) for label in range(1, len(classes) + 1)]
 
     @property
-    def category_ids(self) -> list[int]:
+    def category_ids(self) -> list[Any]:
         """The id of each label 1..K in the JSON file."""
         return self._category_ids
 
@@ -88,14 +83,39 @@ class CocoFolder(Dataset):
         other.channels = n
         return other
 
+    def with_classes(self, classes: Sequence[str]) -> "CocoFolder":
+        """The same folder, whose labels 1..K are these classes, found by name.
+
+        Upper and lower case and space around a name make no difference. Raises ValueError if a name
+        of the folder's classes is not among these, or stands for two of them.
+        """
+        by_name = {_folded(name): label for label, name in enumerate(classes, start=1)}
+        names = {key: _folded(name) for key, name in self.coco.names.items()}
+        unknown = [self.coco.names[key] for key, name in names.items() if name not in by_name]
+        if unknown or len(by_name) < len(classes) or len(set(names.values())) < len(names):
+            what = f"{', '.join(map(repr, unknown))} of" if unknown else "two classes of a name in"
+            raise ValueError(f"{self.file}: {what} its categories cannot be found by name")
+        other = copy(self)
+        labels = {key: by_name[name] for key, name in names.items()}
+        other._set_classes(list(classes), labels, self.reader.reading)
+        return other
+
     def __len__(self) -> int:
         return len(self.records)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        image, target = self.encoded_item(index)
+        return image, _decoded(target)
+
+    def encoded_item(self, index: int) -> tuple[Tensor, dict]:
+        """An item whose masks are `RLEMasks`, which take far less memory than pixels."""
         record = self.records[index]
         image = self._read_image(record)
-        target = self._read_target(record, size_of(image))
-        return image, target | {"masks": decode_masks(target["masks"])}
+        return image, self._read_target(record, size_of(image))
+
+    def image(self, index: int) -> Tensor:
+        """The image of an item, without its target."""
+        return self._read_image(self.records[index])
 
     def target(self, index: int) -> dict:
         """The target alone, its masks as `RLEMasks`.
@@ -111,51 +131,58 @@ class CocoFolder(Dataset):
         """(height, width) of an image, from the JSON or else from the head of the image file."""
         record = self.records[index]
         with self._locating_errors(record):
-            return read_record_size(record) or read_image_size(self.path(record))
+            return read_record_size(record) or read_image_size(self.find(record))
+
+    def annotations_of(self, record: dict) -> list[dict]:
+        """The annotations of an image, in the file's order."""
+        return self.coco.annotations[read_id(record["id"])]
+
+    def find(self, record: dict) -> Path:
+        """The image file of a record. Raises FileNotFoundError if there is none."""
+        return self.names.find(str(record["file_name"]))
 
     def path(self, record: dict) -> Path:
-        """The image file of a record."""
-        return self.folder / record["file_name"]
-
-    def label(self, annotation: dict) -> int:
-        """The label 1..K of an annotation. Raises ValueError for an unknown category."""
-        category = annotation.get("category_id")
-        if category not in self.labels:
-            raise ValueError(f"category id {category} is not in the list of categories")
-        return self.labels[category]
+        """The image file of a record, which may not exist."""
+        try:
+            return self.find(record)
+        except FileNotFoundError:
+            return self.folder / str(record["file_name"])
 
     def _read_image(self, record: dict) -> Tensor:
         with self._locating_errors(record):
-            return read_image(self.path(record), read_record_size(record), self.channels)
+            return read_image(self.find(record), read_record_size(record), self.channels)
 
     def _read_target(self, record: dict, size: Size) -> dict:
         """The target of an image of this size, its masks as `RLEMasks`."""
-        annotations, boxes, labels, areas, strings = [], [], [], [], []
-        for annotation in self.annotations.get(record["id"], []):
+        rows, strings = [], []
+        for annotation in self.annotations_of(record):
             with self._locating_errors(record, annotation):
-                x1, y1, x2, y2 = read_corners(annotation)
-                if not has_area(x1, y1, x2, y2):
-                    continue
-                strings.append(encode_region(annotation.get("segmentation"), *size))
-                labels.append(self.label(annotation))
-                areas.append(read_area(annotation))
-            boxes.append((x1, y1, x2, y2))
-            annotations.append(annotation)
-        masks = self._decompress(strings, size, record, annotations)
-        n_pixels = masks.areas().tolist()
-        for i, annotation in enumerate(annotations):
-            if areas[i] is None:
-                _, _, width, height = read_box(annotation)
-                areas[i] = n_pixels[i] or width * height
-        crowds = [bool(annotation.get("iscrowd", False)) for annotation in annotations]
-        return {
-            "boxes": torch.tensor(boxes, dtype=torch.float32).view(-1, 4),
-            "labels": torch.tensor(labels, dtype=torch.int64),
+                labeled = self.reader.labeled(annotation)
+                if labeled.corners is None or has_area(*labeled.corners):
+                    rows.append((annotation, labeled))
+                    strings.append(self.reader.region(annotation, size))
+        masks = self._decompress(strings, size, record, [annotation for annotation, _ in rows])
+        boxes = torch.tensor([labeled.corners for _, labeled in rows if labeled.corners])
+        if self.reader.reading.boxes == "from-masks":
+            boxes = torch.from_numpy(masks.boxes())
+            kept = masks.areas().nonzero()[0]
+            boxes, masks, rows = boxes[kept], masks.take(kept), [rows[i] for i in kept]
+        boxes = boxes.float().view(-1, 4)
+        areas, n_pixels = [], masks.areas().tolist()
+        for i, (annotation, _) in enumerate(rows):
+            area, (x1, y1, x2, y2) = self.reader.area(annotation), boxes[i].double().tolist()
+            areas.append((n_pixels[i] or (x2 - x1) * (y2 - y1)) if area is None else area)
+        target = {
+            "boxes": boxes,
+            "labels": torch.tensor([labeled.label for _, labeled in rows], dtype=torch.int64),
             "masks": masks,
-            "iscrowd": torch.tensor(crowds, dtype=torch.bool),
+            "iscrowd": torch.tensor([labeled.is_crowd for _, labeled in rows], dtype=torch.bool),
             "area": torch.tensor(areas, dtype=torch.float32),
             "image_id": record["id"],
         }
+        if self.reader.reading.boxes_only:
+            del target["masks"]
+        return target
 
     def _decompress(
         self, strings: list[bytes], size: Size, record: dict, annotations: list[dict]
@@ -179,6 +206,34 @@ class CocoFolder(Dataset):
             error_type = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
             advice = f"`mrcnn-edu check-data` lists everything that is wrong in {self.file}."
             raise error_type(f"{where}: {error}. {advice}") from error
+
+
+def _numbered(
+    names: dict[int | str, str], keep_ids: bool, file: Path
+) -> tuple[list[str], dict[int | str, int]]:
+    """The classes, and the label 1..K of each category's id."""
+    ids = sorted(names, key=order_of_ids)
+    if not (keep_ids and ids):
+        return [names[i] for i in ids], {i: label for label, i in enumerate(ids, start=1)}
+    last = ids[-1]
+    if isinstance(last, str) or ids[0] < 1 or last > 10_000:  # type: ignore[operator]
+        raise ValueError(
+            f"{file}: category ids {ids[0]} to {last} cannot be kept as labels, which are whole "
+            "numbers from 1, as 0 is the background: leave keep_ids off, and they become 1, 2, 3..."
+        )
+    labels = {i: int(i) for i in ids}
+    return [names.get(i, f"unused {i}") for i in range(1, last + 1)], labels
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
+
+
+def _decoded(target: dict) -> dict:
+    """The target with the pixels of its masks, if it has any."""
+    if "masks" not in target:
+        return target
+    return target | {"masks": decode_masks(target["masks"])}
 
 
 def find_coco_folder(dataset: Dataset) -> CocoFolder | None:

@@ -1,96 +1,134 @@
-"""The JSON file of a COCO folder: its lists, and the fields of its entries, read with care.
+"""The JSON file of a COCO folder: its three lists, put in order, and what in them is unusable.
 
-The file has three lists: `images` (id, file name, size), `categories` (id, name) and `annotations`
-(the image's id, the category's id, the box as x, y, width, height, and the region). Each function
-here raises ValueError, in words, for what cannot be used.
+The lists are `images` (id, file name, size), `categories` (id, name) and `annotations` (the image's
+id, the category's id, the box as x, y, width, height, and the region). Ids are compared as
+`fields.read_id` reads them, so that the text "7" in one list is the number 7 in another.
 """
 
-from math import isfinite
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from numpy import float32
 from torch import Tensor
 
+from mrcnn_edu.data.fields import in_words, order_of_ids, read_id, read_text
+from mrcnn_edu.data.problem import Problem
 from mrcnn_edu.files import read_json
-from mrcnn_edu.images import Size
+
+LISTS = ("images", "annotations", "categories")
+# The first keys that give away another format, and what it is.
+OTHER_FORMATS = {
+    "_via_img_metadata": "a project of the VGG Image Annotator: use its export as COCO",
+    "imagePath": "labelme's file for one image: convert the folder with its labelme2coco script",
+    "samples": "FiftyOne's own format: export as fiftyone.types.COCODetectionDataset",
+    "objects": "Supervisely's file for one image: export as COCO",
+    "completions": "Label Studio's own format: export as COCO",
+}
 
 
-def read_coco_json(file: Path) -> dict[str, list[dict]]:
-    """The file's contents, with at least the three lists and the fields that all else needs."""
+@dataclass
+class CocoFile:
+    """A COCO file's entries that can be used, and a list of those that cannot."""
+
+    file: Path
+    contents: dict[str, Any]  # as they are in the file
+    records: list[dict] = field(default_factory=list)  # of the images, in the order of their ids
+    annotations: dict[int | str, list[dict]] = field(default_factory=dict)  # by their image's id
+    of_no_image: list[dict] = field(default_factory=list)  # annotations
+    categories: dict[int | str, dict] = field(default_factory=dict)  # by id, in its order
+    problems: list[Problem] = field(default_factory=list)  # entries that cannot be used
+
+    @property
+    def names(self) -> dict[int | str, str]:
+        """The name of each category, by its id; the id itself where it has none."""
+        return {i: _name(category, i) for i, category in self.categories.items()}
+
+
+def read_coco_json(file: Path) -> CocoFile:
+    """The contents of a COCO file. Raises ValueError unless it is one.
+
+    Single entries that cannot be used are left out, and listed as problems.
+    """
     contents = read_json(file, "annotation file")
-    needed = {"images": ("id", "file_name"), "annotations": (), "categories": ("id",)}
-    for name, keys in needed.items():
-        entries = contents.get(name) if isinstance(contents, dict) else None
-        if not isinstance(entries, list):
-            raise ValueError(
-                f"{file}: there is no list {name!r}; a COCO file is one JSON object with the lists "
-                "'images', 'annotations' and 'categories'"
-            )
-        for i, entry in enumerate(entries):
+    for name in LISTS:
+        if not isinstance(contents, dict) or not isinstance(contents.get(name), list):
+            raise ValueError(f"{file}: {_what_else(contents, name)}")
+    coco = CocoFile(file, contents)
+    categories: dict[int | str, dict] = {}
+    for i, category, key in _with_ids(coco, "categories"):
+        categories.setdefault(key, category)
+        try:
+            read_text(category.get("name", key))
+        except ValueError as error:
+            message = f"entry {i} of 'categories' has the name {error}: its id is used as the name"
+            coco.problems.append(Problem(str(file), None, None, message))
+    coco.categories = {key: categories[key] for key in sorted(categories, key=order_of_ids)}
+    records = []
+    for i, record, key in _with_ids(coco, "images"):
+        try:
+            read_text(record.get("file_name"))
+            records.append((order_of_ids(key), i, record))
+            coco.annotations.setdefault(key, [])
+        except ValueError as error:
+            message = f"entry {i} of 'images' has the file_name {error}"
+            if "file_name" not in record:
+                message = f"entry {i} of 'images' has no file_name, but {', '.join(record)}"
+            coco.problems.append(Problem(str(file), record["id"], None, f"{message}: left out"))
+    coco.records = [record for _, _, record in sorted(records, key=lambda entry: entry[:2])]
+    for i, annotation in enumerate(contents["annotations"]):
+        if not isinstance(annotation, dict):
+            message = f"entry {i} of 'annotations' is {in_words(annotation)}, not an object"
+            coco.problems.append(Problem(str(file), None, None, message))
+            continue
+        try:
+            coco.annotations[read_id(annotation.get("image_id"))].append(annotation)
+        except (ValueError, KeyError):
+            coco.of_no_image.append(annotation)
+    return coco
+
+
+def _with_ids(coco: CocoFile, name: str) -> Iterator[tuple[int, dict, int | str]]:
+    """The entries of a list that have an id: (index, entry, id)."""
+    for i, entry in enumerate(coco.contents[name]):
+        try:
             if not isinstance(entry, dict):
-                raise ValueError(f"{file}: entry {i} of {name!r} is not a JSON object")
-            missing = [key for key in keys if key not in entry]
-            if missing:
-                raise ValueError(f"{file}: entry {i} of {name!r} has no {missing[0]!r}: {entry}")
-    for name in ("images", "categories"):
-        types = {type(entry["id"]).__name__ for entry in contents[name]}
-        if not (types <= {"int", "float"} or types <= {"str"}):
-            raise ValueError(
-                f"{file}: the ids of {name!r} are {' and '.join(sorted(types))}: give all of them "
-                "as whole numbers, and in 'annotations' too"
-            )
-    return contents
+                raise ValueError(f"is {in_words(entry)}, not an object")
+            if "id" not in entry:
+                raise ValueError("has no id")
+            try:
+                key = read_id(entry["id"])
+            except ValueError as error:
+                raise ValueError(f"has the id {error}") from None
+        except ValueError as error:
+            message = f"entry {i} of {name!r} {error}: left out"
+            coco.problems.append(Problem(str(coco.file), None, None, message))
+            continue
+        yield i, entry, key
 
 
-def read_category_names(contents: dict) -> dict[Any, str]:
-    """The name of each category, by its id; the id itself where the name is missing."""
-    return {
-        category["id"]: str(category["id"] if category.get("name") is None else category["name"])
-        for category in contents["categories"]
-    }
-
-
-def read_record_size(record: dict) -> Size | None:
-    """(height, width) in an image's record, or None unless it has both."""
-    size = record.get("height"), record.get("width")
-    if not all(length is None or _is_length(length) for length in size):
-        raise ValueError(f"the JSON gives height {size[0]!r} and width {size[1]!r} in pixels")
-    return None if size[0] is None or size[1] is None else (int(size[0]), int(size[1]))
-
-
-def _is_length(value: Any) -> bool:
-    return isinstance(value, int | float) and value > 0 and float(value).is_integer()
-
-
-def read_box(annotation: dict) -> tuple[float, float, float, float]:
-    """An annotation's (x, y, width, height)."""
+def _name(category: dict, key: int | str) -> str:
     try:
-        x, y, width, height = map(float, annotation["bbox"])
-    except (KeyError, TypeError, ValueError) as error:
-        box = annotation.get("bbox")
-        raise ValueError(f"the bbox is not [x, y, width, height] but {box}") from error
-    return x, y, width, height
+        return read_text(category.get("name"))
+    except ValueError:
+        return str(key)
 
 
-def read_corners(annotation: dict) -> tuple[float, float, float, float]:
-    """An annotation's box as (x1, y1, x2, y2)."""
-    x, y, width, height = read_box(annotation)
-    return x, y, x + width, y + height
-
-
-def has_area(x1: float, y1: float, x2: float, y2: float) -> bool:
-    """Whether a box is finite and has an area in float32, the type of boxes in targets."""
-    finite = isfinite(x1) and isfinite(y1) and isfinite(x2) and isfinite(y2)
-    return finite and bool(float32(x2) > float32(x1) and float32(y2) > float32(y1))
-
-
-def read_area(annotation: dict) -> float | None:
-    """An annotation's area in pixels, or None if it has none."""
-    area = annotation.get("area")
-    if not (area is None or isinstance(area, int | float)):
-        raise ValueError(f"the area is {area!r}, not a number of pixels")
-    return area if area is not None and isfinite(area) else None
+def _what_else(contents: Any, missing: str) -> str:
+    """What a JSON file is that is not a COCO file, as far as its first keys tell."""
+    first = contents[0] if isinstance(contents, list) and contents else contents
+    keys = set(first) if isinstance(first, dict) else set()
+    if isinstance(contents, list) and {"image_id", "score"} <= keys:
+        return "these are results, not annotations: `mrcnn-edu evaluate --detections` scores them"
+    if isinstance(contents, list) and "data" in keys:
+        keys.add("completions")
+    for key, what in OTHER_FORMATS.items():
+        if key in keys and not keys >= set(LISTS[:2]):
+            return f"this is {what}"
+    return (
+        f"there is no list {missing!r}; a COCO file is one JSON object with the lists "
+        "'images', 'annotations' and 'categories'"
+    )
 
 
 def image_id_of(target: dict, index: int) -> Any:

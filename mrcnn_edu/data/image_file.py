@@ -60,6 +60,17 @@ def read_image_size(path: Path) -> Size:
     return (width, height) if swapped else (height, width)
 
 
+def is_read_as_stored(path: Path, size: Size) -> bool:
+    """Whether a rotated photograph of a size is read as stored, not as viewers show it."""
+    try:
+        with Image.open(path) as image:
+            stored = image.size[::-1]
+            swapped = image.getexif().get(ORIENTATION) in SWAPS_SIZE
+    except Exception:  # it cannot be read at all
+        return False
+    return swapped and stored == tuple(size) and stored[0] != stored[1]
+
+
 def _read_picture(path: Path, size: Size | None, channels: int) -> np.ndarray:
     """Pixels [H, W, C] float32 in 0..1; C is 3 or 1."""
     with Image.open(path) as stored:
@@ -67,8 +78,9 @@ def _read_picture(path: Path, size: Size | None, channels: int) -> np.ndarray:
         image = ImageOps.exif_transpose(stored)
         if size is not None and image.size != size[::-1] and stored.size == size[::-1]:
             image = stored
-        if image.mode.startswith("I"):  # 16 bits of gray, which PIL would clip at 255
-            return np.asarray(image, np.float32)[..., None].repeat(channels, axis=2) / 65535
+        if image.mode[0] in "IF":  # gray of 16 bits, or floats, which PIL would clip at 255
+            gray = _in_range(np.asarray(image), 1 if image.mode == "F" else 65535)
+            return gray[..., None].repeat(channels, axis=2)
         if "transparency" in image.info:
             image = image.convert("RGBA")
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), np.float32) / 255
@@ -90,4 +102,17 @@ def _read_array(path: Path, channels: int) -> np.ndarray:
     if pixels.ndim != 3 or pixels.shape[-1] != channels:
         raise ValueError(f"its shape is {pixels.shape}, not height, width and {channels} channels")
     is_integer = np.issubdtype(pixels.dtype, np.integer)
-    return pixels.astype(np.float32) / (np.iinfo(pixels.dtype).max if is_integer else 1)
+    return _in_range(pixels, min(np.iinfo(pixels.dtype).max, 65535) if is_integer else 1)
+
+
+def _in_range(pixels: np.ndarray, largest: int) -> np.ndarray:
+    """The pixels as float32 in 0..1. largest: the value that becomes 1.
+
+    Raises ValueError for values beyond it: which one is white then, the file does not say.
+    """
+    if pixels.size and not (pixels.min() >= 0 and pixels.max() <= largest):
+        raise ValueError(
+            f"its values are {pixels.min():g} to {pixels.max():g}, and {largest} should be the "
+            "largest: save it with 8 or 16 bits per channel"
+        )
+    return pixels.astype(np.float32) / largest

@@ -4,6 +4,7 @@ Letters: M objects of one image, N objects of all images, K classes.
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,9 +15,9 @@ from mrcnn_edu.backbone_choices import BACKBONES, NORMS
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
-from mrcnn_edu.data.coco_json import has_area, read_corners
 from mrcnn_edu.data.coverage import Coverage, anchor_coverage
 from mrcnn_edu.data.dataset import Dataset, as_dataset
+from mrcnn_edu.data.fields import has_area
 from mrcnn_edu.images import Size, is_crowd, scale_boxes, scaled_size, size_of
 
 POSITIVE, UNREACHED = 0.7, 0.3  # IoUs of the RPN: from here positive, below here negative
@@ -91,14 +92,17 @@ def _read_annotations(folder: CocoFolder) -> Iterator[tuple[Size, Tensor, Tensor
             size = folder.image_size(index)
         except (ValueError, FileNotFoundError):
             continue  # `check` reports it
+        if folder.reader.reading.boxes == "from-masks":
+            with suppress(ValueError, FileNotFoundError):
+                target = folder.target(index)
+                yield size, target["boxes"], target["labels"], target["iscrowd"]
+            continue
         rows = []
-        for annotation in folder.annotations.get(record["id"], []):
-            try:
-                box, label = read_corners(annotation), folder.label(annotation)
-            except ValueError:
-                continue
-            if has_area(*box):
-                rows.append((*box, label, bool(annotation.get("iscrowd", False))))
+        for annotation in folder.annotations_of(record):
+            with suppress(ValueError):  # `check` reports it
+                label, is_crowd, corners = folder.reader.labeled(annotation)
+                if corners is not None and has_area(*corners):
+                    rows.append((*corners, label, is_crowd))
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
         yield size, table[:, :4].float(), table[:, 4].long(), table[:, 5] > 0
 

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from tqdm.auto import tqdm
 
-from mrcnn_edu.data.coco_json import image_id_of, read_box, xyxy_to_xywh
+from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
 from mrcnn_edu.data.dataset import as_dataset
+from mrcnn_edu.data.fields import read_box
 from mrcnn_edu.data.regions import encode_region
 from mrcnn_edu.data.rle import encode_masks
 from mrcnn_edu.data.rle_codec import decompress

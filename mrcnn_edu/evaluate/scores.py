@@ -33,7 +33,9 @@ class Scores:
     ap_small: float  # objects of at most 32² pixels
     ap_medium: float
     ap_large: float  # objects of at least 96² pixels
-    per_class: dict[str, float]  # class name -> ap
+    per_class: dict[
+        str, float
+    ]  # class name -> ap; "disc (label 2)" if another class is a disc, too
 
     @classmethod
     def from_table(cls, table: Tensor, classes: Sequence[str]) -> "Scores":
@@ -43,7 +45,7 @@ class Scores:
         """
         by_area = dict(zip(AREAS, table.unbind(1), strict=True))  # each [K, T]
         mean = {area: rows.nanmean(dim=0) for area, rows in by_area.items()}  # each [T]
-        per_class = zip(classes, by_area["all"], strict=True)
+        per_class = zip(_distinct(classes), by_area["all"], strict=True)
         return cls(
             ap=float(mean["all"].mean()),
             ap50=float(mean["all"][0]),
@@ -66,3 +68,11 @@ class Scores:
         lines = [*rows.items(), *self.per_class.items()]
         width = max(len(name) for name, _ in lines)
         return "\n".join(f"{name:{width}}  {value:.3f}" for name, value in lines)
+
+
+def _distinct(classes: Sequence[str]) -> list[str]:
+    """The names of labels 1..K, with the label where another class has the same name."""
+    return [
+        f"{name} (label {label})" if classes.count(name) > 1 else name
+        for label, name in enumerate(classes, start=1)
+    ]
