@@ -8,12 +8,15 @@ People edit and review the sources (jupytext's percent format: a cell starts wit
 cell with `# %% [markdown]`). The notebook is made from its source alone, so that two builds on one
 machine give the same bytes, and a change in its diff is a change in what a reader sees:
 
-- Cell ids are counted (cell-000, cell-001, ...), no times are recorded, metadata is minimal.
+- The text is cut into cells with ids, tags and types of slides (cut_cells.py). No times are
+  recorded, metadata is minimal.
 - Widgets are stored as their still picture only. The widget's view would name a model (by a random
   id) that lives in a kernel long gone: GitHub and a fresh JupyterLab would pass it over and show
   the picture, but a trusted JupyterLab would show "model not found" in the picture's place.
 - The picture of the cell tagged "cover" is kept, small, in pictures/: the lists of lessons show it.
 - The version of Matplotlib is noted: conftest.py compares pictures strictly where it is the same.
+- A hash of the cells is noted, too: by it `mrcnn-edu course` sees that somebody has worked in the
+  notebook itself, and what she wrote there is hers.
 """
 
 import base64
@@ -26,10 +29,12 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+from cut_cells import cut_cells
 from nbclient import NotebookClient
 from nbformat import NotebookNode
 from PIL import Image
 
+from mrcnn_edu.course.notebook_file import seal
 from mrcnn_edu.files import write_file
 
 NOTEBOOKS = Path(__file__).resolve().parent
@@ -43,16 +48,21 @@ class BuildError(Exception):
 
 
 def read_source(source: Path) -> NotebookNode:
-    """The notebook that a source describes: not executed, with counted ids, minimal metadata."""
+    """The notebook that a source describes, cut into cells: not executed, minimal metadata."""
     notebook = jupytext.read(source)
-    for index, cell in enumerate(notebook.cells):
-        cell["id"] = f"cell-{index:03d}"
+    try:
+        notebook.cells = cut_cells(notebook.cells, lesson=source.stem.partition("_")[0])
+    except ValueError as error:
+        raise BuildError(f"{source.name}: {error}") from error
     notebook.nbformat, notebook.nbformat_minor = 4, 5  # the first version with cell ids
     notebook.metadata = nbformat.from_dict(
         {
             "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
             "language_info": {"name": "python"},
-            "mrcnn_edu": {"matplotlib": importlib.metadata.version("matplotlib")},
+            "mrcnn_edu": {
+                "matplotlib": importlib.metadata.version("matplotlib"),
+                "cells": seal(notebook),
+            },
         }
     )
     return notebook
@@ -136,6 +146,8 @@ def build_text(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
         )
     for cell, executed in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    drawn_by = before.metadata.get("mrcnn_edu", {}).get("matplotlib")
+    notebook.metadata.mrcnn_edu.matplotlib = drawn_by  # the outputs are those of that day
     write_file(path, f"{nbformat.writes(notebook)}\n".encode())
     return path
 

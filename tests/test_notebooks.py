@@ -17,8 +17,11 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
-from nbformat.v4 import new_code_cell, new_notebook, new_output
+from cut_cells import cut_cells, paragraphs
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
+
+from mrcnn_edu.course.notebook_file import seal
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOURCES = sorted((NOTEBOOKS / "src").glob("*.py"))
@@ -81,6 +84,8 @@ def test_notebook_is_built_from_its_source(source, notebook):
     assert [cell.id for cell in notebook.cells] == [cell.id for cell in expected], rebuild
     for cell, wanted in zip(notebook.cells, expected, strict=True):
         assert (cell.cell_type, cell.source) == (wanted.cell_type, wanted.source), rebuild
+        assert cell.metadata == wanted.metadata, rebuild
+    assert notebook.metadata.mrcnn_edu["cells"] == seal(notebook), rebuild
 
 
 def test_notebook_was_run_without_error(notebook):
@@ -116,9 +121,8 @@ def test_source_keeps_the_rules(source):
 
 
 def test_source_is_cut_into_small_cells(source):
-    notebook = build.read_source(source)
-    lines = {cell.id: len(cell.source.splitlines()) for cell in code_cells(notebook)}
-    assert 25 <= len(notebook.cells) <= 40
+    cells = code_cells(build.read_source(source))
+    lines = {cell.id: len(cell.source.splitlines()) for cell in cells}
     assert statistics.median(lines.values()) <= 5
     assert max(lines.values()) <= 20, max(lines, key=lines.get)
 
@@ -128,14 +132,13 @@ def test_lesson_has_the_parts_of_a_lesson(source):
     cells = build.read_source(source).cells
     texts = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    title = cells[0].source
-    assert re.match(rf"# {source.stem[:2]} · ", title)
-    assert re.search(r"After this lesson \(\d+ minutes\) you can", title)
+    assert re.match(rf"# {source.stem[:2]} · ", cells[0].source)
+    assert re.search(r"After this lesson \(\d+ minutes\) you can", cells[1].source)
     assert texts.count("**Predict") >= 3 and texts.count("<summary><b>Answer</b>") >= 3
     assert texts.count("<details>") == texts.count("</details>")
     for heading in ("The problem", "Where it breaks", "Play", "Exercises", "Remember"):
         assert re.search(rf"^## {heading}", texts, re.MULTILINE), heading
-    last = cells[-1].source
+    last = texts.partition("## Remember")[2]
     assert all(word in last for word in ("torchvision", "detectron2", "Next:"))
     assert code.count("viz.show_flow(") == 1
     assert re.search(r"from mrcnn_edu.course.widgets import \w+_player", code)
@@ -202,21 +205,31 @@ def test_build_gives_the_same_bytes_twice_and_only_the_still_picture(tmp_path):
     notebook = nbformat.read(tmp_path / "90_example.ipynb", as_version=4)
     text, imports, picture, prints = notebook.cells
     assert text.cell_type == "markdown" and imports.outputs == []
-    assert [cell.id for cell in notebook.cells] == [f"cell-00{index}" for index in range(4)]
+    ids = ["90-title", "90-title-code", "90-title-code-2", "90-title-code-3"]
+    assert [cell.id for cell in notebook.cells] == ids
     assert [cell.execution_count for cell in code_cells(notebook)] == [1, 2, 3]
     assert set(picture.outputs[0].data) == {"text/plain", "image/png"}
     assert prints.metadata == {"tags": ["a-tag"]}
     assert [output.text for output in prints.outputs] == ["one\ntwo\n"]
     assert set(notebook.metadata) == {"kernelspec", "language_info", "mrcnn_edu"}
+    assert notebook.metadata.mrcnn_edu == {
+        "matplotlib": importlib.metadata.version("matplotlib"),
+        "cells": seal(notebook),
+    }
 
 
 def test_text_alone_is_taken_over_and_outputs_stay(tmp_path):
     text = "# %% [markdown]\n# Before.\n\n# %%\nprint(6 * 7)\n"
-    before = nbformat.read(build.build(write_source(tmp_path, text), tmp_path), as_version=4)
+    path = build.build(write_source(tmp_path, text), tmp_path)
+    before = nbformat.read(path, as_version=4)
+    before.metadata.mrcnn_edu.matplotlib = "3.0"
+    nbformat.write(before, path)
     after = write_source(tmp_path, text.replace("Before", "After") + "\n# %% [markdown]\n# More.\n")
     built = nbformat.read(build.build_text(after, tmp_path), as_version=4)
     assert [cell.source for cell in built.cells] == ["After.", "print(6 * 7)", "More."]
     assert built.cells[1].outputs == before.cells[1].outputs != []
+    assert built.metadata.mrcnn_edu == {"matplotlib": "3.0", "cells": seal(built)}  # as it was run
+    assert seal(built) != seal(before)
     with pytest.raises(build.BuildError, match="its code has changed"):
         build.build_text(write_source(tmp_path, text.replace("6 * 7", "54")), tmp_path)
 
@@ -241,14 +254,207 @@ def test_the_picture_of_the_cell_tagged_cover_is_kept_small(tmp_path):
     ("text", "complaint"),
     [
         ("# %%\nx = 1\n\n# %%\nx / 0", "ZeroDivisionError"),
-        ('# %%\n\n# %% tags=["cover"]\nx = 1', "a cover needs one picture, not 0"),
+        ('# %%\nx = 0\n\n# %% tags=["cover"]\nx = 1', "a cover needs one picture, not 0"),
         ("# %%\nimport ipywidgets\n\n# %%\nipywidgets.IntSlider()", "shows a widget"),
     ],
 )
 def test_build_names_the_notebook_and_the_cell_that_fails(tmp_path, text, complaint):
-    with pytest.raises(build.BuildError, match=f"90_example, cell-001: (.|\n)*{complaint}"):
+    with pytest.raises(build.BuildError, match=f"90_example, 90-code-2: (.|\n)*{complaint}"):
         build.build(write_source(tmp_path, text), tmp_path)
     assert not (tmp_path / "90_example.ipynb").exists()
+
+
+# ---- cells: one thing in each ----
+
+
+def test_every_lesson_has_one_thing_in_a_cell(source):
+    cells = build.read_source(source).cells
+    of_kind = {tag: [c for c in cells if tag in c.metadata.get("tags", [])] for tag in TAGS}
+    for cell in (cell for cell in cells if cell.cell_type == "markdown"):
+        begins = (r"##? ", r"\*\*Predict", r"<details>")
+        found = [mark for mark in begins if re.search(rf"(?m)^{mark}", cell.source)]
+        assert len(found) <= 1, cell.id
+        if found:
+            assert re.match(found[0], cell.source), cell.id
+        if re.match(r"##? ", cell.source):
+            assert "\n" not in cell.source, cell.id
+        assert cell.source.count("**Predict") <= 1, cell.id
+    text = source.read_text()
+    assert len(of_kind["predict"]) == text.count("**Predict")
+    assert len(of_kind["answer"]) == text.count("<summary><b>Answer</b>")
+    assert len(of_kind["title"]) == 1 and len(of_kind["heading"]) == text.count("\n# ## ")
+    assert len(of_kind["exercise"]) >= 3  # two or more, and their code
+    assert any(cell.cell_type == "code" for cell in of_kind["play"])
+    assert not any("# ## " in cell.source for cell in cells)
+
+
+TAGS = "title", "heading", "predict", "answer", "exercise", "play"
+
+
+def test_what_answers_a_question_is_hidden_until_the_cell_is_run(source):
+    asked = False
+    for cell in build.read_source(source).cells:
+        tags = cell.metadata.get("tags", [])
+        if "predict" in tags or "answer" in tags:
+            asked = "predict" in tags
+        elif cell.cell_type == "code":
+            hidden = cell.metadata.get("jupyter", {}).get("outputs_hidden", False)
+            assert ("hide-output" in tags) == hidden == asked, cell.id
+
+
+def test_ids_are_unique_over_the_course():
+    ids = [cell.id for source in SOURCES for cell in build.read_source(source).cells]
+    assert len(set(ids)) == len(ids) > 900
+    assert all(re.fullmatch(r"\d\d-[a-z0-9-]{1,61}", name) for name in ids)
+
+
+def test_a_deck_has_a_slide_for_each_section_and_no_hints(source):
+    for cell in build.read_source(source).cells:
+        slide = cell.metadata.get("slideshow", {}).get("slide_type")
+        tags = set(cell.metadata.get("tags", []))
+        assert (slide == "slide") == bool(tags & {"title", "heading"}), cell.id
+        assert (slide == "fragment") == ("answer" in tags), cell.id
+        assert (slide == "skip") == bool(tags & {"hint", "solution", "claim"}), cell.id
+
+
+SECTIONS = """\
+# 07 · Title
+What you will learn.
+## 1. One idea: an example
+Text, and then.
+**Predict:** how many?
+
+- one
+- two
+<details><summary><b>Answer</b></summary>
+
+One.
+
+```
+# a comment in code, no heading
+```
+</details>
+More text. **Predict:** and
+now?
+
+And what that means.
+## Two
+```python
+# %% no heading either
+
+**Predict**
+```
+Text.
+
+## Exercises
+**1.** Do this.
+
+With these numbers.
+
+<details><summary>Hint 1: an idea</summary>
+Think.
+</details>
+<details><summary>Solution</summary> Done. </details>
+
+**2.** Do that.
+
+**To discuss.** Why?
+
+<details><summary>More</summary>
+...
+</details>
+## Play
+Slide."""
+
+
+def cut(*sources):
+    """The cells of these texts; a source that ends with () is code."""
+    new = [new_code_cell if text.endswith("()") else new_markdown_cell for text in sources]
+    return cut_cells([make(text) for make, text in zip(new, sources, strict=True)], "07")
+
+
+def test_text_is_cut_at_headings_questions_answers_and_exercises():
+    cells = {cell.id: cell for cell in cut(SECTIONS)}
+    assert {
+        name.removeprefix("07-"): cell.source.split("\n")[0] for name, cell in cells.items()
+    } == {
+        "title": "# 07 · Title",
+        "title-text": "What you will learn.",
+        "one-idea": "## 1. One idea: an example",
+        "one-idea-text": "Text, and then.",
+        "one-idea-predict": "**Predict:** how many?",
+        "one-idea-answer": "<details><summary><b>Answer</b></summary>",
+        "one-idea-text-2": "More text.",
+        "one-idea-predict-2": "**Predict:** and",
+        "one-idea-text-3": "And what that means.",
+        "two": "## Two",
+        "two-text": "```python",
+        "exercises": "## Exercises",
+        "exercises-exercise": "**1.** Do this.",
+        "exercises-hint": "<details><summary>Hint 1: an idea</summary>",
+        "exercises-solution": "<details><summary>Solution</summary> Done. </details>",
+        "exercises-exercise-2": "**2.** Do that.",
+        "exercises-discuss": "**To discuss.** Why?",
+        "exercises-aside": "<details><summary>More</summary>",
+        "play": "## Play",
+        "play-text": "Slide.",
+    }
+    assert cells["07-one-idea-predict"].source.endswith("- one\n- two")
+    assert cells["07-one-idea-answer"].source.endswith("no heading\n```\n</details>")
+    assert cells["07-two-text"].source.endswith("**Predict**\n```\n\nText.")
+    assert cells["07-exercises-exercise"].source.endswith("numbers.")
+    words = " ".join(cell.source for cell in cells.values()).split()
+    assert words == SECTIONS.split()  # and nothing is lost
+    assert cells["07-play-text"].metadata.tags == ["play"]
+
+
+def test_tags_and_slides_of_the_source_are_kept():
+    code = new_code_cell(
+        "check()", metadata={"tags": ["claim"], "jupyter": {"source_hidden": True}}
+    )
+    slide = new_code_cell("x", metadata={"slideshow": {"slide_type": "notes"}})
+    claim, notes = cut_cells([code, slide], "07")
+    assert claim.metadata == {
+        "slideshow": {"slide_type": "skip"},
+        "jupyter": {"source_hidden": True},
+        "tags": ["claim"],
+    }
+    assert notes.metadata == {"slideshow": {"slide_type": "notes"}}
+
+
+def test_ids_stay_when_text_is_edited_and_cells_are_added_elsewhere():
+    before = cut("# T", "a()", "## 1. One", "b()", "## 2. Two", "Text.", "c()")
+    after = cut("# T", "More.", "a()", "d()", "## Two", "Other text.", "c()", "## One", "b()")
+    ids = {cell.source: cell.id for cell in before}
+    for cell in after:
+        assert cell.id == ids.get(cell.source, cell.id)
+    assert {"07-two", "07-two-text"} <= {cell.id for cell in after}
+    twice = [cell.id for cell in cut("## The same", "x()", "## The same", "x()", "## The same 2")]
+    assert len(set(twice)) == 5
+
+
+@pytest.mark.parametrize(
+    ("texts", "hidden"),
+    [
+        (["**Predict:** x?", "a()", "Text.", "b()", "<details><summary>Answer"], "ab"),
+        (["**Predict:** x?", "Text.", "a()", "b()", "Why.", "c()"], "ab"),  # explained in the open
+        (["**Predict:** x?", "a()", "## Next", "b()"], "a"),
+        (["a()", "**Predict:** x?"], ""),
+    ],
+)
+def test_code_below_a_question_hides_its_output(texts, hidden):
+    texts = [text + "</details>" if text.startswith("<details>") else text for text in texts]
+    tagged = [cell for cell in cut(*texts) if "hide-output" in cell.metadata.get("tags", [])]
+    assert "".join(cell.source[0] for cell in tagged) == hidden
+    assert all(cell.metadata.jupyter == {"outputs_hidden": True} for cell in tagged)
+
+
+def test_a_text_that_is_never_unfolded_is_an_error(tmp_path):
+    with pytest.raises(ValueError, match="<details> is not closed"):
+        list(paragraphs("<details><summary>Answer</summary>\n\nOne."))
+    text = "# %% [markdown]\n# <details>\n"
+    with pytest.raises(build.BuildError, match=r"90_example.py: a <details> is not closed"):
+        build.read_source(write_source(tmp_path, text))
 
 
 # ---- what conftest.py adds to nbval: one run over three notebooks ----

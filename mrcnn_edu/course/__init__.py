@@ -1,6 +1,7 @@
 """The course: what the notebooks use besides the package itself.
 
-lessons    the notebooks, copied into a folder where a student works
-widgets    sliders over pictures, a file for each lesson
-exercises  checks and solutions of the exercises, a file for each lesson
+notebook_file  what is written in a notebook, apart from what running it leaves there
+lessons        the notebooks, copied into a folder where a student works
+widgets        sliders over pictures, a file for each lesson
+exercises      checks and solutions of the exercises, a file for each lesson
 """
