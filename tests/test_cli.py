@@ -79,6 +79,7 @@ def test_help_names_every_command_and_the_fields_of_the_dataclasses(capsys):
         (["--help"], ["lab", "demo", "train", "evaluate", "predict", "check-data", "ablate"]),
         (["train", "--help"], ["--steps", "images in a step", "--model.roi-op", "--scenes.noise"]),
         (["lab", "--help"], ["--no-browser"]),
+        (["course", "--help"], ["--with-outputs", "[FOLDER]"]),
     ]:
         with pytest.raises(SystemExit) as end:
             cli.main(args)
@@ -142,17 +143,18 @@ def test_lab_starts_jupyterlab_with_the_first_notebook_through_the_installed_scr
         [script, "lab", "--version"], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout[0].isdecimal()  # JupyterLab's version
-    assert not list(tmp_path.iterdir())  # in a checkout nothing is copied
+    assert done.stdout.splitlines()[-1][0].isdecimal()  # JupyterLab's version
+    assert (tmp_path / "mrcnn_edu_course" / "00_start_here.ipynb").is_file()
 
 
 def test_lab_copies_the_lessons_where_it_is_told_to(run, monkeypatch, tmp_path):
     started = []
-    monkeypatch.setattr("mrcnn_edu.cli.lab.os.execv", lambda *command: started.append(command))
+    monkeypatch.setattr("mrcnn_edu.cli.lab.os.execve", lambda *command: started.append(command))
     _, out, _ = run("lab", str(tmp_path / "mine"), "--no-browser")
     assert "00_start_here.ipynb: copied" in out
-    assert str(tmp_path / "mine" / "00_start_here.ipynb") in started[0][1]
-    assert started[0][1][-1] == "--no-browser"
+    _, command, _ = started[0]
+    assert f"--ServerApp.root_dir={tmp_path / 'mine'}" in command
+    assert command[-1] == "--no-browser"
 
 
 def test_lab_says_what_is_missing(run, monkeypatch, tmp_path):
@@ -160,7 +162,7 @@ def test_lab_says_what_is_missing(run, monkeypatch, tmp_path):
         return find_lessons((tmp_path,))
 
     with monkeypatch.context() as patch:
-        patch.setattr("mrcnn_edu.cli.lab.find_lessons", nothing)
+        patch.setattr("mrcnn_edu.cli.course.find_lessons", nothing)
         code, _, err = run("lab", "--no-browser")
         assert code == 2 and "00_start_here.ipynb" in err and "make notebooks" in err
     monkeypatch.setitem(sys.modules, "jupyterlab", None)

@@ -9,6 +9,7 @@ predict     the objects in your images, drawn and listed
 train       a model for your data
 check_data  what is wrong with a dataset, and what is in it
 ablate      the paper's tables, measured
+course      the lessons in a folder of your own
 lab         the course in JupyterLab
 command     the list of commands, and how errors are reported
 

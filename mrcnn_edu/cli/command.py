@@ -17,6 +17,7 @@ import tyro
 import mrcnn_edu
 from mrcnn_edu.cli.ablate import ablate
 from mrcnn_edu.cli.check_data import check_data
+from mrcnn_edu.cli.course import course
 from mrcnn_edu.cli.demo import demo
 from mrcnn_edu.cli.evaluate import evaluate
 from mrcnn_edu.cli.lab import lab
@@ -90,6 +91,7 @@ def _commands(args: list[str]) -> dict[str, Callable]:
     model, training, augment = defaults(args, opened)
     return {
         "lab": lab,
+        "course": course,
         "demo": demo,
         "train": partial(train, opened, model=model, training=training, augment=augment),
         "evaluate": evaluate,

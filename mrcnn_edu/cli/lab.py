@@ -7,11 +7,14 @@ from typing import Annotated
 
 import tyro
 
+from mrcnn_edu.cli.course import COURSE_FOLDER, update_lessons
 from mrcnn_edu.cli.options import Positional, joined_help
-from mrcnn_edu.course.lessons import FIRST, SOURCES, copy_lessons, find_lessons
+from mrcnn_edu.course.lessons import FIRST, PACKAGE
 from mrcnn_edu.extras import require
 
-COURSE_FOLDER = "mrcnn_edu_course"
+# Defaults of JupyterLab's settings, which a user's own settings override: widgets are saved with
+# their notebook, so that they are there the next morning, and no news pop up.
+SETTINGS = PACKAGE / "course" / "lab_settings"
 
 
 @joined_help
@@ -23,8 +26,8 @@ def lab(
 ) -> int:
     """Open the course in JupyterLab, at its first lesson.
 
-    In a checkout of the repository these are its own notebooks. Otherwise the lessons are copied
-    into a folder first, mrcnn_edu_course if you name no other; your own work there is kept.
+    The lessons are copied into a folder of yours first, mrcnn_edu_course if you name no other, as
+    mrcnn-edu course does; your own work there is kept.
 
     Args:
         options: the folder to copy the lessons to, and then JupyterLab's own options, such as
@@ -32,13 +35,27 @@ def lab(
     """
     folder = Path(options[0]) if options and not options[0].startswith("-") else None
     jupyter_options = options if folder is None else options[1:]
-    source = find_lessons()
+    folder = folder or COURSE_FOLDER
     require("jupyterlab", "notebooks", "the course")
-    if folder is not None or source == SOURCES[0]:
-        folder = folder or Path(COURSE_FOLDER)
-        print(f"Lessons in {folder}", *copy_lessons(source, folder), sep="\n  ", flush=True)
-        source = folder
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        jupyter_options = ("--allow-root", *jupyter_options)  # JupyterLab asks for it in containers
-    command = [sys.executable, "-m", "jupyterlab", str(source / FIRST), *jupyter_options]
-    os.execv(sys.executable, command)
+    update_lessons(folder)
+    command = [sys.executable, "-m", "jupyterlab", *jupyterlab_options(folder, jupyter_options)]
+    os.execve(sys.executable, command, jupyterlab_environment())
+
+
+def jupyterlab_options(folder: Path, given: tuple[str, ...] = ()) -> list[str]:
+    """Options to open the folder at lesson 00, and those that are given, which come first."""
+    ours = {
+        "--ServerApp.root_dir": str(folder.resolve()),
+        "--LabApp.default_url": f"/lab/tree/{FIRST}",  # the printed addresses show it, too
+    }
+    names = {option.partition("=")[0] for option in given}
+    options = [f"{name}={value}" for name, value in ours.items() if name not in names]
+    if hasattr(os, "geteuid") and os.geteuid() == 0 and "--allow-root" not in names:
+        options.append("--allow-root")  # JupyterLab asks for it in containers
+    return [*options, *given]
+
+
+def jupyterlab_environment() -> dict[str, str]:
+    """The environment of a JupyterLab with the settings above beside the user's."""
+    paths = [str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    return {**os.environ, "JUPYTER_CONFIG_PATH": os.pathsep.join(paths)}
