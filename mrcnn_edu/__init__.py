@@ -27,6 +27,7 @@ Everything else has a room of its own, each of which uses only those above it.
 
 files             files written whole or not at all; locks
 extras            what to install where an optional package is missing
+progress          progress bars, in a terminal and in a notebook
 weights           checkpoints, torchvision's weights, fine-tuning; the models that are shipped
 data              synthetic images, COCO folders, checks, augmentation, a cache
 evaluate          COCO's average precision

@@ -16,7 +16,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from tqdm.auto import tqdm
 
 from mrcnn_edu.ablations.code_version import code_version
 from mrcnn_edu.ablations.job import Job
@@ -27,6 +26,7 @@ from mrcnn_edu.ablations.setup import Setup
 from mrcnn_edu.ablations.tables import TABLES, Table
 from mrcnn_edu.ablations.workers import local_workers
 from mrcnn_edu.files import file_lock, write_file
+from mrcnn_edu.progress import progress_bar
 from mrcnn_edu.train import Terminated
 
 DEFAULT_FOLDER = Path("runs/ablations")
@@ -80,7 +80,9 @@ def run_jobs(
     finished = {job: read_record(name, folder) for job, name in hashes.items()}
     records = {job: record for job, record in finished.items() if record is not None}
     missing = [job for job in jobs if job not in records]
-    bar = tqdm(total=len(jobs), initial=len(records), desc="ablation runs", disable=not progress)
+    bar = progress_bar(
+        total=len(jobs), initial=len(records), description="ablation runs", disable=not progress
+    )
     workers = local_workers(len(missing)) if missing and executor is None else None
     task = run_job if workers is None else _run_job_or_exit
     chosen_executor = workers or executor

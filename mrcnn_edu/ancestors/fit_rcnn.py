@@ -13,12 +13,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.ancestors.proposals import given_proposals, without_crowds
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.boxes import box_iou, encode_boxes
 from mrcnn_edu.extras import require
+from mrcnn_edu.progress import progress_bar
 from mrcnn_edu.trace import evaluating
 from mrcnn_edu.train import Training, fit
 
@@ -65,7 +65,7 @@ def fit_svms_and_regressors(
     regions = collect_features(model, dataset, n_images, proposals_per_image, progress)
     scale = MEAN_NORM / regions.features.norm(dim=1).mean().clamp(min=1e-6)
     features = regions.features.mul_(scale)  # in place: they take much memory
-    for k in tqdm(range(model.config.n_classes), "SVMs and boxes", disable=not progress):
+    for k in progress_bar(range(model.config.n_classes), "SVMs and boxes", disable=not progress):
         positive, iou = regions.gt_labels == k + 1, regions.ious[:, k]
         negative = (iou < SVM_NEGATIVE_IOU) & ~positive
         weight, bias = fit_svm(features, positive, negative)
@@ -81,7 +81,7 @@ def collect_features(
 ) -> RegionFeatures:
     """The features of the ground-truth boxes and the best proposals of the first images."""
     parts, n_classes = [], model.config.n_classes
-    indices = tqdm(range(min(n_images, len(dataset))), "features", disable=not progress)
+    indices = progress_bar(range(min(n_images, len(dataset))), "features", disable=not progress)
     with evaluating(model):
         for index in indices:
             image, target = dataset[index]

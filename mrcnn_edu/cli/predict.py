@@ -9,7 +9,6 @@ from typing import Annotated
 
 import tyro
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.cli.opening import open_data, open_model, with_classes_of
 from mrcnn_edu.cli.options import File, Name, Positional, Scenes, joined_help
@@ -20,6 +19,7 @@ from mrcnn_edu.data.image_file import read_image
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import image_results
 from mrcnn_edu.files import write_file
+from mrcnn_edu.progress import progress_bar
 from mrcnn_edu.weights import PUBLISHED
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".npy", ".png", ".tif", ".tiff", ".webp"}
@@ -63,7 +63,7 @@ def predict(
         raise ValueError(f"there is no image in {', '.join(map(str, images))}")
     pictures = _pictures(names, out)
     results, failures = [], []
-    for index in tqdm(range(len(dataset)), "predict"):
+    for index in progress_bar(range(len(dataset)), "predict"):
         try:
             image, target = dataset[index]
             (detections,) = model.detect([image])

@@ -8,8 +8,6 @@ list. This module walks through the files of a COCO folder; `check_items` is for
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tqdm.auto import tqdm
-
 from mrcnn_edu.data.check_file import check_file
 from mrcnn_edu.data.check_items import check_items, check_object, check_pixels
 from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
@@ -21,6 +19,7 @@ from mrcnn_edu.data.regions import parts_of
 from mrcnn_edu.data.rle import RLEMasks
 from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.images import Size, size_of
+from mrcnn_edu.progress import progress_bar
 
 AS_STORED = (
     "the camera's turn (EXIF) is not made, as the JSON's width and height are those of the picture "
@@ -52,7 +51,7 @@ def check(dataset: Any, channels: int | None = None) -> list[Problem]:
 def _check_folder(folder: CocoFolder) -> Iterator[Problem]:
     yield from check_file(folder)
     checked = set()
-    for record in tqdm(folder.records, desc="check", leave=False):
+    for record in progress_bar(folder.records, "check", leave=False):
         path, image_id, size = str(folder.path(record)), record["id"], None
         try:
             size = read_record_size(record)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data.coco_json import image_id_of
@@ -13,6 +12,7 @@ from mrcnn_edu.data.fields import has_area
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.problem import Problem, repeated
 from mrcnn_edu.images import Size, size_of
+from mrcnn_edu.progress import progress_bar
 from mrcnn_edu.validate import check_masks
 
 TOLERANCE = 0.5  # pixels by which a box may leave the image: tools round differently
@@ -22,7 +22,7 @@ BOX_TYPES = torch.float32, torch.float64
 def check_items(dataset: Dataset, channels: int) -> Iterator[Problem]:
     """What is wrong with the items, as a model would get them."""
     image_ids = []
-    for index in tqdm(range(len(dataset)), desc="check", leave=False):
+    for index in progress_bar(range(len(dataset)), "check", leave=False):
         try:
             image, target = dataset[index]
             image_id = image_id_of(target, index)

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.boxes import box_area, box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.images import Size, scale_boxes, scaled_size, size_of
+from mrcnn_edu.progress import progress_bar
 
 
 class Coverage(NamedTuple):
@@ -28,7 +28,7 @@ def scaled_boxes(items: Any, config: Config, n: int | None = None) -> Iterator[t
 
     items: a sequence of (image, target), of which the first `n` are used, or all.
     """
-    for index in tqdm(range(len(items) if n is None else min(n, len(items))), "boxes"):
+    for index in progress_bar(range(len(items) if n is None else min(n, len(items))), "boxes"):
         image, target = items[index]
         size = scaled_size(size_of(image), config.short_side, config.long_side)
         yield scale_boxes(target["boxes"], size_of(image), size), size

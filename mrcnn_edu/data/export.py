@@ -7,7 +7,6 @@ from typing import Any
 
 from PIL import Image
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
@@ -15,6 +14,7 @@ from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.data.regions import encode_mask
 from mrcnn_edu.files import write_file
 from mrcnn_edu.images import is_crowd
+from mrcnn_edu.progress import progress_bar
 
 
 def write_coco(dataset: Any, folder: str | Path) -> None:
@@ -32,7 +32,7 @@ def write_coco(dataset: Any, folder: str | Path) -> None:
     n_classes = len(dataset.classes)
     records: dict[Any, dict] = {}  # by image id
     annotations: list[dict] = []
-    for index in tqdm(range(len(dataset)), desc="write images", leave=False):
+    for index in progress_bar(range(len(dataset)), "write images", leave=False):
         image, target = dataset[index]
         image_id, name = image_id_of(target, index), f"{index:06d}.png"
         if image_id in records:

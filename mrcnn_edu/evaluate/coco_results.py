@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm.auto import tqdm
 
 from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
 from mrcnn_edu.data.dataset import as_dataset
@@ -25,6 +24,7 @@ from mrcnn_edu.evaluate.detection_list import DetectionList, as_detection_list
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
 from mrcnn_edu.evaluate.inputs import check_iou_type, check_lengths
 from mrcnn_edu.files import read_json, write_file
+from mrcnn_edu.progress import progress_bar
 
 
 def write_results(dataset, detections: Sequence[Detections], file: str | Path) -> int:
@@ -67,7 +67,7 @@ def iter_results(
     check_lengths(dataset, detections)
     dataset = as_dataset(dataset)
     compressed = as_detection_list(detections, with_masks=iou_type != "bbox")
-    for index in tqdm(range(len(dataset)), "write results", leave=False, delay=1):
+    for index in progress_bar(range(len(dataset)), "write results", leave=False, delay=1):
         image_detections, masks = compressed.encoded(index)
         if iou_type == "segm" and masks is None:
             raise ValueError(

@@ -10,12 +10,12 @@ from typing import Protocol, overload
 
 import numpy as np
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.data.rle import decode_masks, encode_masks
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
 from mrcnn_edu.evaluate.inputs import check_detections
+from mrcnn_edu.progress import progress_bar
 
 
 class DetectionList(Sequence[Detections]):
@@ -92,7 +92,7 @@ class Detector(Protocol):
 def detect_all(model: Detector, dataset, progress: bool = True) -> DetectionList:
     """The model's detections in every image of a dataset, in its order, one `Detections` each."""
     detections = DetectionList()
-    for index in tqdm(range(len(dataset)), "detect", disable=not progress):
+    for index in progress_bar(range(len(dataset)), "detect", disable=not progress):
         image, _ = dataset[index]
         start = perf_counter()
         (image_detections,) = model.detect([image])

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from tqdm.auto import tqdm
 
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.dataset import as_dataset
@@ -17,6 +16,7 @@ from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.detection_list import DetectionList, as_detection_list
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
 from mrcnn_edu.evaluate.inputs import check_ground_truth, check_iou_type, check_lengths
+from mrcnn_edu.progress import progress_bar
 
 # What is compared: boxes [N, 4] or masks, the latter as pixels [N, H, W] or compressed.
 Regions = Tensor | RLEMasks | EncodedMasks
@@ -51,7 +51,7 @@ def iter_pairs(
     check_lengths(dataset, detections)
     dataset = as_dataset(dataset)
     predicted = as_detection_list(detections, with_masks=iou_type == "segm")
-    for index in tqdm(range(len(dataset)), "evaluate", leave=False, disable=not progress):
+    for index in progress_bar(range(len(dataset)), "evaluate", leave=False, disable=not progress):
         gt = _ground_truth(dataset.target(index), index, iou_type)
         predictions = _predictions(predicted, index, iou_type)
         if iou_type == "segm" and gt.regions.shape[1:] != predictions.regions.shape[1:]:

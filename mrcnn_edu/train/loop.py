@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm.auto import tqdm
 
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.model import MaskRCNN
+from mrcnn_edu.progress import progress_bar
 from mrcnn_edu.train.batches import loader, micro_batches
 from mrcnn_edu.train.checkpoints import Sigterm, Terminated, locked, resume, save_checkpoint
 from mrcnn_edu.train.diagnostics import (
@@ -60,7 +60,7 @@ def fit(
         losses = next(run)
         logger = CSVLogger(folder, training, losses)
         shown = progress and rank() == 0
-        bar = tqdm(run, "train", training.steps, initial=len(losses), disable=not shown)
+        bar = progress_bar(run, "train", training.steps, initial=len(losses), disable=not shown)
         for losses in bar:
             if shown:
                 images_per_second = training.batch_size * (bar.format_dict["rate"] or 0)
