@@ -4,6 +4,7 @@ Letters: B images, C channels, H and W in pixels, M objects.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,12 +84,20 @@ def scale_targets(targets: list[dict], batch: Batch, with_masks: bool = True) ->
     scaled, device = [], batch.images.device
     for target, size, original in zip(targets, batch.sizes, batch.original_sizes, strict=True):
         single = ~is_crowd(target)
-        columns = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
-        objects = {name: target[name][single].to(device) for name in columns}
+        objects = {name: target[name][single].to(device) for name in ("boxes", "labels")}
         objects["boxes"] = scale_boxes(objects["boxes"], original, size)
-        if with_masks and size != original:
-            # torchvision's "nearest" would shift a mask by up to half a pixel.
-            pixels = objects["masks"][:, None].to(torch.uint8)
-            objects["masks"] = interpolate(pixels, size=size, mode="nearest-exact")[:, 0].bool()
+        if with_masks:
+            objects["masks"] = resize_masks(target["masks"], single, size, device)
         scaled.append(objects)
     return scaled
+
+
+def resize_masks(masks: Any, kept: Tensor, size: Size, device: torch.device) -> Tensor:
+    """The masks [M, H, W] where kept [M] is true, at another size. They may be `RLEMasks`."""
+    if not isinstance(masks, Tensor):
+        return masks.resized(kept, size).to(device)
+    masks = masks[kept].to(device)
+    if size_of(masks) == size:
+        return masks
+    # torchvision's "nearest" would shift a mask by up to half a pixel.
+    return interpolate(masks[:, None].byte(), size=size, mode="nearest-exact")[:, 0].bool()

@@ -64,7 +64,7 @@ def check_target(
     """The target of an image, as `check_targets` returns it. name: what error messages call it."""
     needed = ("boxes", "labels", "masks") if with_masks else ("boxes", "labels")
     for field in needed:
-        if not isinstance(target.get(field), Tensor):
+        if not isinstance(target.get(field), Tensor) and not hasattr(target.get(field), "resized"):
             given = f"{field} of {type(target[field])}" if field in target else f"no {field}"
             raise ValueError(f"{name} has {given}: give a tensor (see torch.as_tensor)")
     labels = check_labels(target["labels"], n_classes, name)
@@ -119,12 +119,12 @@ def check_boxes(boxes: Tensor, size: Size, name: str) -> Tensor:
     return boxes
 
 
-def check_masks(masks: Tensor, shape: tuple[int, int, int], name: str) -> Tensor:
-    """Masks [M, H, W] as bool; numbers are accepted if each of them is 0 or 1."""
+def check_masks(masks: Any, shape: tuple[int, int, int], name: str) -> Tensor:
+    """Masks [M, H, W] as bool, or `RLEMasks`; numbers are accepted if each of them is 0 or 1."""
     if masks.shape != shape:
         n, found = shape[0], list(masks.shape)
         raise ValueError(f"{name} has {n} labels and masks of shape {found}: expected {[*shape]}")
-    if masks.dtype == torch.bool:
+    if not isinstance(masks, Tensor) or masks.dtype == torch.bool:
         return masks
     odd = masks[(masks != 0) & (masks != 1)]  # NaN is odd, too
     if len(odd):

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from pycocotools import mask as coco
+from torch.nn.functional import interpolate
 
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.regions import decode_mask
-from mrcnn_edu.data.rle import RLEMasks, common_pixels, decode_masks, encode_masks
+from mrcnn_edu.data.rle import RLEMasks, common_pixels, decode_masks, encode_masks, resize_masks
 from mrcnn_edu.data.rle_codec import (
     compress,
     counts_to_mask,
@@ -143,3 +144,19 @@ def test_damaged_strings_are_refused():
             decompress(strings, (20, 20))
     with pytest.raises(ValueError, match="do not add up"):
         decompress(good, (20, 21))
+
+
+def test_masks_are_resized_as_their_pixels_would_be():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        n, *sides = torch.randint(0, 60, (5,), generator=generator).tolist()
+        height, width, new_height, new_width = (max(side, 1) for side in sides)
+        pixels = torch.rand(n % 5, height, width, generator=generator) < 0.1 * (n % 9)
+        size = new_height, new_width
+        expected = torch.zeros(0, *size, dtype=torch.bool)
+        if len(pixels):
+            expected = interpolate(pixels[:, None].byte(), size=size, mode="nearest-exact")
+            expected = expected[:, 0].bool()
+        assert torch.equal(resize_masks(encode_masks(pixels), size), expected)
+    two = encode_masks(torch.ones(2, 4, 6, dtype=torch.bool))
+    assert two.resized(torch.tensor([False, True]), (2, 3)).tolist() == [[[True] * 3] * 2]

@@ -14,7 +14,9 @@ import mrcnn_edu
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.cache import Cached
+from mrcnn_edu.data.coco import CocoFolder
 from mrcnn_edu.data.dataset import Dataset
+from mrcnn_edu.data.export import write_coco
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import (
@@ -362,3 +364,15 @@ def test_the_loader_starts_at_a_step(workers):
     assert [[target["image_id"] for target in targets] for _, targets in found] == expected
     image, target = found[0][0][0], found[0][1][0]
     assert torch.equal(image, SCENES[target["image_id"]][0])
+
+
+def test_encoded_masks_train_to_the_same_bits_as_their_pixels(tmp_path):
+    """A COCO folder hands its masks to training run-length encoded, other data as pixels."""
+    write_coco(Shapes(n=4, size=70, n_objects=(1, 3)), tmp_path)
+    folder = CocoFolder(tmp_path / "images", tmp_path / "annotations.json")
+    pixels = Cached(folder, 1e8)
+    assert not isinstance(folder.encoded_item(0)[1]["masks"], torch.Tensor)
+    assert isinstance(pixels.encoded_item(0)[1]["masks"], torch.Tensor)
+    (encoded, losses), (dense, others) = _fit(dataset=folder), _fit(dataset=pixels)
+    assert losses == others and losses[0]["loss_mask"] > 0
+    assert _same_bits(encoded, dense)

@@ -14,7 +14,16 @@ from torch import Tensor
 from mrcnn_edu.images import Size, size_of
 
 # What a sequence may define beside `classes`, and what a `Dataset` has in any case.
-OPTIONAL = ("fingerprint", "augmentation", "passes", "target", "image_size", "category_ids")
+OPTIONAL = (
+    "fingerprint",
+    "augmentation",
+    "passes",
+    "image",
+    "encoded_item",
+    "target",
+    "image_size",
+    "category_ids",
+)
 
 
 class Dataset:
@@ -35,6 +44,14 @@ class Dataset:
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         raise NotImplementedError
+
+    def image(self, index: int) -> Tensor:
+        """An item's image alone, without drawing masks where that is possible."""
+        return self[index][0]
+
+    def encoded_item(self, index: int) -> tuple[Tensor, dict]:
+        """An item for training; its masks may be `RLEMasks`, which take far less memory."""
+        return self[index]
 
     def target(self, index: int) -> dict:
         """An item's target alone, without reading its image where that is possible.

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from mrcnn_edu.images import Size
 
@@ -71,6 +72,10 @@ class RLEMasks(NamedTuple):
                 axis=1,
             )
         return boxes
+
+    def resized(self, rows: Tensor, size: Size) -> Tensor:
+        """The pixels [n, *size] bool of the masks where rows [N] bool is true, resized."""
+        return resize_masks(self.take(rows.cpu().numpy().nonzero()[0]), size)
 
     def take(self, rows: np.ndarray) -> "RLEMasks":
         """The masks at some rows; a row may be taken several times."""
@@ -145,6 +150,32 @@ def decode_masks(masks: RLEMasks) -> Tensor:
     values = np.arange(len(counts)) % 2 == 1  # runs of 0 and 1 in turn
     pixels = values.repeat(counts).reshape(n, width, height)
     return torch.from_numpy(pixels).transpose(1, 2).contiguous()
+
+
+def resize_masks(masks: RLEMasks, size: Size) -> Tensor:
+    """The pixels [N, h, w] bool of masks resized to h x w, without those of their own size.
+
+    Each pixel is the nearest one, exactly as in interpolate(mode="nearest-exact").
+    """
+    n, height, width = masks.shape
+    rows, columns = _nearest(height, size[0]), _nearest(width, size[1])
+    columns, repeats = np.unique(columns, return_counts=True)
+    positions = (columns[:, None] * height + rows).ravel()  # [columns * h], increasing
+    mask = np.arange(n).repeat(np.diff(masks.run_offsets))  # [R], that of each run
+    offset = masks.pixel_offsets[:-1][mask]
+    # A run covers the positions from its start to its end: +1 where it begins, -1 after it.
+    changes = np.zeros((n, len(positions) + 1), dtype=np.int8)
+    np.add.at(changes, (mask, np.searchsorted(positions, masks.start - offset)), 1)
+    np.add.at(changes, (mask, np.searchsorted(positions, masks.end - offset)), -1)
+    inside = changes[:, :-1].cumsum(axis=1, dtype=np.int8) > 0
+    pixels = inside.reshape(n, len(columns), size[0]).repeat(repeats, axis=1)  # [N, w, h]
+    return torch.from_numpy(pixels).transpose(1, 2).contiguous()
+
+
+def _nearest(length: int, new_length: int) -> np.ndarray:
+    """For each of the new positions along a side, the nearest of the old ones."""
+    old = torch.arange(length, dtype=torch.float32)[None, None]
+    return interpolate(old, size=new_length, mode="nearest-exact")[0, 0].long().numpy()
 
 
 def common_pixels(a: RLEMasks, b: RLEMasks) -> np.ndarray:

@@ -137,7 +137,7 @@ class SeededDataset(Wrapper, TorchDataset):
         index, seed = index_and_seed
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
-            image, target = self.dataset[index]
+            image, target = self.dataset.encoded_item(index)
         n_images = len(self.dataset) // self.passes
         return image, {"image_id": index % n_images} | target
 
