@@ -11,6 +11,7 @@ from typing import Protocol, overload
 import numpy as np
 from torch import Tensor
 
+from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.rle import decode_masks, encode_masks
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
@@ -93,7 +94,7 @@ def detect_all(model: Detector, dataset, progress: bool = True) -> DetectionList
     """The model's detections in every image of a dataset, in its order, one `Detections` each."""
     detections = DetectionList()
     for index in progress_bar(range(len(dataset)), "detect", disable=not progress):
-        image, _ = dataset[index]
+        image = dataset.image(index) if isinstance(dataset, Dataset) else dataset[index][0]
         start = perf_counter()
         (image_detections,) = model.detect([image])
         detections.append(image_detections)

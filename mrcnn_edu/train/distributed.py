@@ -171,6 +171,9 @@ class _Part(Wrapper):
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         return self.dataset[self.indices[index]]
 
+    def image(self, index: int) -> Tensor:
+        return self.dataset.image(self.indices[index])
+
     def target(self, index: int) -> dict:
         return self.dataset.target(self.indices[index])
 
