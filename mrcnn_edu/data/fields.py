@@ -139,8 +139,9 @@ def read_area(annotation: dict) -> float | None:
     if area is None or (isinstance(area, float) and not isfinite(area)):
         return None
     number = read_number(area)
-    if number < 0:
-        raise ValueError(f"{in_words(area)}, which is negative")
+    if not 0 <= number <= LARGEST_IMAGE:
+        what = "negative" if number < 0 else "larger than any image"
+        raise ValueError(f"{in_words(area)}, which is {what}")
     return number
 
 

@@ -23,7 +23,7 @@ class ImageNames:
 
     def find(self, name: str) -> Path:
         """The file with this name. Raises FileNotFoundError if there is none, or no only one."""
-        if (self.folder / name).is_file():
+        if os.path.isfile(self.folder / name):  # false also for names that no file can have
             return self.folder / name
         if name not in self.taken:
             self.taken[name] = self._find_otherwise(name)
@@ -34,7 +34,7 @@ class ImageNames:
             parts = PurePosixPath(spelling).parts
             for i in range(len(parts)):  # without the folders of another machine
                 file = self.folder.joinpath(*parts[i:])
-                if parts[i] != "/" and file.is_file():
+                if parts[i] != "/" and os.path.isfile(file):
                     return file
         if self._by_name is None:
             self._by_name = _index(self.folder)

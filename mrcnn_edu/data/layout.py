@@ -59,7 +59,7 @@ def images_of(file: Path, folder: Path) -> Path:
     name = _first_name(read_coco_json(file))
     usual = [folder, folder / "images", file.parent, file.parent / "images", folder / "data"]
     for candidate in [*usual, *_folders(folder)]:
-        if name and (candidate / name).is_file():
+        if name and os.path.isfile(candidate / name):
             return candidate
     return folder / "images" if (folder / "images").is_dir() else folder
 

@@ -16,6 +16,7 @@ from mrcnn_edu.data.fields import (
     read_id,
 )
 from mrcnn_edu.data.regions import encode_region, parts_of
+from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.images import Size
 
 
@@ -104,7 +105,7 @@ class AnnotationReader:
         """
         rules: list[Callable[[dict], Any]] = [self.label, self.is_crowd, self.corners]
         if size is not None:
-            rules.append(lambda annotation: self.region(annotation, size))
+            rules.append(lambda annotation: decompress([self.region(annotation, size)], size))
         for rule in rules:
             try:
                 rule(annotation)

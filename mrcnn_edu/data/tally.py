@@ -99,8 +99,9 @@ def tally(folder: CocoFolder) -> Tally:
     entries = folder.coco.contents["annotations"]
     count.of_no_image = len(folder.coco.of_no_image)
     count.unreadable = sum(not isinstance(entry, dict) for entry in entries)
-    for record in folder.records:
-        for annotation in folder.annotations_of(record):
+    # Two images with one id have the same annotations: a problem, but no reason to count them twice.
+    for annotations in folder.coco.annotations.values():
+        for annotation in annotations:
             try:
                 labeled = folder.reader.labeled(annotation)
                 has_mask = count.boxes_only or has_region(annotation)
