@@ -197,7 +197,7 @@ def test_a_file_that_may_be_two_or_none_is_not_guessed(tmp_path):
         names.find("1.png")
     with pytest.raises(FileNotFoundError, match=r"the nearest name is photo_001.png"):
         names.find("photo_01.png")
-    with pytest.raises(FileNotFoundError, match="there is no such image$"):
+    with pytest.raises(FileNotFoundError, match=r"there is no such image$"):
         names.find("zebra.png")
     for name in ("..", "/", "\\", "%", "a\x00b", "x" * 5000, "cam0"):
         with pytest.raises(FileNotFoundError):

@@ -177,7 +177,7 @@ def test_crowds_that_are_objects(images, tmp_path):
     folder = opened(images, tmp_path, data)
     assert folder[0][1]["iscrowd"].tolist() == [True]
     assert tally(folder).crowds == 2 and tally(folder).objects == 0
-    with pytest.raises(ValueError, match="2 of 2 annotations are crowds.*--crowds objects"):
+    with pytest.raises(ValueError, match=r"2 of 2 annotations are crowds.*--crowds objects"):
         tally(folder).check("here")
     assert any("no object can be learned" in str(problem) for problem in check(folder))
     folder = opened(images, tmp_path, data, Reading(crowds="objects"))

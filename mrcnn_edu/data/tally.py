@@ -99,7 +99,7 @@ def tally(folder: CocoFolder) -> Tally:
     entries = folder.coco.contents["annotations"]
     count.of_no_image = len(folder.coco.of_no_image)
     count.unreadable = sum(not isinstance(entry, dict) for entry in entries)
-    # Two images with one id have the same annotations: a problem, but no reason to count them twice.
+    # By image ids: images that share one have the same annotations, which count once.
     for annotations in folder.coco.annotations.values():
         for annotation in annotations:
             try:
