@@ -268,3 +268,15 @@ def test_latin_1_is_refused_with_its_line(tmp_path):
     file.write_bytes('{"images": [],\n"name": "café"}'.encode("latin-1"))
     with pytest.raises(ValueError, match=r"a.json is not in UTF-8 \(line 2\)"):
         read_coco_json(file)
+
+
+def test_a_box_outside_of_its_image_is_a_problem_before_training(images, tmp_path):
+    for box in ([30, 3, 5, 5], [-9, 3, 9, 5], [4, -8, 5, 8], [4, 20, 5, 1], [1e6, 1e6, 5, 5]):
+        data = contents()
+        data["annotations"][1].update(bbox=box, id="b")
+        folder = opened(images, tmp_path, data)
+        with pytest.raises(ValueError, match=r"2, annotation b: the box .* is outside of the im"):
+            tally(folder).check("here")
+        with pytest.raises(ValueError, match="outside of the image"):
+            folder[1]
+        assert any(problem.annotation_id == "b" for problem in check(folder))

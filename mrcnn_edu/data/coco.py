@@ -157,7 +157,7 @@ class CocoFolder(Dataset):
         rows, strings = [], []
         for annotation in self.annotations_of(record):
             with self._locating_errors(record, annotation):
-                labeled = self.reader.labeled(annotation)
+                labeled = self.reader.labeled(annotation, size)
                 if labeled.corners is None or has_area(*labeled.corners):
                     rows.append((annotation, labeled))
                     strings.append(self.reader.region(annotation, size))
@@ -205,7 +205,8 @@ class CocoFolder(Dataset):
             where += f", annotation id {annotation.get('id')})" if annotation else ")"
             error_type = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
             advice = f"`mrcnn-edu check-data` lists everything that is wrong in {self.file}."
-            raise error_type(f"{where}: {error}. {advice}") from error
+            what = str(error).rstrip("?.")
+            raise error_type(f"{where}: {what}. {advice}") from error
 
 
 def _numbered(

@@ -100,7 +100,7 @@ def _read_annotations(folder: CocoFolder) -> Iterator[tuple[Size, Tensor, Tensor
         rows = []
         for annotation in folder.annotations_of(record):
             with suppress(ValueError):  # `check` reports it
-                label, is_crowd, corners = folder.reader.labeled(annotation)
+                label, is_crowd, corners = folder.reader.labeled(annotation, size)
                 if corners is not None and has_area(*corners):
                     rows.append((*corners, label, is_crowd))
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)

@@ -94,9 +94,18 @@ class AnnotationReader:
         region = None if self.reading.boxes_only else annotation.get("segmentation")
         return encode_region(region, *size)
 
-    def labeled(self, annotation: dict) -> Labeled:
-        """What the annotation says apart from its mask. Raises ValueError if it cannot be read."""
-        return Labeled(self.label(annotation), self.is_crowd(annotation), self.corners(annotation))
+    def labeled(self, annotation: dict, size: Size | None) -> Labeled:
+        """What the annotation says apart from its mask, in an image of a size, if it is known.
+
+        Raises ValueError if it cannot be read, or if its box is outside of the image.
+        """
+        corners = self.corners(annotation)
+        if corners is not None and size is not None and has_area(*corners):
+            x1, y1, x2, y2 = corners
+            if x1 >= size[1] or y1 >= size[0] or x2 <= 0 or y2 <= 0:
+                box = ", ".join(f"{value:.6g}" for value in corners)
+                raise ValueError(f"the box ({box}) is outside of the image")
+        return Labeled(self.label(annotation), self.is_crowd(annotation), corners)
 
     def problems(self, annotation: dict, size: Size | None) -> Iterator[str]:
         """Everything in the fields that cannot be read, in words.

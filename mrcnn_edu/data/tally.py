@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from mrcnn_edu.data.coco import CocoFolder
+from mrcnn_edu.data.fields import in_words, read_id, read_record_size
 from mrcnn_edu.data.reading import has_region, is_learned
+from mrcnn_edu.images import Size
 
 MANY = 0.1  # a share of the annotations that is lost: from here on it is worth a warning
 
@@ -20,6 +22,7 @@ class Tally:
     unreadable: int = 0
     of_no_image: int = 0
     boxes_only: bool = False
+    first_problem: str = ""  # of the first annotation that cannot be read
 
     @property
     def annotations(self) -> int:
@@ -69,7 +72,7 @@ class Tally:
         if self.unreadable:
             raise ValueError(
                 f"{where}: {self.unreadable:,} of {counted(self.annotations, 'annotation')} cannot "
-                "be read: `mrcnn-edu check-data` lists them, with what to do"
+                f"be read, {self.first_problem}; `mrcnn-edu check-data` lists all"
             )
         if self.nothing_learned:
             raise ValueError("\n  ".join([f"{where}: {self.nothing_learned}", *self.warnings()]))
@@ -96,17 +99,20 @@ def counted(n: int, what: str) -> str:
 def tally(folder: CocoFolder) -> Tally:
     """The tally of a COCO folder, from its JSON file alone."""
     count = Tally(len(folder), boxes_only=folder.reader.reading.boxes_only)
-    entries = folder.coco.contents["annotations"]
     count.of_no_image = len(folder.coco.of_no_image)
-    count.unreadable = sum(not isinstance(entry, dict) for entry in entries)
+    for i, entry in enumerate(folder.coco.contents["annotations"]):
+        if not isinstance(entry, dict):
+            _count_unreadable(count, f"entry {i} of 'annotations': {in_words(entry)}")
     # By image ids: images that share one have the same annotations, which count once.
-    for annotations in folder.coco.annotations.values():
+    sizes = {read_id(record["id"]): _size_in(record) for record in folder.records}
+    for image_id, annotations in folder.coco.annotations.items():
         for annotation in annotations:
             try:
-                labeled = folder.reader.labeled(annotation)
+                labeled = folder.reader.labeled(annotation, sizes[image_id])
                 has_mask = count.boxes_only or has_region(annotation)
-            except ValueError:
-                count.unreadable += 1
+            except ValueError as error:
+                where = f"image {image_id}, annotation {annotation.get('id')}"
+                _count_unreadable(count, f"{where}: {error}")
                 continue
             if is_learned(labeled):
                 count.objects += 1
@@ -116,3 +122,16 @@ def tally(folder: CocoFolder) -> Tally:
             else:
                 count.without_area += 1
     return count
+
+
+def _count_unreadable(count: Tally, problem: str) -> None:
+    count.unreadable += 1
+    count.first_problem = count.first_problem or f"the first is {problem}"
+
+
+def _size_in(record: dict) -> Size | None:
+    """The image's size in its record, if it can be read there."""
+    try:
+        return read_record_size(record)
+    except ValueError:
+        return None
