@@ -10,6 +10,7 @@ machine give the same bytes, and a change in its diff is a change in what a read
 
 - The text is cut into cells with ids, tags and types of slides (cut_cells.py). No times are
   recorded, metadata is minimal.
+- Progress bars are for whoever waits, and are not stored.
 - Widgets are stored as their still picture only. The widget's view would name a model (by a random
   id) that lives in a kernel long gone: GitHub and a fresh JupyterLab would pass it over and show
   the picture, but a trusted JupyterLab would show "model not found" in the picture's place.
@@ -22,7 +23,6 @@ machine give the same bytes, and a change in its diff is a change in what a read
 import base64
 import importlib.metadata
 import io
-import re
 import sys
 import time
 from pathlib import Path
@@ -36,6 +36,7 @@ from PIL import Image
 
 from mrcnn_edu.course.notebook_file import seal
 from mrcnn_edu.files import write_file
+from mrcnn_edu.progress import LIVE_OUTPUT
 
 NOTEBOOKS = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; the longest lesson trains for five minutes
@@ -85,13 +86,13 @@ def execute(notebook: NotebookNode, name: str, folder: Path) -> None:
             except Exception as error:  # the cell's own error, a time-out or a dead kernel
                 raise BuildError(f"{name}, {cell.id}: {error}") from error
             if cell.cell_type == "code":
-                cell.outputs = [output for output in cell.outputs if not is_progress_bar(output)]
+                cell.outputs = [output for output in cell.outputs if not is_live(output)]
             keep_still_picture(cell, name)
 
 
-def is_progress_bar(output: dict) -> bool:
-    """Whether an output is a bar of tqdm, which is for who waits (conftest.py passes it over)."""
-    return bool(re.search(r"\d+%\|", output.get("data", {}).get("text/plain", "")))
+def is_live(output: dict) -> bool:
+    """Whether an output is for whoever runs the cell: a progress bar, a player's second output."""
+    return output.get("metadata", {}).items() >= LIVE_OUTPUT.items()
 
 
 def keep_still_picture(cell: NotebookNode, name: str) -> None:

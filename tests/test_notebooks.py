@@ -22,6 +22,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from mrcnn_edu.course.notebook_file import seal
+from mrcnn_edu.viz import Picture
 
 NOTEBOOKS = Path(__file__).resolve().parent.parent / "notebooks"
 SOURCES = sorted((NOTEBOOKS / "src").glob("*.py"))
@@ -234,11 +235,30 @@ def test_text_alone_is_taken_over_and_outputs_stay(tmp_path):
         build.build_text(write_source(tmp_path, text.replace("6 * 7", "54")), tmp_path)
 
 
-def test_progress_bars_are_not_stored(tmp_path):
-    text = "# %%\nfrom tqdm.auto import tqdm\n\nfor _ in tqdm(range(3)):\n    pass\n'done'"
-    build.build(write_source(tmp_path, text), tmp_path)
-    (cell,) = nbformat.read(tmp_path / "90_example.ipynb", as_version=4).cells
-    assert [output.data["text/plain"] for output in cell.outputs] == ["'done'"]
+LIVE = """\
+# %%
+from mrcnn_edu.progress import progress_bar
+
+for _ in progress_bar(range(3), "count"):
+    pass
+"done"
+
+# %%
+from ipywidgets import IntSlider
+
+from mrcnn_edu.course.widgets import Player
+from mrcnn_edu.viz import Picture
+
+Player(lambda size: Picture(size, 1), size=IntSlider(2))
+"""
+
+
+def test_what_is_for_a_live_kernel_is_not_stored(tmp_path):
+    build.build(write_source(tmp_path, LIVE), tmp_path)
+    bar, player = nbformat.read(tmp_path / "90_example.ipynb", as_version=4).cells
+    assert [output.data for output in bar.outputs] == [{"text/plain": "'done'"}]
+    (output,) = player.outputs
+    assert set(output.data) == {"image/png", "text/plain"} and output.metadata == {}
 
 
 def test_the_picture_of_the_cell_tagged_cover_is_kept_small(tmp_path):
@@ -482,6 +502,17 @@ def picture(shade: int, size: int = 64, dot: int = 0):
     return new_output("display_data", data={"text/plain": "a picture", "image/png": data})
 
 
+BAR = """\
+from mrcnn_edu.progress import progress_bar
+for _ in progress_bar(range(3), "count"): __import__("time").sleep(0.3)  # it is shown and updated
+"""
+PLAYER = """\
+from mrcnn_edu.course.widgets import Player
+from mrcnn_edu.viz import Picture
+Player(lambda: Picture(2, 1))
+"""
+WHITE = base64.b64encode(Picture(2, 1).png()).decode()
+PLAYER_PICTURE = new_output("display_data", data={"text/plain": "Player()", "image/png": WHITE})
 NO_PICTURE = new_output("display_data", data={"text/plain": "a picture"})
 
 
@@ -514,8 +545,9 @@ def verdicts(tmp_path_factory):
         ("draw(100)", [NO_PICTURE], True),
         ("1 + 1;", [], False),
         ("# NBVAL_IGNORE_OUTPUT\ndraw(100)", [picture(200)], True),
-        ("display({'text/plain': 'train:  10%|#    | 1/10'}, raw=True)", [], True),
+        (BAR, [], True),
         ("display({'text/plain': 'trained'}, raw=True)", [], True),
+        (PLAYER, [PLAYER_PICTURE], True),
     )
     write_notebook(
         folder / "other_matplotlib.ipynb",
@@ -565,6 +597,7 @@ def read_report(path):
         ("pictures", 8, "passed", ""),
         ("pictures", 9, "passed", ""),  # a progress bar, which is not stored
         ("pictures", 10, "failure", "trained"),
+        ("pictures", 11, "passed", ""),  # a player, of which only the picture is stored
         ("other_matplotlib", 1, "passed", ""),
         ("other_matplotlib", 2, "passed", ""),
         ("other_matplotlib", 3, "failure", "stored (64, 64), now (80, 80)"),

@@ -1,5 +1,6 @@
 """Widgets: sliders over the pictures of `viz`, a file for each lesson.
 
+still              the picture that remains in a notebook when its kernel has stopped
 player             the sliders and the picture; a still picture where no kernel runs
 start_here         lesson 00: a scene, and what is detected in it
 annotations        lesson 01: an outline as a polygon, and the bytes of three encodings

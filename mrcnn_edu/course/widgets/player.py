@@ -3,11 +3,17 @@
 from base64 import b64encode
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import ipywidgets
+from IPython.display import display, update_display
 from matplotlib.transforms import Bbox
 
+from mrcnn_edu.course.widgets.still import still_picture
+from mrcnn_edu.progress import LIVE_OUTPUT
 from mrcnn_edu.viz import Picture
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
 class Player:
@@ -25,11 +31,13 @@ class Player:
         self.draw, self.sliders = draw, sliders
         self.image = ipywidgets.Image()
         self.positions: list[Bbox] = []  # of the axes: computed for the first picture, then reused
+        self.display_id = ""  # of the still picture, once the player was shown
         self.update()
         for name, slider in sliders.items():
             slider.description = slider.description or name.replace("_", " ")
             slider.observe(self.update, "value")
         self.box = ipywidgets.VBox([*sliders.values(), self.image])
+        self.box.add_class("mrcnn-player")
 
     @property
     def values(self) -> dict:
@@ -45,11 +53,30 @@ class Player:
         self.positions = [axes.get_position() for axes in self.picture.axes]
         width = self.picture.get_figwidth() * self.picture.dpi
         self.image.layout.width = f"{width:.0f}px"  # or JupyterLab stretches it
+        if self.display_id:
+            update_display(
+                self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id
+            )
 
     def __repr__(self) -> str:
         return f"Player({', '.join(f'{name}={value}' for name, value in self.values.items())})"
 
-    def _repr_mimebundle_(self, **options) -> dict:
-        still = b64encode(self.image.value).decode()
-        bundle = {f"image/{self.image.format}": still, "text/plain": repr(self)}
-        return (self.box._repr_mimebundle_(**options) or {}) | bundle
+    def _repr_mimebundle_(self, **_options: Any) -> dict:
+        # Written by hand, since the widgets of ipywidgets 7 do not have this method.
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.box.model_id}
+        return {WIDGET_VIEW: view, self._kind(): self._base64(), "text/plain": repr(self)}
+
+    def _ipython_display_(self) -> None:
+        self.display_id = self.display_id or uuid4().hex
+        display(self._repr_mimebundle_(), raw=True)
+        display(self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id)
+
+    def _still(self) -> dict[str, str]:
+        source = f"data:{self._kind()};base64,{self._base64()}"
+        return {"text/html": still_picture(source, alt=repr(self))}
+
+    def _kind(self) -> str:
+        return f"image/{self.image.format}"
+
+    def _base64(self) -> str:
+        return b64encode(self.image.value).decode()
