@@ -1,7 +1,6 @@
 """The command mrcnn-edu: every command run, and every mistake that is to be expected made once."""
 
 import json
-import os
 import pickle
 import re
 import runpy
@@ -119,19 +118,6 @@ def test_python_m_is_the_same_command(capsys, monkeypatch):
 
 def test_the_version_is_the_packages(run):
     assert run("--version") == (0, f"mrcnn_edu {mrcnn_edu.__version__}\n", "")
-
-
-@pytest.mark.skipif(os.name == "nt", reason="Windows does not tell that a pipe is closed")
-@pytest.mark.parametrize(
-    "args", [["train", "--help"], ["ablate", "2c", "--precomputed"], ["--version"]]
-)
-def test_a_reader_that_ends_early_ends_the_command_quietly(args):
-    """As `mrcnn-edu train --help | head` does."""
-    command = [sys.executable, "-m", "mrcnn_edu", *args]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        process.stdout.close()
-        assert process.stderr.read() == b""
-    assert process.returncode == 141
 
 
 # lab
@@ -338,10 +324,10 @@ def test_a_recipe_gives_the_training_and_the_model(run, monkeypatch, args, expec
 @pytest.mark.parametrize(
     "recipe, frozen_stages, flip, short_sides",
     [
-        ([], "0", "0.0", ""),
-        (["--recipe", "paper-fpn"], "1", "0.5", ""),
-        (["--recipe", "paper-c4"], "1", "0.5", ""),
-        (["--recipe", "torchvision"], "1", "0.5", ""),
+        ([], "0", "0.0", "none"),
+        (["--recipe", "paper-fpn"], "1", "0.5", "none"),
+        (["--recipe", "paper-c4"], "1", "0.5", "none"),
+        (["--recipe", "torchvision"], "1", "0.5", "none"),
         (["--recipe", "detectron2-1x"], "1", "0.5", "640 672 704 736 768 800"),
     ],
 )

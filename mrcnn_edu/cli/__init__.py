@@ -1,5 +1,7 @@
 """The command mrcnn-edu: Mask R-CNN from a terminal.
 
+arguments   how options are read and shown, and help that fits the terminal
+streams     what happens once the output cannot be written
 text        what is printed: classes in a line, numbers in a table
 opening     the data and the model that options name
 options     presets, the types of options, and the defaults of train

@@ -49,11 +49,15 @@ def check_data(
     annotations: File = None,
     all: bool = False,
     out: File = None,
-    preset: Annotated[Literal["tiny", "resnet50-fpn"] | None, NO_DEFAULT] = None,
+    preset: Annotated[
+        tyro.conf.DisallowNone[Literal["tiny", "resnet50-fpn"] | None], NO_DEFAULT
+    ] = None,
     channels: int = 3,
     reading: Read = AS_GIVEN,
 ) -> int:
-    """List the problems of a COCO folder and describe its contents; with problems, exit code 1.
+    """List the problems of a COCO folder, and describe its contents.
+
+    The exit code is 1 if there are problems.
 
     Args:
         folder: the COCO folder, with images/ and annotations.json.

@@ -5,17 +5,17 @@ where it was raised.
 """
 
 import os
-import select
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from functools import cache, partial
-from typing import TextIO
 
 import torch
 import tyro
 
 import mrcnn_edu
 from mrcnn_edu.cli.ablate import ablate
+from mrcnn_edu.cli.arguments import RULES, description_of, filled, summary_of
 from mrcnn_edu.cli.check_data import check_data
 from mrcnn_edu.cli.course import course
 from mrcnn_edu.cli.demo import demo
@@ -24,13 +24,29 @@ from mrcnn_edu.cli.lab import lab
 from mrcnn_edu.cli.opening import open_model
 from mrcnn_edu.cli.options import defaults
 from mrcnn_edu.cli.predict import predict
+from mrcnn_edu.cli.streams import failed_output, open_closed_streams, report
 from mrcnn_edu.cli.train import train
 from mrcnn_edu.train.checkpoints import Terminated
 from mrcnn_edu.train.distributed import LostProcess, hard_exit, init_distributed
 
 CORRECTABLE = ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError
-HELP = "mrcnn-edu COMMAND --help lists its options."
-INTERRUPTED, TERMINATED, READER_GONE = 130, 143, 141  # what shells call SIGINT, SIGTERM, SIGPIPE
+INTERRUPTED, TERMINATED = 130, 143  # what shells call SIGINT and SIGTERM
+WITH_COMPLETION = "--completion", "--tyro-print-completion", "--tyro-write-completion"
+SHELLS = "bash", "zsh", "fish"
+HELP = """\
+usage: mrcnn-edu COMMAND [OPTIONS]
+
+Mask R-CNN from a terminal: the course, and a network to train and to use.
+
+commands:
+{commands}
+
+mrcnn-edu COMMAND --help explains a command and its options.
+mrcnn-edu --version prints the version.
+mrcnn-edu --completion SHELL prints a script for bash, zsh or fish, with which
+the tab key completes commands and options. With bash, for example:
+  folder=~/.local/share/bash-completion/completions
+  mkdir -p $folder; mrcnn-edu --completion bash > $folder/mrcnn-edu"""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -38,51 +54,74 @@ def main(args: Sequence[str] | None = None) -> int:
 
     If whatever reads the output ends early, as in `mrcnn-edu train --help | head`, so does this.
     """
+    open_closed_streams()
     try:
         code = _run(list(sys.argv[1:] if args is None else args))
-    except BrokenPipeError:
-        if not _reader_is_gone():
-            raise
-        return READER_GONE
     except SystemExit:  # --help, or an option that does not exist
-        if _reader_is_gone():
-            return READER_GONE
-        raise
-    return READER_GONE if _reader_is_gone() else code
+        failed = failed_output()
+        if failed is None:
+            raise
+        return failed
+    failed = failed_output()
+    return code if failed is None else failed
 
 
 def _run(args: list[str]) -> int:
     """The exit code of a command, with its errors reported."""
-    if args == ["--version"]:
-        print(f"mrcnn_edu {mrcnn_edu.__version__}")
-        return 0
-    if args[:1] == ["lab"] and args[1:] not in (["--help"], ["-h"]):
-        args = ["lab", "--", *args[1:]]  # the rest is for JupyterLab to understand
     try:
         with init_distributed():
-            return tyro.extras.subcommand_cli_from_dict(
-                _commands(args),
-                prog="mrcnn-edu",
-                description=f"Mask R-CNN from a terminal. {HELP}",
-                args=args,
-            )
+            return _dispatch(args)
     except Terminated as stop:
-        print(f"\nStopped: {stop.message}.", file=sys.stderr)
+        report(f"\nStopped: {stop.message}.")
         return TERMINATED
     except KeyboardInterrupt as stop:
-        print(f"\nStopped. {stop}".rstrip(), file=sys.stderr)
+        report(f"\nStopped. {stop}".rstrip())
         return INTERRUPTED
     except CORRECTABLE as error:
-        if isinstance(error, BrokenPipeError) and _reader_is_gone():
-            return READER_GONE
+        if isinstance(error, OSError) and error.filename is None:  # perhaps in printing
+            failed = failed_output()
+            if failed is not None:
+                return failed
         if os.environ.get("MRCNN_EDU_TRACEBACK") == "1":
             raise
         first, *more = _message(error).splitlines() or [type(error).__name__]
         more = [*more[:3], f"  ... and {len(more) - 3} more"] if len(more) > 4 else more
-        print(f"mrcnn-edu: {first}", *more, sep="\n", file=sys.stderr)
+        report(f"mrcnn-edu: {first}", *more)
         if isinstance(error, LostProcess):
             hard_exit(2)
         return 2
+
+
+def _dispatch(args: list[str]) -> int:
+    """Run the command that comes first in args; the rest are its options.
+
+    Raises SystemExit after help, and for a command or an option that does not exist.
+    """
+    commands = _commands(args)
+    name, *options = args or [""]
+    if name == "--version":
+        print(f"mrcnn_edu {mrcnn_edu.__version__}")
+        return 0
+    if name in ("--help", "-h", ""):
+        print(_help(commands), file=sys.stdout if name else sys.stderr)
+        raise SystemExit(0 if name else 2)
+    if name in WITH_COMPLETION:
+        if not options or options[0] not in SHELLS:
+            raise ValueError(f"{name} needs the name of a shell: {', '.join(SHELLS)}")
+        asked = ["--tyro-print-completion" if name == "--completion" else name, *options]
+        return tyro.extras.subcommand_cli_from_dict(commands, prog="mrcnn-edu", args=asked)
+    if name not in commands:
+        report(f"mrcnn-edu: {_unknown(name, commands)}")
+        raise SystemExit(2)
+    if name == "lab" and options not in (["--help"], ["-h"]):
+        options = ["--", *options]  # they are for JupyterLab to understand
+    return tyro.cli(
+        commands[name],
+        prog=f"mrcnn-edu {name}",
+        description=description_of(commands[name]),
+        args=options,
+        registry=RULES,
+    )
 
 
 def _commands(args: list[str]) -> dict[str, Callable]:
@@ -101,38 +140,28 @@ def _commands(args: list[str]) -> dict[str, Callable]:
     }
 
 
-def _reader_is_gone() -> bool:
-    """True if whatever read the output has ended; the rest of the output is then discarded.
-
-    Otherwise Python would report it once more when it exits.
-    """
-    gone = [stream for stream in (sys.stdout, sys.stderr) if _is_broken(stream)]
-    for stream in gone:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, stream.fileno())
-        os.close(nowhere)
-    return bool(gone)
+def _help(commands: dict[str, Callable]) -> str:
+    """What there is, in lines that fit the terminal."""
+    lines = [filled(summary_of(f), f"  {name:12}", " " * 14) for name, f in commands.items()]
+    return HELP.format(commands="\n".join(lines))
 
 
-def _is_broken(stream: TextIO) -> bool:
-    """True if nothing reads the pipe that a stream writes to."""
-    try:
-        stream.flush()
-        file = stream.fileno()
-    except BrokenPipeError:
-        return True
-    except OSError:  # not a file of the system
-        return False
-    if not hasattr(select, "poll"):  # Windows
-        return False
-    poll = select.poll()
-    poll.register(file, 0)
-    return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+def _unknown(name: str, commands: dict[str, Callable]) -> str:
+    """What to do about a command that does not exist."""
+    advice = "mrcnn-edu --help lists all commands"
+    similar = get_close_matches(name, [*commands, "--help", "--version", "--completion"], n=1)
+    if name.startswith("-") and not similar:
+        return f"the command comes before {name}: {advice}"
+    kind = "option" if name.startswith("-") else "command"
+    question = f": did you mean {similar[0]}?" if similar else "."
+    return f"there is no {kind} {name}{question} {advice}."
 
 
 def _message(error: Exception) -> str:
     """The error's message; of one raised in a worker of a DataLoader without its traceback."""
     text = str(error)
+    if isinstance(error, OSError) and error.strerror:  # of the system, which would name a number
+        return f"{error.filename or 'the output cannot be written'}: {error.strerror}"
     if text.startswith("Caught ") and "DataLoader worker" in text:
         return text.rpartition(f"{type(error).__name__}: ")[2].strip()
     return text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import torch
+import tyro
 
 from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data, print_data, with_classes_of
 from mrcnn_edu.cli.options import (
@@ -48,7 +49,7 @@ def train(
     annotations: File = None,
     out: File = None,
     preset: Preset = "tiny",
-    recipe: Annotated[RecipeName | None, NO_DEFAULT] = None,
+    recipe: Annotated[tyro.conf.DisallowNone[RecipeName | None], NO_DEFAULT] = None,
     weights: Name = None,
     val_data: Name = None,
     val_annotations: File = None,
