@@ -25,6 +25,7 @@ from mrcnn_edu.course.notebook_file import (
 from mrcnn_edu.files import file_lock, read_json, write_file
 
 FIRST = "00_start_here.ipynb"
+SOURCE_OF_FIRST = "src/00_start_here.py"  # what it is built from, in a checkout
 RECORD = ".lessons.json"  # for each file that was copied: its SHA-256, and a lesson's cells
 PACKAGE = Path(__file__).resolve().parent.parent
 # In an installed package, and in a checkout of the repository.
@@ -69,9 +70,11 @@ def _refuse(lessons: Path, folder: Path) -> None:
     """Raise an error if this cannot be a student's folder."""
     if folder.exists() and not folder.is_dir():
         raise NotADirectoryError(f"{folder} is a file: name a folder for the lessons")
-    here, package = folder.resolve(), (lessons.resolve(), PACKAGE)
-    is_checkout = any((place / "build.py").is_file() for place in (here, here / "notebooks"))
-    if is_checkout or any(own in (here, *here.parents) for own in package):
+    here = folder.resolve()
+    below = (here, *here.parents)
+    notebooks = here / "notebooks", *below  # of a checkout, this one or another
+    is_checkout = any((place / SOURCE_OF_FIRST).is_file() for place in notebooks)
+    if is_checkout or PACKAGE in below or lessons.resolve() in below:
         raise ValueError(
             f"{folder} belongs to mrcnn_edu itself, where updates would meet your work: name "
             "another folder"
