@@ -1,5 +1,6 @@
 """Widgets need no kernel: a slider moved from code redraws the picture that a reader would see."""
 
+import asyncio
 import base64
 import time
 
@@ -59,7 +60,7 @@ def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch)
     player = ablations_widget.ablation_player()
     player.sliders["switch"].value, player.sliders["steps"].value = "3: boxes alone", 20
     before = player.image.value
-    player.box.children[-2].click()  # the button
+    player.button.click()
     assert list(player.models) == ["with the mask branch", "boxes alone"]
     assert player.models["boxes alone"].mask_head is None and player.image.value != before
     curves, *_ = player.history["3: boxes alone", 20]
@@ -67,6 +68,70 @@ def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch)
     player.sliders["steps"].value = 40  # not trained: the results of the package
     player.sliders["steps"].value = 20  # and back
     assert player.image.value != before
+
+
+class Trains(ablations_widget.AblationPlayer):
+    """An ablation player whose training runs take no time, and may end with an error."""
+
+    error: BaseException | None = None
+
+    def _steps(self, switch, n_steps, progress):
+        for step in range(n_steps + 1):
+            if self.error and step == 7:
+                raise self.error
+            yield step
+
+
+def state(player):
+    button = player.button
+    return button.description, button.disabled, player.stop_button.disabled
+
+
+READY, BUSY = ("train both", False, True), ("training ...", True, False)
+
+
+def test_the_kernel_stays_free_while_the_button_trains():
+    async def press(player):
+        player.button.click()
+        first = player.run
+        assert state(player) == BUSY
+        player.button.click()  # a second click, queued before the first one was seen
+        assert player.run is first
+        await asyncio.sleep(0.1)
+        assert state(player) == BUSY and "of 800 steps, about 0:" in player.status.value
+        player.stop_button.click()
+        assert state(player) == READY and player.run is None
+        assert "stopped after" in player.status.value
+        await player.task
+        player.button.click()  # and it starts anew
+        assert state(player) == BUSY and player.run is not first
+        player.sliders["steps"].value = 20  # of the next run, not of this one
+        player.stop()
+        assert "of 800 steps" in player.status.value
+
+    asyncio.run(press(Trains(steps=800)))
+
+
+def test_a_finished_run_and_a_failed_one_give_the_button_back():
+    player = Trains(steps=20)
+    player.button.click()  # without a kernel, it trains at once
+    assert state(player) == READY and "finished after 20 of 20 steps" in player.status.value
+    player.error = RuntimeError("out of memory")
+    player.button.click()
+    assert state(player) == READY
+    assert "failed (out of memory) after 6 of 20" in player.status.value
+
+
+@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt()], ids=repr)
+def test_an_interrupt_and_an_error_in_a_cell_give_the_button_back(error):
+    player = Trains(steps=20)
+    player.error = error
+    with pytest.raises(type(error)):
+        player.train()
+    assert state(player) == READY and player.run is None
+    player.error = None
+    player.train()
+    assert "finished after 20 of 20 steps" in player.status.value
 
 
 def test_work_of_roi_align_by_hand():

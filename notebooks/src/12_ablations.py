@@ -286,7 +286,7 @@ for s in depth.table.settings:
 # of its best detections as there are objects. We press the button once for you, for RoIPool.
 #
 # Before you train another one, predict what you will see *in the picture*. Does a short run show
-# the difference already? (A run may take two minutes; the kernel's stop button ends it.)
+# the difference already? (A run may take two minutes; *stop* ends it.)
 
 # %%
 # NBVAL_IGNORE_OUTPUT

@@ -1,8 +1,13 @@
 """Lesson 12, ablations: its widget."""
 
+import asyncio
+import time
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from typing import Any
 
-from ipywidgets import Button, Dropdown, IntSlider
+from ipywidgets import Button, Dropdown, HBox, IntSlider, Label
 
 from mrcnn_edu import viz
 from mrcnn_edu.ablations import TABLES, Setup, precomputed, train_in_lockstep
@@ -20,8 +25,9 @@ N_SCENES = 24  # in each evaluation
 class AblationPlayer(Player):
     """A table's first setting and another one, trained in lockstep when the button is pressed.
 
-    Before that, it shows the results that come with the package. `train()` presses the button from
-    code; `models` contains the two models trained last, by the names of their settings.
+    Before that, it shows the results that come with the package. `train()` does in a cell what the
+    button does beside the cells; `models` contains the two models trained last, by the names of
+    their settings.
     """
 
     def __init__(self, steps: int = 120):
@@ -38,10 +44,14 @@ class AblationPlayer(Player):
             switch=Dropdown(options=list(self.switches)),
             steps=IntSlider(steps, 20, 800, 20),
         )
-        button = Button(description="train both")
-        button.on_click(lambda _button: self.train())
+        self.run: Generator[None] | None = None  # the training run in progress
+        self.button = Button(description="train both")
+        self.button.on_click(self._start)
+        self.stop_button = Button(description="stop", disabled=True)
+        self.stop_button.on_click(self.stop)
+        self.status = Label()
         *sliders, image = self.box.children
-        self.box.children = *sliders, button, image
+        self.box.children = *sliders, HBox([self.button, self.stop_button, self.status]), image
 
     def show(self, switch: str, steps: int) -> Picture:
         """The training runs of this switch and number of steps, or else the package's results."""
@@ -58,7 +68,60 @@ class AblationPlayer(Player):
 
     def train(self) -> None:
         """Train both settings from the same initialization, and redraw at every evaluation."""
+        self.stop()
+        self.run = self._train(progress=True)
+        for _ in self.run:
+            pass
+
+    def stop(self, _button: Any = None) -> None:
+        """End the run that the button has started, after its current step."""
+        if self.run is not None:
+            self.run.close()
+
+    def _start(self, _button: Any) -> None:
+        """Train between the kernel's other tasks, so that sliders, cells and `stop` work meanwhile.
+
+        A click while a run is in progress does nothing: it may have been queued.
+        """
+        if self.run is None:
+            self.run = self._train(progress=False)
+            next(self.run)  # the button changes at once
+            turns = self._take_turns(self.run)
+            try:
+                self.task = asyncio.get_running_loop().create_task(turns)
+            except RuntimeError:  # there is no kernel
+                asyncio.run(turns)
+
+    async def _take_turns(self, run: Generator[None]) -> None:
+        with suppress(Exception):  # the status has told
+            for _ in run:
+                await asyncio.sleep(0.02)
+
+    def _train(self, progress: bool) -> Generator[None]:
+        """Train in pieces of less than a second, with a pause after each."""
         switch, n_steps = self.values["switch"], self.values["steps"]
+        self.button.description, self.button.disabled = "training ...", True
+        self.stop_button.disabled = progress  # a cell is ended by the stop button of the notebook
+        start, step, end = time.monotonic(), 0, "stopped"
+        try:
+            self.status.value = f"{switch}: preparing the data"
+            yield
+            for step in self._steps(switch, n_steps, progress):
+                left = (time.monotonic() - start) / max(step, 1) * (n_steps - step)
+                left = f", about {left // 60:.0f}:{left % 60:02.0f} left" if step else ""
+                self.status.value = f"{switch}: {step} of {n_steps} steps{left}"
+                yield
+            end = "finished"
+        except Exception as error:
+            end = f"failed ({error})"
+            raise
+        finally:
+            self.status.value = f"{switch}: {end} after {step} of {n_steps} steps"
+            self.button.description, self.button.disabled = "train both", False
+            self.stop_button.disabled, self.run = True, None
+
+    def _steps(self, switch: str, n_steps: int, progress: bool) -> Iterator[int]:
+        """The number of steps taken, after each of them and during an evaluation."""
         table, setting = self.switches[switch]
         settings = table.settings[0], setting
         setup = Setup(val_data=replace(VAL_DATA, n=N_SCENES))
@@ -67,7 +130,8 @@ class AblationPlayer(Player):
         example = val_data[0]
         n_objects = len(example[1]["labels"])
         curves = {name: {} for name in jobs}
-        for step, self.models in train_in_lockstep(jobs):
+        for step, self.models in train_in_lockstep(jobs, progress):
+            yield step
             if step % max(1, n_steps // N_EVALUATIONS) and step < n_steps:
                 continue
             shown = {}
@@ -76,6 +140,7 @@ class AblationPlayer(Player):
                 scores = evaluate(val_data, detections, table.iou_type, progress=False)
                 curves[name][step] = 100 * scores.ap
                 shown[name] = detections[0][:n_objects]  # as many as there are objects
+                yield step
             self.history[switch, n_steps] = curves, shown, example, val_data.classes
             self.update()
 
