@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from mrcnn_edu.extras import require
@@ -35,7 +35,7 @@ def read_image(path: Path, size: Size | None = None, channels: int = 3) -> Tenso
         else:
             pixels = _read_array(path, channels)
     except Exception as error:  # PIL has a dozen types of exceptions for a damaged file
-        raise ValueError(f"this file cannot be read as an image ({error})") from error
+        raise ValueError(f"this file cannot be read as an image ({_why(error)})") from error
     height, width = pixels.shape[:2]
     if size is not None and (height, width) != tuple(size):
         raise ValueError(
@@ -56,8 +56,19 @@ def read_image_size(path: Path) -> Size:
             width, height = image.size
             swapped = image.getexif().get(ORIENTATION) in SWAPS_SIZE
     except Exception as error:
-        raise ValueError(f"this file cannot be read as an image ({error})") from error
+        raise ValueError(f"this file cannot be read as an image ({_why(error)})") from error
     return (width, height) if swapped else (height, width)
+
+
+def _why(error: Exception) -> str:
+    """Why an image cannot be read, in words."""
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,} pixels: scale it down"
+    if isinstance(error, MemoryError):
+        return "it does not fit into memory: scale it down"
+    if isinstance(error, UnidentifiedImageError):
+        return "its contents are those of no image format that Pillow knows"
+    return str(error) or type(error).__name__
 
 
 def is_read_as_stored(path: Path, size: Size) -> bool:
