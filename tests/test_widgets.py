@@ -4,11 +4,17 @@ import asyncio
 import base64
 import time
 
+import ipywidgets
 import pytest
+from ipywidgets import IntSlider
 from players import PLAYERS, ends, moved, start_here
 
 from mrcnn_edu.course.widgets import ablations as ablations_widget
+from mrcnn_edu.course.widgets import player as player_module
 from mrcnn_edu.course.widgets.gpu import PYRAMID, roi_align_work
+from mrcnn_edu.course.widgets.still import still_picture
+from mrcnn_edu.progress import LIVE_OUTPUT
+from mrcnn_edu.viz import Picture
 
 
 @pytest.fixture(params=PLAYERS, ids=lambda make: make.__name__, scope="module")
@@ -45,6 +51,58 @@ def test_an_update_is_quick(player):
         slider.value = value
         seconds.append(time.process_time() - start)
     assert sorted(seconds)[2] < 0.5
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """A player, and the messages that it sends to a notebook: (data, metadata, display id)."""
+    messages = []
+
+    def send(data, raw, metadata=None, display_id=None):
+        assert raw
+        messages.append((data, metadata, display_id))
+
+    monkeypatch.setattr(player_module, "display", send)
+    monkeypatch.setattr(player_module, "update_display", send)
+    player = player_module.Player(lambda n: Picture(n, 1), n=IntSlider(2, 1, 9, description="</a>"))
+    player.sliders["n"].value = 3
+    assert messages == []  # it is not shown yet
+    player._ipython_display_()
+    return player, messages
+
+
+def test_a_player_sends_its_widget_and_the_picture_that_outlives_it(shown):
+    player, (widget, still) = shown
+    assert widget == (player._repr_mimebundle_(), None, None)
+    assert widget[0][player_module.WIDGET_VIEW]["model_id"] == player.box.model_id
+    data, metadata, display_id = still
+    assert set(data) == {"text/html"} and metadata == LIVE_OUTPUT and display_id
+    assert base64.b64encode(player.image.value).decode() in data["text/html"]
+    assert "Player(n=3)" in data["text/html"]
+
+
+def test_the_picture_that_outlives_the_kernel_is_the_last_one(shown):
+    player, messages = shown
+    player.sliders["n"].value = 5
+    *_, (_, _, first_id), (data, metadata, display_id) = messages
+    assert len(messages) == 3 and display_id == first_id and metadata == LIVE_OUTPUT
+    assert base64.b64encode(player.image.value).decode() in data["text/html"]
+    player._ipython_display_()  # a second view: one message updates both pictures
+    player.sliders["n"].value = 6
+    assert len(messages) == 6 and {message[2] for message in messages} == {None, first_id}
+
+
+def test_nothing_ends_the_script_early():
+    html = still_picture("data:image/png;base64,AAAA", alt='</script><b>"')
+    assert html.count("</script>") == 1 and html.endswith("</script>")
+    assert r'"\u003c/script>\u003cb>\""' in html
+
+
+def test_players_do_without_what_ipywidgets_7_lacks(monkeypatch):
+    monkeypatch.delattr(ipywidgets.Widget, "_repr_mimebundle_", raising=False)
+    player = player_module.Player(lambda n: Picture(n, 1), n=IntSlider(2, 1, 9))
+    view = player._repr_mimebundle_()[player_module.WIDGET_VIEW]
+    assert view == {"version_major": 2, "version_minor": 0, "model_id": player.box.model_id}
 
 
 def test_values_and_text_of_a_player():
