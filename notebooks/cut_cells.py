@@ -15,7 +15,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-from nbformat import NotebookNode
+from nbformat import NotebookNode, from_dict
 from nbformat.v4 import new_markdown_cell
 
 LONGEST_SLUG = 40  # of a heading; an id has at most 64 letters
@@ -42,10 +42,11 @@ PARAGRAPH = re.compile(
 )
 INNER_QUESTION = re.compile(r"(?<=[.?!:)])\s(?=\*\*Predict)")  # not at its paragraph's beginning
 # Types of slides; a cell without one goes on the slide of the cell above. Questions and steps begin
-# a slide below their section's, an answer appears at the next key.
-SLIDES = {"title": "slide", "heading": "slide", "answer": "fragment"}
+# a slide below their section's; what answers a question appears there key by key.
+SLIDES = {"claim": "skip", "title": "slide", "heading": "slide"}
 SLIDES |= dict.fromkeys(("predict", "exercise", "discuss"), "subslide")
-SLIDES |= dict.fromkeys(("hint", "solution", "aside", "claim"), "skip")
+SLIDES |= dict.fromkeys(("hide-output", "answer"), "fragment")
+SLIDES |= dict.fromkeys(("hint", "solution", "aside"), "skip")
 
 
 def cut_cells(cells: list[NotebookNode], lesson: str) -> list[NotebookNode]:
@@ -61,7 +62,7 @@ def cut_cells(cells: list[NotebookNode], lesson: str) -> list[NotebookNode]:
         new = cell if kind == "code" else new_markdown_cell(text)
         new["id"] = name if kind in ("title", "heading") else unused(f"{name}-{kind}", ids)
         tags = [*cell.metadata.get("tags", []), *tags_of(kind, section, index in revealing)]
-        slide = next((SLIDES[tag] for tag in reversed(tags) if tag in SLIDES), None)
+        slide = next((SLIDES[tag] for tag in SLIDES if tag in tags), None)
         if kind == "text" and before in ("code", "answer"):
             slide = "subslide"
         new["metadata"] = metadata(cell.metadata, tags, slide)
@@ -108,7 +109,7 @@ def metadata(given: NotebookNode, tags: list[str], slide: str | None) -> Noteboo
         made = {"slideshow": {"slide_type": slide}, **made}
     if tags:
         made["tags"] = list(dict.fromkeys(tags))
-    return NotebookNode(made)
+    return from_dict(made)
 
 
 def pieces(cells: list[NotebookNode]) -> Iterator[tuple[str, str, NotebookNode]]:

@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from copy import deepcopy
 from pathlib import Path
 
 import nbformat
@@ -333,8 +334,34 @@ def test_a_deck_has_a_slide_for_each_section_and_no_hints(source):
         slide = cell.metadata.get("slideshow", {}).get("slide_type")
         tags = set(cell.metadata.get("tags", []))
         assert (slide == "slide") == bool(tags & {"title", "heading"}), cell.id
-        assert (slide == "fragment") == ("answer" in tags), cell.id
+        assert (slide == "fragment") == bool(tags & {"answer", "hide-output"}), cell.id
         assert (slide == "skip") == bool(tags & {"hint", "solution", "claim"}), cell.id
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_teachers_tools_know_the_cells_apart():
+    """nbconvert makes a deck with a column for each section, and a handout without answers."""
+    from nbconvert import HTMLExporter, SlidesExporter  # here, because this takes seconds
+    from nbconvert.preprocessors import TagRemovePreprocessor
+
+    notebook = nbformat.read(NOTEBOOKS / "02_boxes.ipynb", as_version=4)
+    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    headings = sum(re.match(r"##? ", text) is not None for text in texts)
+    answers = sum(text.startswith("<details>") for text in texts)
+    deck, _ = SlidesExporter().from_notebook_node(notebook)
+    columns = re.findall(r"<section>\s*<section[^>]*>.*?</section>\s*</section>", deck, re.DOTALL)
+    assert len(columns) == headings
+    assert all(re.search(r"<h[12] ", column) for column in columns)
+    assert sum(column.count("<details>") for column in columns) == answers
+    revealing = sum("hide-output" in cell.metadata.get("tags", []) for cell in notebook.cells)
+    assert deck.count('class="fragment"') == answers + revealing > 10
+
+    handout = HTMLExporter()
+    removal = TagRemovePreprocessor(remove_cell_tags={"answer"}, enabled=True)
+    handout.register_preprocessor(removal, enabled=True)
+    page, _ = handout.from_notebook_node(notebook)
+    assert "<details>" not in page and page.count("<strong>Predict:") == answers
 
 
 SECTIONS = """\
@@ -433,7 +460,8 @@ def test_tags_and_slides_of_the_source_are_kept():
         "check()", metadata={"tags": ["claim"], "jupyter": {"source_hidden": True}}
     )
     slide = new_code_cell("x", metadata={"slideshow": {"slide_type": "notes"}})
-    claim, notes = cut_cells([code, slide], "07")
+    claim, notes, _, shown = cut_cells([code, slide, *cut("**Predict:** x?"), deepcopy(code)], "07")
+    assert shown.metadata.slideshow.slide_type == "skip"  # though it is below a question
     assert claim.metadata == {
         "slideshow": {"slide_type": "skip"},
         "jupyter": {"source_hidden": True},
