@@ -237,8 +237,10 @@ def test_classes_are_matched_by_name(images, tmp_path):
     assert matched.classes == ["owl", " Dog ", "cat"] and matched.category_ids == [1, 2, 1]
     assert [matched[i][1]["labels"].tolist() for i in (0, 1)] == [[3], [2]]
     assert [folder[i][1]["labels"].tolist() for i in (0, 1)] == [[1], [2]]
-    with pytest.raises(ValueError, match="'dog' of its categories cannot be found by name"):
+    with pytest.raises(ValueError, match=r"a.json: 'dog' is none of \['cat'\]"):
         folder.with_classes(["cat"])
+    with pytest.raises(ValueError, match="two classes have one name"):
+        folder.with_classes(["cat", "dog", "Dog"])
 
 
 def test_the_rules():

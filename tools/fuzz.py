@@ -112,10 +112,18 @@ def damaged(contents: bytes, rng: random.Random) -> bytes:
 
 
 def sound_folder(folder: Path) -> dict:
-    """The contents of the JSON file of a small COCO folder, which is written once."""
+    """The contents of the JSON file of a small COCO folder, which is written once.
+
+    Its regions are polygons and run-length encodings in turn.
+    """
     if not (folder / "annotations.json").is_file():
         write_coco(SCENES, folder)
-    return json.loads((folder / "annotations.json").read_text())
+    contents = json.loads((folder / "annotations.json").read_text())
+    for annotation in contents["annotations"][::2]:
+        x, y, width, height = annotation["bbox"]
+        corners = [x, y, x + width, y, x + width, y + height, x, y + height]
+        annotation |= {"segmentation": [corners], "area": width * height}
+    return contents
 
 
 def changed_folder(rng: random.Random, folder: Path) -> CocoFolder:

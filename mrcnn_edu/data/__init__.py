@@ -11,6 +11,7 @@ regions         COCO's regions, polygons or RLE, as masks
 fields          how each kind of value in a COCO file is read
 problem         one thing that is wrong, and where
 coco_json       COCO's JSON file: its lists in order, and what in them is unusable
+class_labels    labels 1..K for the categories of a COCO file
 reading         what is read from an annotation, and the choices where tools differ
 image_names     image files, found by the names in the JSON file
 coco            a COCO folder as a dataset

@@ -13,9 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mrcnn_edu.data.class_labels import Labels, labels_by_id, labels_by_name
 from mrcnn_edu.data.coco_json import read_coco_json
 from mrcnn_edu.data.dataset import Dataset, Wrapper
-from mrcnn_edu.data.fields import has_area, order_of_ids, read_id, read_record_size
+from mrcnn_edu.data.fields import has_area, read_id, read_record_size
 from mrcnn_edu.data.image_file import read_image, read_image_size
 from mrcnn_edu.data.image_names import ImageNames
 from mrcnn_edu.data.reading import AnnotationReader, Reading
@@ -61,12 +62,10 @@ class CocoFolder(Dataset):
         reading = reading or Reading()
         if reading != Reading():
             self.fingerprint += f", {reading}"
-        classes, labels = _numbered(self.coco.names, keep_ids, self.file)
+        classes, labels = labels_by_id(self.coco.names, keep_ids, self.file)
         self._set_classes(classes, labels, reading)
 
-    def _set_classes(
-        self, classes: list[str], labels: dict[int | str, int], reading: Reading
-    ) -> None:
+    def _set_classes(self, classes: list[str], labels: Labels, reading: Reading) -> None:
         self.classes, self.labels = classes, labels
         self.reader = AnnotationReader(labels, reading)
         ids = {label: self.coco.categories[key]["id"] for key, label in labels.items()}
@@ -84,19 +83,9 @@ class CocoFolder(Dataset):
         return other
 
     def with_classes(self, classes: Sequence[str]) -> "CocoFolder":
-        """The same folder, whose labels 1..K are these classes, found by name.
-
-        Upper and lower case and space around a name make no difference. Raises ValueError if a name
-        of the folder's classes is not among these, or stands for two of them.
-        """
-        by_name = {_folded(name): label for label, name in enumerate(classes, start=1)}
-        names = {key: _folded(name) for key, name in self.coco.names.items()}
-        unknown = [self.coco.names[key] for key, name in names.items() if name not in by_name]
-        if unknown or len(by_name) < len(classes) or len(set(names.values())) < len(names):
-            what = f"{', '.join(map(repr, unknown))} of" if unknown else "two classes of a name in"
-            raise ValueError(f"{self.file}: {what} its categories cannot be found by name")
+        """The same folder, whose labels 1..K are these classes, found by name."""
+        labels = labels_by_name(self.coco.names, classes, self.file)
         other = copy(self)
-        labels = {key: by_name[name] for key, name in names.items()}
         other._set_classes(list(classes), labels, self.reader.reading)
         return other
 
@@ -207,27 +196,6 @@ class CocoFolder(Dataset):
             advice = f"`mrcnn-edu check-data` lists everything that is wrong in {self.file}."
             what = str(error).rstrip("?.")
             raise error_type(f"{where}: {what}. {advice}") from error
-
-
-def _numbered(
-    names: dict[int | str, str], keep_ids: bool, file: Path
-) -> tuple[list[str], dict[int | str, int]]:
-    """The classes, and the label 1..K of each category's id."""
-    ids = sorted(names, key=order_of_ids)
-    if not (keep_ids and ids):
-        return [names[i] for i in ids], {i: label for label, i in enumerate(ids, start=1)}
-    last = ids[-1]
-    if isinstance(last, str) or ids[0] < 1 or last > 10_000:  # type: ignore[operator]
-        raise ValueError(
-            f"{file}: category ids {ids[0]} to {last} cannot be kept as labels, which are whole "
-            "numbers from 1, as 0 is the background: leave keep_ids off, and they become 1, 2, 3..."
-        )
-    labels = {i: int(i) for i in ids}
-    return [names.get(i, f"unused {i}") for i in range(1, last + 1)], labels
-
-
-def _folded(name: str) -> str:
-    return " ".join(name.split()).casefold()
 
 
 def _decoded(target: dict) -> dict:
