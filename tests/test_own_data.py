@@ -142,3 +142,38 @@ def test_the_json_of_another_tool_is_found_and_named(run, folder, tmp_path):
 def test_a_reversed_range_of_factors_is_refused(run, folder):
     code, _, err = run("train", "--data", folder, *QUICK, "--augment.scale", 2, 1)
     assert code == 2 and "scale is 2.0 to 1.0" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "words"),
+    [
+        ({"iscrowd": 1}, ["--crowds", "objects"], "--crowds objects learns them"),
+        ({"segmentation": []}, ["--boxes-only"], "--boxes-only learns boxes alone"),
+        ({"bbox": None}, ["--boxes", "from-masks"], "--boxes from-masks takes the mask's box"),
+        ({"image_id": 99}, None, "compare the ids in 'images'"),
+        ({"category_id": 5}, None, "which no category has"),
+        ({"segmentation": [[0, 0, 9e7, 9, 9, 9]]}, None, None),  # known when it would be drawn
+    ],
+)
+def test_nothing_is_lost_in_silence(run, folder, tmp_path, changes, options, words):
+    contents = json.loads((folder / "annotations.json").read_text())
+    for annotation in contents["annotations"]:
+        annotation.update(changes)
+    data = tmp_path / "data"
+    shutil.copytree(folder / "images", data / "images")
+    (data / "annotations.json").write_text(json.dumps(contents))
+    code, out, _ = run("check-data", data)
+    assert code == 1 and "Nothing is wrong" not in out
+    for command in ("train", "evaluate"):
+        code, out, err = run(command, "--data", data, *(QUICK if command == "train" else []))
+        if words is not None:
+            assert code == 2 and out.startswith("data") and words in err
+            assert err.count("\n") <= 3 and "Traceback" not in err
+    if options is not None:
+        assert run("check-data", data, *options)[0] == 0
+        code, out, err = run("train", "--data", data, *QUICK, *options)
+        assert code == 0, err
+        command = out.strip().splitlines()[-1].split()
+        assert command[:2] == ["mrcnn-edu", "evaluate"] and command[-len(options) :] == options
+        code, out, err = run(*command[1:])
+        assert code == 0 and "AP 50" in out, err
