@@ -22,7 +22,7 @@ SHELL := /bin/bash
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
-lab: .venv/installed  ## set up, then open the notebooks in JupyterLab
+lab: .venv/installed  ## set up, then open your copy of the course in JupyterLab
 	$(BIN)/mrcnn-edu lab
 
 demo: .venv/installed  ## set up, then score the model that comes with it, and draw a scene
