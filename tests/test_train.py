@@ -370,9 +370,12 @@ def test_encoded_masks_train_to_the_same_bits_as_their_pixels(tmp_path):
     """A COCO folder hands its masks to training run-length encoded, other data as pixels."""
     write_coco(Shapes(n=4, size=70, n_objects=(1, 3)), tmp_path)
     folder = CocoFolder(tmp_path / "images", tmp_path / "annotations.json")
-    pixels = Cached(folder, 1e8)
+    pixels = Augmented(folder, lambda image, objects: (image, objects))  # changes nothing
     assert not isinstance(folder.encoded_item(0)[1]["masks"], torch.Tensor)
     assert isinstance(pixels.encoded_item(0)[1]["masks"], torch.Tensor)
-    (encoded, losses), (dense, others) = _fit(dataset=folder), _fit(dataset=pixels)
-    assert losses == others and losses[0]["loss_mask"] > 0
-    assert _same_bits(encoded, dense)
+    cached = Cached(folder, 1e8)
+    dense, losses = _fit(dataset=pixels)
+    for dataset in (folder, cached):
+        encoded, others = _fit(dataset=dataset)
+        assert losses == others and losses[0]["loss_mask"] > 0 and _same_bits(encoded, dense)
+    assert cached.n_kept == 4

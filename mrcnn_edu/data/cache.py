@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.data.dataset import Wrapper
+from mrcnn_edu.data.rle import RLEMasks, with_pixels
 
 
 class Cached(Wrapper):
     """Exactly the items of a dataset; those that fit into `max_bytes` are read only once.
 
-    Images of 8 bits are kept as bytes, a quarter of their size as floats, and masks as bits. Other
+    Images of 8 bits are kept as bytes, a quarter of their size as floats, and masks as bits, or
+    run-length encoded if the dataset hands them out so. Other
     images (synthetic ones, or 16 bits) are not kept, because they would come back rounded. Nothing
     is ever evicted: training visits all images in turn, so an image that took another's place would
     be needed later than the one it replaced. Each worker process has a cache of its own.
@@ -29,15 +31,19 @@ class Cached(Wrapper):
         return len(self._kept)
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        image, target = self.encoded_item(index)
+        return image, with_pixels(target)
+
+    def encoded_item(self, index: int) -> tuple[Tensor, dict]:
+        """The item, its masks as `RLEMasks` if those of the dataset are."""
         if index in self._kept:
             pixels, packed = self._kept[index]
             return pixels.float() / 255, _unpack(packed, width=pixels.shape[-1])
-        image, target = self.dataset[index]
+        image, target = self.dataset.encoded_item(index)
         pixels = (image * 255).round().byte()
         if (pixels.float() / 255).equal(image):
             packed = _pack(target)
-            arrays = [v for v in packed.values() if isinstance(v, Tensor | np.ndarray)]
-            n_bytes = pixels.nbytes + sum(array.nbytes for array in arrays)
+            n_bytes = pixels.nbytes + sum(map(_n_bytes, packed.values()))
             if self.n_bytes + n_bytes <= self.max_bytes:
                 self._kept[index] = pixels, packed
                 self.n_bytes += n_bytes
@@ -45,19 +51,25 @@ class Cached(Wrapper):
 
 
 def _pack(target: dict) -> dict:
-    """A copy of the target, with its masks [M, H, W] (if any) as bits [M, H, ceil(W / 8)]."""
+    """A copy of the target, the pixels of its masks [M, H, W] as bits [M, H, ceil(W / 8)]."""
     packed = _copy(target)
-    if "masks" in packed:
+    if isinstance(packed.get("masks"), Tensor):
         packed["masks"] = np.packbits(packed["masks"].numpy(), axis=-1)
     return packed
 
 
 def _unpack(packed: dict, width: int) -> dict:
     target = _copy(packed)
-    if "masks" in target:
+    if isinstance(target.get("masks"), np.ndarray):
         bits = np.unpackbits(target["masks"], axis=-1, count=width)
         target["masks"] = torch.from_numpy(bits.view(bool))
     return target
+
+
+def _n_bytes(value: Any) -> int:
+    if isinstance(value, RLEMasks):
+        return value.start.nbytes + value.end.nbytes
+    return value.nbytes if isinstance(value, Tensor | np.ndarray) else 0
 
 
 def _copy(target: dict) -> dict:

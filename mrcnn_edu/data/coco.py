@@ -20,7 +20,7 @@ from mrcnn_edu.data.fields import has_area, read_id, read_record_size
 from mrcnn_edu.data.image_file import read_image, read_image_size
 from mrcnn_edu.data.image_names import ImageNames
 from mrcnn_edu.data.reading import AnnotationReader, Reading
-from mrcnn_edu.data.rle import RLEMasks, decode_masks
+from mrcnn_edu.data.rle import RLEMasks, with_pixels
 from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.images import Size, size_of
 
@@ -94,7 +94,7 @@ class CocoFolder(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         image, target = self.encoded_item(index)
-        return image, _decoded(target)
+        return image, with_pixels(target)
 
     def encoded_item(self, index: int) -> tuple[Tensor, dict]:
         """An item whose masks are `RLEMasks`, which take far less memory than pixels."""
@@ -196,13 +196,6 @@ class CocoFolder(Dataset):
             advice = f"`mrcnn-edu check-data` lists everything that is wrong in {self.file}."
             what = str(error).rstrip("?.")
             raise error_type(f"{where}: {what}. {advice}") from error
-
-
-def _decoded(target: dict) -> dict:
-    """The target with the pixels of its masks, if it has any."""
-    if "masks" not in target:
-        return target
-    return target | {"masks": decode_masks(target["masks"])}
 
 
 def find_coco_folder(dataset: Dataset) -> CocoFolder | None:

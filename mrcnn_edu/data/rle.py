@@ -178,6 +178,12 @@ def _nearest(length: int, new_length: int) -> np.ndarray:
     return interpolate(old, size=new_length, mode="nearest-exact")[0, 0].long().numpy()
 
 
+def with_pixels(target: dict) -> dict:
+    """The target with the pixels [M, H, W] of its masks, if these are `RLEMasks`."""
+    masks = target.get("masks")
+    return target | {"masks": decode_masks(masks)} if isinstance(masks, RLEMasks) else target
+
+
 def common_pixels(a: RLEMasks, b: RLEMasks) -> np.ndarray:
     """The number of pixels [N] that each mask of a shares with the mask of b in the same row."""
     if len(b.start) == 0:
