@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -273,6 +274,43 @@ def test_a_lesson_that_left_the_course_stays_with_her(source, mine):
     ]
     assert names(mine) == [FIRST, SECOND]
     assert copy_lessons(source, mine) == []
+
+
+def everything_in(folder):
+    """All sources and outputs of all notebooks of a folder, apart from those of the package."""
+    found = set()
+    for path in folder.glob("*.ipynb"):
+        found |= {text for text in sources(path) + outputs(path) if "hers" in text}
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_in_whatever_order_nothing_of_hers_is_lost(source, tmp_path, seed):
+    chance, folder = random.Random(seed), tmp_path / "mine"
+    for n in range(30):
+        files = sorted(folder.glob("*.ipynb"))
+        event = chance.choice(["release", "copy", "copy", "run", "write", "add", "damage"])
+        if event == "release":
+            cells = [code(f"cell {chance.randrange(4)}", f"ours {n}") for _ in range(4)]
+            write(source / chance.choice([FIRST, SECOND]), text("## One"), *cells)
+        elif event == "copy":
+            before = everything_in(folder)
+            copy_lessons(source, folder, with_outputs=chance.random() < 0.3)
+            assert everything_in(folder) >= before
+            assert copy_lessons(source, folder) == []  # and there is nothing more to say
+        elif files:
+            file = chance.choice(files)
+            contents = read(file)
+            cell = chance.choice([c for c in contents["cells"] if c["cell_type"] == "code"])
+            if event == "run":
+                cell |= code("".join(cell["source"]), f"result {n}, hers")
+            elif event == "write":
+                cell["source"] = f"answer {n}, hers"
+            elif event == "add":
+                contents["cells"].insert(chance.randrange(4), text(f"note {n}, hers"))
+            elif event == "damage":
+                (folder / RECORD).write_text(chance.choice(["", "{}", "[]"]))
+            file.write_bytes(to_bytes(contents))
 
 
 # ---- what else may lie there ----
