@@ -17,7 +17,7 @@ PYTEST := OMP_NUM_THREADS=1 $(foreach name,$(SETTINGS),$(name)="$(CURDIR)/.venv/
 	$(BIN)/python -m pytest -n logical --maxprocesses 4
 
 SHELL := /bin/bash
-.PHONY: help lab demo test test-fast notebooks weights lint format clean
+.PHONY: help lab demo test test-fast test-morning notebooks weights lint format clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -31,6 +31,9 @@ demo: .venv/installed  ## set up, then score the model that comes with it, and d
 test: .venv/installed lint  ## set up, then check the style, the package and the notebooks
 	$(PYTEST) --dist worksteal -p no:nbval tests/
 	$(PYTEST) --dist loadfile $(NBVAL) $(NOTEBOOKS)
+
+test-morning: .venv/installed  ## run, save and reopen every lesson in a browser: half an hour
+	MRCNN_EDU_MORNING=1 $(PYTEST) --dist worksteal -p no:nbval tests/test_next_morning.py
 
 test-fast: .venv/installed  ## the core's tests alone, in a minute: for while you work
 	$(PYTEST) --dist worksteal -p no:nbval -m "not slow" $(CORE:%=tests/test_%.py)

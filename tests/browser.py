@@ -15,9 +15,10 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from playwright.sync_api import Locator, Page, TimeoutError, sync_playwright
 from ports import free_port
@@ -46,6 +47,28 @@ READ_CODE_CELLS = """() => jupyterapp.shell.currentWidget.content.widgets
             .filter(output => output.output_type === "error")
             .map(output => `${output.ename}: ${output.evalue}`),
     }))"""
+SAVE = "async () => { await jupyterapp.commands.execute('docmanager:save'); }"
+RESTART_KERNEL = """async () => {
+    await jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart();
+}"""
+# JupyterLab draws the cells below the window later, when it has nothing else to do.
+ALL_CELLS_ARE_DRAWN = """() => jupyterapp.shell.currentWidget.content.widgets
+    .every(cell => cell.isAttached && !cell.isPlaceholder?.())"""
+NOTHING_IS_LOADING = """() => !document.body.textContent.includes("Loading widget...")"""
+# What a student would see: lines of text, and icons that the style sheets put before a widget.
+READ_OUTPUTS = """() => {
+    const all = selector => [...document.querySelectorAll(`.jp-Notebook ${selector}`)];
+    const pictures = all(".jp-OutputArea img");
+    const icon = node => !["none", "normal"].includes(getComputedStyle(node, "::before").content);
+    return {
+        "pictures": pictures.length,
+        "missing pictures": pictures.filter(image => !image.naturalWidth).length,
+        "errors of widgets": all(".jp-OutputArea-output")
+            .filter(output => output.textContent.includes("Error displaying")).length,
+        "broken links": all(".jupyter-widgets-disconnected").filter(icon).length,
+        "sliders": all(".widget-slider").length,
+    };
+}"""
 # Measured inside the browser: from the key to the new picture's arrival.
 TIME_NEXT_PICTURE = """image => {
     window.pictureTime = null;
@@ -65,12 +88,12 @@ def find_chromium() -> str | None:
 
 
 @contextmanager
-def jupyterlab(folder: Path) -> Iterator[str]:
+def jupyterlab(folder: Path, environment: Mapping[str, str] = os.environ) -> Iterator[str]:
     """The URL of a JupyterLab server on `folder`, which ignores the user's settings."""
     port = free_port()
     private = folder / ".jupyter"
     names = ("CONFIG_DIR", "DATA_DIR", "RUNTIME_DIR")
-    environment = os.environ | {f"JUPYTER_{name}": str(private / name) for name in names}
+    environment = dict(environment) | {f"JUPYTER_{name}": str(private / name) for name in names}
     environment["IPYTHONDIR"] = str(private / "ipython")
     private.mkdir()
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root"]
@@ -134,6 +157,39 @@ def run_all_cells(page: Page) -> int:
     failed = [cell for cell in cells if cell["errors"] or not cell["count"]]
     assert not failed, f"cells with an error, or not run:\n{json.dumps(failed, indent=2)}"
     return len(cells)
+
+
+def save(page: Page) -> None:
+    page.evaluate(SAVE)
+
+
+def restart_kernel(page: Page) -> None:
+    """The kernel anew, with nothing that the cells have made."""
+    page.evaluate(RESTART_KERNEL)
+    page.wait_for_function(KERNEL_IS_READY)
+
+
+def kill_kernels(lab: str) -> None:
+    """End all kernels, as at the end of a day."""
+    for session in _ask(f"{lab}/api/sessions"):
+        _ask(f"{lab}/api/sessions/{session['id']}", "DELETE")
+
+
+def _ask(url: str, method: str = "GET") -> Any:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    request = urllib.request.Request(
+        url, method=method, headers={"Authorization": f"token {TOKEN}"}
+    )
+    with direct.open(request, timeout=PATIENCE / 1000) as answer:
+        return json.loads(answer.read() or "null")
+
+
+def read_outputs(page: Page) -> dict[str, int]:
+    """How many pictures, missing pictures, errors of widgets, broken links and sliders it shows."""
+    page.wait_for_function(ALL_CELLS_ARE_DRAWN)
+    page.wait_for_function(NOTHING_IS_LOADING)
+    page.wait_for_timeout(500)  # milliseconds, in which a late error would be drawn
+    return page.evaluate(READ_OUTPUTS)
 
 
 def move_first_slider(page: Page, steps: int = 5, patience: float = 3) -> float:
