@@ -33,9 +33,13 @@ BEGINNINGS = {
 }
 PARAGRAPH = re.compile(
     r"""
-    ^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ ]*$    # code in a fence
-    | ^<details\b.*?</details>[^\n]*             # what is folded away
-    | ^\#\#?[ ][^\n]*                            # a heading
+    # code in a fence
+    ^(?P<fence>`{3,}|~{3,}).*?^(?P=fence)[ ]*$
+    # what is folded away, and perhaps something folded in it
+    | ^<details\b(?:(?!</?details\b).|<details\b.*?</details>)*</details>[^\n]*
+    # a heading
+    | ^\#\#?[ ][^\n]*
+    # lines up to an empty one, or to one of the above
     | ^[^\n]*\S[^\n]*(\n(?![ ]*$|\#\#?[ ]|<details\b|```|~~~)[^\n]+)*
     """,
     re.DOTALL | re.MULTILINE | re.VERBOSE,

@@ -497,6 +497,13 @@ def test_code_below_a_question_hides_its_output(texts, hidden):
     assert all(cell.metadata.jupyter == {"outputs_hidden": True} for cell in tagged)
 
 
+def test_what_is_folded_within_something_folded_stays_there():
+    inner = "<details><summary>Why?</summary>\n\nSo.\n</details>"
+    outer = f"<details><summary>Answer</summary>\n\nOne.\n\n{inner}\n\nTwo.\n</details>"
+    assert [cell.source for cell in cut(f"Text.\n{outer}\nMore.")] == ["Text.", outer, "More."]
+    assert list(paragraphs(f"{inner}\n{inner}")) == [inner, inner]
+
+
 def test_a_text_that_is_never_unfolded_is_an_error(tmp_path):
     with pytest.raises(ValueError, match="<details> is not closed"):
         list(paragraphs("<details><summary>Answer</summary>\n\nOne."))

@@ -24,8 +24,8 @@ def course(
 
     Args:
         folder: where to copy the lessons to.
-        with_outputs: copy what the cells print and draw, too. Without, the lessons come empty, so
-            that you can predict first and then run.
+        with_outputs: copy what the cells print and draw, too, folded where it answers a question.
+            Without, the lessons come empty, so that you can predict first and then run.
     """
     update_lessons(folder, with_outputs)
     print(f"Open them: {shlex.join(['mrcnn-edu', 'lab', str(folder)])}")
