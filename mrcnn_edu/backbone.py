@@ -155,7 +155,7 @@ class FPN(nn.Module):
         merged = self.inner_blocks[-1](maps[-1])
         pyramid = [self.layer_blocks[-1](merged)]
         for i in reversed(range(len(maps) - 1)):
-            lateral = self.inner_blocks[i](maps[i])
-            merged = lateral + interpolate(merged, size=lateral.shape[-2:], mode="nearest")
+            upsampled = interpolate(merged, size=maps[i].shape[-2:], mode="nearest")
+            merged = upsampled.add_(self.inner_blocks[i](maps[i]))
             pyramid.insert(0, self.layer_blocks[i](merged))
         return [*pyramid, max_pool2d(pyramid[-1], kernel_size=1, stride=2)]

@@ -30,7 +30,7 @@ from mrcnn_edu.losses import Losses, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import ON_TABLES, FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
 from mrcnn_edu.targets import RoITargets, mask_targets, roi_targets, rpn_targets
-from mrcnn_edu.trace import Trace, evaluating
+from mrcnn_edu.trace import Trace, evaluates
 from mrcnn_edu.validate import check_boxes, check_generators, check_images, check_targets
 
 
@@ -88,48 +88,45 @@ class MaskRCNN(nn.Module):
         """The objects in each image, in pixels of the images as given, best score first."""
         return self.trace(images).detections
 
-    @torch.no_grad()
+    @evaluates
     def trace(self, images: list[Tensor]) -> Trace:
         """`detect`, stage by stage, with every intermediate result."""
-        with evaluating(self):
-            batch = self.preprocess(images)
-            features = self.features(batch)
-            anchors = self.anchors(features, batch)
-            objectness, rpn_deltas = self.rpn_head(features)
-            proposals = self.propose(objectness, rpn_deltas, anchors, batch)
-            table = feature_table(features[: len(self.strides)])
-            boxes = [p.boxes for p in proposals]
-            roi_features = self.pool(table, boxes, self.config.box_pool_size)
-            class_logits, box_deltas = self.box_head(roi_features)
-            selected = self.select(class_logits, box_deltas, proposals, batch)
-            mask_features = mask_logits = None
-            if self.mask_head is not None:
-                boxes = [s.boxes for s in selected]
-                mask_features = self.pool(table, boxes, self.config.mask_size // 2)
-                mask_logits = self.mask_head(mask_features)
-            detections = self.paste(mask_logits, selected, batch)
+        batch = self.preprocess(images)
+        features = self.features(batch)
+        anchors = self.anchors(features, batch)
+        objectness, rpn_deltas = self.rpn_head(features)
+        proposals = self.propose(objectness, rpn_deltas, anchors, batch)
+        table = feature_table(features[: len(self.strides)])
+        boxes = [p.boxes for p in proposals]
+        roi_features = self.pool(table, boxes, self.config.box_pool_size)
+        class_logits, box_deltas = self.box_head(roi_features)
+        selected = self.select(class_logits, box_deltas, proposals, batch)
+        mask_features = mask_logits = None
+        if self.mask_head is not None:
+            boxes = [s.boxes for s in selected]
+            mask_features = self.pool(table, boxes, self.config.mask_size // 2)
+            mask_logits = self.mask_head(mask_features)
+        detections = self.paste(mask_logits, selected, batch)
         return Trace(
             batch, features, anchors, objectness, rpn_deltas, proposals, roi_features,
             class_logits, box_deltas, selected, mask_features, mask_logits, detections,
         )  # fmt: skip
 
-    @torch.no_grad()
+    @evaluates
     def predict_on_boxes(self, image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor | None]:
         """Class and mask logits for boxes [R, 4] that you supply; the RPN and NMS are skipped.
 
         Class logits [R, K + 1], and mask logits [R, K + 1, m, m] (None without a mask head). Boxes
         are in pixels of the image, and are not refined before their masks are predicted.
         """
-        c, size = self.config, size_of(image)
-        with evaluating(self):
-            batch = self.preprocess([image])
-            boxes = check_boxes(boxes, size, "predict_on_boxes").to(batch.images.device)
-            rois = [scale_boxes(boxes, size, batch.sizes[0])]
-            table = feature_table(self.features(batch)[: len(self.strides)])
-            class_logits, _ = self.box_head(self.pool(table, rois, c.box_pool_size))
-            if self.mask_head is None:
-                return class_logits, None
-            return class_logits, self.mask_head(self.pool(table, rois, c.mask_size // 2))
+        c, batch = self.config, self.preprocess([image])
+        boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
+        rois = [scale_boxes(boxes, size_of(image), batch.sizes[0])]
+        table = feature_table(self.features(batch)[: len(self.strides)])
+        class_logits, _ = self.box_head(self.pool(table, rois, c.box_pool_size))
+        if self.mask_head is None:
+            return class_logits, None
+        return class_logits, self.mask_head(self.pool(table, rois, c.mask_size // 2))
 
     # The stages. Each can be called by itself; none of them depends on the mode.
 

@@ -1,6 +1,7 @@
 """One job: a model trained from a pretrained backbone, and scored on images it has not seen."""
 
 import time
+from copy import deepcopy
 from dataclasses import asdict, replace
 from multiprocessing import current_process
 from pathlib import Path
@@ -71,6 +72,7 @@ def score(dataset, detections: DetectionList, iou_type: str) -> dict[str, float]
 
 def step_bytes(model: MaskRCNN, dataset, batch_size: int) -> int:
     """Bytes that a training step keeps for its backward pass, apart from the parameters."""
+    model = deepcopy(model).train()  # batch norm counts the images
     device = next(model.parameters()).device
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     sizes = {}
@@ -81,7 +83,6 @@ def step_bytes(model: MaskRCNN, dataset, batch_size: int) -> int:
             sizes[storage.data_ptr()] = storage.nbytes()
         return tensor
 
-    model.train()
     items = [dataset[i] for i in range(min(batch_size, len(dataset)))]
     images, targets = [image for image, _ in items], [target for _, target in items]
     generator = torch.Generator(device).manual_seed(0)
@@ -89,5 +90,4 @@ def step_bytes(model: MaskRCNN, dataset, batch_size: int) -> int:
         losses = model(images, targets, [generator] * len(images))
     total = sum(sizes.values())
     del losses  # alive until here, so that no address was used twice
-    model.eval()
     return total

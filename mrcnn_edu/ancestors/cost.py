@@ -16,6 +16,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.speed.profiler import synchronized_time
 from mrcnn_edu.speed.replace_forward import replaced_forward, replaced_function
+from mrcnn_edu.trace import shared_copy
 
 STAGES = {  # the part that a stage or a layer belongs to; everything else is "heads"
     "propose": "proposals",
@@ -52,6 +53,7 @@ def measure_cost(
     model: nn.Module, images: list[Tensor], **arguments: Any
 ) -> tuple[list[Detections], Cost]:
     """The detections in the images, and what they cost. arguments: further ones of `detect`."""
+    model = shared_copy(model).eval()  # whose layers can be changed
     detect: Any = model.detect
     seconds = {"proposals": 0.0, "features": 0.0}
     inputs: Counter[str] = Counter()
@@ -99,15 +101,10 @@ def cost_of_proposals(model: nn.Module, image: Tensor, boxes: Tensor) -> Cost:
     """
     if not hasattr(model, "rpn_head"):
         return measure_cost(model, [image], proposals=[boxes])[1]
-    config: Any = model.config
-    n = len(boxes)
-    model.config = replace(
-        config, rpn_pre_nms_top_n_test=n, rpn_post_nms_top_n_test=n, rpn_nms_iou=1.0
-    )
-    try:
-        return measure_cost(model, [image])[1]
-    finally:
-        model.config = config
+    model, n = shared_copy(model), len(boxes)
+    settings = dict(rpn_pre_nms_top_n_test=n, rpn_post_nms_top_n_test=n, rpn_nms_iou=1.0)
+    vars(model)["config"] = replace(vars(model)["config"], **settings)
+    return measure_cost(model, [image])[1]
 
 
 def multiply_adds(run: Callable, *inputs: Tensor) -> int:

@@ -10,7 +10,6 @@ Letters: B images, R RoIs, C channels, K classes.
 
 from dataclasses import dataclass, replace
 
-import torch
 from torch import Generator, Tensor, nn
 
 from mrcnn_edu.ancestors.borrow import borrow_stage
@@ -26,7 +25,7 @@ from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.rpn import Proposals
-from mrcnn_edu.trace import evaluating
+from mrcnn_edu.trace import evaluates
 from mrcnn_edu.validate import check_generators
 
 BACKGROUND_IOU = 0.1  # RoIs with a smaller IoU are not trained on (section 2.3)
@@ -104,18 +103,17 @@ class FastRCNN(nn.Module):
         table = feature_table(self.features(batch)[: len(self.strides)])
         return self.box_losses(table, rois)
 
-    @torch.no_grad()
+    @evaluates
     def trace(self, images: list[Tensor], proposals: list[Tensor] | None = None) -> FastTrace:
         """`detect`, stage by stage, with every intermediate result."""
-        with evaluating(self):
-            batch = self.preprocess(images)
-            scaled = self.propose(images, batch, proposals)
-            features = self.features(batch)
-            table = feature_table(features[: len(self.strides)])
-            roi_features = self.pool(table, [p.boxes for p in scaled], self.config.box_pool_size)
-            class_logits, box_deltas = self.box_head(roi_features)
-            selected = self.select(class_logits, box_deltas, scaled, batch)
-            detections = self.paste(None, selected, batch)
+        batch = self.preprocess(images)
+        scaled = self.propose(images, batch, proposals)
+        features = self.features(batch)
+        table = feature_table(features[: len(self.strides)])
+        roi_features = self.pool(table, [p.boxes for p in scaled], self.config.box_pool_size)
+        class_logits, box_deltas = self.box_head(roi_features)
+        selected = self.select(class_logits, box_deltas, scaled, batch)
+        detections = self.paste(None, selected, batch)
         return FastTrace(
             batch, scaled, features, roi_features, class_logits, box_deltas, selected, detections
         )

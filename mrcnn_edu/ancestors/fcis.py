@@ -31,7 +31,7 @@ from mrcnn_edu.losses import Losses, box_loss, mask_loss
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.rpn import Proposals, RPNHead
 from mrcnn_edu.targets import RoITargets, mask_targets
-from mrcnn_edu.trace import evaluating
+from mrcnn_edu.trace import evaluates
 from mrcnn_edu.validate import check_boxes, check_generators, check_targets
 
 
@@ -157,24 +157,21 @@ class FCIS(nn.Module):
         losses |= self.roi_losses(self.maps(features), rois, objects)
         return losses
 
-    @torch.no_grad()
+    @evaluates
     def trace(self, images: list[Tensor]) -> FCISTrace:
         """`detect`, stage by stage, with every intermediate result (section 3.3)."""
-        with evaluating(self):
-            batch = self.preprocess(images)
-            features = self.features(batch)
-            maps = self.maps(features)
-            anchors = self.anchors(features, batch)
-            objectness, rpn_deltas = self.rpn_head(features)
-            proposals = self.propose(objectness, rpn_deltas, anchors, batch)
-            rois = self.add_refined(maps, [p.boxes for p in proposals], batch)
-            scores = self.score_rois(maps, rois)
-            selected = self.select(scores, rois, batch)
-            mask_probs = self.masks(scores, rois, selected)
-            parts = zip(selected, mask_probs, batch.sizes, batch.original_sizes, strict=True)
-            detections = [
-                rescale_detections(s, p, size, original) for s, p, size, original in parts
-            ]
+        batch = self.preprocess(images)
+        features = self.features(batch)
+        maps = self.maps(features)
+        anchors = self.anchors(features, batch)
+        objectness, rpn_deltas = self.rpn_head(features)
+        proposals = self.propose(objectness, rpn_deltas, anchors, batch)
+        rois = self.add_refined(maps, [p.boxes for p in proposals], batch)
+        scores = self.score_rois(maps, rois)
+        selected = self.select(scores, rois, batch)
+        mask_probs = self.masks(scores, rois, selected)
+        parts = zip(selected, mask_probs, batch.sizes, batch.original_sizes, strict=True)
+        detections = [rescale_detections(s, p, size, original) for s, p, size, original in parts]
         return FCISTrace(
             batch,
             features,
@@ -188,14 +185,13 @@ class FCIS(nn.Module):
             detections,
         )
 
-    @torch.no_grad()
+    @evaluates
     def predict_on_boxes(self, image: Tensor, boxes: Tensor) -> RoIScores:
         """The scores of boxes [R, 4] that you supply, in pixels of the image: no RPN, no NMS."""
-        with evaluating(self):
-            batch = self.preprocess([image])
-            boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
-            rois = scale_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
-            return self.score_rois(self.maps(self.features(batch)), [rois])
+        batch = self.preprocess([image])
+        boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
+        rois = scale_boxes(boxes, batch.original_sizes[0], batch.sizes[0])
+        return self.score_rois(self.maps(self.features(batch)), [rois])
 
     # The stages that differ from Mask R-CNN's.
 

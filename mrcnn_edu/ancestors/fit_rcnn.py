@@ -19,7 +19,7 @@ from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.boxes import box_iou, encode_boxes
 from mrcnn_edu.extras import require
 from mrcnn_edu.progress import progress_bar
-from mrcnn_edu.trace import evaluating
+from mrcnn_edu.trace import in_eval_mode
 from mrcnn_edu.train import Training, fit
 
 SVM_NEGATIVE_IOU = 0.3  # below this IoU with every object of the class, a proposal is a negative
@@ -80,19 +80,18 @@ def collect_features(
     model: RCNN, dataset, n_images: int, proposals_per_image: int, progress: bool = True
 ) -> RegionFeatures:
     """The features of the ground-truth boxes and the best proposals of the first images."""
-    parts, n_classes = [], model.config.n_classes
+    parts, n_classes, model = [], model.config.n_classes, in_eval_mode(model)
     indices = progress_bar(range(min(n_images, len(dataset))), "features", disable=not progress)
-    with evaluating(model):
-        for index in indices:
-            image, target = dataset[index]
-            objects = without_crowds(target)
-            gt_boxes, labels = objects["boxes"], objects["labels"]
-            proposals = given_proposals([target])[0][:proposals_per_image].to(gt_boxes)
-            gt_labels = torch.cat((labels, labels.new_zeros(len(proposals))))
-            boxes = torch.cat((gt_boxes, proposals))
-            features = model.features(model.warp(image, boxes)).cpu()
-            ious, deltas = nearest_objects(boxes, gt_boxes, labels, n_classes)
-            parts.append(RegionFeatures(features, gt_labels, ious, deltas))
+    for index in indices:
+        image, target = dataset[index]
+        objects = without_crowds(target)
+        gt_boxes, labels = objects["boxes"], objects["labels"]
+        proposals = given_proposals([target])[0][:proposals_per_image].to(gt_boxes)
+        gt_labels = torch.cat((labels, labels.new_zeros(len(proposals))))
+        boxes = torch.cat((gt_boxes, proposals))
+        features = model.features(model.warp(image, boxes)).cpu()
+        ious, deltas = nearest_objects(boxes, gt_boxes, labels, n_classes)
+        parts.append(RegionFeatures(features, gt_labels, ious, deltas))
     if not parts:
         raise ValueError("the dataset is empty: there is nothing to train on")
     return RegionFeatures(*(torch.cat(rows) for rows in zip(*parts, strict=True)))

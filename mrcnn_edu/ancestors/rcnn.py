@@ -32,7 +32,7 @@ from mrcnn_edu.images import Size, size_of
 from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.nms import batched_nms
-from mrcnn_edu.trace import evaluating
+from mrcnn_edu.trace import evaluates
 from mrcnn_edu.validate import check_generators, check_images, check_targets
 
 CONTEXT = 16 / 227  # the margin around the box, as a fraction of a region's size (appendix A)
@@ -124,20 +124,19 @@ class RCNN(nn.Module):
         """
         return self.trace(images, proposals).detections
 
-    @torch.no_grad()
+    @evaluates
     def trace(self, images: list[Tensor], proposals: list[Tensor] | None = None) -> RCNNTrace:
         """`detect`, stage by stage, with every intermediate result."""
-        with evaluating(self):
-            check_images(images, self.config.in_channels)
-            proposals = self.propose(images, proposals)
-            pairs = zip(images, proposals, strict=True)
-            regions = [self.warp(image, boxes) for image, boxes in pairs]
-            features = [self.features(image_regions) for image_regions in regions]
-            scores = [self.scores(rows) for rows in features]
-            pairs = zip(features, proposals, strict=True)
-            boxes = [self.refine(rows, image_proposals) for rows, image_proposals in pairs]
-            parts = zip(scores, boxes, images, strict=True)
-            detections = [self.select(s, b, size_of(image)) for s, b, image in parts]
+        check_images(images, self.config.in_channels)
+        proposals = self.propose(images, proposals)
+        pairs = zip(images, proposals, strict=True)
+        regions = [self.warp(image, boxes) for image, boxes in pairs]
+        features = [self.features(image_regions) for image_regions in regions]
+        scores = [self.scores(rows) for rows in features]
+        pairs = zip(features, proposals, strict=True)
+        boxes = [self.refine(rows, image_proposals) for rows, image_proposals in pairs]
+        parts = zip(scores, boxes, images, strict=True)
+        detections = [self.select(s, b, size_of(image)) for s, b, image in parts]
         return RCNNTrace(proposals, regions, features, scores, boxes, detections)
 
     # The stages. Each can be called by itself; none of them depends on the mode.

@@ -6,7 +6,9 @@ with a single call.
 """
 
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from functools import partial
+from threading import Lock
 from typing import Any
 
 import torch
@@ -64,6 +66,7 @@ class RecordedForward:
         self.layer, self.forward, self.record = layer, forward, record
         self.weights: list[nn.Parameter] = []
         self.recordings: dict[Any, Recording] = {}
+        self.lock = Lock()  # two threads must not use a recording's memory at the same time
 
     def __call__(self, x: Maps) -> Maps:
         if torch.is_grad_enabled() or self.layer.training:
@@ -74,7 +77,7 @@ class RecordedForward:
         layouts = tuple((t.shape, t.stride(), t.dtype, t.device) for t in tensors_of(x))
         addresses = tuple(weight.data_ptr() for weight in self.weights)  # .to() may move them
         # Tensors made in inference mode could not be written to outside of it.
-        with torch.inference_mode(False), torch.no_grad():
+        with self.lock, torch.inference_mode(False), torch.no_grad():
             if (layouts, addresses) not in self.recordings:
                 self.recordings[layouts, addresses] = self.record(self.forward, x)
             recorded_input, output, replay = self.recordings[layouts, addresses]
@@ -85,6 +88,13 @@ class RecordedForward:
 
     def __reduce__(self):  # a copy of the model makes its own recordings
         return type(self), (self.layer, self.forward, self.record)
+
+    def __deepcopy__(self, memo: dict) -> "RecordedForward":
+        layer, forward = deepcopy(self.layer, memo), deepcopy(self.forward, memo)
+        new = type(self)(layer, forward, self.record)
+        if vars(layer).get("_parameters") is self.layer._parameters:  # as in `trace.shared_copy`
+            new.recordings, new.lock = self.recordings, self.lock
+        return new
 
 
 def record_graph(pool: Any, forward: Callable, x: Maps) -> Recording:

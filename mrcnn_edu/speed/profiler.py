@@ -13,6 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from mrcnn_edu import detections, rpn
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.speed.replace_forward import replaced_function
+from mrcnn_edu.trace import shared_copy
 
 RESHAPE_VIEW = torch.ops.aten._unsafe_view.default  # the view at the end of a reshape that copies
 PARTS = "backbone", "RPN", "NMS", "RoIAlign", "heads", "paste", "rest"
@@ -59,6 +60,7 @@ def profile_detect(model: MaskRCNN, images: list[Tensor]) -> dict[str, Counter]:
     An operator is a call of PyTorch, without the calls inside it. It is counted for the innermost
     part around it, so NMS is apart from the RPN and the heads, which both call it.
     """
+    model = shared_copy(model).eval()  # whose functions can be replaced
     model.detect(images)  # warm up
     with ExitStack() as replaced:
         for part, owner, name in _functions_of_detect(model):

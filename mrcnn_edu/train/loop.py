@@ -10,7 +10,7 @@ fixed order, so two runs drift apart, as runs with two seeds do.
 torch.use_deterministic_algorithms(True) fixes most of it, and is slower.
 """
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.progress import progress_bar
+from mrcnn_edu.trace import shared_copy
 from mrcnn_edu.train.batches import loader, micro_batches
 from mrcnn_edu.train.checkpoints import Sigterm, Terminated, locked, resume, save_checkpoint
 from mrcnn_edu.train.diagnostics import (
@@ -91,7 +92,9 @@ def steps(
     with locked(folder), frozen(model, training.frozen_stages):
         optimizer = make_optimizer(model, training)
         losses = resume(model, optimizer, training, data, folder)
-        network = parallel(model)
+        saves_memory = training.activation_checkpointing or training.precision != "float32"
+        learner = shared_copy(model) if saves_memory else model  # others may `detect` meanwhile
+        network = parallel(learner)
         yield losses
 
         for images, targets in loader(data, training, first_step=len(losses)):
@@ -99,7 +102,7 @@ def steps(
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(step, training)
             optimizer.zero_grad()
-            losses.append(backward(model, network, images, targets, training, step, folder))
+            losses.append(backward(learner, network, images, targets, training, step, folder))
             nn.utils.clip_grad_norm_(model.parameters(), training.clip_norm)
             optimizer.step()
 
@@ -111,6 +114,16 @@ def steps(
             if stopped:
                 raise Terminated(folder)
     model.eval()
+
+
+def with_progress(
+    run: Iterable[list[dict[str, float]]], n_steps: int, title: str = "train"
+) -> Iterator[list[dict[str, float]]]:
+    """What `steps` yields, with a progress bar up to n_steps."""
+    with progress_bar(total=n_steps, description=title) as bar:
+        for losses in run:
+            bar.update(len(losses) - bar.n)
+            yield losses
 
 
 def backward(

@@ -6,6 +6,7 @@ of RoIs and the losses are computed in float32 as always.
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from typing import Any
 
 from torch import nn
@@ -41,13 +42,12 @@ def low_memory(model: MaskRCNN, training: Training) -> Iterator[None]:
 
 def checkpointed(stage: nn.Module) -> Callable[..., Any]:
     """The stage's forward, keeping only its input: the backward pass recomputes the rest."""
-    forward = stage.forward
+    return partial(_recomputed_forward, stage, stage.forward)
 
-    def recomputed_forward(*inputs):
-        contexts = nullcontext(), _statistics_on_a_copy(stage)
-        return checkpoint(forward, *inputs, use_reentrant=False, context_fn=lambda: contexts)
 
-    return recomputed_forward
+def _recomputed_forward(stage: nn.Module, forward: Callable[..., Any], *inputs: Any) -> Any:
+    contexts = nullcontext(), _statistics_on_a_copy(stage)
+    return checkpoint(forward, *inputs, use_reentrant=False, context_fn=lambda: contexts)
 
 
 @contextmanager

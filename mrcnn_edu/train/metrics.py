@@ -17,7 +17,7 @@ import torch
 from mrcnn_edu.evaluate import evaluate
 from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.trace import evaluating
+from mrcnn_edu.trace import in_eval_mode
 from mrcnn_edu.train.distributed import any_rank, detect_shared, mean, rank, world_size
 from mrcnn_edu.train.recipes import Training, learning_rate
 
@@ -143,11 +143,12 @@ def validation_losses(model: MaskRCNN, dataset: Any) -> dict[str, float]:
     """
     device, total = next(model.parameters()).device, {}
     indices = range(rank(), len(dataset), world_size())
-    with evaluating(model), torch.no_grad():
+    model = in_eval_mode(model)
+    with torch.no_grad():
         # A process without images computes the losses of the first one, which count 0 times: all
         # processes need to know their names.
         for index in indices or range(1):
-            image, target = dataset[index]
+            image, target = dataset.encoded_item(index)
             generator = torch.Generator(device).manual_seed(index)
             losses = model([image], [target], [generator])
             for name, loss in losses.items():
