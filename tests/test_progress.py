@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mrcnn_edu import progress
 from mrcnn_edu.progress import LIVE_OUTPUT, NotebookBar, progress_bar
+from mrcnn_edu.train import with_progress
 
 
 class Notebook:
@@ -122,6 +123,17 @@ def test_a_resumed_run_counts_from_where_it_was(notebook):
         assert bar.format_dict["rate"] == pytest.approx(0.2)
         bar.update(3)
     assert notebook.texts == ["runs: 10 of 10 in 00:05"]
+
+
+def test_a_run_is_counted_by_its_steps(notebook):
+    lengths = []
+    for losses in with_progress(([{}] * n for n in range(9)), 20, "train both"):
+        notebook.seconds += 1
+        lengths.append(len(losses))
+        if len(losses) == 8:
+            assert notebook.texts == ["train both: 8 of 20 · 00:08, about 00:12 left"]
+    assert lengths == list(range(9))
+    assert notebook.texts == ["train both: stopped at 8 of 20 after 00:09"]
 
 
 def test_bars_of_unknown_length_of_nothing_and_disabled_ones(notebook):

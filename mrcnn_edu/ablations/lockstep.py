@@ -6,8 +6,7 @@ import torch
 
 from mrcnn_edu.ablations.job import Job, open_data
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.progress import progress_bar
-from mrcnn_edu.train import steps
+from mrcnn_edu.train import steps, with_progress
 from mrcnn_edu.weights import init_backbone
 
 
@@ -24,10 +23,8 @@ def train_in_lockstep(
         torch.manual_seed(job.training.seed)
         models[name] = init_backbone(MaskRCNN(job.config))
         runs.append(steps(models[name], open_data(job.train_data), job.training))
-    n_steps = max((job.training.steps for job in jobs.values()), default=0)
-    title = f"train {' and '.join(jobs)}"
-    with progress_bar(total=n_steps, description=title, disable=not progress) as bar:
-        for losses in zip(*runs, strict=True):
-            n = len(losses[0])
-            bar.update(n - bar.n)
-            yield n, models
+    if progress and runs:
+        n_steps = min(job.training.steps for job in jobs.values())
+        runs[0] = with_progress(runs[0], n_steps, f"train {' and '.join(jobs)}")
+    for losses in zip(*runs, strict=True):
+        yield len(losses[0]), models

@@ -8,17 +8,17 @@ checkpoints  a run that was stopped or killed resumes from its last checkpoint
 memory       bfloat16 and activation checkpointing, for less memory
 diagnostics  labels without a class, non-finite losses, divergence, full memory: with advice
 metrics      losses and validation scores, on the screen and as CSV files
-loop         `fit` and `steps`
+loop         `fit` and `steps`; a progress bar for those who call `steps`
 tensorboard  a run's curves and pictures in TensorBoard
 """
 
 from mrcnn_edu.train.batches import loader, step_indices
 from mrcnn_edu.train.checkpoints import CHECKPOINT, Terminated
 from mrcnn_edu.train.grouping import grouped_indices
-from mrcnn_edu.train.loop import fit, steps
+from mrcnn_edu.train.loop import fit, steps, with_progress
 from mrcnn_edu.train.recipes import Training, learning_rate, make_optimizer
 
 __all__ = [
     "CHECKPOINT", "Terminated", "Training", "fit", "grouped_indices", "learning_rate", "loader",
-    "make_optimizer", "step_indices", "steps",
+    "make_optimizer", "step_indices", "steps", "with_progress",
 ]  # fmt: skip

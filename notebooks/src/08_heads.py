@@ -209,10 +209,13 @@ def rois(scenes, moved=0):
 
 
 # %%
+from mrcnn_edu.progress import progress_bar
+
+
 def train(head, x, y, steps=150):
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(head.parameters(), lr=1e-3)
-    for _ in range(steps):
+    for _ in progress_bar(range(steps), "train"):
         rows = torch.randint(len(x), (32,), generator=generator)
         logits = head(x[rows])[:, 1]
         loss = torch.nn.functional.binary_cross_entropy_with_logits(logits, y[rows])

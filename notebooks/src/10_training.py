@@ -214,7 +214,7 @@ picture.caption("Above: what six RoIs see. Below: what they learn. A mask ends w
 # rate** determines how far each step moves the weights. The paper's settings beside ours:
 
 # %%
-from mrcnn_edu.train import Training, steps
+from mrcnn_edu.train import Training, steps, with_progress
 
 paper, training = Config(), Training(steps=300)
 assert (paper.roi_batch_per_image, c.roi_batch_per_image, training.batch_size) == (512, 48, 4)
@@ -296,7 +296,7 @@ assert all(abs(small[name] - value) < 0.02 for name, value in expected.items())
 overfitting = Training(steps=60, batch_size=1, learning_rate=1e-3)
 torch.manual_seed(0)
 model, n_positive = MaskRCNN(Config.tiny()), []
-for losses in steps(model, Shapes(1, seed=13), overfitting):
+for losses in with_progress(steps(model, Shapes(1, seed=13), overfitting), 60):
     if len(losses) in (0, 60):
         proposed = model.trace([image]).proposals[0].boxes
         n_positive.append((box_iou(boxes, proposed) >= 0.5).any(dim=0).sum().item())
@@ -374,7 +374,7 @@ from mrcnn_edu.weights import init_backbone
 torch.manual_seed(0)
 model = init_backbone(MaskRCNN(Config.tiny()))
 curves = {"recall": {}, "mask IoU": {}, "filled box": {}, "class accuracy": {}}
-for losses in steps(model, scenes, training):
+for losses in with_progress(steps(model, scenes, training), training.steps):
     step = len(losses)
     if step % 25 == 0:
         for curve, value in zip(curves.values(), measure(model), strict=True):
@@ -475,7 +475,8 @@ class Swapped(Shapes):
 # NBVAL_IGNORE_OUTPUT
 torch.manual_seed(0)
 confused = init_backbone(MaskRCNN(Config.tiny()))
-*_, swapped = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
+run = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
+*_, swapped = with_progress(run, 75)
 scores = {"correct": (recall[75], mask_iou[75]), "swapped": measure(confused)[:2]}
 total, mask_part = {}, {}
 for name, history in {"correct": losses, "swapped": swapped}.items():
