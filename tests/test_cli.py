@@ -13,7 +13,6 @@ from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -22,7 +21,7 @@ from torch import nn
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
 from mrcnn_edu.course.lessons import find_lessons
-from mrcnn_edu.data import CocoFolder, Shapes, write_coco
+from mrcnn_edu.data import Shapes, write_coco
 from mrcnn_edu.train.metrics import load_history
 from mrcnn_edu.train.recipes import PAPER, RECIPES, Training
 from mrcnn_edu.weights import read
@@ -406,54 +405,6 @@ def test_a_model_of_boxes_alone_goes_through_every_command(run, box_checkpoint, 
 # predict
 
 
-def test_predict_files_of_all_kinds_and_a_broken_one(run, checkpoint, tmp_path):
-    rng = np.random.default_rng(0)
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for name, shape in [("00012.png", (50, 60)), ("clear.png", (40, 40, 4)), ("b.jpg", (9, 8, 3))]:
-        Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(folder / name)
-    (folder / "broken.png").write_bytes((folder / "clear.png").read_bytes()[:60])
-    (folder / "notes.txt").write_text("no image, and nobody asked for it")
-
-    code, out, err = run("predict", folder, "lost.png", "--weights", checkpoint, "--out", "found")
-    assert code == 1
-    assert "2 of 5 images failed" in err and "broken.png: " in err and "lost.png: " in err
-    results = json.loads((tmp_path / "found" / "detections.json").read_text())
-    assert {result["image_id"] for result in results} == {12, "clear", "b"}
-    first = results[0]
-    assert set(first["segmentation"]) == {"size", "counts"} and len(first["bbox"]) == 4
-    assert Path(first["file_name"]).parent == folder and first["category"] in Shapes().classes
-    pictures = sorted(path.name for path in (tmp_path / "found").glob("*.png"))
-    assert pictures == ["00012-detections.png", "b-detections.png", "clear-detections.png"]
-    assert not list((tmp_path / "found").glob("*.unfinished"))
-
-    code, out, err = run("predict", folder / "b.jpg", "--weights", checkpoint)
-    assert code == 0 and "in 1 images: predictions/detections.json" in out and "fail" not in err
-
-
-def test_predict_a_data_set_with_its_own_ids(run, checkpoint, coco, tmp_path):
-    contents = json.loads((coco / "annotations.json").read_text())
-    for image in contents["images"]:
-        image["id"] += 100
-    for category in contents["categories"]:
-        category["id"] *= 10
-    for annotation in contents["annotations"]:
-        annotation["image_id"] += 100
-        annotation["category_id"] *= 10
-    (tmp_path / "ids.json").write_text(json.dumps(contents))
-    args = ["--data", coco / "images", "--annotations", "ids.json", "--weights", checkpoint]
-    assert run("predict", *args)[0] == 0
-    results = json.loads((tmp_path / "predictions" / "detections.json").read_text())
-    assert {result["image_id"] for result in results} == {100, 101, 102}
-    dataset = CocoFolder(coco / "images", tmp_path / "ids.json")
-    for result in results:
-        assert dataset.classes[result["category_id"] // 10 - 1] == result["category"]
-        assert result["file_name"] == f"{result['image_id'] - 100:06d}.png"
-
-    assert run("predict", "--data", "shapes", "--scenes.n", 2, "--weights", checkpoint)[0] == 0
-    assert (tmp_path / "predictions" / "scene-1-detections.png").is_file()
-
-
 def test_published_weights_keep_the_ids_with_their_gaps(
     run, checkpoint, coco, tmp_path, monkeypatch
 ):
@@ -473,20 +424,6 @@ def test_published_weights_keep_the_ids_with_their_gaps(
     monkeypatch.chdir(tmp_path)
     code, out, _ = run("evaluate", *args)
     assert code == 0 and "are matched by name" in out
-
-
-def test_predict_refuses_what_would_lose_pictures(run, checkpoint, tmp_path):
-    for name in ("a/1.png", "b/1.png"):
-        (tmp_path / name).parent.mkdir()
-        Image.new("L", (20, 20)).save(tmp_path / name)
-    code, _, err = run("predict", "a", "b", "--weights", checkpoint)
-    assert code == 2 and "1-detections.png would be drawn for 2 images" in err
-    (tmp_path / "empty").mkdir()
-    code, _, err = run("predict", "empty", "--weights", checkpoint)
-    assert code == 2 and "there is no image in empty" in err
-    for args in ([], ["a", "--data", "shapes"]):
-        code, _, err = run("predict", *args, "--weights", checkpoint)
-        assert code == 2 and "either images" in err
 
 
 # check-data

@@ -7,6 +7,8 @@ opening     the data and the model that options name
 options     presets, the types of options, and the defaults of train
 evaluate    average precision of a model, or of detections in a file
 demo        the main job, scored and drawn
+naming      a name of its own for each image's results
+photos      image files in folders, and what is passed over there
 predict     the objects in your images, drawn and listed
 train       a model for your data
 check_data  what is wrong with a dataset, and what is in it

@@ -11,6 +11,7 @@ flow      the stages of a detector, and what detectors compute how often
 anchors   anchors in an image, and how well they cover the objects
 bins      the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
 overview  what a dataset contains
+fullsize  an image with its detections at full size
 """
 
 from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_center, show_coverage
@@ -30,11 +31,13 @@ from mrcnn_edu.viz.draw import (
     draw_image,
     draw_instances,
     draw_map,
+    draw_objects,
     draw_row,
     paint_differences,
     paint_masks,
 )
 from mrcnn_edu.viz.flow import FLOW_STAGES, show_flow, show_sharing
+from mrcnn_edu.viz.fullsize import full_size_png
 from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, tile_maps
 from mrcnn_edu.viz.overview import show_overview, show_sheet
 from mrcnn_edu.viz.picture import (
@@ -64,11 +67,11 @@ from mrcnn_edu.viz.training import show_lockstep, show_training
 __all__ = [
     "CLASS_COLORS", "FLOW_STAGES", "OP_COLORS", "OTHER_COLORS", "ROLES", "Picture", "anchors_at",
     "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_coverage", "draw_image",
-    "draw_instances", "draw_map", "draw_row", "paint_differences", "paint_masks", "row",
-    "sample_photograph", "show_anchors_at_center", "show_bins", "show_boxes", "show_cells",
-    "show_comparison", "show_counts", "show_coverage", "show_detections", "show_differences",
-    "show_flow", "show_ground_truth", "show_images", "show_lines", "show_lockstep", "show_maps",
-    "show_objectness", "show_overview", "show_panels", "show_parts", "show_regions",
-    "show_roofline", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
-    "show_table", "show_tasks", "show_training", "tile_maps",
+    "draw_instances", "draw_map", "draw_objects", "draw_row", "full_size_png", "paint_differences",
+    "paint_masks", "row", "sample_photograph", "show_anchors_at_center", "show_bins", "show_boxes",
+    "show_cells", "show_comparison", "show_counts", "show_coverage", "show_detections",
+    "show_differences", "show_flow", "show_ground_truth", "show_images", "show_lines",
+    "show_lockstep", "show_maps", "show_objectness", "show_overview", "show_panels", "show_parts",
+    "show_regions", "show_roofline", "show_scores", "show_seeds", "show_sharing", "show_sheet",
+    "show_spread", "show_table", "show_tasks", "show_training", "tile_maps",
 ]  # fmt: skip

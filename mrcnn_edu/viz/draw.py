@@ -14,6 +14,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patheffects import withStroke
 from torch import Tensor
 
+from mrcnn_edu.images import Size
 from mrcnn_edu.viz.picture import OP_COLORS, ROLES, Picture, class_color
 
 
@@ -147,8 +148,21 @@ def draw_instances(
     box's upper left corner, or at the lower left one if the upper one is taken by another name.
     """
     draw_image(axes, image if masks is None else paint_masks(image, masks, labels), title)
-    draw_boxes(axes, boxes, [class_color(label) for label in labels.tolist()])
     height, width = image.shape[1:]
+    draw_objects(axes, (height, width), boxes, labels, classes, scores)
+
+
+def draw_objects(
+    axes: Axes,
+    size: Size,
+    boxes: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    scores: Tensor | None = None,
+) -> None:
+    """Draw the boxes and names of `draw_instances` onto an image of a size, (height, width)."""
+    draw_boxes(axes, boxes, [class_color(label) for label in labels.tolist()])
+    height, width = size
     taken = []  # corners that have a name
     for i, (label, (x1, y1, _, y2)) in enumerate(
         zip(labels.tolist(), boxes.cpu().tolist(), strict=True)
