@@ -40,7 +40,9 @@ from mrcnn_edu.viz import Picture
 
 def draw(n):
     picture = Picture(4, 2)
-    picture.subplots().plot(range(n))
+    axes = picture.subplots()
+    axes.plot(range(n))
+    axes.set_title(f"{n} points")
     return picture
 
 
@@ -102,9 +104,9 @@ def test_players_and_bars_the_next_morning(folder, lab):
         evening = browser.read_outputs(page)
         assert evening == WITHOUT_ERROR | {"pictures": 5, "sliders": 4}
         assert page.get_by_role("slider", name="n", exact=True).count() == 4
-        assert page.get_by_role("img", name="Player(n=5)", exact=True).count() == 4
+        assert page.get_by_role("img", name="5 points; n: 5", exact=True).count() == 4
         browser.move_first_slider(page)
-        assert page.get_by_role("img", name="Player(n=6)", exact=True).count() == 1
+        assert page.get_by_role("img", name="6 points; n: 6", exact=True).count() == 1
         browser.save(page)
         page.reload()  # with the kernel alive, the sliders still work
         page.wait_for_function(browser.KERNEL_IS_READY)
@@ -115,7 +117,9 @@ def test_players_and_bars_the_next_morning(folder, lab):
     browser.kill_kernels(lab)
     with browser.open_notebook(lab, "players.ipynb") as page:
         assert browser.read_outputs(page) == WITHOUT_ERROR | {"pictures": 5, "sliders": 0}
-        assert page.get_by_role("img", name="Player(n=6)", exact=True).count() == 1  # the last one
+        assert (
+            page.get_by_role("img", name="6 points; n: 6", exact=True).count() == 1
+        )  # the last one
         assert page.get_by_text("The kernel of these sliders has stopped").count() == 4
         assert page.get_by_text("left: 3 of 3 in").count() == 1
         browser.run_all_cells(page)  # and all is as it was

@@ -2,11 +2,14 @@
 
 import asyncio
 import base64
+import io
 import time
 
 import ipywidgets
+import numpy as np
 import pytest
 from ipywidgets import IntSlider
+from PIL import Image
 from players import PLAYERS, ends, moved, start_here
 
 from mrcnn_edu.course.widgets import ablations as ablations_widget
@@ -34,6 +37,11 @@ def test_without_a_kernel_there_is_a_still_picture(player):
     assert base64.b64decode(bundle[kind]) == player.image.value
     assert bundle["text/plain"] == repr(player)
     assert all(f"{name}={slider.value}" in repr(player) for name, slider in player.sliders.items())
+
+
+def test_no_blank_strip_below_the_picture(player):
+    pixels = np.asarray(Image.open(io.BytesIO(player.image.value)).convert("L"))
+    assert (pixels[-10:] < 250).any()
 
 
 def test_the_ends_of_every_slider_can_be_drawn(player):
@@ -64,7 +72,13 @@ def shown(monkeypatch):
 
     monkeypatch.setattr(player_module, "display", send)
     monkeypatch.setattr(player_module, "update_display", send)
-    player = player_module.Player(lambda n: Picture(n, 1), n=IntSlider(2, 1, 9, description="</a>"))
+
+    def draw(n):
+        picture = Picture(n, 1)
+        picture.subplots().set_title(f"{n} inches")
+        return picture
+
+    player = player_module.Player(draw, n=IntSlider(2, 1, 9, description="</a>"))
     player.sliders["n"].value = 3
     assert messages == []  # it is not shown yet
     player._ipython_display_()
@@ -78,7 +92,7 @@ def test_a_player_sends_its_widget_and_the_picture_that_outlives_it(shown):
     data, metadata, display_id = still
     assert set(data) == {"text/html"} and metadata == LIVE_OUTPUT and display_id
     assert base64.b64encode(player.image.value).decode() in data["text/html"]
-    assert "Player(n=3)" in data["text/html"]
+    assert "3 inches; \\u003c/a>: 3" in data["text/html"]
 
 
 def test_the_picture_that_outlives_the_kernel_is_the_last_one(shown):

@@ -32,7 +32,7 @@ def mask_player(
 
     def draw(percent: int) -> Picture:
         i = percent // STEP
-        picture = Picture(10, 2.7)
+        picture = Picture(10, 2.25)
         left, right = picture.subplots(1, 2, width_ratios=(1, 4.4))
         viz.draw_image(left, scenes[i][0], f"{100 - percent} % {first}, {percent} % {second}")
         viz.draw_boxes(left, scenes[i][1]["boxes"], "gt")

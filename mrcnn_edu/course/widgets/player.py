@@ -73,7 +73,9 @@ class Player:
 
     def _still(self) -> dict[str, str]:
         source = f"data:{self._kind()};base64,{self._base64()}"
-        return {"text/html": still_picture(source, alt=repr(self))}
+        titles = [axes.get_title().replace("\n", ", ") for axes in self.picture.axes]
+        values = [f"{slider.description}: {slider.value}" for slider in self.sliders.values()]
+        return {"text/html": still_picture(source, alt="; ".join([*filter(None, titles), *values]))}
 
     def _kind(self) -> str:
         return f"image/{self.image.format}"

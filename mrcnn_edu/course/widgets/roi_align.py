@@ -23,7 +23,7 @@ def roi_player(features: Tensor, box: Tensor, stride: int, output_size: int = 7)
             op: operation(features[None], boxes_to_rois(moved), output_size, 1 / stride)[0, 0]
             for op, operation in OPERATIONS.items()
         }
-        picture = Picture(9.2, 2.9)
+        picture = Picture(9.2, 2.4)
         left_axes, right_axes = picture.subplots(1, 2, width_ratios=(1, 3.2))
         viz.draw_map(left_axes, features[0], f"the map, stride {stride}", high)
         for op in pooled:
