@@ -1,9 +1,9 @@
 """Widgets need no kernel: a slider moved from code redraws the picture that a reader would see."""
 
-import asyncio
 import base64
 import io
 import time
+from threading import Event
 
 import ipywidgets
 import numpy as np
@@ -132,7 +132,7 @@ def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch)
     player = ablations_widget.ablation_player()
     player.sliders["switch"].value, player.sliders["steps"].value = "3: boxes alone", 20
     before = player.image.value
-    player.button.click()
+    player.train()
     assert list(player.models) == ["with the mask branch", "boxes alone"]
     assert player.models["boxes alone"].mask_head is None and player.image.value != before
     curves, *_ = player.history["3: boxes alone", 20]
@@ -143,15 +143,29 @@ def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch)
 
 
 class Trains(ablations_widget.AblationPlayer):
-    """An ablation player whose training runs take no time, and may end with an error."""
+    """An ablation player whose runs wait for the test after step 7, or end there with an error."""
 
     error: BaseException | None = None
 
     def _steps(self, switch, n_steps, progress):
+        self.at_step_7, self.go_on = Event(), Event()
         for step in range(n_steps + 1):
-            if self.error and step == 7:
-                raise self.error
+            if step == 7:
+                if self.error:
+                    raise self.error
+                self.at_step_7.set()
+                assert self.go_on.wait(30)
             yield step
+
+
+def press(player):
+    """Press the button, and wait until step 7."""
+    player.at_step_7 = Event()
+    player.button.click()
+    waited = time.monotonic() + 30
+    while not player.at_step_7.wait(0.01):
+        assert time.monotonic() < waited
+    return player.thread
 
 
 def state(player):
@@ -162,34 +176,30 @@ def state(player):
 READY, BUSY = ("train both", False, True), ("training ...", True, False)
 
 
-def test_the_kernel_stays_free_while_the_button_trains():
-    async def press(player):
-        player.button.click()
-        first = player.run
-        assert state(player) == BUSY
-        player.button.click()  # a second click, queued before the first one was seen
-        assert player.run is first
-        await asyncio.sleep(0.1)
-        assert state(player) == BUSY and "of 800 steps, about 0:" in player.status.value
-        player.stop_button.click()
-        assert state(player) == READY and player.run is None
-        assert "stopped after" in player.status.value
-        await player.task
-        player.button.click()  # and it starts anew
-        assert state(player) == BUSY and player.run is not first
-        player.sliders["steps"].value = 20  # of the next run, not of this one
-        player.stop()
-        assert "of 800 steps" in player.status.value
-
-    asyncio.run(press(Trains(steps=800)))
-
-
-def test_a_finished_run_and_a_failed_one_give_the_button_back():
-    player = Trains(steps=20)
-    player.button.click()  # without a kernel, it trains at once
+def test_the_kernel_stays_free_while_the_button_trains_and_stop_ends_it():
+    player = Trains(steps=800)
+    thread = press(player)
+    assert state(player) == BUSY and "of 800 steps, about " in player.status.value
+    player.button.click()  # a second click, made before the first one was seen to work
+    assert player.thread is thread
+    with pytest.raises(RuntimeError, match="in progress"):
+        player.train()
+    player.sliders["steps"].value = 20  # of the next run, not of this one
+    player.stop_button.click()
+    player.go_on.set()
+    thread.join()
+    assert state(player) == READY and "stopped after 7 of 800 steps" in player.status.value
+    thread = press(player)  # and it starts anew
+    player.go_on.set()
+    thread.join()
     assert state(player) == READY and "finished after 20 of 20 steps" in player.status.value
+
+
+def test_a_run_that_fails_says_so_and_gives_the_button_back():
+    player = Trains(steps=20)
     player.error = RuntimeError("out of memory")
     player.button.click()
+    player.thread.join()
     assert state(player) == READY
     assert "failed (out of memory) after 6 of 20" in player.status.value
 
@@ -200,9 +210,11 @@ def test_an_interrupt_and_an_error_in_a_cell_give_the_button_back(error):
     player.error = error
     with pytest.raises(type(error)):
         player.train()
-    assert state(player) == READY and player.run is None
+    assert state(player) == READY
     player.error = None
-    player.train()
+    thread = press(player)
+    player.go_on.set()
+    thread.join()
     assert "finished after 20 of 20 steps" in player.status.value
 
 

@@ -1,10 +1,10 @@
 """Lesson 12, ablations: its widget."""
 
-import asyncio
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
+from threading import Event, Lock, Thread
 from typing import Any
 
 from ipywidgets import Button, Dropdown, HBox, IntSlider, Label
@@ -44,7 +44,7 @@ class AblationPlayer(Player):
             switch=Dropdown(options=list(self.switches)),
             steps=IntSlider(steps, 20, 800, 20),
         )
-        self.run: Generator[None] | None = None  # the training run in progress
+        self.busy, self.stopping = Lock(), Event()
         self.button = Button(description="train both")
         self.button.on_click(self._start)
         self.stop_button = Button(description="stop", disabled=True)
@@ -68,57 +68,51 @@ class AblationPlayer(Player):
 
     def train(self) -> None:
         """Train both settings from the same initialization, and redraw at every evaluation."""
-        self.stop()
-        self.run = self._train(progress=True)
-        for _ in self.run:
-            pass
+        if not self.busy.acquire(blocking=False):
+            raise RuntimeError("a training run is in progress: wait for its end, or press stop")
+        self._train(progress=True)
 
     def stop(self, _button: Any = None) -> None:
-        """End the run that the button has started, after its current step."""
-        if self.run is not None:
-            self.run.close()
+        """End the run in progress after its current step."""
+        self.stopping.set()
 
     def _start(self, _button: Any) -> None:
-        """Train between the kernel's other tasks, so that sliders, cells and `stop` work meanwhile.
+        """Train in a thread, so that sliders, cells and `stop` work meanwhile.
 
-        A click while a run is in progress does nothing: it may have been queued.
+        A click while a run is in progress does nothing: it was made before the button changed.
         """
-        if self.run is None:
-            self.run = self._train(progress=False)
-            next(self.run)  # the button changes at once
-            turns = self._take_turns(self.run)
-            try:
-                self.task = asyncio.get_running_loop().create_task(turns)
-            except RuntimeError:  # there is no kernel
-                asyncio.run(turns)
+        if self.busy.acquire(blocking=False):
+            self.thread = Thread(target=self._train_in_thread, daemon=True)
+            self.thread.start()
 
-    async def _take_turns(self, run: Generator[None]) -> None:
-        with suppress(Exception):  # the status has told
-            for _ in run:
-                await asyncio.sleep(0.02)
+    def _train_in_thread(self) -> None:
+        with suppress(Exception):  # the status tells
+            self._train(progress=False)
 
-    def _train(self, progress: bool) -> Generator[None]:
-        """Train in pieces of less than a second, with a pause after each."""
+    def _train(self, progress: bool) -> None:
         switch, n_steps = self.values["switch"], self.values["steps"]
-        self.button.description, self.button.disabled = "training ...", True
-        self.stop_button.disabled = progress  # a cell is ended by the stop button of the notebook
         start, step, end = time.monotonic(), 0, "stopped"
         try:
+            self.stopping.clear()
+            self.button.description, self.button.disabled = "training ...", True
+            self.stop_button.disabled = False
             self.status.value = f"{switch}: preparing the data"
-            yield
             for step in self._steps(switch, n_steps, progress):
+                if self.stopping.is_set():
+                    break
                 left = (time.monotonic() - start) / max(step, 1) * (n_steps - step)
                 left = f", about {left // 60:.0f}:{left % 60:02.0f} left" if step else ""
                 self.status.value = f"{switch}: {step} of {n_steps} steps{left}"
-                yield
-            end = "finished"
+            else:
+                end = "finished"
         except Exception as error:
             end = f"failed ({error})"
             raise
         finally:
             self.status.value = f"{switch}: {end} after {step} of {n_steps} steps"
             self.button.description, self.button.disabled = "train both", False
-            self.stop_button.disabled, self.run = True, None
+            self.stop_button.disabled = True
+            self.busy.release()
 
     def _steps(self, switch: str, n_steps: int, progress: bool) -> Iterator[int]:
         """The number of steps taken, after each of them and during an evaluation."""

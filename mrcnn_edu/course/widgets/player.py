@@ -2,6 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Callable
+from threading import RLock
 from typing import Any
 from uuid import uuid4
 
@@ -31,6 +32,7 @@ class Player:
         self.draw, self.sliders = draw, sliders
         self.image = ipywidgets.Image()
         self.positions: list[Bbox] = []  # of the axes: computed for the first picture, then reused
+        self.lock = RLock()  # JupyterLab moves sliders in a thread, even while a cell runs
         self.display_id = ""  # of the still picture, once the player was shown
         self.update()
         for name, slider in sliders.items():
@@ -46,6 +48,10 @@ class Player:
 
     def update(self, _change: Any = None) -> None:
         """Draw the picture for the sliders' current values."""
+        with self.lock:
+            self._draw()
+
+    def _draw(self) -> None:
         self.picture = self.draw(**self.values)
         self.picture.set_positions(self.positions)
         self.image.format = self.picture.format
