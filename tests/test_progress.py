@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import nbclient
@@ -147,6 +148,12 @@ def test_bars_of_unknown_length_of_nothing_and_disabled_ones(notebook):
 def test_a_worker_process_has_no_cell(notebook, monkeypatch):
     monkeypatch.setattr(progress, "parent_process", lambda: "a kernel")
     assert list(progress_bar("abc")) == ["a", "b", "c"] and notebook.outputs == []
+
+
+def test_no_other_module_makes_bars():
+    package = Path(progress.__file__).parent
+    importing = [path for path in package.rglob("*.py") if "import tqdm" in path.read_text()]
+    assert importing == [Path(progress.__file__)]
 
 
 def test_in_a_terminal_it_is_the_bar_of_tqdm():
