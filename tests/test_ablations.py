@@ -1,6 +1,7 @@
 """Ablations: the tables, one start for all settings, runs kept and resumed, statistics."""
 
 import contextlib
+import csv
 import json
 import math
 import os
@@ -479,3 +480,80 @@ def test_differences_are_printed_beside_the_papers():
     assert results.differences.splitlines()[1].startswith("c +0.5")
     assert results.relative_gain(table.settings[1]) == pytest.approx((41 / 30.5 - 1, 0.25))
     assert math.isnan(results.relative_gain(table.settings[2])[1])
+
+
+def results_of(table, seeds=(0, 1), **scores):
+    """Results with the given mask AP of each setting; the others are one less than it."""
+    records = {}
+    for name, values in scores.items():
+        for seed in seeds:
+            segm = {"ap": values[seed], "ap50": values[seed] - 1, "ap75": values[seed] - 1}
+            costs = {"parameters": 1_234_567, "seconds": 60.04, "step_megabytes": 28.44}
+            costs |= {"milliseconds_per_image": 43.21}
+            records[name, seed] = {"scores": {"segm": segm, "bbox": segm}, **costs}
+    return Results(table, records)
+
+
+WITH_PAPER = Table(
+    "t", "Is it better?", "ResNet", "c4",
+    (Setting("a", paper=(30.0, 50.0, 31.0)), Setting("b, c", paper=(28.0, 48.0, 30.5))),
+)  # fmt: skip
+
+
+def test_a_table_is_printed_in_blocks():
+    text = str(results_of(WITH_PAPER, **{"a": [30.0, 32.0], "b, c": [29.0, 29.0]})).splitlines()
+    assert text[0] == "Table t: Is it better? (paper: ResNet)"
+    assert " ".join(text[2].split()) == "average precision mask AP AP50 AP75 box AP paper's AP"
+    assert text[3].startswith("a  ") and text[3].endswith("30.0") and "31.0 ± 12.7" in text[3]
+    assert " ".join(text[6].split()) == "difference from a mask AP AP75 paper's AP, AP75"
+    assert text[7].startswith("b, c  ") and text[7].endswith("-2.0, -0.5")
+    assert text[10].split() == ["a", "1.23", "M", "60", "28", "43"]
+    assert text[-1] == "2 seeds; ± is half the width of a 95 % confidence interval"
+    assert max(map(len, text)) <= 100
+
+
+def test_a_single_seed_and_a_single_setting():
+    alone = replace(WITH_PAPER, settings=WITH_PAPER.settings[:1])
+    text = str(results_of(alone, seeds=[0], a=[30.0]))
+    assert text.endswith("\n1 seed") and "difference" not in text and "±" not in text
+    assert results_of(alone, seeds=[0], a=[30.0]).csv().count("\n") == 1
+
+
+def test_what_is_missing_is_a_dash_in_a_table_and_nothing_in_csv():
+    failed = Results(PAIR, {("align", 0): {"failed": "ValueError: x"}})
+    assert "nan" not in str(failed) and "nan" not in failed.csv() and "nan" not in failed.markdown()
+    assert "failed: align, seed 0: ValueError: x" in str(failed)
+    assert "paper" not in str(failed)  # which has no numbers
+
+
+def test_csv_can_be_computed_with():
+    text = results_of(WITH_PAPER, **{"a": [30.0, 32.0], "b, c": [29.0, 29.0]}).csv()
+    first, second = csv.DictReader(text.splitlines())
+    assert second["setting"] == "b, c" and first["seeds"] == "2"
+    assert float(first["mask_ap"]) == 31 and float(first["mask_ap_ci"]) == pytest.approx(12.706)
+    assert float(second["mask_ap_difference"]) == -2 and float(second["paper_ap75"]) == 30.5
+    assert int(first["parameters"]) == 1_234_567
+
+
+def test_markdown_has_a_ruler_below_each_header():
+    lines = results_of(WITH_PAPER, **{"a": [30.0, 32.0], "b, c": [29.0, 29.0]}).markdown()
+    lines = lines.splitlines()
+    assert lines[0] == "**Table t: Is it better? (paper: ResNet)**"
+    for i, line in enumerate(lines):
+        if line.startswith("| ---"):
+            assert lines[i - 1].count("|") == line.count("|") == lines[i + 1].count("|")
+    assert sum(line.startswith("| ---") for line in lines) == 3
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_tables_fit_a_hundred_columns(name):
+    """With every score of two digits, and intervals of two digits."""
+    table = TABLES[name]
+    records = {}
+    for seed in range(2):
+        ap = {"ap": 40.0 + 5 * seed, "ap50": 80.0 - 5 * seed, "ap75": 40.0 - 5 * seed}
+        kinds = "segm", "bbox", "segm strongest", "segm background"
+        record = {"scores": {kind: ap for kind in kinds}, "parameters": 63e6, "seconds": 123_456}
+        records |= {(setting.name, seed): record for setting in table.settings}
+    text = str(Results(table, records))
+    assert "± 31.8" in text and max(map(len, text.splitlines())) <= 100

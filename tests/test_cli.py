@@ -1,5 +1,6 @@
 """The command mrcnn-edu: every command run, and every mistake that is to be expected made once."""
 
+import csv
 import json
 import pickle
 import re
@@ -20,6 +21,7 @@ from torch import nn
 
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
+from mrcnn_edu.ablations import TABLES
 from mrcnn_edu.course.lessons import find_lessons
 from mrcnn_edu.data import Shapes, write_coco
 from mrcnn_edu.train.metrics import load_history
@@ -501,6 +503,34 @@ def test_ablate_measures_prints_and_draws(run, small_lab):
     assert len(kept) == 2
     assert run(*args)[:2] == (0, out)  # at once: nothing is written again
     assert kept == {path: path.stat().st_mtime_ns for path in kept}
+
+
+def test_ablate_lists_its_tables_and_their_settings(run):
+    code, out, _ = run("ablate", "--list")
+    assert code == 0 and re.search(r"^2c +What does rounding cost at a small", out, re.MULTILINE)
+    assert len(out.splitlines()) == len(TABLES) and max(map(len, out.splitlines())) < 80
+    code, out, _ = run("ablate", "2d", "--list")
+    assert (code, out) == (0, "RoIAlign\nRoIPool\n")
+    code, out, err = run("ablate", "2q", "--list")
+    assert code == 2 and "choose one of 2a" in err
+    code, _, err = run("ablate")
+    assert code == 2 and "mrcnn-edu ablate --list" in err
+    for option in ("--seeds", "--seed"):
+        code, _, err = run("ablate", "2d", option, -1)
+        assert code == 2 and f"{option[2:]} is -1: give" in err
+
+
+def test_ablate_prints_csv_and_markdown_alone(run, small_lab):
+    args = "ablate", "2d", "--seeds", 1, "--steps", 1
+    code, out, err = run(*args, "--format", "csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert code == 0 and [row["setting"] for row in rows] == ["RoIAlign", "RoIPool"]
+    assert "runs/ablations/2d.png" in err
+    code, out, _ = run(*args, "--format", "markdown")
+    assert code == 0 and out.startswith("**Table 2d") and "| RoIPool |" in out
+    assert "1 seed" in out and "1 seeds" not in out
+    code, out, _ = run("ablate", "2d", "--precomputed", "--format", "csv")
+    assert code == 0 and len(out.splitlines()) == 3
 
 
 def test_ablates_plan_is_a_command_for_each_run(run, small_lab):

@@ -2,7 +2,9 @@
 
 tables        the settings that are compared, and the paper's scores
 estimate      a mean over seeds with its confidence interval
-results       the scores of a table: means, differences, costs
+comparison    the scores of a table: means, differences, costs
+formats       rows of text as a table: aligned, or in Markdown
+results       the results of a table, printed
 job           one training run and everything its result depends on
 setup         the models, training and data that all settings of a table share
 machine       threads, machine and PyTorch version, for records

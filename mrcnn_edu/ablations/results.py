@@ -1,141 +1,114 @@
-"""The results of a table: means over seeds, and differences from the table's first setting.
+"""The results of a table, printed: for a terminal, in Markdown, or as CSV."""
 
-Seed s of every setting starts from the same weights and sees the same images in the same order. So
-settings are compared seed by seed: what two seeds differ in cancels in the difference.
-"""
-
-import statistics
+import csv
+import io
+import textwrap
 from dataclasses import dataclass
-from math import nan
+from math import isnan, nan
 
-from mrcnn_edu.ablations.estimate import Estimate, estimate
-from mrcnn_edu.ablations.tables import METRICS, Setting, Table
+from mrcnn_edu.ablations.comparison import Comparison
+from mrcnn_edu.ablations.formats import Block, Row
+from mrcnn_edu.ablations.tables import AP_NAMES, METRICS, Setting
+
+COSTS = "parameters", "seconds", "step_megabytes", "milliseconds_per_image"
+WIDEST = 100  # columns of a line
 
 
 @dataclass(frozen=True)
-class Results:
+class Results(Comparison):
     """A table, and the record of each (setting's name, seed) as `measure` returns it.
 
-    metric: "ap", "ap50", "ap75", "ap_small", ... iou_type: "segm" or "bbox", by default the
-    table's. Scores are in percent.
+    Printed, it has the scores, the differences from the first setting, and the costs.
     """
 
-    table: Table
-    records: dict[tuple[str, int], dict]
-
-    def scores(
-        self, setting: Setting, metric: str = "ap", iou_type: str | None = None
-    ) -> dict[int, float]:
-        """The score of each seed; failed runs are left out.
-
-        Empty if the setting has no such score, as a model without masks has no mask AP.
-        """
-        iou_type = iou_type or self.table.iou_type
-        decoding = setting.changes.get("mask_decoding")
-        name = f"{iou_type} {decoding}" if decoding and iou_type == "segm" else iou_type
-        return {
-            seed: record["scores"][name][metric]
-            for (setting_name, seed), record in self.records.items()
-            if setting_name == setting.name and metric in record.get("scores", {}).get(name, {})
-        }
-
-    def mean(self, setting: Setting, metric: str = "ap", iou_type: str | None = None) -> Estimate:
-        """The score's mean over the seeds."""
-        return estimate(list(self.scores(setting, metric, iou_type).values()))
-
-    def difference(
-        self, setting: Setting, metric: str = "ap", iou_type: str | None = None
-    ) -> Estimate:
-        """The setting's score minus the first setting's, over the seeds that both have."""
-        first = self.scores(self.table.settings[0], metric, iou_type)
-        scores = self.scores(setting, metric, iou_type)
-        return estimate([scores[seed] - first[seed] for seed in scores if seed in first])
-
-    def relative_gain(self, setting: Setting, metric: str = "ap") -> tuple[float, float]:
-        """The gain of the first setting over this one, as a fraction of this one's score.
-
-        Here, from the means over the seeds, and in the paper, NaN where it has no number.
-        """
-        first = self.table.settings[0]
-        gain = self.mean(first, metric).mean / self.mean(setting, metric).mean - 1
-        paper_first, paper = first.paper_score(metric), setting.paper_score(metric)
-        if paper_first is None or paper is None:
-            return gain, nan
-        return gain, paper_first / paper - 1
-
-    @property
-    def differences(self) -> str:
-        """A line of text for each setting: its difference from the first, here and in the paper."""
-        others = self.table.settings[1:]
-        width = max((len(setting.name) for setting in others), default=0)
-        lines = []
-        for setting in others:
-            in_paper = self.table.paper_difference(setting)
-            paper = f"  the paper's {in_paper}" if in_paper else ""
-            lines.append(f"{setting.name:{width}} {self.difference(setting):+.1f}{paper}")
-        return "\n".join(lines)
-
-    def cost(self, setting: Setting, name: str) -> float:
-        """The median over seeds of "parameters", "seconds", "step_megabytes", ..."""
-        values = [
-            record[name]
-            for (setting_name, _), record in self.records.items()
-            if setting_name == setting.name and name in record
-        ]
-        return statistics.median(values) if values else nan
-
-    def by_seed(self, metric: str = "ap") -> tuple[dict[str, list[float]], dict[str, float]]:
-        """For a chart: the scores of each setting, seed by seed, and the paper's scores."""
-        settings, paper = self.table.settings, {}
-        for setting in settings:
-            if (score := setting.paper_score(metric)) is not None:
-                paper[setting.name] = score
-        return {s.name: list(self.scores(s, metric).values()) for s in settings}, paper
-
-    @property
-    def failed(self) -> dict[tuple[str, int], str]:
-        """The error of each (setting's name, seed) that has no result."""
-        return {run: record["failed"] for run, record in self.records.items() if "failed" in record}
-
     def __str__(self) -> str:
-        table = self.table
-        titles = [table.ap_name, "AP50", "AP75", table.other_ap_name, "AP difference"]
-        titles += ["AP75 difference", "paper's AP", "AP, AP75 differences", "parameters"]
-        titles += ["seconds", "MB per step", "ms per image"]
-        rows = [("setting", *titles), *(self._row(setting) for setting in table.settings)]
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for name, *cells in rows:
-            aligned = [f"{cell:>{width}}" for cell, width in zip(cells, widths[1:], strict=True)]
-            lines.append("  ".join([f"{name:{widths[0]}}", *aligned]))
-        n_seeds = len({seed for _, seed in self.records})
-        title = f"Table {table.name}: {table.question} (paper: {table.paper_model})"
-        note = f"{n_seeds} seeds; ± is half the width of a 95 % confidence interval"
-        failures = [
-            f"failed: {name}, seed {seed}: {error}" for (name, seed), error in self.failed.items()
-        ]
-        return "\n".join([title, *lines, note, *failures])
+        blocks = [block.text() for block in self._blocks()]
+        title = textwrap.fill(self._title(), WIDEST)
+        return "\n".join([title, "", *"\n\n".join(blocks).splitlines(), "", *self._notes()])
 
-    def _row(self, setting: Setting) -> tuple[str, ...]:
-        """The cells of a setting's row; differences from the first setting are empty in its own."""
+    def markdown(self) -> str:
+        """The same in Markdown."""
+        blocks = [block.markdown() for block in self._blocks()]
+        return "\n\n".join([f"**{self._title()}**", *blocks, *self._notes()])
+
+    def csv(self) -> str:
+        """A row for each setting, with plain numbers; nothing where there is none.
+
+        Columns whose names end in _ci are half the widths of 95 % confidence intervals.
+        """
+        rows = [self._numbers(setting) for setting in self.table.settings]
+        file = io.StringIO()
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+        return file.getvalue().rstrip("\n")
+
+    def _title(self) -> str:
+        table = self.table
+        paper = f"paper: {table.paper_model}" if self._has_paper() else table.paper_model
+        return f"Table {table.name}: {table.question} ({paper})"
+
+    def _has_paper(self) -> bool:
+        return any(setting.paper_score() is not None for setting in self.table.settings)
+
+    def _blocks(self) -> list[Block]:
+        """The scores, the differences from the first setting, and the costs."""
+        table, (first, *others) = self.table, self.table.settings
+        blocks = [Block([self._score_titles(), *map(self._score_row, table.settings)])]
+        if others:
+            titles = f"difference from {first.name}", table.ap_name, "AP75"
+            titles += ("paper's AP, AP75",) * self._has_paper()
+            blocks.append(Block([titles, *map(self._difference_row, others)]))
+        titles = "cost", "parameters", "seconds", "MB per step", "ms per image"
+        return [*blocks, Block([titles, *map(self._cost_row, table.settings)])]
+
+    def _score_titles(self) -> Row:
+        table = self.table
+        titles = "average precision", table.ap_name, "AP50", "AP75", table.other_ap_name
+        return titles + ("paper's AP",) * self._has_paper()
+
+    def _score_row(self, setting: Setting) -> Row:
         means = [f"{self.mean(setting, metric):.1f}" for metric in METRICS]
         other_mean = f"{self.mean(setting, iou_type=self.table.other_iou_type):.1f}"
-        differences, in_paper = ["", ""], ["", ""]
-        if setting != self.table.settings[0]:
-            differences = [f"{self.difference(setting, m):+.1f}" for m in ("ap", "ap75")]
-            in_paper = [self.table.paper_difference(setting, m) for m in ("ap", "ap75")]
-        paper = setting.paper_score("ap")
-        costs = [
-            f"{self.cost(setting, name):.0f}"
-            for name in ("seconds", "step_megabytes", "milliseconds_per_image")
-        ]
-        return (
-            setting.name,
-            *means,
-            other_mean,
-            *differences,
-            "-" if paper is None else f"{paper:.1f}",
-            ", ".join(difference for difference in in_paper if difference),
-            f"{self.cost(setting, 'parameters') / 1e6:.2f} M",
-            *costs,
-        )
+        paper = setting.paper_score()
+        shown = "-" if paper is None else f"{paper:.1f}"
+        return (setting.name, *means, other_mean) + (shown,) * self._has_paper()
+
+    def _difference_row(self, setting: Setting) -> Row:
+        ours = [f"{self.difference(setting, metric):+.1f}" for metric in ("ap", "ap75")]
+        paper = [self.table.paper_difference(setting, metric) for metric in ("ap", "ap75")]
+        shown = ", ".join(filter(None, paper)) or "-"
+        return (setting.name, *ours) + (shown,) * self._has_paper()
+
+    def _cost_row(self, setting: Setting) -> Row:
+        costs = {name: self.cost(setting, name) for name in COSTS}
+        shown = [f"{cost:.0f}" for name, cost in costs.items() if name != "parameters"]
+        cells = [f"{costs['parameters'] / 1e6:.2f} M", *shown]
+        return (setting.name, *("-" if "nan" in cell else cell for cell in cells))
+
+    def _notes(self) -> list[str]:
+        n_seeds = len({seed for _, seed in self.records})
+        interval = "; ± is half the width of a 95 % confidence interval" if n_seeds > 1 else ""
+        note = f"{n_seeds} seed{'' if n_seeds == 1 else 's'}{interval}"
+        runs = self.failed.items()
+        return [note, *(f"failed: {name}, seed {seed}: {error}" for (name, seed), error in runs)]
+
+    def _numbers(self, setting: Setting) -> dict[str, str | float]:
+        """What `csv` writes of a setting, by the column's name."""
+        table = self.table
+        ours, other = (AP_NAMES[kind][:-3] for kind in (table.iou_type, table.other_iou_type))
+        estimates = {f"{ours}_{metric}": self.mean(setting, metric) for metric in METRICS}
+        estimates[f"{other}_ap"] = self.mean(setting, iou_type=table.other_iou_type)
+        for metric in ("ap", "ap75"):
+            estimates[f"{ours}_{metric}_difference"] = self.difference(setting, metric)
+        numbers: dict[str, float] = {}
+        for name, value in estimates.items():
+            numbers |= {name: value.mean, f"{name}_ci": (value.high - value.low) / 2}
+        for metric in METRICS:
+            score = setting.paper_score(metric)
+            numbers[f"paper_{metric}"] = nan if score is None else score
+        numbers |= {name: self.cost(setting, name) for name in COSTS}
+        n_seeds = len(self.scores(setting))
+        row = {"table": table.name, "setting": setting.name, "seeds": n_seeds}
+        shown = {k: "" if isnan(v) else f"{round(v, 3):g}" for k, v in numbers.items()}
+        return row | shown | {"parameters": f"{numbers['parameters']:.0f}".replace("nan", "")}

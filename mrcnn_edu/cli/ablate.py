@@ -1,6 +1,7 @@
 """mrcnn-edu ablate: the paper's tables, measured."""
 
 import shlex
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -14,13 +15,18 @@ from mrcnn_edu.data import CocoFolder
 from mrcnn_edu.extras import require
 from mrcnn_edu.files import write_file
 
+SHARP = 144  # pixels in an inch of a picture, which is drawn for half of it
+
 if TYPE_CHECKING:
     from mrcnn_edu.ablations import Results, Setup
 
 
 @joined_help
 def ablate(
-    table: Annotated[Positional[str], tyro.conf.arg(metavar="TABLE")],
+    table: Annotated[
+        tyro.conf.DisallowNone[Positional[str | None]],
+        tyro.conf.arg(metavar="[TABLE]", help_behavior_hint=""),
+    ] = None,
     seeds: int = 2,
     seed: Number = None,
     setting: Annotated[tuple[str, ...], NO_DEFAULT] = (),
@@ -33,16 +39,20 @@ def ablate(
     config: Literal["tiny", "c4-r50", "c5-r50", "fpn-r50"] = "tiny",
     out: Path = Path("runs/ablations"),
     dask: Name = None,
+    list_names: Annotated[
+        bool, tyro.conf.arg(name="list", help_behavior_hint=""), tyro.conf.FlagCreatePairsOff
+    ] = False,
     dry_run: bool = False,
     precomputed: bool = False,
+    format: Literal["text", "csv", "markdown"] = "text",
 ) -> int:
-    """Measure a table of the paper: 2a, 2b, 2c, 2d, 2e, 3 and more.
+    """Measure one of the paper's tables, each setting with several seeds.
 
     Finished runs are kept, and a run that was interrupted resumes: repeat the same command.
 
     Args:
-        table: the table's name; a name that does not exist lists all of them.
-        seeds: the number of seeds, 0, 1, ...
+        table: the table's name, such as 2c; --list prints all names.
+        seeds: how many seeds are run for each setting: 0, 1, ...
         seed: a single seed to run instead.
         setting: the names of the settings to measure, instead of all of the table's.
         steps: training steps of each run; the table's number (400 or 800) if not given, and the
@@ -57,15 +67,27 @@ def ablate(
         out: the folder where results are kept.
         dask: the address of a Dask scheduler, to run on its workers. Give each worker one thread: a
             run uses one, and a worker makes one run at a time.
+        list_names: print the names of the tables and what they ask; with a table, the names of its
+            settings.
         dry_run: print the command of each run, for example for a SLURM array, and run nothing.
         precomputed: print the results that come with the package, and run nothing.
+        format: how the results are printed.
     """
     from mrcnn_edu.ablations import precomputed as precomputed_results
     from mrcnn_edu.ablations import run, table_of
 
+    if list_names:
+        print("\n".join(_listed(table)))
+        return 0
+    if table is None:
+        raise ValueError("give the name of a table: mrcnn-edu ablate --list prints them")
+    if seeds < 1:
+        raise ValueError(f"seeds is {seeds}: give 1 or more")
+    if seed is not None and seed < 0:
+        raise ValueError(f"seed is {seed}: give 0 or more")
     chosen = table_of(table)
     if precomputed:
-        print(precomputed_results(chosen))
+        print(_formatted(precomputed_results(chosen), format))
         return 0
     wanted = [chosen.setting(name) for name in setting] if setting else list(chosen.settings)
     all_seeds = list(range(seeds)) if seed is None else [seed]
@@ -84,9 +106,26 @@ def ablate(
     with _cluster(dask) as executor:
         names = [one.name for one in wanted]
         results = run(chosen, all_seeds, steps, executor, settings=names, setup=setup, folder=out)
-    print(results)
-    _draw(results, out / f"{chosen.name}.png")
+    print(_formatted(results, format))
+    picture = out / f"{chosen.name}.png"
+    _draw(results, picture)
+    where = sys.stdout if format == "text" else sys.stderr  # a file of CSV has nothing else in it
+    print(f"\nEvery seed, and the paper's numbers: {picture}", file=where)
     return 1 if results.failed else 0
+
+
+def _listed(name: str | None) -> list[str]:
+    """A line for each table, or for each setting of one table."""
+    from mrcnn_edu.ablations import TABLES, table_of
+
+    if name is not None:
+        return [setting.name for setting in table_of(name).settings]
+    width = max(map(len, TABLES))
+    return [f"{table.name:{width}}  {table.question}" for table in TABLES.values()]
+
+
+def _formatted(results: "Results", format: str) -> str:
+    return {"csv": results.csv, "markdown": results.markdown}.get(format, results.__str__)()
 
 
 def _setup(
@@ -127,11 +166,12 @@ def _print_commands(table, settings, seeds, steps, setup, shared: list[str]) -> 
             print(shlex.join(["mrcnn-edu", *which, *shared]))
 
 
-def _draw(results: "Results", picture: Path) -> None:
+def _draw(results: "Results", file: Path) -> None:
     from mrcnn_edu.viz import show_seeds
 
-    write_file(picture, show_seeds(*results.by_seed(), results.table.ap_name).png())
-    print(f"\nEvery seed, and the paper's numbers: {picture}")
+    picture = show_seeds(*results.by_seed(), results.table.ap_name)
+    picture.set_dpi(SHARP)
+    write_file(file, picture.png())
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     image, target = dataset[fullest]
     surest = detections[fullest][detections[fullest].scores >= 0.5]
     picture = show_detections(image, surest, dataset.classes, target)
+    picture.set_dpi(144)  # twice the pixels, for sharp text
     write_file(out, picture.png())
     print(f"\nThe scene with the most objects, ground truth beside detections: {out.resolve()}")
     print("Next: mrcnn-edu lab opens lesson 00, which starts from such a scene.")
