@@ -16,8 +16,10 @@ targets           what each output of the network should be, without a network
 losses            the comparison of outputs and targets
 images            images and targets as the network sees them
 detections        from the heads' outputs to boxes and masks in the image
-trace             every intermediate result of a detection, named
-validate          what is wrong with an input, in words
+eval_mode         the mode that detection runs in, whatever the model's own is
+refusals          what is said when an input is refused: what is wrong, what to do
+validate          what is refused, and what is normalized instead
+trace             what can be seen of a detection: every intermediate result, named
 config            every number of the model, validated when it is made
 backbone_choices  the norms, blocks, backbones and necks that a config can choose
 head_choices      the heads that a config can choose

@@ -49,10 +49,8 @@ def pyramid_anchors(
     sizes: of the anchors of each level. Raises ValueError unless there are as many as grids.
     """
     if len(sizes) != len(grids):
-        raise ValueError(
-            f"there are {len(sizes)} tuples of anchor sizes for {len(grids)} feature maps: "
-            "give one tuple for each level of the pyramid"
-        )
+        n, n_maps = len(sizes), len(grids)
+        raise ValueError(f"{n} tuples of anchor sizes for {n_maps} feature maps: give one for each")
     anchors = []
     for level_sizes, (height, width) in zip(sizes, grids, strict=True):
         base = base_anchors(level_sizes, ratios).to(device)

@@ -43,10 +43,8 @@ class Convolution(nn.Sequential):
     """
 
     def __init__(self, in_channels, out_channels, kernel, norm=None, stride=1, relu=False):
-        bias = norm is None  # a norm has a bias of its own
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel, stride, kernel // 2, bias=bias)
-        )
+        bias, padding = norm is None, kernel // 2  # a norm has a bias of its own
+        super().__init__(nn.Conv2d(in_channels, out_channels, kernel, stride, padding, bias=bias))
         if norm is not None:
             self.append(norm(out_channels))
         self.relu = relu
@@ -93,9 +91,8 @@ class ResNet(nn.Module):
         widths=(64, 128, 256, 512),
     ):  # fmt: skip
         super().__init__()
-        self.conv1 = nn.Conv2d(
-            in_channels, stem_width, stem_kernel, 2, stem_kernel // 2, bias=False
-        )
+        padding = stem_kernel // 2
+        self.conv1 = nn.Conv2d(in_channels, stem_width, stem_kernel, 2, padding, bias=False)
         self.bn1, self.max_pool = norm(stem_width), max_pool
         channels = [stem_width, *(width * block.expansion for width in widths)]
         for i, (depth, width) in enumerate(zip(depths, widths, strict=True)):
@@ -141,10 +138,10 @@ class FPN(nn.Module):
 
     def __init__(self, in_channels: tuple[int, ...], channels: int, norm=None):
         super().__init__()
-        inner = [Convolution(c, channels, 1, norm) for c in in_channels]
-        outer = [Convolution(channels, channels, 3, norm) for _ in in_channels]
-        self.inner_blocks = nn.ModuleList(inner)
-        self.layer_blocks = nn.ModuleList(outer)
+        self.inner_blocks = nn.ModuleList(Convolution(c, channels, 1, norm) for c in in_channels)
+        self.layer_blocks = nn.ModuleList(
+            Convolution(channels, channels, 3, norm) for _ in in_channels
+        )
         for parameter in self.parameters():
             if parameter.ndim == 4:
                 nn.init.kaiming_uniform_(parameter, a=1)

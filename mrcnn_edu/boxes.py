@@ -14,15 +14,21 @@ from torch import Tensor
 MAX_LOG_SCALE = math.log(1000 / 16)
 
 
+def as_float(x: Tensor) -> Tensor:
+    """x as float32, or float64 if it is: whole numbers and half precision are too coarse here."""
+    return x if x.dtype == torch.float64 else x.float()
+
+
 def box_area(boxes: Tensor) -> Tensor:
     """Areas [N] of boxes [N, 4], in square pixels."""
+    boxes = as_float(boxes)
     return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def box_intersection(a: Tensor, b: Tensor) -> Tensor:
     """Areas [N, M] of the intersection of every box of a [N, 4] with every box of b [M, 4]."""
-    a_x1, a_y1, a_x2, a_y2 = a.T[:, :, None]  # each [N, 1]
-    b_x1, b_y1, b_x2, b_y2 = b.T.contiguous()  # each [M]
+    a_x1, a_y1, a_x2, a_y2 = as_float(a).T[:, :, None]  # each [N, 1]
+    b_x1, b_y1, b_x2, b_y2 = as_float(b).T.contiguous()  # each [M]
     # In place, because allocating more tables [N, M] would take longer than the arithmetic.
     width = torch.minimum(a_x2, b_x2).sub_(torch.maximum(a_x1, b_x1)).clamp_(min=0)
     height = torch.minimum(a_y2, b_y2).sub_(torch.maximum(a_y1, b_y1)).clamp_(min=0)
@@ -35,14 +41,15 @@ def box_iou(a: Tensor, b: Tensor) -> Tensor:
     Two boxes without area have IoU 0.
     """
     intersection = box_intersection(a, b)
-    area_b = box_area(b) + torch.finfo(b.dtype).tiny  # so that no union is 0
+    area_b = box_area(b)
+    area_b = area_b + torch.finfo(area_b.dtype).tiny  # so that no union is 0
     return intersection / (box_area(a)[:, None] + area_b).sub_(intersection)
 
 
 def clip_boxes(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Boxes [..., 4] clipped to an image of size (height, width)."""
     height, width = size
-    x1, y1, x2, y2 = boxes.unbind(-1)
+    x1, y1, x2, y2 = as_float(boxes).unbind(-1)
     x1, x2 = x1.clamp(0, width), x2.clamp(0, width)
     y1, y2 = y1.clamp(0, height), y2.clamp(0, height)
     return torch.stack((x1, y1, x2, y2), dim=-1)
@@ -72,7 +79,7 @@ def encode_boxes(boxes: Tensor, anchors: Tensor, scale=(1.0, 1.0, 1.0, 1.0)) -> 
 def decode_boxes(deltas: Tensor, anchors: Tensor, scale=(1.0, 1.0, 1.0, 1.0)) -> Tensor:
     """Boxes [..., 4] from deltas [..., 4] and anchors [..., 4]: the inverse of `encode_boxes`."""
     anchor_x, anchor_y, anchor_width, anchor_height = _center_and_size(anchors)
-    dx, dy, dw, dh = deltas.unbind(-1)
+    dx, dy, dw, dh = as_float(deltas).unbind(-1)
     x = dx / scale[0] * anchor_width + anchor_x
     y = dy / scale[1] * anchor_height + anchor_y
     half_width = 0.5 * anchor_width * torch.exp((dw / scale[2]).clamp(max=MAX_LOG_SCALE))
@@ -82,6 +89,6 @@ def decode_boxes(deltas: Tensor, anchors: Tensor, scale=(1.0, 1.0, 1.0, 1.0)) ->
 
 
 def _center_and_size(boxes: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    x1, y1, x2, y2 = boxes.unbind(-1)
+    x1, y1, x2, y2 = as_float(boxes).unbind(-1)
     width, height = x2 - x1, y2 - y1
     return x1 + 0.5 * width, y1 + 0.5 * height, width, height

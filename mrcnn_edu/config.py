@@ -1,8 +1,10 @@
 """The settings of a model: every number that the paper, or somebody since, has chosen."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from math import isnan
+from itertools import chain, product
+from math import inf, isfinite, isnan, sqrt
+from numbers import Integral, Real
 from types import UnionType
 from typing import Any, Literal, Self, Union, get_args, get_origin
 
@@ -11,11 +13,15 @@ POSITIVE = (
     "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "canonical_size", "rpn_convs", "rpn_positive_iou", "rpn_negative_iou", "rpn_batch_per_image",
-    "rpn_positive_fraction", "rpn_nms_iou", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
-    "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "roi_positive_iou",
-    "roi_positive_fraction", "box_convs", "mask_convs", "mask_layers", "nms_iou", "max_detections",
+    "rpn_convs", "rpn_batch_per_image", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
+    "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "box_convs",
+    "mask_convs", "mask_layers", "max_detections",
 )  # fmt: skip
+FRACTIONS = (
+    "rpn_positive_iou", "rpn_negative_iou", "rpn_positive_fraction", "rpn_nms_iou",
+    "roi_positive_iou", "roi_positive_fraction", "score_threshold", "nms_iou",
+)  # fmt: skip
+LARGEST = 1_000_000  # pixels, channels, classes, boxes: no setting that can be used has more
 
 
 @dataclass(frozen=True)
@@ -92,7 +98,17 @@ class Config:
     max_detections: int = 100  # most detections in an image
 
     def __post_init__(self):
-        check_settings(self, dict.fromkeys(POSITIVE, 1) | dict.fromkeys(NOT_NEGATIVE, 0))
+        limits = dict.fromkeys(POSITIVE, (1, LARGEST)) | dict.fromkeys(NOT_NEGATIVE, (0, inf))
+        limits |= dict.fromkeys(FRACTIONS, (0, 1)) | dict(
+            canonical_size=(0, LARGEST), sampling_ratio=(-1, 100)
+        )
+        check_settings(self, limits)
+        check_number("canonical_size", self.canonical_size, 0, above=True)
+        if self.rpn_negative_iou > self.rpn_positive_iou:
+            raise ValueError(
+                f"rpn_negative_iou is {self.rpn_negative_iou}: give at most rpn_positive_iou, "
+                f"which is {self.rpn_positive_iou}"
+            )
         if not len(self.pixel_mean) == len(self.pixel_std) == self.in_channels:
             raise ValueError(
                 f"in_channels is {self.in_channels}, but pixel_mean has {len(self.pixel_mean)} "
@@ -104,6 +120,7 @@ class Config:
             raise ValueError(
                 f"mask_size is {self.mask_size}: give an even number, twice the features' size"
             )
+        check_anchors(self.anchor_sizes, self.anchor_ratios)
 
     def with_channels(self, n: int) -> "Config":
         """The same settings for images of n channels.
@@ -158,22 +175,89 @@ class Config:
         return cls(**settings | changes)
 
 
-def check_settings(settings: Any, at_least: Mapping[Any, float]) -> None:
-    """Raise ValueError for a field of a dataclass with a value of the wrong type, or too small.
+def check_settings(settings: Any, limits: Mapping[Any, tuple[float, float]]) -> None:
+    """Raise ValueError for a field of a dataclass with a value of the wrong type, or out of limits.
 
-    at_least: the smallest value of numbers, by the field's name.
+    limits: the smallest and the largest value of numbers, by the field's name. Lists become tuples,
+    and NumPy's numbers Python's.
     """
     for field in fields(settings):
-        value, choices = getattr(settings, field.name), _choices(field.type)
+        value, choices = plain(getattr(settings, field.name)), _choices(field.type)
+        object.__setattr__(settings, field.name, value)
         if choices and value not in choices:
             listed = ", ".join(map(str, choices))
             raise ValueError(f"{field.name} is {value!r}: choose one of {listed}")
+        if field.type is bool and not isinstance(value, bool):
+            raise ValueError(f"{field.name} is {value!r}: give True or False")
         if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
             raise ValueError(f"{field.name} is {value!r}: give a whole number")
-        if field.type is float and (not isinstance(value, int | float) or isnan(value)):
+        if field.type is float and not _is_number(value):
             raise ValueError(f"{field.name} is {value!r}: give a number")
-        if field.name in at_least and value < at_least[field.name]:
-            raise ValueError(f"{field.name} is {value}: give {at_least[field.name]} or more")
+        if get_origin(field.type) is tuple and not _is_tuple_of_numbers(value, field.type):
+            raise ValueError(
+                f"{field.name} is {value!r}: give finite numbers, as in {field.default}"
+            )
+        if field.name in limits:
+            check_number(field.name, value, *limits[field.name])
+
+
+def check_number(
+    name: str, value: Any, low: float, high: float = inf, whole: bool = False, above: bool = False
+) -> None:
+    """Raise ValueError unless the value, of that name, is a number from low to high.
+
+    whole: whether it has to be a whole number. above: whether it has to be larger than low.
+    """
+    if not _is_number(value) or (whole and value != int(value)):
+        raise ValueError(f"{name} is {value!r}: give a {'whole ' * whole}number")
+    if value < low or (above and value == low):
+        raise ValueError(
+            f"{name} is {value}: give " + (f"more than {low}" if above else f"{low} or more")
+        )
+    if value > high:
+        raise ValueError(f"{name} is {value}: give {high} or less")
+
+
+def check_anchors(sizes: Sequence[Sequence[float]], ratios: Sequence[float]) -> None:
+    """Raise ValueError unless every anchor has an area after rounding (`anchors.base_anchors`)."""
+    for name, values in (("anchor_ratios", ratios), ("anchor_sizes", sizes)):
+        if not values or not all(values):
+            raise ValueError(f"{name} is {values}: give numbers above 0, and at least one")
+    for size, ratio in product(chain.from_iterable(sizes), ratios):
+        if size <= 0 or ratio <= 0:
+            raise ValueError(
+                f"anchor_sizes is {sizes}, anchor_ratios {ratios}: give positive numbers"
+            )
+        if min(round(size / sqrt(ratio) / 2), round(size * sqrt(ratio) / 2)) < 1:
+            raise ValueError(
+                f"anchor_sizes has {size} and anchor_ratios {ratio}: rounded to whole pixels, such "
+                "anchors have no area; give larger sizes, or ratios nearer to 1"
+            )
+
+
+def plain(value: Any) -> Any:
+    """The value with tuples for lists, and Python's numbers for NumPy's."""
+    if isinstance(value, list | tuple):
+        return tuple(map(plain, value))
+    if isinstance(value, Real) and not isinstance(value, int | float):
+        return int(value) if isinstance(value, Integral) else float(value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and not isnan(value)
+
+
+def _is_tuple_of_numbers(value: Any, annotation: Any) -> bool:
+    """Whether a value is as tuple[float, ...] or tuple[tuple[int, int], ...] says, and finite."""
+    if not isinstance(value, tuple):
+        return False
+    inner = get_args(annotation)[0]
+    if get_origin(inner) is tuple:
+        return all(_is_tuple_of_numbers(part, inner) for part in value)
+    if ... not in get_args(annotation) and len(value) != len(get_args(annotation)):
+        return False
+    return all(_is_number(v) and isfinite(v) and (inner is float or v == int(v)) for v in value)
 
 
 def _choices(annotation: Any) -> tuple:

@@ -4,12 +4,13 @@ Letters: R RoIs, D detections, K classes (label 0 is background), m x m predicte
 """
 
 from dataclasses import dataclass
+from operator import index
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
+from mrcnn_edu.boxes import as_float, clip_boxes, decode_boxes, min_side
 from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.images import Size, scale_boxes
 from mrcnn_edu.kernels.paste import paste_on_gpu
@@ -37,8 +38,8 @@ class Detections:
 
         One index gives one detection, with a length of 1.
         """
-        if isinstance(rows, int) or (isinstance(rows, Tensor) and rows.ndim == 0):
-            rows = int(rows)
+        if hasattr(rows, "__index__") and getattr(rows, "ndim", 0) == 0:  # a whole number
+            rows = index(rows)
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"detection {rows} of {len(self)}")
             rows = [rows]
@@ -74,7 +75,7 @@ def select_detections(
     selected = []
     images = zip(class_logits, deltas, proposals, image_sizes, strict=True)
     for logits, image_deltas, rois, size in images:
-        class_scores = logits.softmax(dim=1)[:, 1:]  # without background
+        class_scores = as_float(logits).softmax(dim=1)[:, 1:]  # without background
         roi, column = torch.where(class_scores > score_threshold)
         scores, labels = class_scores[roi, column], column + 1
         boxes = decode_boxes(image_deltas[roi, labels], rois[roi], BOX_SCALE)
@@ -96,7 +97,8 @@ def predicted_masks(
     among all classes and background; or the class against the "strongest" other channel, so that
     each pixel goes to the highest score; or the class against "background" alone.
     """
-    rows = torch.arange(len(labels), device=labels.device)
+    rows, labels = torch.arange(len(labels), device=labels.device), labels.long()
+    mask_logits = as_float(mask_logits)
     class_logits = mask_logits[rows, labels]
     if loss_type == "sigmoid":
         return class_logits.sigmoid()

@@ -9,12 +9,7 @@ from torch import Tensor, nn
 
 from mrcnn_edu.backbone import Convolution, initialize
 
-BOX_SCALE = (
-    10.0,
-    10.0,
-    5.0,
-    5.0,
-)  # brings the box head's deltas to a standard deviation of about 1
+BOX_SCALE = 10.0, 10.0, 5.0, 5.0  # gives the box head's deltas a standard deviation of about 1
 
 
 class BoxHead(nn.Module):

@@ -48,8 +48,8 @@ def make_batch(
     sizes = [size_of(image) for image in resized]
     height, width = (-(-max(side) // multiple) * multiple for side in zip(*sizes, strict=True))
     batch = torch.zeros(len(images), len(mean), height, width, device=device, dtype=dtype)
-    for canvas, image, (h, w) in zip(batch, resized, sizes, strict=True):
-        canvas[:, :h, :w] = image
+    for i, (image, (h, w)) in enumerate(zip(resized, sizes, strict=True)):
+        batch[i, :, :h, :w] = image  # image by image, so that a gradient can pass
     return Batch(batch, sizes, [size_of(image) for image in images])
 
 

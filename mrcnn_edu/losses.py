@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mrcnn_edu.boxes import as_float
+
 # Where smooth L1 turns from quadratic to linear. torchvision's; Fast R-CNN's equation 3 has 1.
 SMOOTH_L1_BETA = 1 / 9
 
@@ -35,7 +37,7 @@ def rpn_loss(
     objectness: [N] logits of the sampled anchors of all images. labels: [N] 1 or 0. deltas,
     target_deltas: [positives, 4] of the positive anchors (Faster R-CNN, equation 1).
     """
-    n = max(len(labels), 1)
+    n, objectness = max(len(labels), 1), as_float(objectness)
     labels = labels.to(objectness.dtype)
     objectness_loss = F.binary_cross_entropy_with_logits(objectness, labels, reduction="sum") / n
     return objectness_loss, smooth_l1(deltas, target_deltas) / n
@@ -49,8 +51,8 @@ def box_loss(
     class_logits: [R, K + 1]. deltas: [R, K + 1, 4], of which only the true class's box counts.
     labels: [R], 0 for background, which has no box to learn. target_deltas: [R, 4].
     """
-    n = max(len(labels), 1)
-    class_loss = F.cross_entropy(class_logits, labels, reduction="sum") / n
+    n, labels = max(len(labels), 1), labels.long()
+    class_loss = F.cross_entropy(as_float(class_logits), labels, reduction="sum") / n
     true_class_deltas = deltas[torch.arange(len(labels), device=labels.device), labels]
     positive = labels[:, None] > 0
     predicted = torch.where(positive, true_class_deltas, 0)
@@ -68,6 +70,7 @@ def mask_loss(
     channel 0, as in an FCN for semantic segmentation (table 2b).
     """
     n, rows = max(targets.numel(), 1), torch.arange(len(labels), device=labels.device)
+    mask_logits, targets, labels = as_float(mask_logits), as_float(targets), labels.long()
     if loss_type == "softmax":
         log_probs = mask_logits.log_softmax(dim=1)
         foreground, background = log_probs[rows, labels], log_probs[:, 0]  # [R, m, m]
@@ -78,4 +81,6 @@ def mask_loss(
 
 def smooth_l1(predictions: Tensor, targets: Tensor) -> Tensor:
     """The sum over all elements, quadratic up to SMOOTH_L1_BETA and linear beyond, a scalar."""
-    return F.smooth_l1_loss(predictions, targets, reduction="sum", beta=SMOOTH_L1_BETA)
+    return F.smooth_l1_loss(
+        as_float(predictions), as_float(targets), reduction="sum", beta=SMOOTH_L1_BETA
+    )

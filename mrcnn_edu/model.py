@@ -8,12 +8,12 @@
 Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m x m mask.
 """
 
-from collections.abc import Sequence
 from functools import partial
 
 import torch
 from torch import Generator, Tensor, nn
 
+from mrcnn_edu import refusals, validate
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.backbone_choices import build_trunk
 from mrcnn_edu.config import Config
@@ -24,14 +24,14 @@ from mrcnn_edu.detections import (
     rescale_detections,
     select_detections,
 )
+from mrcnn_edu.eval_mode import all_finite, evaluates
 from mrcnn_edu.head_choices import build_box_head, build_mask_head
-from mrcnn_edu.images import Batch, make_batch, scale_boxes, scale_targets, size_of
+from mrcnn_edu.images import Batch, make_batch, scale_targets, size_of
 from mrcnn_edu.losses import Losses, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import ON_TABLES, FeatureTable, feature_table, pool_pyramid
 from mrcnn_edu.rpn import Proposals, RPNHead, propose
 from mrcnn_edu.targets import RoITargets, mask_targets, roi_targets, rpn_targets
-from mrcnn_edu.trace import Trace, evaluates
-from mrcnn_edu.validate import check_boxes, check_generators, check_images, check_targets
+from mrcnn_edu.trace import Trace, predict_on_boxes
 
 
 class MaskRCNN(nn.Module):
@@ -44,6 +44,7 @@ class MaskRCNN(nn.Module):
     """
 
     classes: list[str]  # the names of labels 1..K
+    predict_on_boxes = predict_on_boxes  # (image, boxes [R, 4]) -> logits, without RPN and NMS
 
     def __init__(self, config: Config):
         super().__init__()
@@ -57,10 +58,7 @@ class MaskRCNN(nn.Module):
         self.mask_head = build_mask_head(config, trunk.roi_channels)
 
     def forward(
-        self,
-        images: list[Tensor],
-        targets: list[dict[str, Tensor]],
-        generators: list[Generator] | None = None,
+        self, images: list[Tensor], targets: list[dict], generators: list[Generator] | None = None
     ) -> Losses:
         """The five losses, scalars under torchvision's names; L is their sum (section 3).
 
@@ -68,8 +66,8 @@ class MaskRCNN(nn.Module):
         each image (or the same one several times), to sample anchors and RoIs with. Raises
         TypeError or ValueError, naming the image, for what cannot be learned.
         """
-        check_generators(generators, len(images))
         batch = self.preprocess(images, targets)
+        generators = validate.check_generators(generators, len(images))
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
         anchors = self.anchors(features, batch)
@@ -97,10 +95,12 @@ class MaskRCNN(nn.Module):
         objectness, rpn_deltas = self.rpn_head(features)
         proposals = self.propose(objectness, rpn_deltas, anchors, batch)
         table = feature_table(features[: len(self.strides)])
-        boxes = [p.boxes for p in proposals]
-        roi_features = self.pool(table, boxes, self.config.box_pool_size)
+        roi_features = self.pool(table, [p.boxes for p in proposals], self.config.box_pool_size)
         class_logits, box_deltas = self.box_head(roi_features)
+        finite = all_finite(self, objectness, rpn_deltas, class_logits, box_deltas)
         selected = self.select(class_logits, box_deltas, proposals, batch)
+        if not finite:  # a NaN is no detection, and nobody would notice
+            raise refusals.not_finite(self)
         mask_features = mask_logits = None
         if self.mask_head is not None:
             boxes = [s.boxes for s in selected]
@@ -112,33 +112,18 @@ class MaskRCNN(nn.Module):
             class_logits, box_deltas, selected, mask_features, mask_logits, detections,
         )  # fmt: skip
 
-    @evaluates
-    def predict_on_boxes(self, image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Class and mask logits for boxes [R, 4] that you supply; the RPN and NMS are skipped.
-
-        Class logits [R, K + 1], and mask logits [R, K + 1, m, m] (None without a mask head). Boxes
-        are in pixels of the image, and are not refined before their masks are predicted.
-        """
-        c, batch = self.config, self.preprocess([image])
-        boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
-        rois = [scale_boxes(boxes, size_of(image), batch.sizes[0])]
-        table = feature_table(self.features(batch)[: len(self.strides)])
-        class_logits, _ = self.box_head(self.pool(table, rois, c.box_pool_size))
-        if self.mask_head is None:
-            return class_logits, None
-        return class_logits, self.mask_head(self.pool(table, rois, c.mask_size // 2))
-
     # The stages. Each can be called by itself; none of them depends on the mode.
 
-    def preprocess(self, images: list[Tensor], targets: Sequence[dict] = ()) -> Batch:
+    def preprocess(self, images: list[Tensor], targets: list[dict] | None = None) -> Batch:
         """The batch the network sees: images checked, normalized, resized and padded.
 
         An image is resized to its target's `short_side`, if it has one, or else to the config's.
         """
         c, weight = self.config, next(self.parameters())
-        check_images(images, c.in_channels)
+        validate.check_images(images, c.in_channels)
         short_sides = [c.short_side] * len(images)
-        if len(targets) == len(images):  # or else `scale_targets` says so
+        if targets is not None:
+            validate.check_list(targets, "targets", dict, "dictionaries", len(images))
             short_sides = [target.get("short_side", c.short_side) for target in targets]
         return make_batch(
             images, c.pixel_mean, c.pixel_std, short_sides, c.long_side,
@@ -148,7 +133,7 @@ class MaskRCNN(nn.Module):
     def scale_targets(self, targets: list[dict], batch: Batch) -> list[dict]:
         """Each image's boxes, labels and masks, checked, in pixels of the batch."""
         sizes, with_masks = batch.original_sizes, self.mask_head is not None
-        checked = check_targets(targets, sizes, self.config.n_classes, with_masks)
+        checked = validate.check_targets(targets, sizes, self.config.n_classes, with_masks)
         return scale_targets(checked, batch, with_masks)
 
     def features(self, batch: Batch) -> list[Tensor]:

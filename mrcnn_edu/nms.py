@@ -6,8 +6,10 @@ Letters: N boxes, P pairs of boxes.
 import torch
 from torch import Tensor
 
-from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.boxes import as_float, box_iou
 from mrcnn_edu.kernels import TRITON
+
+CHUNK = 256  # boxes that are compared with others at a time
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
@@ -20,6 +22,12 @@ def batched_nms(boxes: Tensor, scores: Tensor, groups: Tensor, iou_threshold: fl
 
     boxes [N, 4], scores [N], groups [N] integers. Ties keep their order.
     """
+    if boxes.ndim != 2 or not len(boxes) == len(scores) == len(groups) or boxes.shape[1] != 4:
+        shapes = ", ".join(str(list(values.shape)) for values in (boxes, scores, groups))
+        raise ValueError(f"boxes, scores and groups are {shapes}: give [N, 4], [N] and [N]")
+    if not 0 <= iou_threshold <= 1:
+        raise ValueError(f"iou_threshold is {iou_threshold}: give a number in 0..1")
+    boxes, scores = as_float(boxes), as_float(scores)
     order = scores.argsort(descending=True, stable=True)
     order = order[groups[order].argsort(stable=True)]  # group by group, best score first
     kept = order[nms_keep_mask(boxes[order], groups[order], iou_threshold)].sort().values
@@ -53,18 +61,13 @@ def _overlapping_pairs(boxes: Tensor, groups: Tensor, iou_threshold: float) -> T
 
     A few rows of the IoU table at a time, so that each part fits into the processor's cache.
     """
-    _, group, counts = groups.unique_consecutive(return_inverse=True, return_counts=True)
-    group_end = counts.cumsum(0)
-    first, end = (group_end - counts)[group].tolist(), group_end[group].tolist()  # of its group
-    pairs, start = [groups.new_empty(0, 2)], 0
-    while start < len(boxes):
-        stop = min(start + 256, len(boxes))
-        if first[stop - 1] > start:  # several groups: only whole ones
-            stop = first[stop - 1]
-        rows, columns = slice(start, stop), slice(start, end[stop - 1])
+    counts = groups.unique_consecutive(return_counts=True)[1]
+    group_end = counts.cumsum(0).repeat_interleave(counts).tolist()  # of each box's group
+    pairs = [groups.new_empty(0, 2)]
+    for start in range(0, len(boxes), CHUNK):
+        rows = slice(start, min(start + CHUNK, len(boxes)))
+        columns = slice(start, group_end[rows.stop - 1])
         overlap = box_iou(boxes[rows], boxes[columns]) > iou_threshold
-        if end[start] < columns.stop:
-            overlap &= groups[rows, None] == groups[columns]
+        overlap &= groups[rows, None] == groups[columns]
         pairs.append(overlap.triu(diagonal=1).nonzero() + start)
-        start = stop
     return torch.cat(pairs).T

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.backbone import Convolution
-from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
+from mrcnn_edu.boxes import as_float, clip_boxes, decode_boxes, min_side
 from mrcnn_edu.nms import batched_nms
 
 MIN_PROPOSAL_SIZE = 1e-3  # pixels; a proposal with a shorter side after clipping contains nothing
@@ -73,7 +73,7 @@ def propose(
     """
     all_anchors, counts = torch.cat(anchors), [len(level) for level in anchors]
     proposals = []
-    for logits, image_deltas, size in zip(objectness, deltas, image_sizes, strict=True):
+    for logits, image_deltas, size in zip(as_float(objectness), deltas, image_sizes, strict=True):
         index, level = _top_of_each_level(logits, counts, pre_nms_top_n)
         boxes = clip_boxes(decode_boxes(image_deltas[index], all_anchors[index]), size)
         valid = torch.where(min_side(boxes) >= MIN_PROPOSAL_SIZE)[0]

@@ -1,28 +1,19 @@
-"""What `MaskRCNN.trace` returns, every intermediate result of `detect`, and the mode it runs in.
-
-Batch norm and dropout compute something else in training than in detection. A model that is being
-trained can be asked for detections all the same, even by other threads: its mode is never switched,
-but a second model in eval mode, which shares all weights, does the work.
+"""What can be seen of a detection: every intermediate result, and predictions on boxes you supply.
 
 Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m x m mask.
 """
 
-from collections.abc import Callable
-from copy import copy, deepcopy
 from dataclasses import dataclass
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar, cast
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrcnn_edu.detections import Detections, SelectedBoxes
-from mrcnn_edu.images import Batch
+from mrcnn_edu.eval_mode import evaluates
+from mrcnn_edu.images import Batch, scale_boxes, size_of
+from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.rpn import Proposals
-
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
-Model = TypeVar("Model", bound=nn.Module)
+from mrcnn_edu.validate import check_boxes
 
 
 @dataclass
@@ -44,35 +35,18 @@ class Trace:
     detections: list[Detections]
 
 
-def shared_copy(model: Model) -> Model:
-    """A second model with the same parameters, buffers and hooks; modes and attributes are its own.
+@evaluates
+def predict_on_boxes(model: Any, image: Tensor, boxes: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Class and mask logits for boxes [R, 4] that you supply; the RPN and NMS are skipped.
 
-    Training one of them trains both. A copy takes about a millisecond, and hardly any memory.
+    Class logits [R, K + 1], and mask logits [R, K + 1, m, m] (None without a mask head). Boxes
+    are in pixels of the image, and are not refined before their masks are predicted.
     """
-    copies = {module: copy(module) for module in model.modules()}
-    memo = {id(module): twin for module, twin in copies.items()}
-    for twin in copies.values():
-        own = vars(twin)
-        own["_modules"] = {name: copies.get(child) for name, child in own["_modules"].items()}
-        if "forward" in own:  # replaced, for example by `speed.in_bfloat16`
-            own["forward"] = deepcopy(own["forward"], memo)
-    return cast(Model, copies[model])
-
-
-def in_eval_mode(model: Model) -> Model:
-    """The model itself if it is in eval mode, or else a shared copy that is."""
-    is_training = any(module.training for module in model.modules())
-    return shared_copy(model).eval() if is_training else model
-
-
-def evaluates(
-    method: Callable[Concatenate[Model, Arguments], Result],
-) -> Callable[Concatenate[Model, Arguments], Result]:
-    """Decorator of a model's method: it runs in eval mode and without gradients."""
-
-    @wraps(method)
-    def run(self: Model, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-        with torch.no_grad():
-            return method(in_eval_mode(self), *args, **kwargs)
-
-    return run
+    c, batch = model.config, model.preprocess([image])
+    boxes = check_boxes(boxes, size_of(image), "predict_on_boxes").to(batch.images.device)
+    rois = [scale_boxes(boxes, size_of(image), batch.sizes[0])]
+    table = feature_table(model.features(batch)[: len(model.strides)])
+    class_logits, _ = model.box_head(model.pool(table, rois, c.box_pool_size))
+    if model.mask_head is None:
+        return class_logits, None
+    return class_logits, model.mask_head(model.pool(table, rois, c.mask_size // 2))

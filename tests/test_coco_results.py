@@ -166,7 +166,7 @@ def test_a_file_is_whole_or_as_it_was(folder):
         write_results(Broken(dataset), detections, file)
     assert file.read_text() == "before" and len(list(folder.glob("results*"))) == 1
     detections[2].boxes = None
-    with pytest.raises(TypeError, match="image 2: the prediction has boxes of type NoneType"):
+    with pytest.raises(ValueError, match="image 2: the prediction has no boxes"):
         write_results(dataset, detections, file)
     assert file.read_text() == "before" and len(list(folder.glob("results*"))) == 1
 
@@ -197,11 +197,24 @@ def test_bad_files_are_refused(folder):
         ([{"image_id": 30}], "entry 0 has no 'category_id'"),
         ([good, good | {"category_id": 1}], "entry 1 has category id 1, which the data does not"),
         ([good | {"image_id": 31}], "entry 0 is of image 31, which the data lacks"),
-        ([good | {"bbox": None}], "entries 0 to 0: there is no bbox"),
-        ([good, good | {"score": "0.5"}], "entry 1 has the score '0.5': give a number"),
-        ([good | {"score": float("nan")}], "entry 0 has the score nan: give a number"),
-        ([{k: v for k, v in good.items() if k != "bbox"}], "entries 0 to 0: .* has no bbox"),
-        ([good | {"segmentation": small}], "entries 0 to 0: the mask is 9 x 9, the image 120"),
+        ([good | {"bbox": None}], "entry 0: there is no bbox"),
+        ([good, good | {"score": None}], "entry 1 has the score null where a number belongs"),
+        (
+            [good, good | {"score": 10**400}],
+            "entry 1 has the score the number 1000.* where a number",
+        ),
+        ([good | {"score": [0.5]}], r"entry 0 has the score the list \[0.5\] where a number"),
+        ([good | {"score": True}], "entry 0 has the score true where a number"),
+        ([good | {"score": float("nan")}], "entry 0 has the score the number NaN where a number"),
+        ([good | {"image_id": None}], "entry 0 has the image_id null where an id belongs"),
+        ([good | {"image_id": [30]}], "entry 0 has the image_id the list"),
+        ([good | {"category_id": {}}], "entry 0 has the category_id the object {} where an id"),
+        ([good, {k: v for k, v in good.items() if k != "bbox"}], "entry 1 has no bbox"),
+        ([good, good | {"bbox": [1, 2, None, 4]}], "entry 1: the bbox .* null where a number"),
+        ([good, good | {"bbox": [1, 2, 3]}], "entry 1: the bbox is not"),
+        ([good, None], "entry 1 has no 'image_id'"),
+        ([good | {"segmentation": small}], "entry 0 has .*: the mask is 9 x 9, the image 120"),
+        ([good | {"segmentation": 3}], "entry 0 has a segmentation that cannot be read"),
         ([good | {"segmentation": small | {"size": [90, 120]}}], "do not add up"),
     ):
         file.write_text(contents if isinstance(contents, str) else json.dumps(contents))

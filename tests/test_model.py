@@ -111,7 +111,7 @@ def test_images_without_objects_are_learned_from(tiny_model, random_targets, n_o
 @pytest.mark.parametrize(
     "changes, zero",
     [
-        ({"roi_positive_iou": 1.1}, {"loss_box_reg", "loss_mask"}),  # no RoI is positive,
+        ({"roi_positive_fraction": 0.0}, {"loss_box_reg", "loss_mask"}),  # no RoI is positive,
         ({"roi_positive_fraction": 0.0}, {"loss_box_reg", "loss_mask"}),  # or none is drawn
         ({"roi_batch_per_image": 0}, {"loss_classifier", "loss_box_reg", "loss_mask"}),
         ({"rpn_positive_fraction": 0.0}, {"loss_rpn_box_reg"}),
@@ -484,10 +484,19 @@ def test_other_dtypes_are_learned_like_the_usual_ones(tiny_model, random_targets
 
 def test_every_image_needs_a_generator_if_there_is_one(tiny_model, random_targets):
     image, target = random_targets(2)
-    generator = torch.Generator()
-    for generators in (generator, [generator]):
-        with pytest.raises(ValueError, match="generators must be a list of 2, one for each image"):
-            tiny_model()([image, image], [target, target], generators)
+    with pytest.raises(ValueError, match="1 generators for 2 images: give one for each"):
+        tiny_model()([image, image], [target, target], [torch.Generator()])
+    with pytest.raises(TypeError, match="generators must be a list of"):
+        tiny_model()([image, image], [target, target], [1, 2])
+
+
+def test_one_generator_serves_all_images(tiny_model, random_targets):
+    image, target = random_targets(2)
+    model, losses = tiny_model(), []
+    for n in (1, 2):
+        generator = torch.Generator().manual_seed(0)
+        losses.append(model([image] * 2, [target] * 2, generator if n == 1 else [generator] * n))
+    assert losses[0] == losses[1]
 
 
 def test_every_image_needs_a_target(tiny_model, random_targets):

@@ -40,15 +40,25 @@ def test_wrong_boxes(boxes, kind, message):
 
 
 def test_boxes_may_reach_over_the_border():
-    boxes = torch.tensor([[-3.0, -3, 4, 4], [6, 6, 99, 99]])
+    boxes = torch.tensor([[-3.0, -3, 4, 4], [6, 6, 15, 15]])
     assert check_boxes(boxes, (8, 8), "x").equal(boxes)
 
 
 @pytest.mark.parametrize(
-    "labels", [torch.tensor([True]), torch.tensor([1.0]), torch.tensor([[1]]), torch.tensor(1)]
+    "labels, kind, message",
+    [
+        (torch.tensor([True]), TypeError, "torch.bool: give whole numbers"),
+        (torch.tensor([1.0]), TypeError, "torch.float32: give whole numbers"),
+        (torch.tensor([[1]]), ValueError, r"shape \[1, 1\]: expected \[M\]"),
+        (torch.tensor(1), ValueError, r"shape \[\]: expected \[M\]"),
+        ([1], TypeError, "type list: give a tensor"),
+        (None, ValueError, "give a tensor"),
+        (torch.tensor([1, 0]), ValueError, "object 1 has label 0: labels run from 1 to 5"),
+        (torch.tensor([1, 6]), ValueError, "object 1 has label 6"),
+    ],
 )
-def test_wrong_labels(labels):
-    with pytest.raises(TypeError, match=r"target 3 has labels of .*whole numbers"):
+def test_wrong_labels(labels, kind, message):
+    with pytest.raises(kind, match=f"target 3.*{message}" if labels is not None else "no labels"):
         check_labels(labels, 5, "target 3")
 
 
@@ -65,9 +75,9 @@ def test_what_is_missing_or_no_tensor_is_named():
     assert check_target(target, (8, 8), 1, "x", with_masks=False)["labels"].tolist() == [1, 1]
     with pytest.raises(ValueError, match="x has no masks"):
         check_target(target, (8, 8), 1, "x")
-    with pytest.raises(ValueError, match=r"x has labels of .*list.*torch\.as_tensor"):
+    with pytest.raises(TypeError, match=r"x has labels of .*list.*torch\.as_tensor"):
         check_target(target | {"labels": [1, 1]}, (8, 8), 1, "x", with_masks=False)
-    with pytest.raises(ValueError, match="2 labels, but 1 values in iscrowd"):
+    with pytest.raises(ValueError, match=r"2 labels and iscrowd of shape \[1\]"):
         check_target(target | {"iscrowd": torch.zeros(1)}, (8, 8), 1, "x", with_masks=False)
 
 

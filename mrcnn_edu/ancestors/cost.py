@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mrcnn_edu.detections import Detections
+from mrcnn_edu.eval_mode import shared_copy
 from mrcnn_edu.speed.profiler import synchronized_time
 from mrcnn_edu.speed.replace_forward import replaced_forward, replaced_function
-from mrcnn_edu.trace import shared_copy
 
 STAGES = {  # the part that a stage or a layer belongs to; everything else is "heads"
     "propose": "proposals",

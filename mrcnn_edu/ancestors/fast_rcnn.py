@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 from torch import Generator, Tensor, nn
 
+from mrcnn_edu import refusals
 from mrcnn_edu.ancestors.borrow import borrow_stage
 from mrcnn_edu.ancestors.proposals import given_proposals, proposals_or_search, without_scores
 from mrcnn_edu.ancestors.rcnn import RCNN
@@ -19,13 +20,13 @@ from mrcnn_edu.backbone_choices import build_trunk
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import Detections, SelectedBoxes
+from mrcnn_edu.eval_mode import all_finite, evaluates
 from mrcnn_edu.head_choices import build_box_head
 from mrcnn_edu.images import Batch, scale_boxes
 from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.roi_ops import feature_table
 from mrcnn_edu.rpn import Proposals
-from mrcnn_edu.trace import evaluates
 from mrcnn_edu.validate import check_generators
 
 BACKGROUND_IOU = 0.1  # RoIs with a smaller IoU are not trained on (section 2.3)
@@ -94,8 +95,8 @@ class FastRCNN(nn.Module):
         generators: one for each image, to sample RoIs with. Raises TypeError or ValueError, naming
         the image, for what cannot be learned.
         """
-        check_generators(generators, len(images))
         batch = self.preprocess(images, targets)
+        generators = check_generators(generators, len(images))
         objects = self.scale_targets(targets, batch)
         proposals = self.propose(images, batch, given_proposals(targets))
         near = self.near_objects(proposals, objects)
@@ -112,7 +113,10 @@ class FastRCNN(nn.Module):
         table = feature_table(features[: len(self.strides)])
         roi_features = self.pool(table, [p.boxes for p in scaled], self.config.box_pool_size)
         class_logits, box_deltas = self.box_head(roi_features)
+        finite = all_finite(self, *features, class_logits, box_deltas)
         selected = self.select(class_logits, box_deltas, scaled, batch)
+        if not finite:
+            raise refusals.not_finite(self)
         detections = self.paste(None, selected, batch)
         return FastTrace(
             batch, scaled, features, roi_features, class_logits, box_deltas, selected, detections

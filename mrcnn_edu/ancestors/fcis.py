@@ -17,21 +17,22 @@ from typing import Literal, NamedTuple, Self
 import torch
 from torch import Generator, Tensor, nn
 
+from mrcnn_edu import refusals
 from mrcnn_edu.ancestors.borrow import borrow_stage
 from mrcnn_edu.ancestors.merging import merge_masks
 from mrcnn_edu.ancestors.position_sensitive import assemble
 from mrcnn_edu.backbone import Convolution
 from mrcnn_edu.backbone_choices import build_trunk
 from mrcnn_edu.boxes import clip_boxes, decode_boxes
-from mrcnn_edu.config import Config, check_settings
+from mrcnn_edu.config import LARGEST, Config, check_number, check_settings
 from mrcnn_edu.detections import Detections, SelectedBoxes, rescale_detections, select_detections
+from mrcnn_edu.eval_mode import all_finite, evaluates
 from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.images import Batch, scale_boxes, scale_targets, size_of
 from mrcnn_edu.losses import Losses, box_loss, mask_loss
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.rpn import Proposals, RPNHead
 from mrcnn_edu.targets import RoITargets, mask_targets
-from mrcnn_edu.trace import evaluates
 from mrcnn_edu.validate import check_boxes, check_generators, check_targets
 
 
@@ -52,8 +53,11 @@ class FCISConfig(Config):
 
     def __post_init__(self):
         super().__post_init__()
-        positive = "n_bins", "score_channels", "score_kernel"
-        check_settings(self, dict.fromkeys(positive, 1) | dict(merge_iou=0, merge_threshold=0))
+        limits: dict = dict.fromkeys(("n_bins", "score_channels", "score_kernel"), (1, LARGEST))
+        check_settings(self, limits | dict(merge_iou=(0, 1), merge_threshold=(0, 1)))
+        check_number("merge_threshold", self.merge_threshold, 0, above=True)
+        if self.score_kernel % 2 == 0:
+            raise ValueError(f"score_kernel is {self.score_kernel}: give an odd number")
         if self.neck == "c4":
             raise ValueError("neck is 'c4', whose last stage is a head: choose 'c5' or 'fpn'")
         if self.mask_size % self.n_bins:
@@ -149,8 +153,8 @@ class FCIS(nn.Module):
         generators: one for each image, to sample anchors and RoIs with. Raises TypeError or
         ValueError, naming the image, for what cannot be learned.
         """
-        check_generators(generators, len(images))
         batch = self.preprocess(images, targets)
+        generators = check_generators(generators, len(images))
         objects = self.scale_targets(targets, batch)
         features = self.features(batch)
         losses, rois = self.train_rpn(features, batch, objects, generators)
@@ -165,7 +169,10 @@ class FCIS(nn.Module):
         maps = self.maps(features)
         anchors = self.anchors(features, batch)
         objectness, rpn_deltas = self.rpn_head(features)
+        finite = all_finite(self, maps, objectness, rpn_deltas)
         proposals = self.propose(objectness, rpn_deltas, anchors, batch)
+        if not finite:
+            raise refusals.not_finite(self)
         rois = self.add_refined(maps, [p.boxes for p in proposals], batch)
         scores = self.score_rois(maps, rois)
         selected = self.select(scores, rois, batch)

@@ -17,9 +17,10 @@ from torch import Tensor
 from mrcnn_edu.ancestors.proposals import given_proposals, without_crowds
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.boxes import box_iou, encode_boxes
+from mrcnn_edu.config import check_number
+from mrcnn_edu.eval_mode import in_eval_mode
 from mrcnn_edu.extras import require
 from mrcnn_edu.progress import progress_bar
-from mrcnn_edu.trace import in_eval_mode
 from mrcnn_edu.train import Training, fit
 
 SVM_NEGATIVE_IOU = 0.3  # below this IoU with every object of the class, a proposal is a negative
@@ -51,6 +52,8 @@ def fit_rcnn(
     fine-tuning, as in `train.fit`. The other two stages use the ground-truth boxes and the best
     `proposals_per_image` proposals of the first `n_images` images. Needs scikit-learn.
     """
+    check_number("n_images", n_images, 1, whole=True)
+    check_number("proposals_per_image", proposals_per_image, 0, whole=True)
     _linear_svc()  # if it is missing, say so before hours of fine-tuning
     # `fit` trains any model with a forward and a config like Mask R-CNN's.
     losses = fit(model, dataset, training, folder, progress)  # pyright: ignore[reportArgumentType]

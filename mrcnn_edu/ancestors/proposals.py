@@ -14,10 +14,13 @@ from torch import Tensor
 
 from mrcnn_edu.ancestors.selective_search import selective_search
 from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.config import check_number
 from mrcnn_edu.data.dataset import Wrapper
+from mrcnn_edu.evaluate.inputs import check_coordinates
 from mrcnn_edu.files import write_file
 from mrcnn_edu.images import is_crowd
 from mrcnn_edu.rpn import Proposals
+from mrcnn_edu.validate import check_list
 
 
 def recall_at(
@@ -29,6 +32,8 @@ def recall_at(
     more. proposals: [N, 4] of each image, best first. targets: each image's, with boxes [M, 4]. The
     recall is NaN if there is no object.
     """
+    for count in counts:
+        check_number("counts", count, 0, whole=True)
     ranks = []  # for each object, the index of the first proposal that overlaps it enough
     for boxes, target in zip(proposals, targets, strict=True):
         overlaps = box_iou(boxes, target["boxes"]) >= iou  # [N, M]
@@ -51,15 +56,19 @@ def without_scores(boxes: Tensor) -> Proposals:
     return Proposals(boxes, none, none, none, none)
 
 
-def given_proposals(targets: list[dict]) -> list[Tensor]:
+def given_proposals(targets: Any) -> list[Tensor]:
     """The "proposals" [R, 4] of each target. Raises ValueError, naming a target without any."""
+    check_list(targets, "targets", dict, "dictionaries")
     for i, target in enumerate(targets):
         if "proposals" not in target:
             raise ValueError(
                 f"target {i} has no proposals: wrap the dataset in "
                 "ancestors.proposals.WithProposals, which finds them"
             )
-    return [target["proposals"] for target in targets]
+    return [
+        check_coordinates(target["proposals"], "M", f"the proposals of target {i}")
+        for i, target in enumerate(targets)
+    ]
 
 
 def proposals_or_search(
@@ -67,16 +76,14 @@ def proposals_or_search(
 ) -> list[Tensor]:
     """Boxes [R, 4] of each image: the proposals, or the n best of selective search if None.
 
-    They get the device and the dtype of `like`. Raises ValueError, naming the image.
+    They get the device of `like`. Raises TypeError or ValueError, naming the image.
     """
     if proposals is None:
         proposals = [selective_search(image, n) for image in images]
-    if len(proposals) != len(images):
-        raise ValueError(f"{len(proposals)} lists of proposals for {len(images)} images")
-    for i, boxes in enumerate(proposals):
-        if boxes.ndim != 2 or boxes.shape[1] != 4:
-            raise ValueError(f"proposals of image {i} have shape {list(boxes.shape)}: give [R, 4]")
-    return [boxes.to(like) for boxes in proposals]
+    if not isinstance(proposals, list | tuple) or len(proposals) != len(images):
+        raise ValueError(f"proposals must be a list of {len(images)}, boxes [R, 4] of each image")
+    named = [(boxes, f"the proposals of image {i}") for i, boxes in enumerate(proposals)]
+    return [check_coordinates(boxes, "M", name).to(like.device) for boxes, name in named]
 
 
 class WithProposals(Wrapper):
@@ -91,6 +98,8 @@ class WithProposals(Wrapper):
         self, dataset: Any, n: int | None = None, folder: str | Path | None = None, **settings
     ):
         super().__init__(dataset)
+        if n is not None:
+            check_number("n", n, 0, whole=True)
         self.n, self.settings = n, settings
         self.folder = None if folder is None else Path(folder)
         self.found: dict[int, Tensor] = {}

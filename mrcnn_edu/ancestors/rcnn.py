@@ -16,6 +16,7 @@ import torch
 from torch import Generator, Tensor, nn
 from torch.nn import functional as F
 
+from mrcnn_edu import refusals
 from mrcnn_edu.ancestors.borrow import borrow_stage
 from mrcnn_edu.ancestors.proposals import (
     given_proposals,
@@ -28,11 +29,11 @@ from mrcnn_edu.backbone_choices import BACKBONES, NORMS
 from mrcnn_edu.boxes import clip_boxes, decode_boxes, min_side
 from mrcnn_edu.config import Config
 from mrcnn_edu.detections import MIN_DETECTION_SIZE, Detections
+from mrcnn_edu.eval_mode import all_finite, evaluates
 from mrcnn_edu.images import Size, size_of
 from mrcnn_edu.losses import Losses
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.nms import batched_nms
-from mrcnn_edu.trace import evaluates
 from mrcnn_edu.validate import check_generators, check_images, check_targets
 
 CONTEXT = 16 / 227  # the margin around the box, as a fraction of a region's size (appendix A)
@@ -99,8 +100,8 @@ class RCNN(nn.Module):
         three. Raises TypeError or ValueError, naming the image, for what cannot be learned.
         """
         c, device = self.config, self.svm_bias.device
-        check_generators(generators, len(images))
         check_images(images, c.in_channels)
+        generators = check_generators(generators, len(images))
         sizes = [size_of(image) for image in images]
         checked = check_targets(targets, sizes, c.n_classes, with_masks=False)
         singles = [without_crowds(target) for target in checked]
@@ -135,8 +136,11 @@ class RCNN(nn.Module):
         scores = [self.scores(rows) for rows in features]
         pairs = zip(features, proposals, strict=True)
         boxes = [self.refine(rows, image_proposals) for rows, image_proposals in pairs]
+        finite = all_finite(self, *features, *scores, *boxes)
         parts = zip(scores, boxes, images, strict=True)
         detections = [self.select(s, b, size_of(image)) for s, b, image in parts]
+        if not finite:
+            raise refusals.not_finite(self)
         return RCNNTrace(proposals, regions, features, scores, boxes, detections)
 
     # The stages. Each can be called by itself; none of them depends on the mode.

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.ancestors.segments import SIMILARITIES, Regions, initial_regions, merge, similarity
+from mrcnn_edu.config import check_number
 from mrcnn_edu.extras import require
 
 LAB_RANGE, LAB_SHIFT = (100, 255, 255), (0, 128 / 255, 128 / 255)  # map Lab's channels to 0..1
@@ -47,6 +48,11 @@ def selective_search(
     would always come first. So a region's rank, counted back from the whole image, is multiplied by
     a random number in 0..1 that depends on the seed, and boxes are sorted by that (section 3.3).
     """
+    for name, value in dict(n=n, min_region=min_region, min_side=min_side, seed=seed).items():
+        if value is not None:
+            check_number(name, value, 0, whole=name != "min_side")
+    for scale in scales:
+        check_number("scales", scale, 0, above=True)
     felzenszwalb = require("skimage.segmentation", "history", "selective search").felzenszwalb
     pixels = _pixels(image)
     if min_region is None:

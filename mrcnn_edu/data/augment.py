@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrcnn_edu.config import LARGEST, check_number, check_settings
 from mrcnn_edu.data.dataset import Dataset, Wrapper
 from mrcnn_edu.images import Size
 
@@ -32,6 +33,14 @@ class Augmentation:
     # Lengths that an image's short side is resized to, one drawn at random for each image; empty
     # for always the model's short_side. In the paper's appendix they are 640 to 800.
     short_sides: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        check_settings(self, {"flip": (0, 1)})
+        low, high = self.scale
+        if not 0 < low <= high:
+            raise ValueError(f"scale is {low} to {high}: give two factors, the lower one first")
+        for side in self.short_sides:
+            check_number("short_sides", side, 1, LARGEST, whole=True)
 
     def wrap(self, dataset: Any, training: Any, fill: tuple[float, ...]) -> Any:
         """The dataset, `Augmented` for all passes of a training run; itself if nothing is changed.
@@ -78,6 +87,9 @@ class Augmented(Wrapper):
         passes: int = 1,
     ):
         super().__init__(dataset)
+        check_number("passes", passes, 1, whole=True)
+        for side in short_sides:
+            check_number("short_sides", side, 1, LARGEST, whole=True)
         self.transform, self.short_sides, self.seed = transform, short_sides, seed
         self.passes = self.dataset.passes * passes
         description = f"{_describe(transform)}, short sides {list(short_sides)}, seed {seed}"

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mrcnn_edu.config import check_number
 from mrcnn_edu.data.dataset import Wrapper
 from mrcnn_edu.data.rle import RLEMasks, with_pixels
 
@@ -22,6 +23,7 @@ class Cached(Wrapper):
 
     def __init__(self, dataset: Any, max_bytes: float):
         super().__init__(dataset)
+        check_number("max_bytes", max_bytes, 0)
         self.max_bytes, self.n_bytes = max_bytes, 0
         self._kept: dict[int, tuple[Tensor, dict]] = {}  # pixels [C, H, W] uint8, packed target
 

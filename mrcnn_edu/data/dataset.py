@@ -6,10 +6,15 @@ A dataset that wraps another one is a `Wrapper`, which passes everything on that
 Letters: C channels, H and W in pixels, M objects, K classes (label 0 is background).
 """
 
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from torch import Tensor
+from torch.utils.data import ConcatDataset, Subset
 
 from mrcnn_edu.images import Size, size_of
 
@@ -122,13 +127,118 @@ class _Sequence(Dataset):
         return self.items[index]
 
 
+class Selection(Wrapper):
+    """Some of a dataset's items: what torch.utils.data.Subset and random_split choose."""
+
+    def __init__(self, dataset: Any, indices: Sequence[int]):
+        super().__init__(dataset)
+        self.indices, self.passes = indices, 1
+        if self.fingerprint:  # other images are other data
+            numbers = repr([int(i) for i in indices]).encode()
+            self.fingerprint += f", items {hashlib.sha256(numbers).hexdigest()[:16]}"
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        return self.dataset[self._index(index)]
+
+    def image(self, index: int) -> Tensor:
+        return self.dataset.image(self._index(index))
+
+    def encoded_item(self, index: int) -> tuple[Tensor, dict]:
+        return self.dataset.encoded_item(self._index(index))
+
+    def target(self, index: int) -> dict:
+        return self.dataset.target(self._index(index))
+
+    def image_size(self, index: int) -> Size:
+        return self.dataset.image_size(self._index(index))
+
+    def with_channels(self, n: int) -> Dataset:
+        return Selection(self.dataset.with_channels(n), self.indices)
+
+    def _index(self, index: int) -> int:
+        return int(self.indices[index])
+
+
+class Concatenation(Dataset):
+    """The items of several datasets one after the other: torch.utils.data.ConcatDataset.
+
+    An item's image_id is its index here, as two datasets may use the same ids. Raises ValueError
+    unless all have the same classes, and the same ids of categories.
+    """
+
+    def __init__(self, datasets: Sequence[Any]):
+        self.parts = [as_dataset(dataset) for dataset in datasets]
+        first = self.parts[0]
+        for i, part in enumerate(self.parts):
+            for name in ("classes", "category_ids"):
+                value, expected = list(getattr(part, name)), list(getattr(first, name))
+                if value != expected:
+                    raise ValueError(
+                        f"data sets 0 and {i} of the ConcatDataset have other {name}: {expected} "
+                        f"and {value}; give data sets with the same, in the same order"
+                    )
+        self.classes, self.ends = list(first.classes), [*accumulate(map(len, self.parts))]
+        fingerprints = [part.fingerprint for part in self.parts]
+        self.fingerprint = " + ".join(fingerprints) if all(fingerprints) else ""
+        augmentations = [part.augmentation for part in self.parts]
+        is_same = len(set(augmentations)) == 1
+        self.augmentation = augmentations[0] if is_same else " + ".join(augmentations)
+
+    def __len__(self) -> int:
+        return self.ends[-1]
+
+    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
+        part, i = self._find(index)
+        image, target = part[i]
+        return image, target | {"image_id": index}
+
+    def image(self, index: int) -> Tensor:
+        part, i = self._find(index)
+        return part.image(i)
+
+    def encoded_item(self, index: int) -> tuple[Tensor, dict]:
+        part, i = self._find(index)
+        image, target = part.encoded_item(i)
+        return image, target | {"image_id": index}
+
+    def target(self, index: int) -> dict:
+        part, i = self._find(index)
+        return part.target(i) | {"image_id": index}
+
+    def image_size(self, index: int) -> Size:
+        part, i = self._find(index)
+        return part.image_size(i)
+
+    @cached_property
+    def category_ids(self) -> list[int]:
+        return self.parts[0].category_ids
+
+    def with_channels(self, n: int) -> Dataset:
+        return Concatenation([part.with_channels(n) for part in self.parts])
+
+    def _find(self, index: int) -> tuple[Dataset, int]:
+        """The dataset that an item is from, and the item's index there."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"item {index} of {len(self)}")
+        part = bisect_right(self.ends, index)
+        return self.parts[part], index - (self.ends[part] - len(self.parts[part]))
+
+
 def as_dataset(items: Any) -> Dataset:
     """The items as a `Dataset`: themselves if they are one, or else wrapped.
 
-    Raises TypeError unless they have a length, items by index, and `classes`.
+    PyTorch's Subset and ConcatDataset, also within one another, get what they lack from the data
+    that they show. Raises TypeError unless there are a length, items by index, and `classes`.
     """
     if isinstance(items, Dataset):
         return items
+    if isinstance(items, Subset) and not hasattr(items, "classes"):
+        return Selection(items.dataset, items.indices)
+    if isinstance(items, ConcatDataset) and not hasattr(items, "classes"):
+        return Concatenation(items.datasets)
     missing = [n for n in ("__len__", "__getitem__", "classes") if not hasattr(items, n)]
     if missing:
         raise TypeError(

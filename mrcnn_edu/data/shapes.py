@@ -11,6 +11,7 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from mrcnn_edu.config import check_settings
 from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.outlines import CLASSES, TEMPLATES, interpolate_outline, outline, rotate
@@ -47,6 +48,7 @@ class Shapes(Dataset):
     noise: float = 0.03  # standard deviation of each pixel's noise, where white is 1
 
     def __post_init__(self):
+        check_settings(self, {"seed": (0, 2**62)})
         if self.outlines not in CLASSES:
             raise ValueError(f"outlines is {self.outlines!r}: choose one of {', '.join(CLASSES)}")
         if not 0 <= self.n_objects[0] <= self.n_objects[1]:

@@ -6,7 +6,7 @@ width, height), segmentation (a compressed run-length encoding) or both.
 
 import json
 from collections.abc import Iterator, Sequence
-from math import isfinite
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,14 @@ import torch
 
 from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
 from mrcnn_edu.data.dataset import as_dataset
-from mrcnn_edu.data.fields import read_box
+from mrcnn_edu.data.fields import read_box, read_id, read_number
 from mrcnn_edu.data.regions import encode_region
 from mrcnn_edu.data.rle import encode_masks
 from mrcnn_edu.data.rle_codec import decompress
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.detection_list import DetectionList, as_detection_list
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
-from mrcnn_edu.evaluate.inputs import check_iou_type, check_lengths
+from mrcnn_edu.evaluate.inputs import check_iou_type, check_lengths, check_new_id
 from mrcnn_edu.files import read_json, write_file
 from mrcnn_edu.progress import progress_bar
 
@@ -67,6 +67,7 @@ def iter_results(
     check_lengths(dataset, detections)
     dataset = as_dataset(dataset)
     compressed = as_detection_list(detections, with_masks=iou_type != "bbox")
+    seen: dict[str, int] = {}
     for index in progress_bar(range(len(dataset)), "write results", leave=False, delay=1):
         image_detections, masks = compressed.encoded(index)
         if iou_type == "segm" and masks is None:
@@ -74,6 +75,7 @@ def iter_results(
                 f"image {index}: the prediction has no masks to write: iou_type='bbox' writes boxes"
             )
         image_id = image_id_of(dataset.target(index), index)
+        check_new_id(seen, image_id, index)
         yield from image_results(image_detections, image_id, dataset.category_ids, iou_type, masks)
 
 
@@ -114,8 +116,8 @@ def read_results(dataset, file: str | Path) -> DetectionList:
     """
     file, dataset = Path(file), as_dataset(dataset)
     entries = _read_entries(file)
-    labels = {category_id: label for label, category_id in enumerate(dataset.category_ids, start=1)}
-    rows_by_image: dict[Any, list[int]] = {}
+    labels = {read_id(i): label for label, i in enumerate(dataset.category_ids, start=1)}
+    rows_by_image: dict[int | str, list[int]] = {}
     for i, entry in enumerate(entries):
         if entry["category_id"] not in labels:
             raise ValueError(
@@ -124,20 +126,18 @@ def read_results(dataset, file: str | Path) -> DetectionList:
             )
         rows_by_image.setdefault(entry["image_id"], []).append(i)
     with_masks = all("segmentation" in entry for entry in entries)
-    detections = DetectionList()
+    detections, seen = DetectionList(), {}
     for index in range(len(dataset)):
         target = dataset.target(index)
-        rows = rows_by_image.pop(image_id_of(target, index), [])
-        image_entries = [entries[row] for row in rows]
-        try:
-            masks = None
-            if with_masks and "masks" in target:
-                masks = _read_masks(image_entries, target["masks"].shape[1:])
-            boxes = _read_boxes(image_entries, masks)
-        except ValueError as error:
-            raise ValueError(f"{file}: entries {rows[0]} to {rows[-1]}: {error}") from error
-        image_labels = [labels[entry["category_id"]] for entry in image_entries]
-        scores = [float(entry["score"]) for entry in image_entries]
+        image_id = image_id_of(target, index)
+        check_new_id(seen, image_id, index)
+        image_entries = {row: entries[row] for row in rows_by_image.pop(_key(image_id), [])}
+        masks = None
+        if with_masks and "masks" in target:
+            masks = _read_masks(file, image_entries, target["masks"].shape[1:])
+        boxes = _read_boxes(file, image_entries, masks)
+        image_labels = [labels[entry["category_id"]] for entry in image_entries.values()]
+        scores = [entry["score"] for entry in image_entries.values()]
         image_detections = Detections(
             boxes=torch.as_tensor(boxes),
             labels=torch.tensor(image_labels, dtype=torch.int64),
@@ -152,33 +152,55 @@ def read_results(dataset, file: str | Path) -> DetectionList:
 
 
 def _read_entries(file: Path) -> list[dict]:
-    """The file's list, each entry with image_id, category_id and a score."""
+    """The file's list, each entry with an image_id, a category_id and a score that can be used."""
     entries = read_json(file, "file of detections")
     if not isinstance(entries, list):
         raise ValueError(f"{file}: expected a list of detections, which COCO's results are")
+    readers = {"image_id": read_id, "category_id": read_id, "score": read_number}
     for i, entry in enumerate(entries):
-        for key in ("image_id", "category_id", "score"):
+        for key, reader in readers.items():
             if not isinstance(entry, dict) or key not in entry:
                 raise ValueError(f"{file}: entry {i} has no {key!r}: {str(entry)[:80]}")
-        score = entry["score"]
-        if not (isinstance(score, int | float) and isfinite(score)):
-            raise ValueError(f"{file}: entry {i} has the score {score!r}: give a number")
+            with _named(file, i, f"has the {key} "):
+                entry[key] = reader(entry[key])
     return entries
 
 
-def _read_masks(entries: list[dict], size: Sequence[int]) -> EncodedMasks:
-    """The masks of one image's entries. size: its height and width."""
+@contextmanager
+def _named(file: Path, i: int, field: str = "") -> Iterator[None]:
+    """Inside, a ValueError gets the names of the file and of the entry."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{file}: entry {i} {field}{error}".replace(" :", ":")) from None
+
+
+def _key(image_id: Any) -> int | str:
+    try:
+        return read_id(image_id)
+    except ValueError:
+        return str(image_id)
+
+
+def _read_masks(file: Path, entries: dict[int, dict], size: Sequence[int]) -> EncodedMasks:
+    """The masks of one image's entries, by their rows in the file. size: its height and width."""
     height, width = size
-    strings = [encode_region(entry["segmentation"], height, width) for entry in entries]
+    strings = []
+    for i, entry in entries.items():
+        with _named(file, i, "has a segmentation that cannot be read: "):
+            string = encode_region(entry["segmentation"], height, width)
+            decompress([string], (height, width))
+            strings.append(string)
     return EncodedMasks.from_rle(decompress(strings, (height, width)))
 
 
-def _read_boxes(entries: list[dict], masks: EncodedMasks | None) -> np.ndarray:
+def _read_boxes(file: Path, entries: dict[int, dict], masks: EncodedMasks | None) -> np.ndarray:
     """Boxes [D, 4] float64 of one image's entries, or those around their masks."""
-    if all("bbox" in entry for entry in entries):
-        boxes = [(x, y, x + w, y + h) for x, y, w, h in map(read_box, entries)]
-    elif masks is not None:
-        boxes = masks.boxes()
-    else:
-        raise ValueError("an entry has no bbox, and not all entries have a segmentation")
+    if masks is not None and not all("bbox" in entry for entry in entries.values()):
+        return masks.boxes().astype(np.float64).reshape(-1, 4)
+    boxes = []
+    for i, entry in entries.items():
+        with _named(file, i, ": " if "bbox" in entry else "has no bbox, and not all have a mask: "):
+            x, y, width, height = read_box(entry)
+            boxes.append((x, y, x + width, y + height))
     return np.array(boxes, dtype=np.float64).reshape(-1, 4)

@@ -10,12 +10,18 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.boxes import box_area
+from mrcnn_edu.data.coco_json import image_id_of
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.data.rle import RLEMasks, decode_masks, encode_masks
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.detection_list import DetectionList, as_detection_list
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
-from mrcnn_edu.evaluate.inputs import check_ground_truth, check_iou_type, check_lengths
+from mrcnn_edu.evaluate.inputs import (
+    check_ground_truth,
+    check_iou_type,
+    check_lengths,
+    check_new_id,
+)
 from mrcnn_edu.progress import progress_bar
 
 # What is compared: boxes [N, 4] or masks, the latter as pixels [N, H, W] or compressed.
@@ -51,8 +57,11 @@ def iter_pairs(
     check_lengths(dataset, detections)
     dataset = as_dataset(dataset)
     predicted = as_detection_list(detections, with_masks=iou_type == "segm")
+    n_classes, seen = len(dataset.classes), {}
     for index in progress_bar(range(len(dataset)), "evaluate", leave=False, disable=not progress):
-        gt = _ground_truth(dataset.target(index), index, iou_type)
+        target = dataset.target(index)
+        gt = _ground_truth(target, index, iou_type, n_classes)
+        check_new_id(seen, image_id_of(target, index), index)
         predictions = _predictions(predicted, index, iou_type)
         if iou_type == "segm" and gt.regions.shape[1:] != predictions.regions.shape[1:]:
             raise ValueError(
@@ -62,8 +71,8 @@ def iter_pairs(
         yield gt, predictions
 
 
-def _ground_truth(target: dict, index: int, iou_type: str) -> GroundTruth:
-    target = check_ground_truth(target, f"image {index}: the target", iou_type)
+def _ground_truth(target: dict, index: int, iou_type: str, n_classes: int) -> GroundTruth:
+    target = check_ground_truth(target, f"image {index}: the target", iou_type, n_classes)
     masks: Any = target.get("masks")
     if iou_type == "segm":
         regions = encode_masks(masks) if isinstance(masks, Tensor) else masks

@@ -1,7 +1,8 @@
 """The ground truth and the detections of one image, normalized once or refused with a remedy.
 
-As in COCO, boxes without area are valid here, and labels outside of 1..K: neither can be learned,
-but both can be scored. An object or a detection of no class is skipped.
+The rules are those of training (`validate`), with two exceptions. As in COCO, a box without area
+can be scored, though not learned. And a detection whose label is larger than K is skipped: the
+model may know more classes than the dataset.
 
 Letters: M objects, D detections, N either of them, H and W the image's size.
 """
@@ -11,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mrcnn_edu import refusals
 from mrcnn_edu.data.rle import RLEMasks
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.validate import INTEGERS, check_masks
+from mrcnn_edu.validate import FLOATS, INTEGERS, as_boxes, check_labels, check_masks, check_shape
 
 
 def check_iou_type(iou_type: str) -> None:
@@ -23,7 +25,10 @@ def check_iou_type(iou_type: str) -> None:
 
 
 def check_lengths(dataset, detections) -> None:
-    """Raise ValueError unless there is one entry for each image."""
+    """Raise TypeError or ValueError unless it is a list with one entry for each image."""
+    if isinstance(detections, Detections) or not hasattr(detections, "__len__"):
+        kind = type(detections).__name__
+        raise TypeError(f"detections is of type {kind}: give a list, one `Detections` an image")
     if len(dataset) != len(detections):
         raise ValueError(
             f"{len(detections)} detections for {len(dataset)} images: give one `Detections` for "
@@ -42,8 +47,13 @@ def check_detections(detections: Detections, name: str, with_masks: bool = True)
             f"{name} is of type {type(detections).__name__}: give "
             "mrcnn_edu.detections.Detections(boxes, labels, scores, masks, mask_probs)"
         )
-    labels = _labels(detections.labels, name)
-    boxes = _boxes(detections.boxes, len(labels), name)
+    labels = check_labels(_on_cpu(detections.labels), None, name)
+    for row in torch.where(labels < 1)[0].tolist():
+        label = int(labels[row])
+        raise ValueError(
+            f"{name}, detection {row} has label {label}: 0 is background, classes start at 1"
+        )
+    boxes = check_coordinates(detections.boxes, len(labels), name, predicted=True)
     scores = _floats(detections.scores, "scores", len(labels), name)
     if scores.isnan().any():
         raise ValueError(f"{name} has scores that are NaN, which cannot be ranked")
@@ -53,27 +63,31 @@ def check_detections(detections: Detections, name: str, with_masks: bool = True)
     return Detections(boxes, labels, scores, masks, mask_probs=None)
 
 
-def check_ground_truth(target: dict, name: str, iou_type: str) -> dict:
-    """What evaluation needs of one image's target, on the CPU.
+def check_ground_truth(
+    target: dict, name: str, iou_type: str, n_classes: int | None = None
+) -> dict:
+    """What evaluation needs of one image's target, on the CPU. n_classes: K, if it is known.
 
     That is labels [M] int64, iscrowd [M] bool, boxes [M, 4] float if they are compared, masks
     [M, H, W] bool or as `RLEMasks` if they are needed, area [M] float64 if it is given. Raises
     TypeError or ValueError, naming the image, for what cannot be scored.
     """
+    if not isinstance(target, dict):
+        raise TypeError(f"{name} is of type {type(target).__name__}: give a dictionary")
     needed = "boxes" if iou_type == "bbox" else "masks"
     if iou_type == "segm" and target.get("masks") is None:
         raise ValueError(f"{name} has no masks to compare: iou_type='bbox' compares boxes")
     missing = [field for field in ("labels", needed) if field not in target]
     if missing:
         raise ValueError(f"{name} has no {' and no '.join(missing)}")
-    labels = _labels(target["labels"], name)
+    labels = check_labels(_on_cpu(target["labels"]), n_classes, name)
     n = len(labels)
     crowd = torch.zeros(n, dtype=torch.bool)
     if "iscrowd" in target:
-        crowd = _column(target["iscrowd"], "iscrowd", n, name).bool()
+        crowd = check_shape(_on_cpu(target["iscrowd"]), "iscrowd", [n], name) > 0
     checked: dict = {"labels": labels, "iscrowd": crowd}
     if iou_type == "bbox":
-        checked["boxes"] = _boxes(target["boxes"], n, name)
+        checked["boxes"] = check_coordinates(target["boxes"], n, name)
     if "area" in target:
         checked["area"] = _floats(target["area"], "area", n, name).double()
     # An object's area is that of its mask, also where boxes are compared.
@@ -85,58 +99,45 @@ def check_ground_truth(target: dict, name: str, iou_type: str) -> dict:
     return checked
 
 
-def _labels(labels: Any, name: str) -> Tensor:
-    labels = _on_cpu(labels, "labels", name)
-    if labels.ndim != 1:
-        raise ValueError(f"{name} has labels of shape {list(labels.shape)}: expected one dimension")
-    if labels.dtype not in INTEGERS and len(labels):  # torch.tensor([]) is float
-        raise TypeError(f"{name} has labels of {labels.dtype}: give whole numbers (int64)")
-    return labels.long()
+def check_coordinates(boxes: Any, n: int | str, name: str, predicted: bool = False) -> Tensor:
+    """Boxes [n, 4] as floats, all finite; with or without area. n: their number, or "M" for any.
+
+    A predicted box may be inverted (x2 < x1): COCO scores it, as a box that overlaps nothing.
+    """
+    boxes = as_boxes(_on_cpu(boxes), n, name)
+    wrong = ~boxes.isfinite().all(dim=1)
+    if not predicted:
+        wrong |= (boxes[:, 2:] < boxes[:, :2]).any(dim=1)
+    for row in torch.where(wrong)[0].tolist():
+        raise refusals.wrong_box(name, row, boxes[row].tolist())
+    return boxes
 
 
-def _boxes(boxes: Any, n: int, name: str) -> Tensor:
-    boxes = _on_cpu(boxes, "boxes", name)
-    if n == 0 and boxes.numel() == 0:
-        return boxes.new_zeros(0, 4, dtype=torch.float32)
-    if boxes.shape != (n, 4):
+def check_new_id(seen: dict[str, int], image_id: Any, index: int) -> None:
+    """Remember an image's id. Raises ValueError if an earlier image has the same."""
+    first = seen.setdefault(str(image_id), index)
+    if first != index:
         raise ValueError(
-            f"{name} has {n} labels and boxes of shape {list(boxes.shape)}: expected [{n}, 4], "
-            "each of them x1, y1, x2, y2 in pixels"
+            f"images {first} and {index} of the dataset have the same image_id {image_id!r}: give "
+            "each image its own, or leave one of them out (mrcnn-edu check-data lists all)"
         )
-    return _as_float(boxes, "boxes", name)
 
 
 def _masks(masks: Any, n: int, name: str) -> Tensor:
-    masks = _on_cpu(masks, "masks", name)
-    return check_masks(masks, (n, *masks.shape[-2:]), name)
+    masks = _on_cpu(masks)
+    size: Any = masks.shape[-2:] if isinstance(masks, Tensor) and masks.ndim > 1 else ("H", "W")
+    return check_masks(masks, (n, *size), name)
 
 
 def _floats(values: Any, field: str, n: int, name: str) -> Tensor:
-    return _as_float(_column(values, field, n, name), field, name)
-
-
-def _column(values: Any, field: str, n: int, name: str) -> Tensor:
-    values = _on_cpu(values, field, name)
-    if values.shape != (n,):
-        raise ValueError(
-            f"{name} has {n} labels and {field} of shape {list(values.shape)}: expected [{n}]"
-        )
-    return values
-
-
-def _as_float(values: Tensor, field: str, name: str) -> Tensor:
-    """The values as float32 or float64, to the last bit."""
+    """Values [n] as float32 or float64, to the last bit."""
+    values = check_shape(_on_cpu(values), field, [n], name)
     if values.dtype in (torch.float32, torch.float64):
         return values
-    if values.dtype not in (*INTEGERS, torch.float16, torch.bfloat16):
-        raise TypeError(f"{name} has {field} of {values.dtype}: give float32")
+    if values.dtype not in INTEGERS + FLOATS:
+        raise refusals.wrong_dtype(name, field, values, "float32")
     return values.double()
 
 
-def _on_cpu(value: Any, field: str, name: str) -> Tensor:
-    if not isinstance(value, Tensor):
-        raise TypeError(
-            f"{name} has {field} of type {type(value).__name__}: give a tensor "
-            "(torch.as_tensor converts lists and arrays)"
-        )
-    return value.detach().cpu()
+def _on_cpu(value: Any) -> Any:
+    return value.detach().cpu() if isinstance(value, Tensor) else value

@@ -34,9 +34,14 @@ def triton_roi_align(
     min_size: smaller RoIs are treated as this large. The boxes get no grad.
     """
     first, height, width = (column.contiguous() for column in table.map_offsets(level, image))
-    return _Align.apply(
+    bins = _Align.apply(
         level, first, height, width, boxes.detach(), output_size, *points, min_size, *table.maps
     )
+    if min(points) > 0:
+        return bins
+    has_area = ((boxes[:, 2:] - boxes[:, :2]).clamp(min=min_size) > 0).all(dim=1)
+    has_area = has_area.view(-1, 1, 1).expand(-1, output_size**2, -1).flatten(0, 1)
+    return torch.where(has_area, bins, 0)  # no points in a RoI without area
 
 
 class _Align(torch.autograd.Function):

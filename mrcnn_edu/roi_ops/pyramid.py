@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import embedding_bag
 
+from mrcnn_edu.boxes import as_float
+
 
 @dataclass(frozen=True)
 class FeatureTable:
@@ -54,7 +56,7 @@ def pool_pyramid(
     table: `feature_table` of maps with these strides. Each RoI is read from the level that suits
     its size. roi_op: `align_rois`, `warp_rois` or `pool_rois`, or a function like them.
     """
-    image, rois = image_index(boxes), torch.cat(boxes)
+    image, rois = image_index(boxes), as_float(torch.cat(boxes))
     level = pyramid_level(rois, strides, canonical_size)
     stride = strides[0] * 2**level
     return roi_op(table, level, image, rois / stride[:, None], output_size)

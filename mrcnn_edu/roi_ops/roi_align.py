@@ -86,12 +86,11 @@ def use_triton(features: Tensor, boxes: Tensor, reduce: str) -> bool:
 
 def _align_adaptively(table, level, image, boxes, output_size, reduce, min_size) -> Tensor:
     """RoIAlign with ceil(RoI / P) points along each axis, one call for each number of points."""
-    if len(boxes) == 0:  # still one call, so that gradients have a path
-        return align_rois(table, level, image, boxes, output_size, 1, reduce, min_size)
     size = (boxes[:, 2:] - boxes[:, :2]).clamp(min=min_size)
-    points = (size / output_size).ceil().long().clamp(min=1)  # [R, 2] along x, along y
+    points = (size / output_size).ceil().long()  # [R, 2] along x, along y
     pooled = table.rows.new_zeros(len(boxes), table.rows.shape[1], output_size, output_size)
-    for s_x, s_y in points.unique(dim=0).tolist():
+    pooled = pooled + table.rows[:0].sum()  # so that gradients have a path without any RoI, too
+    for s_x, s_y in points[(points > 0).all(dim=1)].unique(dim=0).tolist():  # without area: 0
         rows = torch.where((points[:, 0] == s_x) & (points[:, 1] == s_y))[0]
         part = align_rois(
             table, level[rows], image[rows], boxes[rows], output_size, (s_y, s_x), reduce, min_size

@@ -1,10 +1,39 @@
 """RoIPool and position-sensitive RoIPool: RoIs and their bins are rounded to whole positions."""
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
+from mrcnn_edu.boxes import as_float
 from mrcnn_edu.roi_ops.pyramid import FeatureTable, as_maps, feature_table
+
+
+def check_rois(
+    features: Tensor, rois: Tensor, output_size: int, spatial_scale: float
+) -> tuple[Tensor, Tensor]:
+    """Image index [R], and boxes [R, 4] in positions of the map, of RoIs [R, 5].
+
+    Raises ValueError for RoIs that are not finite or of no image: they would read other memory.
+    """
+    if features.ndim != 4:
+        raise ValueError(f"features has shape {list(features.shape)}: give [B, C, H, W]")
+    if not isinstance(rois, Tensor) or rois.ndim != 2 or rois.shape[1] != 5:
+        shape = list(rois.shape) if isinstance(rois, Tensor) else type(rois).__name__
+        raise ValueError(f"rois is {shape}: give [R, 5], image index, x1, y1, x2, y2")
+    if output_size != int(output_size) or output_size < 1:
+        raise ValueError(f"output_size is {output_size}: give a whole number above 0")
+    if not 0 < spatial_scale < math.inf:
+        raise ValueError(f"spatial_scale is {spatial_scale}: give 1 / stride, above 0")
+    rois = as_float(rois)
+    if not rois.isfinite().all():
+        raise ValueError("rois has values that are NaN or infinite")
+    image = rois[:, 0].long()
+    if len(rois) and not 0 <= image.min() <= image.max() < len(features):
+        extremes = f"{image.min()} to {image.max()}"
+        raise ValueError(f"rois has image indices {extremes}: there are {len(features)} images")
+    return image, rois[:, 1:] * spatial_scale
 
 
 def pool_rois(
@@ -47,12 +76,12 @@ def ps_roi_pool(features: Tensor, rois: Tensor, output_size: int, spatial_scale:
     last row and column.)
     """
     k, (height, width) = output_size, features.shape[-2:]
-    table = feature_table([bin_maps(features, k)])
-    corners = round_half_away(rois[:, 1:] * spatial_scale)
+    image, boxes = check_rois(features, rois, output_size, spatial_scale)
+    table, corners = feature_table([bin_maps(features, k)]), round_half_away(boxes)
     y, n_y = _equal_parts(corners[:, 1], corners[:, 3], height - 1, k)  # each [R, k]
     x, n_x = _equal_parts(corners[:, 0], corners[:, 2], width - 1, k)
     offset, roi, bin_, row, column = _positions_in_bins(y, n_y, x, n_x)
-    map_ = rois[:, 0].long()[roi] * k**2 + bin_  # the map of this image and bin
+    map_ = image[roi] * k**2 + bin_  # the map of this image and bin
     index = (map_ * height + row) * width + column
     return as_maps(embedding_bag(index, table.rows, offset, mode="mean"), len(rois), k)
 

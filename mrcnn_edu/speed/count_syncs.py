@@ -12,6 +12,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from weakref import WeakSet
 
 import torch
 from torch import Tensor
@@ -39,13 +40,19 @@ class _Counting(TorchFunctionMode):
     def __init__(self, counts: Counter):
         super().__init__()
         self.counts = counts
+        self.on_host: WeakSet[Tensor] = WeakSet()  # copies that nobody waited for
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name, kwargs = getattr(function, "__name__", ""), kwargs or {}
+        if any(arg is tensor for arg in args for tensor in self.on_host):
+            return function(*args, **kwargs)
         copied = name == "new_tensor" or (name == "tensor" and "device" in kwargs)
         if copied or name in SYNCING_OPS or _has_dynamic_shape(name, args, kwargs):
             self.counts[f"{_caller()}: {name}"] += 1
-        return function(*args, **kwargs)
+        result = function(*args, **kwargs)
+        if name == "to" and "cpu" in args and kwargs.get("non_blocking"):
+            self.on_host.add(result)
+        return result
 
 
 def _has_dynamic_shape(name: str, args: tuple, kwargs: dict) -> bool:

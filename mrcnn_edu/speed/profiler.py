@@ -11,9 +11,10 @@ from torch.profiler import profile, record_function
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from mrcnn_edu import detections, rpn
+from mrcnn_edu.config import check_number
+from mrcnn_edu.eval_mode import shared_copy
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.speed.replace_forward import replaced_function
-from mrcnn_edu.trace import shared_copy
 
 RESHAPE_VIEW = torch.ops.aten._unsafe_view.default  # the view at the end of a reshape that copies
 PARTS = "backbone", "RPN", "NMS", "RoIAlign", "heads", "paste", "rest"
@@ -28,6 +29,7 @@ def synchronized_time() -> float:
 
 def seconds(run: Callable[[], object], times: int = 5) -> float:
     """The shortest time of several runs: longer ones were disturbed by other processes."""
+    check_number("times", times, 1, whole=True)
     durations = []
     for _ in range(times):
         start = synchronized_time()

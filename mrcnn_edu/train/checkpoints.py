@@ -19,6 +19,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from torch import nn
 
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.files import file_lock
@@ -46,7 +47,7 @@ def save_checkpoint(
     if rank() > 0:
         return
     run = {"training": asdict(training), **dataset_identity(dataset)}
-    run |= {"optimizer": optimizer.state_dict(), "losses": losses}
+    run |= {"optimizer": optimizer.state_dict(), "losses": losses, "frozen": frozen_layers(model)}
     last, new = Path(folder) / CHECKPOINT, Path(folder) / f"{CHECKPOINT}.new"
     save(new, model, model.classes, **run)
     if last.exists():
@@ -105,13 +106,21 @@ def resume(
             "give these settings, or another folder"
         )
     load_state(model, saved["model"], str(path))
-    optimizer.load_state_dict(saved["optimizer"])
+    try:
+        optimizer.load_state_dict(saved["optimizer"])
+    except ValueError as error:  # a file without "frozen"
+        raise ValueError(
+            f"{path} is of a run that trained other layers: freeze the same ones (requires_grad_), "
+            "or give another folder"
+        ) from error
     return saved["losses"]
 
 
 def _differences(saved: dict, model: MaskRCNN, training: Training, dataset: Any) -> list[str]:
     """The settings and data that were others when the checkpoint was saved, in words."""
     data = {"classes": model.classes, **dataset_identity(dataset)}
+    if saved["training"].get("frozen_stages", 0) == training.frozen_stages:  # or else that is said
+        data["frozen"] = frozen_layers(model)
     before = saved["config"] | asdict(Training()) | saved["training"]
     before |= {name: saved.get(name, value) for name, value in data.items()}  # old files lack some
     now = asdict(model.config) | asdict(training) | data
@@ -120,6 +129,17 @@ def _differences(saved: dict, model: MaskRCNN, training: Training, dataset: Any)
         for name, value in now.items()
         if name not in FREE_TO_CHANGE and before.get(name) != value
     ]
+
+
+def frozen_layers(model: nn.Module) -> list[str]:
+    """The names of the layers and parameters that are not trained; of a layer, not those inside."""
+    frozen: list[str] = []
+    for name, part in [*model.named_modules(), *model.named_parameters()]:
+        parameters = [part] if isinstance(part, nn.Parameter) else [*part.parameters()]
+        is_inside = any(name.startswith(f"{outer}.") for outer in frozen)
+        if name and parameters and not is_inside and not any(p.requires_grad for p in parameters):
+            frozen.append(name)
+    return frozen
 
 
 def dataset_identity(dataset: Any) -> dict[str, int | str]:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.files import write_file
+from mrcnn_edu.refusals import first_not_finite
 from mrcnn_edu.train.distributed import rank, world_size
 from mrcnn_edu.train.recipes import Training
 
@@ -64,6 +65,12 @@ def check_finite(
     not_finite = [name for name, value in losses.items() if not isfinite(value)]
     if not not_finite:
         return
+    weight = first_not_finite(model) if step == 0 else None
+    if weight is not None:
+        raise FloatingPointError(
+            f"step 0: {', '.join(not_finite)} is not finite, because {weight} has values that are "
+            "NaN or infinite: load the weights again"
+        )
     with torch.no_grad():
         alone = [sum(model([i], [t]).values()) for i, t in zip(images, targets, strict=True)]
     names = [t.get("image_id", f"number {i} of the batch") for i, t in enumerate(targets)]

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from mrcnn_edu.data.dataset import Wrapper
+from mrcnn_edu.data.dataset import Selection
 from mrcnn_edu.evaluate import DetectionList, detect_all
 from mrcnn_edu.losses import Losses
 
@@ -144,7 +144,7 @@ def check_same(number: int, what: str) -> None:
 def detect_shared(model: Any, dataset: Any, progress: bool = True) -> DetectionList:
     """The detections in all images, in every process; each process runs on its part of them."""
     indices = range(rank(), len(dataset), world_size())
-    detections = detect_all(model, _Part(dataset, indices), progress and rank() == 0)
+    detections = detect_all(model, Selection(dataset, indices), progress and rank() == 0)
     if world_size() == 1:
         return detections
     encoded = [detections.encoded(i) for i in range(len(detections))]
@@ -156,29 +156,6 @@ def detect_shared(model: Any, dataset: Any, progress: bool = True) -> DetectionL
         merged.append(*part[index // world_size()])
         merged.seconds.append(seconds[index // world_size()])
     return merged
-
-
-class _Part(Wrapper):
-    """Some of a dataset's items."""
-
-    def __init__(self, dataset: Any, indices: range):
-        super().__init__(dataset)
-        self.indices = indices
-
-    def __len__(self) -> int:
-        return len(self.indices)
-
-    def __getitem__(self, index: int) -> tuple[Tensor, dict]:
-        return self.dataset[self.indices[index]]
-
-    def image(self, index: int) -> Tensor:
-        return self.dataset.image(self.indices[index])
-
-    def target(self, index: int) -> dict:
-        return self.dataset.target(self.indices[index])
-
-    def image_size(self, index: int) -> tuple[int, int]:
-        return self.dataset.image_size(self.indices[index])
 
 
 def _sum(values: list[float]) -> Tensor:

@@ -19,9 +19,9 @@ import torch
 from torch import Tensor, nn
 
 from mrcnn_edu.data.dataset import as_dataset
+from mrcnn_edu.eval_mode import shared_copy
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.progress import progress_bar
-from mrcnn_edu.trace import shared_copy
 from mrcnn_edu.train.batches import loader, micro_batches
 from mrcnn_edu.train.checkpoints import Sigterm, Terminated, locked, resume, save_checkpoint
 from mrcnn_edu.train.diagnostics import (

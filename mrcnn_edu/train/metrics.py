@@ -14,10 +14,12 @@ from typing import Any
 
 import torch
 
+from mrcnn_edu.config import check_number
+from mrcnn_edu.data.dataset import as_dataset
+from mrcnn_edu.eval_mode import in_eval_mode
 from mrcnn_edu.evaluate import evaluate
 from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.trace import in_eval_mode
 from mrcnn_edu.train.distributed import any_rank, detect_shared, mean, rank, world_size
 from mrcnn_edu.train.recipes import Training, learning_rate
 
@@ -102,7 +104,8 @@ class Validation:
         folder: str | Path | None = None,
         last: int | None = None,
     ):
-        self.model, self.dataset, self.every, self.last = model, dataset, every, last
+        check_number("every", every, 1, whole=True)
+        self.model, self.dataset, self.every, self.last = model, as_dataset(dataset), every, last
         self.path = None if folder is None or rank() > 0 else Path(folder) / VAL_CSV
         self.measured: dict[int, dict[str, float]] = {}  # step -> {name: value}
 
@@ -141,7 +144,7 @@ def validation_losses(model: MaskRCNN, dataset: Any) -> dict[str, float]:
     Batch norm uses its running statistics, and the same anchors and RoIs are sampled every time.
     The model is left as it was.
     """
-    device, total = next(model.parameters()).device, {}
+    device, total, dataset = next(model.parameters()).device, {}, as_dataset(dataset)
     indices = range(rank(), len(dataset), world_size())
     model = in_eval_mode(model)
     with torch.no_grad():

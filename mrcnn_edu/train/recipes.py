@@ -38,12 +38,12 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mrcnn_edu.config import Config, check_settings
+from mrcnn_edu.config import Config, check_number, check_settings
 from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.model import MaskRCNN
 
 COUNTS = "steps", "batch_size", "checkpoint_every", "grad_accumulation"
-NOT_NEGATIVE = "warmup_fraction", "weight_decay", "frozen_stages", "workers"
+NOT_NEGATIVE = "weight_decay", "frozen_stages", "workers"
 
 
 @dataclass(frozen=True)
@@ -80,17 +80,18 @@ class Training:
     activation_checkpointing: bool = False  # recompute the backbone's features when needed
 
     def __post_init__(self):
-        check_settings(self, dict.fromkeys(COUNTS, 1) | dict.fromkeys(NOT_NEGATIVE, 0))
+        limits = dict.fromkeys(COUNTS, (1, math.inf)) | dict.fromkeys(NOT_NEGATIVE, (0, math.inf))
+        check_settings(self, limits | {"warmup_fraction": (0, math.inf), "seed": (-(2**62), 2**62)})
         for name in ("learning_rate", "clip_norm"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: give a number above 0")
-        for name in ("learning_rate", "weight_decay"):
-            if math.isinf(getattr(self, name)):
-                raise ValueError(f"{name} is {getattr(self, name)}: give a finite number")
         if self.warmup_fraction > 1:
             raise ValueError(
                 f"warmup_fraction is {self.warmup_fraction}: give a fraction of the steps, 0..1"
             )
+        for name in ("learning_rate", "weight_decay"):
+            if math.isinf(getattr(self, name)):
+                raise ValueError(f"{name} is {getattr(self, name)}: give a finite number")
         if not all(0 <= milestone <= 1 for milestone in self.milestones):
             raise ValueError(f"milestones is {self.milestones}: give fractions of the steps, 0..1")
 
@@ -133,6 +134,7 @@ def scaled(training: Training, batch_size: int) -> Training:
     The linear scaling rule (Goyal et al. 2017): half the images in a step need half the learning
     rate and twice the steps, of which the warm-up takes the same fraction.
     """
+    check_number("batch_size", batch_size, 1, whole=True)
     factor = batch_size / training.batch_size
     rate, steps = training.learning_rate * factor, round(training.steps / factor)
     return replace(training, batch_size=batch_size, learning_rate=rate, steps=steps)
@@ -179,6 +181,8 @@ def frozen(model: MaskRCNN, n_stages: int) -> Iterator[None]:
 def make_optimizer(model: nn.Module, training: Training) -> torch.optim.Optimizer:
     """The optimizer for all parameters that require a gradient."""
     parameters = [p for p in model.parameters() if p.requires_grad]
+    if not parameters:
+        raise ValueError("all layers are frozen: call requires_grad_() on those to be trained")
     rate, decay = training.learning_rate, training.weight_decay
     if training.optimizer == "adamw":
         return torch.optim.AdamW(parameters, rate, weight_decay=decay, fused=True)

@@ -15,6 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from mrcnn_edu.config import check_number
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.distributed import rank
 from mrcnn_edu.train.metrics import Validation, peak_memory
@@ -45,6 +46,7 @@ class TensorBoard:
     ):
         if find_spec("tensorboard") is None:
             raise FileNotFoundError("TensorBoard is missing: pip install 'mrcnn_edu[tensorboard]'")
+        check_number("every", every, 1, whole=True)
         self.model, self.images, self.training = model, images, training
         self.every, self.folder, self.val_data = every, Path(folder), val_data
         self.writer: Any = None  # a SummaryWriter from the first step on

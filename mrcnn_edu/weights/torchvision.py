@@ -4,6 +4,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from mrcnn_edu.config import check_number
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.weights.checkpoint import load_state, read
 from mrcnn_edu.weights.norms import COUNT, fit_norms, norm_epsilons
@@ -38,6 +39,8 @@ def load_torchvision(
     for frozen norms; so give the model itself, or norm_eps=1e-5, if you fine-tuned a model with
     frozen norms from a ResNet. Raises ValueError that lists every parameter that does not fit.
     """
+    if norm_eps is not None:
+        check_number("norm_eps", norm_eps, 0, 1)
     saved_eps = norm_epsilons(source) if isinstance(source, nn.Module) else {}
     origin = f"{source}" if isinstance(source, str | Path) else "this model of torchvision"
     given = _state_dict(source)
