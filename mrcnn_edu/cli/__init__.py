@@ -1,5 +1,7 @@
 """The command mrcnn-edu: Mask R-CNN from a terminal.
 
+installed   packages: which are installed, and whether they fit together
+doctor      whether this computer has all that the package and the course need
 arguments   how options are read and shown, and help that fits the terminal
 streams     what happens once the output cannot be written
 text        what is printed: classes in a line, numbers in a table

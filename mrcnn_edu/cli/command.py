@@ -19,6 +19,7 @@ from mrcnn_edu.cli.arguments import RULES, description_of, filled, summary_of
 from mrcnn_edu.cli.check_data import check_data
 from mrcnn_edu.cli.course import course
 from mrcnn_edu.cli.demo import demo
+from mrcnn_edu.cli.doctor import doctor
 from mrcnn_edu.cli.evaluate import evaluate
 from mrcnn_edu.cli.lab import lab
 from mrcnn_edu.cli.opening import open_model
@@ -137,6 +138,7 @@ def _commands(args: list[str]) -> dict[str, Callable]:
         "predict": predict,
         "check-data": check_data,
         "ablate": ablate,
+        "doctor": doctor,
     }
 
 

@@ -1,0 +1,43 @@
+"""The command mrcnn-edu, started from outside of the package, which needs PyTorch to be imported.
+
+So `mrcnn-edu doctor` runs, and says what to do, where PyTorch or another package is missing or
+broken.
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import ModuleType
+
+
+def main() -> int:
+    """Run the command, and return its exit code."""
+    try:
+        from mrcnn_edu.cli import main as run
+    except Exception as error:  # a broken package raises anything
+        if sys.argv[1:2] == ["doctor"]:
+            return _doctor()
+        print(f"mrcnn-edu: {type(error).__name__}: {error}", file=sys.stderr)
+        print("mrcnn-edu doctor says what is missing.", file=sys.stderr)
+        return 2
+    return run()
+
+
+def _doctor() -> int:
+    """The doctor of the package, without whatever else the package imports."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "mrcnn_edu"]:
+        del sys.modules[name]
+    spec = find_spec("mrcnn_edu")
+    assert spec is not None and spec.origin is not None  # this file comes with it
+    folder = Path(spec.origin).parent
+    for name, path in {"mrcnn_edu": folder, "mrcnn_edu.cli": folder / "cli"}.items():
+        package = ModuleType(name)  # without its __init__.py
+        package.__path__ = [str(path)]
+        sys.modules[name] = package
+    from mrcnn_edu.cli.doctor import doctor
+
+    return doctor()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
