@@ -148,7 +148,7 @@ def test_completion_is_a_script_for_the_shell(capsys, refused):
 # Streams
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such streams")
-ARGS = [["train", "--help"], ["ablate", "2c", "--precomputed"], ["--version"], ["--help"]]
+ARGS = [["train", "--help"], ["ablate", "--list"], ["evaluate", "--scenes.n", "1"], ["--help"]]
 
 
 @posix
@@ -161,14 +161,15 @@ def test_a_reader_that_ends_early_ends_the_command_quietly(args, unbuffered):
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, env=environment, **pipes) as process:
         process.stdout.close()
-        assert process.stderr.read() == b""
+        err = process.stderr.read()
+    assert b"Traceback" not in err and (err == b"" or args[0] == "evaluate")  # which has a bar
     assert process.returncode == 141
 
 
 @posix
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="Linux only")
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-@pytest.mark.parametrize("args", [["predict", "--help"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize("args", [["predict", "--help"], ["ablate", "--list"]], ids=" ".join)
 def test_a_full_disk_is_reported_in_one_line(args, unbuffered):
     command = [sys.executable, "-m", "mrcnn_edu", *args]
     environment = os.environ | {"PYTHONUNBUFFERED": unbuffered}

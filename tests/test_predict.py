@@ -299,6 +299,16 @@ def test_a_data_set_with_its_own_ids(run):
     assert Path("predictions/scene-1-detections.png").is_file()
 
 
+def test_entries_that_are_left_out_are_said(run):
+    write_coco(Shapes(n=3, size=48, seed=5), "coco")
+    contents = json.loads(Path("coco/annotations.json").read_text())
+    contents["images"][1]["file_name"] = None
+    Path("coco/annotations.json").write_text(json.dumps(contents))
+    code, out, _ = run("predict", "--data", "coco")
+    assert code == 0 and found() == ["000000", "000002"]
+    assert "entry 1 of 'images'" in out and "mrcnn-edu check-data" in out
+
+
 # The model of synthetic shapes
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mrcnn_edu.cli.evaluate import score, score_table
 from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model, with_classes_of
 from mrcnn_edu.cli.options import joined_help
+from mrcnn_edu.data.tally import counted
 from mrcnn_edu.evaluate import detect_all
 from mrcnn_edu.files import write_file
 
@@ -27,7 +28,8 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     with_classes_of(dataset, "shapes", model.classes, weights)
     detections = detect_all(model, dataset)
     milliseconds = 1000 * statistics.median(detections.seconds)
-    print(f"Average precision on {n} scenes ({milliseconds:.0f} ms each); 1 is perfect:\n")
+    scenes = counted(n, "scene")
+    print(f"Average precision on {scenes} ({milliseconds:.0f} ms each); 1 is perfect:\n")
     print(score_table(score(dataset, detections)))
 
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))

@@ -14,6 +14,7 @@ from mrcnn_edu.cli.photos import Photos, open_photos, within
 from mrcnn_edu.data import CocoFolder, Shapes
 from mrcnn_edu.data.coco_json import image_id_of
 from mrcnn_edu.data.dataset import Dataset
+from mrcnn_edu.data.problem import Problem
 from mrcnn_edu.data.tally import counted
 from mrcnn_edu.evaluate import image_results
 from mrcnn_edu.files import write_file
@@ -67,6 +68,8 @@ def predict(
     if data is not None:
         dataset = with_classes_of(dataset, data, model.classes, weights)
     dataset = dataset.with_channels(model.config.in_channels)
+    if isinstance(dataset, CocoFolder) and dataset.coco.problems:
+        print(_left_out(dataset.coco.problems))
     if data != "shapes" and model.classes == FEW.classes:
         print(_only_shapes(weights))
     files, names = _files(dataset), result_names(_names(dataset))
@@ -97,6 +100,13 @@ def predict(
         first = f"{len(failures)} of {counted(len(dataset), 'image')} failed:"
         print(first, *failures, sep="\n", file=sys.stderr)
     return 1 if failures else 0
+
+
+def _left_out(problems: list[Problem]) -> str:
+    """A line on the entries of the JSON file that cannot be used."""
+    more = len(problems) - 1
+    rest = f", and {more} more" if more else ""
+    return f"Note: {problems[0]}{rest}. mrcnn-edu check-data lists all that is wrong."
 
 
 def _only_shapes(weights: str) -> str:
