@@ -410,7 +410,7 @@ def test_what_cannot_be_used_is_named(untrained):
         untrained([image], [target])
     with pytest.raises(ValueError, match="2 lists of proposals for 1 images"):
         untrained.detect([image], [torch.zeros(0, 4)] * 2)
-    with pytest.raises(ValueError, match=r"proposals of image 0 have shape \[4\]"):
+    with pytest.raises(ValueError, match=r"image 0 \(its proposals\) has boxes of shape \[4\]"):
         untrained.detect([image], [torch.zeros(4)])
     with pytest.raises(ValueError, match="mask_head"):
         type(untrained)(Config.tiny())

@@ -66,7 +66,7 @@ def given_proposals(targets: Any) -> list[Tensor]:
                 "ancestors.proposals.WithProposals, which finds them"
             )
     return [
-        check_coordinates(target["proposals"], "M", f"the proposals of target {i}")
+        check_coordinates(target["proposals"], "M", f"target {i} (its proposals)")
         for i, target in enumerate(targets)
     ]
 
@@ -80,9 +80,11 @@ def proposals_or_search(
     """
     if proposals is None:
         proposals = [selective_search(image, n) for image in images]
-    if not isinstance(proposals, list | tuple) or len(proposals) != len(images):
-        raise ValueError(f"proposals must be a list of {len(images)}, boxes [R, 4] of each image")
-    named = [(boxes, f"the proposals of image {i}") for i, boxes in enumerate(proposals)]
+    if not isinstance(proposals, list | tuple):
+        raise TypeError("proposals must be a list of boxes [R, 4], one entry for each image")
+    if len(proposals) != len(images):
+        raise ValueError(f"{len(proposals)} lists of proposals for {len(images)} images")
+    named = [(boxes, f"image {i} (its proposals)") for i, boxes in enumerate(proposals)]
     return [check_coordinates(boxes, "M", name).to(like.device) for boxes, name in named]
 
 

@@ -7,8 +7,8 @@ shapes          synthetic scenes, drawn from a seed
 image_file      image files of any kind as tensors
 rle             run-length encoded masks: areas, boxes and overlaps without pixels
 rle_codec       COCO's compressed strings, in a readable and a fast version
-regions         COCO's regions, polygons or RLE, as masks
 fields          how each kind of value in a COCO file is read
+regions         COCO's regions, polygons or RLE, as masks
 problem         one thing that is wrong, and where
 coco_json       COCO's JSON file: its lists in order, and what in them is unusable
 class_labels    labels 1..K for the categories of a COCO file
