@@ -18,7 +18,14 @@ from mrcnn_edu.train import steps
 from mrcnn_edu.train.recipes import Training
 
 # Before anything is copied to the GPU (comprehensions have names of their own up to Python 3.11).
-ON_THE_HOST = "data.", "validate.", "train.batches.", "images.scale_targets", "images.resize", "images.<dictcomp>"
+ON_THE_HOST = (
+    "data.",
+    "validate.",
+    "train.batches.",
+    "images.scale_targets",
+    "images.resize",
+    "images.<dictcomp>",
+)
 
 
 @pytest.mark.parametrize(
