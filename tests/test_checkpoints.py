@@ -280,6 +280,23 @@ class Noisy(StopAfter):
         return (image + 0.1 * torch.rand(image.shape)).clamp(max=1), target
 
 
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda c: c.pop("optimizer"), "has no optimizer"),
+        (lambda c: c.update(losses=3), "its losses is a int"),
+        (lambda c: c.update(training=None), "its training is a NoneType"),
+        (lambda c: c["optimizer"].pop("param_groups"), "its optimizer's state is incomplete"),
+    ],
+)
+def test_a_checkpoint_that_lacks_a_part_is_refused(half_done, change, message):
+    contents = torch.load(half_done / "checkpoint.pt", weights_only=True)
+    change(contents)
+    torch.save(contents, half_done / "checkpoint.pt")
+    with pytest.raises(ValueError, match=f"checkpoint.pt .*{message}"):
+        _fit(half_done)
+
+
 def test_what_a_dataset_draws_is_drawn_again(tmp_path):
     """Augmentation draws from torch's global generator: a resumed run draws the same."""
     whole = _fit(dataset=Noisy(SCENES, 6, Killed))

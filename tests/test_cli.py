@@ -657,6 +657,24 @@ def test_bad_settings(run, monkeypatch):
         run("evaluate", "--weights", "nowhere.pt")
 
 
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 GB")],
+)
+def test_a_full_memory_is_one_line(run, checkpoint, monkeypatch, error):
+    def fill_memory(*_):
+        raise error
+
+    monkeypatch.setattr("mrcnn_edu.model.MaskRCNN.detect", fill_memory)
+    code, _, err = run("evaluate", "--weights", checkpoint, "--scenes.n", 2)
+    last = err.splitlines()[-1]
+    assert code == 2 and last.startswith("mrcnn-edu: the memory is full: close other programs")
+    assert "Traceback" not in err
+    monkeypatch.setattr("mrcnn_edu.model.MaskRCNN.detect", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # a mistake of ours keeps its traceback
+        run("evaluate", "--weights", checkpoint, "--scenes.n", 2)
+
+
 def test_places_that_cannot_be_written(run, checkpoint, tmp_path):
     (tmp_path / "file").touch()  # root may write everywhere, but not below a file
     Image.new("L", (20, 20)).save(tmp_path / "1.png")

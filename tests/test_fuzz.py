@@ -9,7 +9,7 @@ import fuzz
 import pytest
 import torch
 
-CASES = {"coco": 200, "check": 150, "model": 40, "weights": 60, "results": 150}
+CASES = {"coco": 100, "check": 60, "model": 30, "weights": 40, "results": 100}
 FOUND: dict[str, list[int]] = {}  # seeds
 
 

@@ -28,6 +28,8 @@ from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training
 
+FIRST = "backbone.conv1.weight"
+
 CLASSES = ["ant", "bee", "cat", "dog", "eel", "fox"]
 
 
@@ -126,6 +128,41 @@ def test_weights_of_something_else_are_refused(tmp_path, contents, message):
     torch.save(contents, tmp_path / "model.pt")
     with pytest.raises(ValueError, match=message):
         mrcnn_edu.load(tmp_path / "model.pt")
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda c: c.update(config=[1]), "model.pt is not a checkpoint .* its config is a list"),
+        (lambda c: c.update(classes="abc"), "its classes is a str, and should be a list"),
+        (lambda c: c.update(model=None), "its model is a NoneType"),
+        (lambda c: c["config"].update(depth=-1), "model.pt has unknown settings: depth"),
+        (lambda c: c["config"].update(short_side="x"), "model.pt has a wrong setting: short_side"),
+        (lambda c: c["config"].update({3: 4}), "model.pt has unknown settings: 3"),
+        (lambda c: c.update(classes=["one"]), "its model needs the names of its 6 classes"),
+        (lambda c: c.update(classes=[1, 2, 3, 4, 5, 6]), "model.pt has the classes .1, 2"),
+        (lambda c: c["model"].update({FIRST: [1.0]}), "no tensor: backbone.* is a list"),
+        (lambda c: c["model"].update({FIRST: torch.ones(2)}), r"shape: backbone.* is \[2\], but"),
+        (lambda c: c["model"].update({7: torch.ones(2)}), "unknown: 7"),
+        (lambda c: c["model"].update({FIRST: c["model"][FIRST].int()}), "is torch.int32, but the"),
+    ],
+)
+def test_contents_of_another_form_are_refused(checkpoint, change, message):
+    contents = weights.read(checkpoint)
+    change(contents)
+    torch.save(contents, checkpoint)
+    with pytest.raises(ValueError, match=f"(?s){message}"):
+        mrcnn_edu.load(checkpoint)
+
+
+def test_weights_of_a_training_script_are_found_in_its_checkpoint(tmp_path):
+    state = _theirs("v1").state_dict()
+    for part in ("model", "state_dict"):
+        given = {part: state, "optimizer": {"state": {}}, "epoch": 3}
+        assert _equal(_ours("v1", given), _ours("v1", state))
+    torch.save({"model": {"weight": 1.0}}, tmp_path / "given.pt")
+    with pytest.raises(ValueError, match="given.pt has the entry 'weight': float, which is no"):
+        _ours("v1", tmp_path / "given.pt")
 
 
 def test_settings_of_another_version_are_refused(checkpoint):

@@ -10,7 +10,7 @@ from mrcnn_edu.ancestors.quantize import dequantize
 from mrcnn_edu.ancestors.rcnn import RCNN
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN
-from mrcnn_edu.weights import model_from_checkpoint, read
+from mrcnn_edu.weights import check_parts, model_from_checkpoint, read
 
 FOLDER = Path(__file__).parent / "shipped"
 SYSTEMS = {  # name in a file: class of the model, class of its settings
@@ -37,9 +37,13 @@ def load(name: str | Path) -> nn.Module:
     contents = read(file)
     if "system" not in contents:
         raise ValueError(f"{file} names no system: tools/make_ancestors.py has not written it")
-    if contents["system"] not in SYSTEMS:
+    if str(contents["system"]) not in SYSTEMS:
         raise ValueError(
             f"{file} has the system {contents['system']!r}: known are {', '.join(SYSTEMS)}"
         )
-    contents["model"] = dequantize(contents["model"])
+    check_parts(contents, str(file), {"model": dict})
+    try:
+        contents["model"] = dequantize(contents["model"])
+    except (AttributeError, KeyError, RuntimeError) as error:
+        raise ValueError(f"{file} has weights that are incomplete: {error!r}") from error
     return model_from_checkpoint(contents, str(file), *SYSTEMS[contents["system"]])

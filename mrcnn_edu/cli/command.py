@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cache, partial
 
-import torch
 import tyro
 
 import mrcnn_edu
@@ -28,9 +27,10 @@ from mrcnn_edu.cli.predict import predict
 from mrcnn_edu.cli.streams import failed_output, open_closed_streams, report
 from mrcnn_edu.cli.train import train
 from mrcnn_edu.train.checkpoints import Terminated
+from mrcnn_edu.train.diagnostics import lacks_memory
 from mrcnn_edu.train.distributed import LostProcess, hard_exit, init_distributed
 
-CORRECTABLE = ValueError, OSError, ImportError, FloatingPointError, torch.OutOfMemoryError
+CORRECTABLE = ValueError, OSError, ImportError, FloatingPointError
 INTERRUPTED, TERMINATED = 130, 143  # what shells call SIGINT and SIGTERM
 WITH_COMPLETION = "--completion", "--tyro-print-completion", "--tyro-write-completion"
 SHELLS = "bash", "zsh", "fish"
@@ -78,7 +78,9 @@ def _run(args: list[str]) -> int:
     except KeyboardInterrupt as stop:
         report(f"\nStopped. {stop}".rstrip())
         return INTERRUPTED
-    except CORRECTABLE as error:
+    except Exception as error:
+        if not (isinstance(error, CORRECTABLE) or lacks_memory(error)):
+            raise
         if isinstance(error, OSError) and error.filename is None:  # perhaps in printing
             failed = failed_output()
             if failed is not None:
@@ -165,5 +167,8 @@ def _message(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:  # of the system, which would name a number
         return f"{error.filename or 'the output cannot be written'}: {error.strerror}"
     if text.startswith("Caught ") and "DataLoader worker" in text:
-        return text.rpartition(f"{type(error).__name__}: ")[2].strip()
+        text = text.rpartition(f"{type(error).__name__}: ")[2].strip()
+    if lacks_memory(error) and not text.startswith("the memory is full"):
+        first = (text.splitlines() or [type(error).__name__])[0]
+        return f"the memory is full: close other programs, or use smaller images ({first})"
     return text

@@ -26,12 +26,13 @@ from mrcnn_edu.files import file_lock
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.distributed import check_same, rank
 from mrcnn_edu.train.recipes import Training
-from mrcnn_edu.weights import load_state, read, save
+from mrcnn_edu.weights import check_parts, load_state, read, save
 
 CHECKPOINT = "checkpoint.pt"
 PREVIOUS = "checkpoint-before.pt"
 DAMAGED = "checkpoint-damaged.pt"
 LOCK = "training.lock"
+PARTS = {"config": dict, "model": dict, "training": dict, "optimizer": dict, "losses": list}
 FREE_TO_CHANGE = "checkpoint_every", "workers", "activation_checkpointing"  # same result with any
 
 
@@ -90,7 +91,8 @@ def resume(
     Raises ValueError, naming what differs, if the folder's run has other settings or data.
     """
     found = latest_checkpoint(folder)
-    check_same(0 if found is None else len(found[1].get("losses", [])), "the number of steps done")
+    losses = [] if found is None else found[1].get("losses", [])
+    check_same(len(losses) if isinstance(losses, list) else -1, "the number of steps done")
     if found is None:
         return []
     path, saved = found
@@ -99,6 +101,7 @@ def resume(
         os.replace(last, last.with_name(DAMAGED))  # or the next one would replace the good one
     if "training" not in saved:
         raise ValueError(f"{path} is a model, not a run to resume: give another folder")
+    check_parts(saved, str(path), PARTS)
     differences = _differences(saved, model, training, dataset)
     if differences:
         raise ValueError(
@@ -108,6 +111,11 @@ def resume(
     load_state(model, saved["model"], str(path))
     try:
         optimizer.load_state_dict(saved["optimizer"])
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(
+            f"{path} cannot be resumed, as its optimizer's state is incomplete ({error!r}): remove "
+            f"the file, and the run resumes from {PREVIOUS}, or starts again"
+        ) from error
     except ValueError as error:  # a file without "frozen"
         raise ValueError(
             f"{path} is of a run that trained other layers: freeze the same ones (requires_grad_), "

@@ -115,8 +115,8 @@ def advice_on_memory(images: Sequence[Tensor], training: Training) -> Iterator[N
     """Inside, an error for lack of memory says which settings need less."""
     try:
         yield
-    except RuntimeError as error:  # OutOfMemoryError is one; for a CPU there is no class
-        if not (isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error)):
+    except (RuntimeError, MemoryError) as error:
+        if not lacks_memory(error):
             raise
         sizes = [tuple(image.shape[-2:]) for image in images]
         height, width = max(sizes, key=lambda size: size[0] * size[1])
@@ -126,3 +126,10 @@ def advice_on_memory(images: Sequence[Tensor], training: Training) -> Iterator[N
             "turn on activation_checkpointing, or lower batch_size (and the learning rate with it) "
             f"or the model's short_side ({error})"
         ) from error
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an error says that there is not enough memory, of a GPU or of the computer."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)  # of a CPU

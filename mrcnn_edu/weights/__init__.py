@@ -12,7 +12,14 @@ from pathlib import Path
 
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.weights.backbones import backbone_file, init_backbone
-from mrcnn_edu.weights.checkpoint import SHIPPED, load_state, model_from_checkpoint, read, save
+from mrcnn_edu.weights.checkpoint import (
+    SHIPPED,
+    check_parts,
+    load_state,
+    model_from_checkpoint,
+    read,
+    save,
+)
 from mrcnn_edu.weights.fine_tune import init_from_model
 from mrcnn_edu.weights.published import (
     IMAGENET,
@@ -25,9 +32,9 @@ from mrcnn_edu.weights.published import (
 from mrcnn_edu.weights.torchvision import load_torchvision
 
 __all__ = [
-    "IMAGENET", "PUBLISHED", "SHIPPED", "V2", "backbone_file", "imagenet_file", "init_backbone",
-    "init_from_model", "is_downloaded", "load", "load_published", "load_state", "load_torchvision",
-    "model_from_checkpoint", "read", "save",
+    "IMAGENET", "PUBLISHED", "SHIPPED", "V2", "backbone_file", "check_parts", "imagenet_file",
+    "init_backbone", "init_from_model", "is_downloaded", "load", "load_published", "load_state",
+    "load_torchvision", "model_from_checkpoint", "read", "save",
 ]  # fmt: skip
 
 

@@ -113,22 +113,43 @@ def model_from_checkpoint(
 
     Raises ValueError that names the checkpoint if it is none, or has settings that are unknown.
     """
-    missing = {"config", "classes", "model"} - set(contents)
+    check_parts(contents, name, {"config": dict, "classes": list, "model": dict})
+    unknown = set(contents["config"]) - {field.name for field in fields(config_class)}
+    if unknown:
+        raise ValueError(
+            f"{name} has unknown settings: {', '.join(sorted(map(str, unknown)))} (it was written "
+            "by another version of mrcnn_edu)"
+        )
+    try:
+        config = config_class(**contents["config"])
+    except ValueError as error:
+        raise ValueError(f"{name} has a wrong setting: {error}") from error
+    classes = contents["classes"]
+    if len(classes) != config.n_classes or not all(isinstance(c, str) for c in classes):
+        raise ValueError(
+            f"{name} has the classes {classes!r:.100}: its model needs the names of its "
+            f"{config.n_classes} classes"
+        )
+    model = model_class(config)
+    load_state(model, contents["model"], name)
+    model.classes = classes
+    return model.eval()
+
+
+def check_parts(contents: dict, name: str, parts: dict[str, type]) -> None:
+    """Raise ValueError that names the checkpoint if one of its parts is missing or another type."""
+    missing = set(parts) - set(contents)
     if missing:
         raise ValueError(
             f"{name} has no {', '.join(sorted(missing))}: it is not a checkpoint of mrcnn_edu "
             "(weights of torchvision are loaded with weights.load_torchvision)"
         )
-    unknown = set(contents["config"]) - {field.name for field in fields(config_class)}
-    if unknown:
-        raise ValueError(
-            f"{name} has unknown settings: {', '.join(sorted(unknown))} (it was written by another "
-            "version of mrcnn_edu)"
-        )
-    model = model_class(config_class(**contents["config"]))
-    load_state(model, contents["model"], name)
-    model.classes = contents["classes"]
-    return model.eval()
+    for part, kind in parts.items():
+        if not isinstance(contents[part], kind):
+            raise ValueError(
+                f"{name} is not a checkpoint of mrcnn_edu: its {part} is a "
+                f"{type(contents[part]).__name__}, and should be a {kind.__name__}"
+            )
 
 
 def load_state(
@@ -141,12 +162,18 @@ def load_state(
     expected, names = model.state_dict(), names or {}
     problems = [f"missing: {name}" for name in expected if name not in state]
     problems += [f"unknown: {names.get(name, name)}" for name in state if name not in expected]
-    problems += [
-        f"shape: {names.get(name, name)} is {list(state[name].shape)}, but the model needs "
-        f"{list(value.shape)}"
-        for name, value in expected.items()
-        if name in state and state[name].shape != value.shape
-    ]
+    for name, value in expected.items():
+        if name not in state:
+            continue
+        given, known_as = state[name], names.get(name, name)
+        if not isinstance(given, Tensor):
+            problems.append(f"no tensor: {known_as} is a {type(given).__name__}")
+        elif given.shape != value.shape:
+            problems.append(
+                f"shape: {known_as} is {list(given.shape)}, but the model needs {list(value.shape)}"
+            )
+        elif given.is_floating_point() != value.is_floating_point() or given.is_sparse:
+            problems.append(f"type: {known_as} is {given.dtype}, but the model needs {value.dtype}")
     if problems:
         config = cast(Config, model.config)
         raise ValueError(

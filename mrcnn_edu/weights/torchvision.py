@@ -62,7 +62,18 @@ def load_torchvision(
 def _state_dict(source: nn.Module | dict | str | Path) -> dict[str, Tensor]:
     if isinstance(source, nn.Module):
         return source.state_dict()
-    return source if isinstance(source, dict) else read(source)
+    state = source if isinstance(source, dict) else read(source)
+    for part in ("model", "state_dict"):  # training scripts keep more beside the weights
+        if isinstance(state.get(part), dict):
+            state = state[part]
+    origin = "the state_dict" if isinstance(source, dict) else source
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise ValueError(
+                f"{origin} has the entry {name!r}: {type(value).__name__}, which is no parameter: "
+                "give a state_dict, the names and tensors of a model"
+            )
+    return state
 
 
 def _with_our_names(
