@@ -293,7 +293,7 @@ def test_a_checkpoint_that_lacks_a_part_is_refused(half_done, change, message):
     contents = torch.load(half_done / "checkpoint.pt", weights_only=True)
     change(contents)
     torch.save(contents, half_done / "checkpoint.pt")
-    with pytest.raises(ValueError, match=f"checkpoint.pt .*{message}"):
+    with pytest.raises(ValueError, match=rf"checkpoint.pt .*{message}"):
         _fit(half_done)
 
 

@@ -659,7 +659,7 @@ def test_bad_settings(run, monkeypatch):
 
 @pytest.mark.parametrize(
     "error",
-    [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 GB")],
+    [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: 9 GB")],
 )
 def test_a_full_memory_is_one_line(run, checkpoint, monkeypatch, error):
     def fill_memory(*_):

@@ -133,7 +133,7 @@ def test_weights_of_something_else_are_refused(tmp_path, contents, message):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda c: c.update(config=[1]), "model.pt is not a checkpoint .* its config is a list"),
+        (lambda c: c.update(config=[1]), r"model.pt is not a checkpoint .* its config is a list"),
         (lambda c: c.update(classes="abc"), "its classes is a str, and should be a list"),
         (lambda c: c.update(model=None), "its model is a NoneType"),
         (lambda c: c["config"].update(depth=-1), "model.pt has unknown settings: depth"),
@@ -161,7 +161,7 @@ def test_weights_of_a_training_script_are_found_in_its_checkpoint(tmp_path):
         given = {part: state, "optimizer": {"state": {}}, "epoch": 3}
         assert _equal(_ours("v1", given), _ours("v1", state))
     torch.save({"model": {"weight": 1.0}}, tmp_path / "given.pt")
-    with pytest.raises(ValueError, match="given.pt has the entry 'weight': float, which is no"):
+    with pytest.raises(ValueError, match=r"given.pt has the entry 'weight': float, which is no"):
         _ours("v1", tmp_path / "given.pt")
 
 
