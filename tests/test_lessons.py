@@ -561,7 +561,8 @@ def installed(tmp_path_factory):
 
 def test_the_wheel_has_the_package_and_every_lesson_and_nothing_else(installed):
     top = {path.name for path in installed.iterdir()}
-    assert top == {"mrcnn_edu", f"mrcnn_edu-{mrcnn_edu.__version__}.dist-info"}
+    info = f"mrcnn_edu-{mrcnn_edu.__version__}.dist-info"
+    assert top == {"mrcnn_edu", "mrcnn_edu_start.py", info}
     lessons = names_of(ROOT / "notebooks", "*.ipynb") + names_of(ROOT / "notebooks", "pictures/*")
     assert names_of(installed / "mrcnn_edu" / "course" / "notebooks") == sorted(lessons)
     in_package = names_of(installed / "mrcnn_edu")

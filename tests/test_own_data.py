@@ -139,9 +139,10 @@ def test_the_json_of_another_tool_is_found_and_named(run, folder, tmp_path):
     assert code == 0 and "images in export/images/default" in out
 
 
-def test_a_reversed_range_of_factors_is_refused(run, folder):
-    code, _, err = run("train", "--data", folder, *QUICK, "--augment.scale", 2, 1)
-    assert code == 2 and "scale is 2.0 to 1.0" in err
+def test_a_reversed_range_of_factors_is_refused(run, folder, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        run("train", "--data", folder, *QUICK, "--augment.scale", 2, 1)
+    assert "scale is 2.0 to 1.0: give two factors" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

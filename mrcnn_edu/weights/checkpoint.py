@@ -53,7 +53,9 @@ def save(
     further tensors and plain values to keep beside the model.
     """
     path = Path(path)
-    contents = {"config": asdict(cast(Config, model.config)), "classes": list(classes)}
+    config = cast(Config, model.config)
+    _check_classes(classes, config.n_classes, str(path))
+    contents = {"config": asdict(config), "classes": list(classes)}
     contents |= {"model": model.state_dict() if state is None else state, **more}
     try:
         with atomic_write(path) as file:
@@ -125,15 +127,19 @@ def model_from_checkpoint(
     except ValueError as error:
         raise ValueError(f"{name} has a wrong setting: {error}") from error
     classes = contents["classes"]
-    if len(classes) != config.n_classes or not all(isinstance(c, str) for c in classes):
-        raise ValueError(
-            f"{name} has the classes {classes!r:.100}: its model needs the names of its "
-            f"{config.n_classes} classes"
-        )
+    _check_classes(classes, config.n_classes, name)
     model = model_class(config)
     load_state(model, contents["model"], name)
     model.classes = classes
     return model.eval()
+
+
+def _check_classes(classes: list[str], n_classes: int, name: str) -> None:
+    if len(classes) != n_classes or not all(isinstance(c, str) for c in classes):
+        raise ValueError(
+            f"{name} has the classes {str(classes):.100}: give the names of the model's "
+            f"{n_classes} classes"
+        )
 
 
 def check_parts(contents: dict, name: str, parts: dict[str, type]) -> None:
