@@ -137,7 +137,7 @@ def model_from_checkpoint(
 def _check_classes(classes: list[str], n_classes: int, name: str) -> None:
     if len(classes) != n_classes or not all(isinstance(c, str) for c in classes):
         raise ValueError(
-            f"{name} has the classes {str(classes):.100}: give the names of the model's "
+            f"{name} has the classes {classes!s:.100}: give the names of the model's "
             f"{n_classes} classes"
         )
 
