@@ -22,6 +22,7 @@ from torch import nn
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
 from mrcnn_edu.ablations import TABLES
+from mrcnn_edu.cli.check_data import _kind_of
 from mrcnn_edu.course.lessons import find_lessons
 from mrcnn_edu.data import Shapes, write_coco
 from mrcnn_edu.train.metrics import load_history
@@ -655,6 +656,24 @@ def test_bad_settings(run, monkeypatch):
     monkeypatch.setenv("MRCNN_EDU_TRACEBACK", "1")
     with pytest.raises(FileNotFoundError):
         run("evaluate", "--weights", "nowhere.pt")
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        (
+            'the bbox is the text "5, 5 \\"x\\" 2", not a list',
+            "the bbox is the text ..., not a list",
+        ),
+        ("the bbox is the object {'x': [1, 2]}", "the bbox is the object ..."),
+        ("the area is the number -3", "the area is the number ..."),
+        ("the bbox looks like x1, y1: the list [5, 6]", "the bbox looks like x1, y1"),
+        ("the image is 64 x 48 pixels (as stored)", "the image is N x N pixels"),
+        ("the file is broken: line 3, column 2", "the file is broken"),
+    ],
+)
+def test_problems_of_one_kind_differ_in_their_values_alone(message, kind):
+    assert _kind_of(message) == kind
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ from mrcnn_edu.files import write_file
 
 SMALL = 320  # pixels of the longer side: the tiny model's input is 96 x 160
 ENOUGH = 50  # objects from which anchor sizes are suggested: fewer say little about new images
+VALUE = r'(the (?:text|number|list|object)) ("(?:[^"\\]|\\.)*"|\[.*\]|\{.*\}|[^ ,]+)'  # in messages
 
 
 @joined_help
@@ -97,9 +98,7 @@ def _print_problems(dataset: Dataset, all: bool) -> int:
     """Print the problems and notes by kind, the most frequent first; the number of problems."""
     kinds: dict[str, list[Problem]] = {}
     for problem in check(dataset):
-        kind = re.sub(r"( \(|: ).*", "", problem.message, flags=re.DOTALL)  # without particulars
-        kind = re.sub(r"(the (text|number|list|object)) .*?(?=,|$)", r"\1", kind)
-        kinds.setdefault(re.sub(r"\d([\d., -]*\d)?", "N", kind), []).append(problem)
+        kinds.setdefault(_kind_of(problem.message), []).append(problem)
     for kind, problems in sorted(kinds.items(), key=lambda i: (i[1][0].is_note, -len(i[1]))):
         shown = problems if all else problems[:3]
         if problems[0].is_note:
@@ -109,6 +108,13 @@ def _print_problems(dataset: Dataset, all: bool) -> int:
         if len(shown) < len(problems):
             print(f"    ... and {len(problems) - len(shown)} more: --all prints them")
     return sum(len(p) for p in kinds.values() if not p[0].is_note)
+
+
+def _kind_of(message: str) -> str:
+    """What many problems have in common: a message without its values and particulars."""
+    kind = re.sub(VALUE, r"\1 ...", message, flags=re.DOTALL)
+    kind = re.sub(r"( \(|: ).*", "", kind, flags=re.DOTALL)
+    return re.sub(r"(?<![a-z])\d([\d., -]*\d)?", "N", kind)
 
 
 def _describe(dataset: Dataset, contents: Overview, preset: str, out: Path | None) -> None:
