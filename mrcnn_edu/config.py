@@ -10,18 +10,19 @@ from typing import Any, Literal, Self, Union, get_args, get_origin
 
 POSITIVE = (
     "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "box_pool_size",
-    "box_layers", "box_hidden", "mask_size", "mask_channels", "mask_hidden",
+    "box_hidden", "mask_size", "mask_channels", "mask_hidden",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "rpn_convs", "rpn_batch_per_image", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
-    "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "box_convs",
-    "mask_convs", "mask_layers", "max_detections",
+    "rpn_batch_per_image", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
+    "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "max_detections",
 )  # fmt: skip
+LAYERS = "rpn_convs", "box_convs", "mask_convs", "mask_layers"
 FRACTIONS = (
     "rpn_positive_iou", "rpn_negative_iou", "rpn_positive_fraction", "rpn_nms_iou",
     "roi_positive_iou", "roi_positive_fraction", "score_threshold", "nms_iou",
 )  # fmt: skip
 LARGEST = 1_000_000  # pixels, channels, classes, boxes: no setting that can be used has more
+MOST_LAYERS = 100
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,9 @@ class Config:
     def __post_init__(self):
         limits = dict.fromkeys(POSITIVE, (1, LARGEST)) | dict.fromkeys(NOT_NEGATIVE, (0, inf))
         limits |= dict.fromkeys(FRACTIONS, (0, 1)) | dict(
-            canonical_size=(0, LARGEST), sampling_ratio=(-1, 100)
+            canonical_size=(0, LARGEST), sampling_ratio=(-1, 100), box_layers=(1, MOST_LAYERS)
         )
+        limits |= dict.fromkeys(LAYERS, (0, MOST_LAYERS))
         check_settings(self, limits)
         check_number("canonical_size", self.canonical_size, 0, above=True)
         if self.rpn_negative_iou > self.rpn_positive_iou:

@@ -155,6 +155,16 @@ def test_contents_of_another_form_are_refused(checkpoint, change, message):
         mrcnn_edu.load(checkpoint)
 
 
+def test_settings_of_a_huge_model_take_no_memory(checkpoint):
+    contents = weights.read(checkpoint)
+    contents["config"].update(fpn_channels=1_000_000, mask_hidden=1_000_000, box_hidden=1_000_000)
+    torch.save(contents, checkpoint)  # hundreds of terabytes, if it were made
+    with pytest.raises(ValueError, match=r"shape: neck.* but the model needs \[1000000"):
+        mrcnn_edu.load(checkpoint)
+    with pytest.raises(ValueError, match="mask_convs is 1000000000: give 100 or less"):
+        Config(mask_convs=10**9)
+
+
 def test_weights_of_a_training_script_are_found_in_its_checkpoint(tmp_path):
     state = _theirs("v1").state_dict()
     for part in ("model", "state_dict"):

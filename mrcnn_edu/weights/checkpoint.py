@@ -128,8 +128,10 @@ def model_from_checkpoint(
         raise ValueError(f"{name} has a wrong setting: {error}") from error
     classes = contents["classes"]
     _check_classes(classes, config.n_classes, name)
+    with torch.device("meta"):  # where settings that ask for a huge model take no memory
+        check_state(model_class(config), contents["model"], name)
     model = model_class(config)
-    load_state(model, contents["model"], name)
+    model.load_state_dict(contents["model"])
     model.classes = classes
     return model.eval()
 
@@ -161,7 +163,16 @@ def check_parts(contents: dict, name: str, parts: dict[str, type]) -> None:
 def load_state(
     model: Model, state: dict[str, Tensor], source: str, names: dict[str, str] | None = None
 ) -> Model:
-    """The model with the parameters of `state`. Raises ValueError that lists all that do not fit.
+    """The model with the parameters of `state`. Raises ValueError as `check_state` does."""
+    check_state(model, state, source, names)
+    model.load_state_dict(state)
+    return model
+
+
+def check_state(
+    model: nn.Module, state: dict[str, Tensor], source: str, names: dict[str, str] | None = None
+) -> None:
+    """Raise ValueError that lists all parameters in `state` that do not fit the model.
 
     names: what the source calls a parameter, where it has another name there.
     """
@@ -186,5 +197,3 @@ def load_state(
             f"{source} does not fit this model (n_classes={config.n_classes}, backbone="
             f"{config.backbone!r}): {len(problems)} problems\n  " + "\n  ".join(problems)
         )
-    model.load_state_dict(state)
-    return model
