@@ -7,10 +7,11 @@ import sys
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import max_pool2d
+from torch.nn.functional import avg_pool2d, max_pool2d
 from torch.utils.data import DataLoader
 
 from mrcnn_edu.data import Dataset
+from mrcnn_edu.data.drawing import draw
 from mrcnn_edu.data.outlines import (
     CLASSES,
     TEMPLATES,
@@ -19,7 +20,7 @@ from mrcnn_edu.data.outlines import (
     outline,
     template,
 )
-from mrcnn_edu.data.shapes import Shapes, draw, morph
+from mrcnn_edu.data.shapes import Shapes, morph
 
 
 @pytest.fixture(scope="module", params=CLASSES)
@@ -132,10 +133,10 @@ def test_no_more_of_an_object_is_hidden_than_allowed(overlap, monkeypatch):
     place = Shapes.place
 
     def record_area(*args):
-        coverage = place(*args)
-        if coverage is not None:
-            areas.append((coverage >= 0.5).sum())
-        return coverage
+        cutout = place(*args)
+        if cutout is not None:
+            areas.append(cutout.mask.sum())
+        return cutout
 
     monkeypatch.setattr(Shapes, "place", record_area)
     hidden = []
@@ -145,6 +146,54 @@ def test_no_more_of_an_object_is_hidden_than_allowed(overlap, monkeypatch):
         areas.clear()
     assert max(hidden) <= overlap + 1e-6
     assert max(hidden) >= 0.8 * overlap  # and what is allowed happens
+
+
+@pytest.mark.parametrize("outlines", CLASSES)
+def test_a_scene_drawn_with_more_pixels_is_the_same_scene(outlines):
+    small = Shapes(n=12, seed=5, outlines=outlines, noise=0)
+    large = Shapes(n=12, seed=5, outlines=outlines, noise=0, render_size=4 * 96)
+    differences, shifts, n_agree, n_pixels = [], [], 0, 0
+    for (image, target), (fine, fine_target) in zip(small, large, strict=True):
+        assert fine.shape == (3, 384, 384) and fine_target["masks"].shape[1:] == (384, 384)
+        assert fine_target["labels"].equal(target["labels"])
+        shifts.append((fine_target["boxes"] / 4 - target["boxes"]).abs().flatten())
+        differences.append((avg_pool2d(fine, 4) - image).abs())
+        majority = avg_pool2d(fine_target["masks"].float(), 4) >= 0.5
+        union = majority | target["masks"]
+        n_pixels += union.sum()
+        n_agree += (majority & target["masks"]).sum()
+    assert torch.stack(differences).mean() < 0.01
+    assert torch.stack(differences).quantile(0.95) < 0.04
+    assert torch.cat(shifts).quantile(0.95) <= 1  # a thin tip may end a few pixels earlier
+    assert n_agree / n_pixels > 0.97
+
+
+def test_a_scene_has_the_size_it_is_rendered_at():
+    scenes = Shapes(n=2, size=32, render_size=64)
+    assert scenes.image_size(0) == scenes[0][0].shape[1:] == (64, 64)
+    assert scenes.fingerprint != Shapes(n=2, size=32).fingerprint
+    assert _digest(Shapes(n=2, size=32, render_size=32)[1]) == _digest(Shapes(n=2, size=32)[1])
+
+
+def test_noise_moves_no_object():
+    quiet, noisy = Shapes(n=5, noise=0), Shapes(n=5, noise=0.1)
+    for (image, target), (other, same) in zip(quiet, noisy, strict=True):
+        assert target["masks"].equal(same["masks"]) and not image.equal(other)
+
+
+def test_objects_of_every_scene_differ_from_the_paper_at_their_rim():
+    """Even an object of the paper's color can be found: its rim and its shadow are darker."""
+    contrast = []
+    for image, target in Shapes(n=60, seed=2, noise=0, n_objects=(1, 1), object_size=(0.2, 0.4)):
+        mask = target["masks"].float()
+        outside = (max_pool2d(mask, 5, stride=1, padding=2) - mask).bool()[0]
+        paper = (1 - max_pool2d(mask, 25, stride=1, padding=12)).bool()[0]
+        inside = (mask * max_pool2d(1 - mask, 3, stride=1, padding=1)).bool()[0]
+        gray = image.mean(0)
+        rim = torch.minimum(gray[inside].mean(), gray[outside].mean())
+        color = (image[:, inside].mean(1) - image[:, paper].mean(1)).abs().max()
+        contrast.append(max(gray[paper].mean() - rim, color).item())
+    assert min(contrast) > 0.02
 
 
 def _n_regions(mask):
@@ -242,6 +291,8 @@ def test_a_morphed_scene_is_an_item_like_others():
         ({"overlap": 1.0}, "overlap is 1.0"),
         ({"overlap": -0.1}, "overlap"),
         ({"noise": -0.1}, "noise -0.1"),
+        ({"render_size": 48}, "render_size is 48: give a multiple of the size, 96"),
+        ({"render_size": 100}, "render_size is 100"),
     ],
 )
 def test_impossible_settings_are_refused(settings, message):

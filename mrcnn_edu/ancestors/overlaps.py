@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.boxes import box_area, box_intersection, box_iou
+from mrcnn_edu.data.cutouts import cut_out
 from mrcnn_edu.data.dataset import Dataset, as_dataset
 from mrcnn_edu.data.outlines import TEMPLATES, outline
-from mrcnn_edu.data.shapes import as_tensors, background, distinct_color, draw
+from mrcnn_edu.data.shapes import as_tensors, render, visible_masks
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import Scores, evaluate
 
@@ -53,19 +54,17 @@ def two_objects(
     colors, the background and the rotations. Raises ValueError if the first is hidden completely.
     """
     rng = np.random.default_rng(seed)
-    image, colors = background(size, rng)
     labels = [TEMPLATES.index(name) + 1 for name in (first, second)]
-    masks = []
+    cutouts = []
     for label, offset in zip(labels, (-0.5, 0.5), strict=True):
         center = np.array([size / 2 + offset * distance, size / 2])
         polygons = outline("templates", label, rng)
-        coverage = draw([center + radius * size * polygon for polygon in polygons], size)
-        colors.append(distinct_color(colors, rng))
-        image += coverage[..., None] * (colors[-1] - image)
-        masks = [mask & (coverage < 0.5) for mask in masks] + [coverage >= 0.5]
+        moved = [center + radius * size * polygon for polygon in polygons]
+        cutouts.append(cut_out(moved, size))
+    masks = visible_masks(cutouts, size)
     if not masks[0].any():
         raise ValueError(f"distance is {distance}: the second object hides all of the first")
-    return as_tensors(image, masks, labels, image_id=0)
+    return as_tensors(render(cutouts, size, 0, rng), masks, labels, image_id=0)
 
 
 def covered_fraction(boxes: Tensor) -> Tensor:

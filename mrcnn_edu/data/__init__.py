@@ -3,6 +3,13 @@
 dataset         the interface `Dataset`, and the wrapper that passes everything on
 masks_to_boxes  the boxes around masks
 outlines        outlines of synthetic objects: templates and smooth random curves
+drawing         polygons and curves as coverage of pixels
+palette         the colors of synthetic scenes
+textures        smooth fields, stripes, grids and dots, the same at any size
+clutter         what lies on the paper of a scene and is no object
+paper           the paper that objects lie on
+light           the light on a scene, and the camera
+cutouts         objects cut out of paper, with a rim and a shadow
 shapes          synthetic scenes, drawn from a seed
 image_file      image files of any kind as tensors
 rle             run-length encoded masks: areas, boxes and overlaps without pixels

@@ -10,9 +10,10 @@ def masks_to_boxes(masks: Tensor) -> Tensor:
     Right and bottom are exclusive: a single pixel has a box of width and height 1. (torchvision's
     function of this name returns the last row and column instead, boxes a pixel smaller.)
     """
-    boxes = torch.zeros(len(masks), 4, device=masks.device)
-    for box, mask in zip(boxes, masks, strict=True):
-        rows, columns = torch.where(mask.any(dim=1))[0], torch.where(mask.any(dim=0))[0]
-        if len(rows) > 0:
-            box[:] = torch.stack((columns[0], rows[0], columns[-1] + 1, rows[-1] + 1))
-    return boxes
+    pixels = masks.bool().view(torch.uint8)  # of bytes the maximum is faster than `any` of bools
+    rows, columns = pixels.amax(dim=2), pixels.amax(dim=1)  # [M, H], [M, W]
+    left, top = columns.argmax(dim=1), rows.argmax(dim=1)
+    right = masks.shape[2] - columns.flip(1).argmax(dim=1)
+    bottom = masks.shape[1] - rows.flip(1).argmax(dim=1)
+    boxes = torch.stack((left, top, right, bottom), dim=1).float()
+    return boxes * rows.amax(dim=1, keepdim=True)  # zeros if no row has a pixel

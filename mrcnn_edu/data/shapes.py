@@ -1,6 +1,8 @@
 """Synthetic scenes: objects whose class is their outline, rendered from a seed.
 
-Color, size, rotation and background say nothing about the class; objects occlude one another.
+They look like paper cut-outs on a desk. Color, print, size, rotation and paper say nothing about
+the class; objects occlude one another. First the objects find their positions, then they are drawn,
+from two generators, so that the same scene can be drawn at several sizes.
 """
 
 from dataclasses import dataclass
@@ -8,22 +10,26 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from mrcnn_edu.config import check_settings
+from mrcnn_edu.data.cutouts import Cutout, cut_out, paint_cutout
 from mrcnn_edu.data.dataset import Dataset
+from mrcnn_edu.data.drawing import draw as draw  # lessons import it from here
+from mrcnn_edu.data.light import illuminate, photograph, random_light
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.outlines import CLASSES, TEMPLATES, interpolate_outline, outline, rotate
+from mrcnn_edu.data.palette import object_color
+from mrcnn_edu.data.paper import paper
 from mrcnn_edu.images import Size
 
-OVERSAMPLING = 4  # edges are drawn on a grid this many times finer than the pixels
 MAX_TRIES = 20  # random positions tried for an object before it is left out
 
 
 class PlacedObject(NamedTuple):
     """An object that is already in the scene."""
 
+    cutout: Cutout
     area: int  # pixels of the whole object, hidden ones included
     visible: np.ndarray  # [H, W] bool, what later objects have left of it
 
@@ -45,7 +51,10 @@ class Shapes(Dataset):
     n_objects: tuple[int, int] = (1, 6)  # fewest and most objects in a scene
     object_size: tuple[float, float] = (1 / 12, 1 / 2)  # object diameters, as fractions of `size`
     overlap: float = 0.4  # largest fraction of an object that others may hide
-    noise: float = 0.03  # standard deviation of each pixel's noise, where white is 1
+    noise: float = 0.02  # standard deviation of each pixel's noise, where white is 1
+    # Width and height of the items: a multiple of `size`, for a picture of the same scene with more
+    # pixels (the same objects, positions and colors). None: `size`, what a network sees.
+    render_size: int | None = None
 
     def __post_init__(self):
         check_settings(self, {"seed": (0, 2**62)})
@@ -63,6 +72,12 @@ class Shapes(Dataset):
             raise ValueError(f"n is {self.n} and noise {self.noise}: give 0 or more")
         if self.size < 16:
             raise ValueError(f"size is {self.size}: a scene needs at least 16 pixels")
+        if self.render_size is not None and (
+            self.render_size < self.size or self.render_size % self.size
+        ):
+            raise ValueError(
+                f"render_size is {self.render_size}: give a multiple of the size, {self.size}"
+            )
 
     @property
     def classes(self) -> list[str]:
@@ -79,47 +94,87 @@ class Shapes(Dataset):
 
     def image_size(self, index: int) -> Size:
         """(height, width) of a scene; all have the same."""
-        return self.size, self.size
+        size = self.render_size or self.size
+        return size, size
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         if not 0 <= index < self.n:
             raise IndexError(f"scene {index} of {self.n}")
+        objects, labels = self.layout(index)
+        cutouts, masks = [o.cutout for o in objects], [o.visible for o in objects]
+        size = self.render_size or self.size
+        if size != self.size:
+            scale = size / self.size
+            cutouts = [cut_out([scale * p for p in c.polygons], size) for c in cutouts]
+            masks = visible_masks(cutouts, size)
+        image = render(cutouts, size, self.noise, np.random.default_rng((self.seed, index, 1)))
+        return as_tensors(image, masks, labels, index)
+
+    def layout(self, index: int) -> tuple[list[PlacedObject], list[int]]:
+        """The objects of a scene, the last on top, and their labels."""
         rng = np.random.default_rng((self.seed, index))
-        image, colors = background(self.size, rng)
         objects: list[PlacedObject] = []
         labels: list[int] = []
         for _ in range(rng.integers(self.n_objects[0], self.n_objects[1], endpoint=True)):
             label = int(rng.integers(len(self.classes))) + 1
-            coverage = self.place(outline(self.outlines, label, rng), objects, rng)
-            if coverage is None:
+            cutout = self.place(outline(self.outlines, label, rng), objects, rng)
+            if cutout is None:
                 continue
-            color = distinct_color(colors, rng)
-            colors.append(color)
-            image += coverage[..., None] * (color - image)
-            mask = coverage >= 0.5
-            objects = [PlacedObject(o.area, o.visible & ~mask) for o in objects]
-            objects.append(PlacedObject(mask.sum(), mask))
+            for o in objects:
+                o.visible[cutout.window.index] &= ~cutout.mask
+            (mask,) = visible_masks([cutout], self.size)
+            objects.append(PlacedObject(cutout, int(np.count_nonzero(mask)), mask))
             labels.append(label)
-        image += self.noise * rng.standard_normal(image.shape)
-        return as_tensors(image, [o.visible for o in objects], labels, index)
+        return objects, labels
 
     def place(
         self, polygons: list[np.ndarray], objects: list[PlacedObject], rng: np.random.Generator
-    ) -> np.ndarray | None:
-        """Coverage [H, W] in 0..1 of an outline at a random position and size.
+    ) -> Cutout | None:
+        """The object with this outline, at a random position and size.
 
         It hides no object by more than `overlap` allows; None if no such position was found.
         """
         for _ in range(MAX_TRIES):
             radius = 0.5 * self.size * rng.uniform(*self.object_size)
             center = rng.uniform(radius, self.size - radius, 2)
-            coverage = draw([center + radius * polygon for polygon in polygons], self.size)
-            mask = coverage >= 0.5
-            if mask.any() and all(
-                (o.visible & ~mask).sum() >= (1 - self.overlap) * o.area for o in objects
+            cutout = cut_out([center + radius * polygon for polygon in polygons], self.size)
+            if cutout.mask.any() and all(
+                visible_pixels(o, cutout) >= (1 - self.overlap) * o.area for o in objects
             ):
-                return coverage
+                return cutout
         return None
+
+
+def visible_pixels(o: PlacedObject, cutout: Cutout) -> int:
+    """The number of an object's pixels that one more object would leave visible."""
+    hidden = o.visible[cutout.window.index] & cutout.mask
+    return int(np.count_nonzero(o.visible) - np.count_nonzero(hidden))
+
+
+def visible_masks(cutouts: list[Cutout], size: int) -> list[np.ndarray]:
+    """The mask [size, size] of what is visible of each object; the last is on top."""
+    masks: list[np.ndarray] = []
+    for cutout in cutouts:
+        for mask in masks:
+            mask[cutout.window.index] &= ~cutout.mask
+        masks.append(np.zeros((size, size), dtype=bool))
+        masks[-1][cutout.window.index] = cutout.mask
+    return masks
+
+
+def render(cutouts: list[Cutout], size: int, noise: float, rng: np.random.Generator) -> np.ndarray:
+    """A scene [3, size, size] of objects, the last on top.
+
+    The generator decides what everything looks like. At another size it gives the same scene with
+    more or fewer pixels; only the noise differs, which is each pixel's own.
+    """
+    image, color = paper(size, rng)
+    light = random_light(rng)
+    used: list[int] = []
+    for cutout in cutouts:
+        paint_cutout(image, cutout, object_color(color, used, rng), light, rng)
+    illuminate(image, light, rng)
+    return photograph(image, noise, rng)
 
 
 def morph(
@@ -131,51 +186,22 @@ def morph(
     fraction of the size. seed: for the colors, the background and the rotation.
     """
     rng = np.random.default_rng(seed)
-    image, colors = background(size, rng)
     polygon = rotate(interpolate_outline(first, second, fraction), rng.uniform(0, 2 * np.pi))
-    coverage = draw([size * (0.5 + radius * polygon)], size)
-    image += coverage[..., None] * (distinct_color(colors, rng) - image)
+    cutouts = [cut_out([size * (0.5 + radius * polygon)], size)]
     label = TEMPLATES.index(first if fraction < 0.5 else second) + 1
-    return as_tensors(image, [coverage >= 0.5], [label], image_id=0)
-
-
-def draw(polygons: list[np.ndarray], size: int) -> np.ndarray:
-    """Coverage [size, size] in 0..1 of polygons [n, 2] in pixels; all but the first are holes."""
-    canvas = Image.new("L", (size * OVERSAMPLING, size * OVERSAMPLING))
-    pen = ImageDraw.Draw(canvas)
-    for i, polygon in enumerate(polygons):
-        points = [(x, y) for x, y in polygon * OVERSAMPLING]
-        pen.polygon(points, fill=255 if i == 0 else 0)
-    return np.asarray(canvas.reduce(OVERSAMPLING), dtype=np.float32) / 255
-
-
-def background(size: int, rng: np.random.Generator) -> tuple[np.ndarray, list[np.ndarray]]:
-    """A smoothly varying image [size, size, 3], and its mean color in a list."""
-    color = rng.uniform(0, 1, 3)
-    coarse = np.clip(color + 0.12 * rng.standard_normal((4, 4, 3)), 0, 1)
-    picture = Image.fromarray((255 * coarse).astype(np.uint8))
-    picture = picture.resize((size, size), Image.Resampling.BICUBIC)
-    return np.asarray(picture, dtype=np.float32) / 255, [color]
-
-
-def distinct_color(colors: list[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-    """The color [3], of eight random ones, that differs most from those already in the scene."""
-    candidates = rng.uniform(0, 1, (8, 3))
-    distance = np.linalg.norm(candidates[:, None] - np.array(colors), axis=-1)  # [8, colors]
-    return candidates[distance.min(axis=1).argmax()]
+    image = render(cutouts, size, 0, rng)
+    return as_tensors(image, visible_masks(cutouts, size), [label], image_id=0)
 
 
 def as_tensors(
     image: np.ndarray, masks: list[np.ndarray], labels: list[int], image_id: int
 ) -> tuple[Tensor, dict]:
     """The item (image [3, H, W] in 0..1, target), with boxes around the visible masks."""
-    height, width = image.shape[:2]
-    visible = torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, height, width))
+    visible = torch.from_numpy(np.array(masks, dtype=bool).reshape(-1, *image.shape[1:]))
     target = {
         "boxes": masks_to_boxes(visible),
         "labels": torch.tensor(labels, dtype=torch.long),
         "masks": visible,
         "image_id": image_id,
     }
-    pixels = torch.from_numpy(np.clip(image, 0, 1).astype(np.float32))
-    return pixels.permute(2, 0, 1).contiguous(), target
+    return torch.from_numpy(np.clip(image, 0, 1).astype(np.float32)), target

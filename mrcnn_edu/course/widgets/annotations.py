@@ -7,9 +7,9 @@ from ipywidgets import IntSlider
 
 from mrcnn_edu import viz
 from mrcnn_edu.course.widgets.player import Player
+from mrcnn_edu.data.drawing import draw
 from mrcnn_edu.data.outlines import interpolate_outline
 from mrcnn_edu.data.regions import decode_mask, encode_mask
-from mrcnn_edu.data.shapes import draw
 from mrcnn_edu.viz import Picture
 
 

@@ -5,8 +5,8 @@ from ipywidgets import IntSlider
 
 from mrcnn_edu import viz
 from mrcnn_edu.course.widgets.player import Player
+from mrcnn_edu.data.drawing import draw
 from mrcnn_edu.data.outlines import template
-from mrcnn_edu.data.shapes import draw
 from mrcnn_edu.detections import paste_masks
 from mrcnn_edu.images import size_of
 from mrcnn_edu.targets import mask_targets
