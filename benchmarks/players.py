@@ -52,7 +52,8 @@ def training():
     image, target = Shapes(1, seed=13)[0]
     generator = torch.Generator().manual_seed(0)
     corners = 60 * torch.rand(100, 2, generator=generator)
-    near = target["boxes"].repeat(8, 1) + 2 * torch.randn(40, 4, generator=generator)
+    near = target["boxes"].repeat(8, 1)
+    near = near + 2 * torch.randn(near.shape, generator=generator)
     proposals = torch.cat((near, torch.cat((corners, corners + 30), dim=1)))
     return widgets.training_player(image, target, proposals)
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from mrcnn_edu.viz.picture import ROLES, Picture
+from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.scenes import show_panels
+from mrcnn_edu.viz.style import GRAY, ROLES, TITLE
 
 
 def anchors_at(anchors: Tensor, point: tuple[float, float], k: int = 3) -> Tensor:
@@ -36,7 +37,7 @@ def draw_coverage(
 ) -> None:
     """Draw each object's best IoU [M] with an anchor over its size [M], and lines at thresholds."""
     for threshold in thresholds:
-        axes.axhline(threshold, color="#999999", linewidth=1, linestyle="--")
+        axes.axhline(threshold, color=GRAY, linewidth=1, linestyle="--")
     axes.plot(sizes, best_iou, ".", color=ROLES["anchor"], alpha=0.7)
     axes.set(xlabel="object size, pixels", ylabel="best IoU with an anchor", ylim=(0, 1))
     axes.set_xscale("log")
@@ -53,6 +54,6 @@ def show_coverage(coverages: Mapping[str, tuple[Tensor, Tensor]]) -> Picture:
     panels = picture.subplots(1, len(coverages), sharey=True, squeeze=False)[0]
     for axes, (title, (sizes, best_iou)) in zip(panels, coverages.items(), strict=True):
         draw_coverage(axes, sizes, best_iou)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=TITLE)
         axes.label_outer()
     return picture

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from mrcnn_edu.roi_ops import round_half_away, rounded_bins
 from mrcnn_edu.viz.draw import draw_boxes
-from mrcnn_edu.viz.picture import OP_COLORS, Picture
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import GRAY, OP_COLORS, ROLES, SMALL, TITLE
 
 
 def bins_read(op: str, box: Tensor, stride: int, output_size: int) -> tuple[Tensor, Tensor]:
@@ -45,14 +46,23 @@ def show_bins(box: Tensor, stride: int, output_size: int = 2) -> Picture:
         x1, y1 = ((box[:2] / stride - 0.8).floor().int() * stride).tolist()
         x2, y2 = ((box[2:] / stride + 0.8).ceil().int() * stride).tolist()
         x, y = range(x1, x2 + 1, stride), range(y1, y2 + 1, stride)
-        axes.plot(*np.array([(i, j) for i in x for j in y]).T, "o", color="#bbbbbb", markersize=4)
+        axes.plot(*np.array([(i, j) for i in x for j in y]).T, "o", color=GRAY, markersize=4)
         (left, top), (right, bottom) = box[:2].tolist(), box[2:].tolist()
-        axes.add_patch(Rectangle((left, top), right - left, bottom - top, color="#E69F0055"))
+        axes.add_patch(
+            Rectangle(
+                (left, top),
+                right - left,
+                bottom - top,
+                color=ROLES["proposal"],
+                alpha=0.22,
+                linewidth=0,
+            )
+        )
         bins, points = bins_read(op, box, stride, output_size)
         draw_boxes(axes, bins, op, width=1.5)
         axes.plot(*points.numpy().T, "o", color=OP_COLORS[op], markersize=4)
         axes.set(xlim=(x1 - 6, x2 + 6), ylim=(y2 + 6, y1 - 6), aspect="equal")
-        axes.set_title(name, fontsize=10)
-        axes.set_xticks(x, x, fontsize=8)
-        axes.set_yticks(y, y, fontsize=8)
+        axes.set_title(name, fontsize=TITLE)
+        axes.set_xticks(x, x, fontsize=SMALL)
+        axes.set_yticks(y, y, fontsize=SMALL)
     return picture

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import draw_map
-from mrcnn_edu.viz.picture import ROLES, Picture, class_color, color
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import GRAY, INK, LABEL, LIGHT, ROLES, SMALL, TITLE, class_color, color
 
 
 def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
@@ -14,11 +15,11 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
     picture = Picture(2.2 * len(scores), 2.4)
     axes = picture.subplots(1, len(scores), sharey=True, squeeze=False)[0]
     for panel, values, title in zip(axes, scores.cpu().numpy(), titles, strict=True):
-        colors = ["#999999"] + [class_color(k) for k in range(1, len(values))]
+        colors = [GRAY] + [class_color(k) for k in range(1, len(values))]
         panel.barh(range(len(values)), values, color=colors)
         panel.set_xlim(0, 1)
-        panel.set_title(title, fontsize=10)
-    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+        panel.set_title(title, fontsize=TITLE)
+    axes[0].set_yticks(range(len(names)), names, fontsize=LABEL)
     axes[0].invert_yaxis()
     return picture
 
@@ -30,7 +31,7 @@ def show_lines(x: Tensor, lines: Mapping[str, Tensor], xlabel: str, ylabel: str)
     for i, (name, y) in enumerate(lines.items()):
         axes.plot(x, y.detach().cpu(), label=name, color=color(name, i), linewidth=1.8)
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=LABEL)
     axes.spines[["top", "right"]].set_visible(False)
     return picture
 
@@ -47,15 +48,15 @@ def show_seeds(
         axes[0].plot(scores, [row] * len(scores), "o", color=ROLES["proposal"], alpha=0.6)
         if scores:
             mean = sum(scores) / len(scores)
-            axes[0].plot([mean] * 2, [row - 0.3, row + 0.3], color="#222222", linewidth=2)
+            axes[0].plot([mean] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2)
     axes[0].set(xlabel=f"{xlabel}, here", ylim=(len(names) - 0.5, -0.5))
-    axes[0].set_yticks(range(len(names)), names, fontsize=9)
+    axes[0].set_yticks(range(len(names)), names, fontsize=LABEL)
     if paper:
         rows = [names.index(name) for name in paper]
-        axes[1].plot(list(paper.values()), rows, "D", color="#222222")
+        axes[1].plot(list(paper.values()), rows, "D", color=INK)
         axes[1].set_xlabel(f"{xlabel}, the paper's on COCO")
     for panel in axes:
-        panel.grid(axis="x", color="#dddddd", linewidth=0.8)
+        panel.grid(axis="x", color=LIGHT, linewidth=0.8)
         panel.set_axisbelow(True)
         panel.spines[["top", "right"]].set_visible(False)
     return picture
@@ -71,10 +72,10 @@ def show_parts(totals: Mapping[str, Mapping[str, float]], xlabel: str) -> Pictur
         bars.append(axes.barh(names, values, left=left, label=part, color=color(part, i)))
         left = [sum(pair) for pair in zip(left, values, strict=True)]
     labels = [f"{total:,.0f}" for total in left]
-    axes.bar_label(bars[-1], labels, padding=3, fontsize=9)
+    axes.bar_label(bars[-1], labels, padding=3, fontsize=LABEL)
     axes.set(xlabel=xlabel, xlim=(0, 1.1 * max(left)))
     axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=SMALL)
     axes.spines[["top", "right"]].set_visible(False)
     return picture
 
@@ -87,7 +88,7 @@ def show_spread(values: Mapping[str, Tensor], xlabel: str) -> Picture:
     for i, (axes, (name, v)) in enumerate(zip(rows, values.items(), strict=True)):
         bounds = -high, high
         axes.hist(v.detach().cpu().numpy(), bins=61, range=bounds, color=color(name, i))
-        axes.axvline(0, color="#999999", linewidth=1)
+        axes.axvline(0, color=GRAY, linewidth=1)
         axes.set_ylabel(name, rotation=0, ha="right", va="center")
         axes.set_yticks([])
         axes.spines[["top", "right", "left"]].set_visible(False)
@@ -106,8 +107,8 @@ def show_table(
     axes = picture.subplots()
     draw_map(axes, values, numbers=numbers)
     axes.set_aspect("auto")
-    axes.set_xticks(range(len(columns)), columns, fontsize=9)
-    axes.set_yticks(range(len(rows)), rows, fontsize=9)
+    axes.set_xticks(range(len(columns)), columns, fontsize=LABEL)
+    axes.set_yticks(range(len(rows)), rows, fontsize=LABEL)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     return picture
 
@@ -118,13 +119,13 @@ def show_counts(parts: Mapping[str, Tensor], names: list[str], xlabel: str = "")
     axes = picture.subplots()
     end = torch.zeros(len(names))
     for i, (title, counts) in enumerate(parts.items()):
-        shade = ("#333333", "#9FB8CC", "#E0E0E0")[i % 3]
+        shade = ("#33415C", "#8FA8C4", "#DADDE2")[i % 3]
         axes.barh(names, counts.numpy(), left=end.numpy(), color=shade, label=title)
         end = end + counts
     for row, total in enumerate(end.tolist()):
-        axes.text(total, row, f" {total:.0f}", va="center", fontsize=9)
+        axes.text(total, row, f" {total:.0f}", va="center", fontsize=LABEL)
     axes.set(xlabel=xlabel, xlim=(0, 1.1 * max(1, end.max().item())))
     axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+    axes.legend(frameon=False, fontsize=LABEL, loc="lower right")
     axes.spines[["top", "right"]].set_visible(False)
     return picture

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
-from mrcnn_edu.viz.picture import ROLES, Picture
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import FILL, GRAY, LABEL, ROLES, SMALL, text_color
 
 FLOW_STAGES = (  # the stages of `MaskRCNN.trace` in order, each with what it passes on
     ("image", "C x H x W"),
@@ -27,13 +28,16 @@ def show_flow(stage: str | None = None) -> Picture:
     picture = Picture(9, 1.2)
     axes = picture.subplots()
     for i, (name, output) in enumerate(FLOW_STAGES):
-        fill = ROLES["proposal"] if name == stage else "#eeeeee"
+        fill = ROLES["proposal"] if name == stage else FILL
+        ink = text_color(fill)
         box = FancyBboxPatch(
-            (i + 0.1, 0.25), 0.72, 0.5, "round,pad=0.04", facecolor=fill, edgecolor="#888888"
+            (i + 0.1, 0.25), 0.72, 0.5, "round,pad=0.04", facecolor=fill, edgecolor=GRAY
         )
         axes.add_patch(box)
-        axes.text(i + 0.46, 0.58, name, ha="center", va="center", fontsize=9, weight="bold")
-        axes.text(i + 0.46, 0.38, output, ha="center", va="center", fontsize=8, color="#444444")
+        axes.text(
+            i + 0.46, 0.58, name, ha="center", va="center", fontsize=LABEL, weight="bold", color=ink
+        )
+        axes.text(i + 0.46, 0.38, output, ha="center", va="center", fontsize=SMALL, color=ink)
         if i > 0:
             axes.annotate("", (i + 0.06, 0.5), (i - 0.14, 0.5), arrowprops={"arrowstyle": "->"})
     axes.set(xlim=(0, len(FLOW_STAGES)), ylim=(0.1, 0.9))
@@ -54,10 +58,10 @@ def show_sharing(grid: Mapping[str, list[str]], columns: list[str]) -> Picture:
         for column, text in enumerate(texts):
             color = colors[text.split(":")[0]]
             axes.add_patch(Rectangle((column - 0.47, row - 0.42), 0.94, 0.84, color=color))
-            axes.text(column, row, text, ha="center", va="center", fontsize=9)
+            axes.text(column, row, text, ha="center", va="center", fontsize=LABEL)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(grid) - 0.5, -0.5))
-    axes.set_xticks(range(len(columns)), columns, fontsize=9)
-    axes.set_yticks(range(len(grid)), list(grid), fontsize=9)
+    axes.set_xticks(range(len(columns)), columns, fontsize=LABEL)
+    axes.set_yticks(range(len(grid)), list(grid), fontsize=LABEL)
     axes.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
     axes.spines[:].set_visible(False)
     return picture

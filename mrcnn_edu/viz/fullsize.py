@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.images import Size, size_of
-from mrcnn_edu.viz.draw import draw_objects, paint_masks
+from mrcnn_edu.viz.draw import as_rgb
+from mrcnn_edu.viz.instances import draw_objects, paint_objects
 from mrcnn_edu.viz.picture import Picture
 
 LONG_SIDE = 600  # pixels, at least: smaller images are enlarged
@@ -21,24 +22,23 @@ USUAL_SIDE, USUAL_DPI = 800, 108  # of a square image with text of usual size; i
 def full_size_png(image: Tensor, detections: Detections, classes: Sequence[str]) -> bytes:
     """A PNG of an image [C, H, W] with its detections and nothing around it: no pixel is lost.
 
-    Small images are enlarged. Text and lines grow with the image, so that they can be read where
-    all of it is seen at once.
+    It is paled if there are detections. Small images are enlarged. Text and lines grow with the
+    image, so that they can be read where all of it is seen at once.
     """
     size, d = size_of(image), detections
-    masks = image.new_zeros(0, *size) if d.masks is None else d.masks
-    painted = paint_masks(image, masks, d.labels[: len(masks)])
-    pixels = painted.clamp(0, 1).mul(255).round().byte().permute(1, 2, 0)
+    painted = paint_objects(image, d.masks, d.labels) if len(d) else as_rgb(image).clamp(0, 1)
+    pixels = painted.mul(255).round().byte().permute(1, 2, 0)
     scale = ceil(LONG_SIDE / max(size))
     pixels = pixels.repeat_interleave(scale, 0).repeat_interleave(scale, 1)
     picture = Image.fromarray(pixels.numpy()).convert("RGBA")
     # Drawn separately, because Matplotlib takes ten times as long for a photograph's pixels.
-    picture.alpha_composite(_names_and_boxes(d, classes, size, scale))
+    picture.alpha_composite(_lines_and_names(d, classes, size, scale))
     file = BytesIO()
     picture.convert("RGB").save(file, "png")
     return file.getvalue()
 
 
-def _names_and_boxes(d: Detections, classes: Sequence[str], size: Size, scale: int) -> Image.Image:
+def _lines_and_names(d: Detections, classes: Sequence[str], size: Size, scale: int) -> Image.Image:
     """What is drawn onto an enlarged image, on a transparent ground."""
     height, width = size
     dpi = USUAL_DPI * max(1, scale * sqrt(height * width) / USUAL_SIDE)
@@ -49,7 +49,7 @@ def _names_and_boxes(d: Detections, classes: Sequence[str], size: Size, scale: i
     figure.set_facecolor("none")
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
     axes.set_axis_off()
-    draw_objects(axes, size, d.boxes, d.labels, classes, d.scores)
+    draw_objects(axes, d.boxes, d.labels, d.masks, classes, d.scores)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba()))

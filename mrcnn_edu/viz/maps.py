@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image, draw_map
-from mrcnn_edu.viz.picture import ROLES, Picture, row
+from mrcnn_edu.viz.picture import Picture, row
+from mrcnn_edu.viz.style import ROLES
 
 
 def show_maps(

@@ -6,8 +6,9 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from mrcnn_edu.viz.draw import draw_instances
-from mrcnn_edu.viz.picture import OTHER_COLORS, ROLES, Picture
+from mrcnn_edu.viz.instances import draw_instances
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import GRAY, OTHER_COLORS, ROLES, SMALL
 
 COLUMNS = 4
 MAX_CLASSES = 20  # the most frequent classes are shown, at most this many
@@ -43,7 +44,7 @@ def show_overview(
 def _draw_counts(axes: Axes, classes: Sequence[str], counts: Tensor) -> None:
     order = counts.argsort(descending=True, stable=True)[:MAX_CLASSES].tolist()
     bars = axes.barh([classes[k] for k in order], counts[order].numpy(), color=ROLES["gt"])
-    axes.bar_label(bars, padding=2, fontsize=8)
+    axes.bar_label(bars, padding=2, fontsize=SMALL)
     axes.invert_yaxis()
     hidden = f", the first {MAX_CLASSES} of {len(classes)} classes"
     xlabel = "objects" + (hidden if len(classes) > MAX_CLASSES else "")
@@ -71,14 +72,14 @@ def _draw_object_sizes(
     ticks = [2**i for i in range(14) if edges[0] <= 2**i <= edges[-1]]
     axes.set_xticks(ticks, ticks)
     axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=SMALL)
     axes.locator_params(axis="y", integer=True)  # counts are whole numbers
 
 
 def _draw_image_sizes(axes: Axes, image_sizes: Sequence[tuple[int, int]]) -> None:
     heights, widths = zip(*image_sizes, strict=True)
     axes.plot(widths, heights, "o", color=ROLES["proposal"], alpha=0.4)
-    axes.axline((0, 0), slope=1, color="#999999", linewidth=1)
+    axes.axline((0, 0), slope=1, color=GRAY, linewidth=1)
     axes.set(xlabel="width of the image, pixels", ylabel="height", xlim=(0, None))
     axes.set_ylim(0, None)
 

@@ -1,10 +1,4 @@
-"""The figure that every picture is drawn on, and the colors: one color for each role, everywhere.
-
-Ground truth is green, anchors are light blue, proposals and RoIs orange, detections orange-red
-(Okabe and Ito's palette). RoIPool is purple, RoIWarp blue, RoIAlign black. Classes have colors of
-their own, in label order (Paul Tol's palette). Color-blind readers can tell the colors of a palette
-apart, which tests/test_viz.py measures.
-"""
+"""The figure that every picture is drawn on."""
 
 import textwrap
 from base64 import b64encode
@@ -18,35 +12,41 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-ROLES = {
-    "gt": "#009E73",  # ground truth
-    "anchor": "#56B4E9",
-    "proposal": "#E69F00",
-    "detection": "#D55E00",
-}
-OP_COLORS = {"pool": "#CC79A7", "warp": "#0072B2", "align": "#000000"}
-CLASS_COLORS = ("#4477AA", "#EE6677", "#228833", "#CCBB44", "#66CCEE", "#AA3377")
-# For lines and bars that stand for neither a role nor an operation nor a class.
-OTHER_COLORS = ("#222222", "#AA3377", "#33BBEE", "#BBAA33", "#4477AA", "#EE6677")
+from mrcnn_edu.viz.style import DPI, LABEL, style_axes
+
+SHOWN_DPI = 72  # pixels an inch at which a picture is shown; it has twice as many
 
 
 class Picture(Figure):
     """A figure that needs no pyplot, and shows itself at the end of a notebook cell.
 
-    `format` is "png" for drawings, and "jpeg" once there are pixels of an image in it: as PNG,
-    those would make the file several times as large.
+    It has twice as many pixels as it is shown with, for sharp screens and projectors. `format` is
+    "png" for drawings, and "jpeg" once there are pixels of an image in it: as PNG, those would make
+    the file several times as large.
     """
 
     format = "png"
 
     def __init__(self, width: float = 7, height: float = 3, **options):
-        super().__init__(figsize=(width, height), dpi=72, layout="constrained", **options)
+        super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", **options)
+
+    def add_subplot(self, *args, **options) -> Axes:
+        """New axes, in the style of all pictures."""
+        axes = super().add_subplot(*args, **options)
+        style_axes(axes)
+        return axes
+
+    @property
+    def shown_size(self) -> tuple[int, int]:
+        """(width, height) in pixels at which the picture is shown."""
+        width, height = self.get_size_inches()
+        return round(width * SHOWN_DPI), round(height * SHOWN_DPI)
 
     def caption(self, text: str) -> "Picture":
         """The picture itself, taller by a caption below it."""
-        chars_per_line = int(self.get_figwidth() * self.dpi / 5.2)
+        chars_per_line = int(self.get_figwidth() * SHOWN_DPI / 5.2)
         lines = textwrap.wrap(text, chars_per_line)
-        self.supxlabel("\n".join(lines), fontsize=9, color="#333333")
+        self.supxlabel("\n".join(lines), fontsize=LABEL, color="#333333")
         self.set_figheight(self.get_figheight() + 0.05 + 0.17 * len(lines))
         return self
 
@@ -66,16 +66,17 @@ class Picture(Figure):
         canvas.draw()
         file = BytesIO()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        pixels.save(file, format=format or self.format, quality=75)
+        pixels.save(file, format=format or self.format, quality=80, subsampling=0)
         return file.getvalue()
 
     def png(self) -> bytes:
         """The picture as the bytes of a PNG file."""
         return self.encoded("png")
 
-    def _repr_mimebundle_(self, **_options) -> dict[str, str]:
-        data = b64encode(self.encoded()).decode()
-        return {f"image/{self.format}": data, "text/plain": repr(self)}
+    def _repr_mimebundle_(self, **_options) -> tuple[dict[str, str], dict[str, dict]]:
+        kind, data = f"image/{self.format}", b64encode(self.encoded()).decode()
+        width, height = self.shown_size
+        return {kind: data, "text/plain": repr(self)}, {kind: {"width": width, "height": height}}
 
 
 def row(n: int, width: float = 3.4, ratio: float = 1, lines: int = 1) -> tuple[Picture, list[Axes]]:
@@ -87,13 +88,3 @@ def row(n: int, width: float = 3.4, ratio: float = 1, lines: int = 1) -> tuple[P
     width = min(width, 10 / max(n, 1))
     picture = Picture(width * n, width * ratio + 0.05 + 0.25 * lines)
     return picture, list(picture.subplots(1, n, squeeze=False)[0])
-
-
-def class_color(label: int) -> str:
-    """The color of a class, for labels 1, 2, ...; the colors repeat after six classes."""
-    return CLASS_COLORS[(label - 1) % len(CLASS_COLORS)]
-
-
-def color(name: str, index: int = 0) -> str:
-    """The color of a role or an operation; for any other name, the color with this index."""
-    return (ROLES | OP_COLORS).get(name, OTHER_COLORS[index % len(OTHER_COLORS)])

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.ticker import EngFormatter
 
-from mrcnn_edu.viz.picture import OTHER_COLORS, ROLES, Picture
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import LABEL, LIGHT, OTHER_COLORS, ROLES
 
 
 def show_roofline(
@@ -37,10 +38,10 @@ def show_roofline(
     axes.yaxis.set_major_formatter(EngFormatter())  # 10 G, 1 T
     axes.set(xlabel="operations per byte", ylabel="operations per second")
     names = axes.secondary_xaxis("top")
-    names.set_xticks(list(work.values()), list(work), rotation=15, ha="left", fontsize=9)
+    names.set_xticks(list(work.values()), list(work), rotation=15, ha="left", fontsize=LABEL)
     names.minorticks_off()
     for intensity in work.values():
-        axes.axvline(intensity, color="#dddddd", linewidth=1, zorder=0)
-    axes.legend(frameon=False, fontsize=9, loc="lower right")
+        axes.axvline(intensity, color=LIGHT, linewidth=1, zorder=0)
+    axes.legend(frameon=False, fontsize=LABEL, loc="lower right")
     axes.spines["right"].set_visible(False)
     return picture

@@ -10,15 +10,10 @@ from PIL import Image
 from torch import Tensor
 
 from mrcnn_edu.detections import Detections
-from mrcnn_edu.viz.draw import (
-    crop,
-    draw_boxes,
-    draw_image,
-    draw_instances,
-    paint_differences,
-    paint_masks,
-)
-from mrcnn_edu.viz.picture import Picture, class_color, row
+from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image
+from mrcnn_edu.viz.instances import draw_instances, paint_differences, paint_masks
+from mrcnn_edu.viz.picture import Picture, row
+from mrcnn_edu.viz.style import LABEL, class_color, paled
 
 
 def show_ground_truth(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
@@ -98,12 +93,13 @@ def show_tasks(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
     draw_image(axes[0], image, "classification")
     names = ", ".join(classes[int(k) - 1] for k in labels.unique().tolist())
-    axes[0].set_xlabel(names, fontsize=9)
+    axes[0].set_xlabel(names, fontsize=LABEL)
     draw_instances(axes[1], image, boxes, labels, None, classes, title="detection")
-    draw_image(axes[2], paint_masks(image, masks, labels, 1), "semantic segmentation")
+    draw_image(axes[2], paint_masks(paled(image), masks, labels, 1), "semantic segmentation")
     instances = torch.arange(1, len(labels) + 1)  # a color for each object
-    draw_image(axes[3], paint_masks(image, masks, instances, 1), "instance segmentation")
-    draw_boxes(axes[3], boxes, [class_color(i) for i in instances.tolist()])
+    painted = paint_masks(paled(image), masks, instances, 1)
+    draw_image(axes[3], painted, "instance segmentation", is_paled=True)
+    draw_boxes(axes[3], boxes, [class_color(i) for i in instances.tolist()], width=1.2)
     return picture
 
 

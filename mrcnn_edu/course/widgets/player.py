@@ -57,8 +57,7 @@ class Player:
         self.image.format = self.picture.format
         self.image.value = self.picture.encoded()
         self.positions = [axes.get_position() for axes in self.picture.axes]
-        width = self.picture.get_figwidth() * self.picture.dpi
-        self.image.layout.width = f"{width:.0f}px"  # or JupyterLab stretches it
+        self.image.layout.width = f"{self.picture.shown_size[0]}px"  # or JupyterLab stretches it
         if self.display_id:
             update_display(
                 self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id
@@ -74,14 +73,17 @@ class Player:
 
     def _ipython_display_(self) -> None:
         self.display_id = self.display_id or uuid4().hex
-        display(self._repr_mimebundle_(), raw=True)
+        width, height = self.picture.shown_size
+        size = {self._kind(): {"width": width, "height": height}}
+        display(self._repr_mimebundle_(), raw=True, metadata=size)
         display(self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id)
 
     def _still(self) -> dict[str, str]:
         source = f"data:{self._kind()};base64,{self._base64()}"
         titles = [axes.get_title().replace("\n", ", ") for axes in self.picture.axes]
         values = [f"{slider.description}: {slider.value}" for slider in self.sliders.values()]
-        return {"text/html": still_picture(source, alt="; ".join([*filter(None, titles), *values]))}
+        alt = "; ".join([*filter(None, titles), *values])
+        return {"text/html": still_picture(source, alt, width=self.picture.shown_size[0])}
 
     def _kind(self) -> str:
         return f"image/{self.image.format}"

@@ -38,6 +38,7 @@ SCRIPT = """<script>(() => {
       if (!still.isConnected) {
         still.src = %(source)s;
         still.alt = %(alt)s;
+        still.width = %(width)s;
         script.after(still);
       }
     }
@@ -49,13 +50,13 @@ SCRIPT = """<script>(() => {
 })()</script>"""
 
 
-def still_picture(source: str, alt: str) -> str:
+def still_picture(source: str, alt: str, width: int) -> str:
     """HTML that shows a picture if there is no widget in the output above it.
 
     source: the picture as a data URL. alt: what it shows, in words, which also describes the
-    widget's picture.
+    widget's picture. width: of the picture as it is shown, in pixels.
     """
-    values = {"note": NOTE, "source": source, "alt": alt}
+    values = {"note": NOTE, "source": source, "alt": alt, "width": width}
     # No value may end the script.
     script = {name: json.dumps(value).replace("<", "\\u003c") for name, value in values.items()}
     return STYLE + SCRIPT % script
