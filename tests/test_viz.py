@@ -138,10 +138,9 @@ def test_anchors_alone_are_dashed(scene):
     image, target = scene
     n = len(target["boxes"])
     roles = ["anchor"] + ["gt"] * (n - 1)
-    (lines,) = viz.show_boxes(image, target["boxes"], roles).axes[0].collections
-    assert [pattern is not None for _, pattern in lines.get_linestyles()] == [True] + [False] * (
-        n - 1
-    )
+    _, lines = viz.show_boxes(image, target["boxes"], roles).axes[0].collections
+    is_dashed = [pattern is not None for _, pattern in lines.get_linestyles()]
+    assert is_dashed == [True] + [False] * (n - 1)
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 40])

@@ -40,11 +40,11 @@ def bins_read(op: str, box: Tensor, stride: int, output_size: int) -> tuple[Tens
 
 def show_bins(box: Tensor, stride: int, output_size: int = 2) -> Picture:
     """What each operation reads for a RoI [4], drawn to scale over the positions of a map."""
-    picture = Picture(9.6, 3.5)
+    x1, y1 = ((box[:2] / stride - 0.8).floor().int() * stride).tolist()
+    x2, y2 = ((box[2:] / stride + 0.8).ceil().int() * stride).tolist()
+    picture = Picture(9.6, 0.6 + 2.9 * (y2 - y1 + 12) / (x2 - x1 + 12))
     names = {"pool": "RoIPool", "warp": "RoIWarp", "align": "RoIAlign"}
     for axes, (op, name) in zip(picture.subplots(1, 3), names.items(), strict=True):
-        x1, y1 = ((box[:2] / stride - 0.8).floor().int() * stride).tolist()
-        x2, y2 = ((box[2:] / stride + 0.8).ceil().int() * stride).tolist()
         x, y = range(x1, x2 + 1, stride), range(y1, y2 + 1, stride)
         axes.plot(*np.array([(i, j) for i in x for j in y]).T, "o", color=GRAY, markersize=4)
         (left, top), (right, bottom) = box[:2].tolist(), box[2:].tolist()

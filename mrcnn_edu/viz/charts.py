@@ -7,7 +7,19 @@ from torch import Tensor
 
 from mrcnn_edu.viz.draw import draw_map
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import GRAY, INK, LABEL, LIGHT, ROLES, SMALL, TITLE, class_color, color
+from mrcnn_edu.viz.style import (
+    GRAY,
+    INK,
+    LABEL,
+    LEVELS,
+    LIGHT,
+    OTHER_COLORS,
+    TITLE,
+    class_color,
+    color,
+    legend,
+    legend_above,
+)
 
 
 def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
@@ -17,7 +29,7 @@ def show_scores(scores: Tensor, names: list[str], titles: list[str]) -> Picture:
     for panel, values, title in zip(axes, scores.cpu().numpy(), titles, strict=True):
         colors = [GRAY] + [class_color(k) for k in range(1, len(values))]
         panel.barh(range(len(values)), values, color=colors)
-        panel.set_xlim(0, 1)
+        panel.set(xlim=(0, 1), xticks=(0, 0.5, 1))
         panel.set_title(title, fontsize=TITLE)
     axes[0].set_yticks(range(len(names)), names, fontsize=LABEL)
     axes[0].invert_yaxis()
@@ -31,7 +43,7 @@ def show_lines(x: Tensor, lines: Mapping[str, Tensor], xlabel: str, ylabel: str)
     for i, (name, y) in enumerate(lines.items()):
         axes.plot(x, y.detach().cpu(), label=name, color=color(name, i), linewidth=1.8)
     axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend(frameon=False, fontsize=LABEL)
+    legend(axes)
     axes.spines[["top", "right"]].set_visible(False)
     return picture
 
@@ -45,7 +57,7 @@ def show_seeds(
     axes = picture.subplots(1, panels, sharey=True, squeeze=False)[0]
     names = list(values)
     for row, scores in enumerate(values.values()):
-        axes[0].plot(scores, [row] * len(scores), "o", color=ROLES["proposal"], alpha=0.6)
+        axes[0].plot(scores, [row] * len(scores), "o", color=OTHER_COLORS[0], alpha=0.7)
         if scores:
             mean = sum(scores) / len(scores)
             axes[0].plot([mean] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2)
@@ -64,7 +76,7 @@ def show_seeds(
 
 def show_parts(totals: Mapping[str, Mapping[str, float]], xlabel: str) -> Picture:
     """Totals and their parts, a stacked bar for each: name -> {part: value}, with equal parts."""
-    picture = Picture(7, 0.9 + 0.32 * len(totals))
+    picture = Picture(7, 1.1 + 0.32 * len(totals))
     axes, names = picture.subplots(), list(totals)
     bars, left = [], [0.0] * len(names)
     for i, part in enumerate(next(iter(totals.values()))):
@@ -75,7 +87,7 @@ def show_parts(totals: Mapping[str, Mapping[str, float]], xlabel: str) -> Pictur
     axes.bar_label(bars[-1], labels, padding=3, fontsize=LABEL)
     axes.set(xlabel=xlabel, xlim=(0, 1.1 * max(left)))
     axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=SMALL)
+    legend_above(axes)
     axes.spines[["top", "right"]].set_visible(False)
     return picture
 
@@ -115,17 +127,17 @@ def show_table(
 
 def show_counts(parts: Mapping[str, Tensor], names: list[str], xlabel: str = "") -> Picture:
     """Stacked bars of counts, a row for each of n names; parts: title -> [n]."""
-    picture = Picture(6.5, 0.7 + 0.33 * len(names))
+    picture = Picture(6.5, 0.9 + 0.33 * len(names))
     axes = picture.subplots()
     end = torch.zeros(len(names))
     for i, (title, counts) in enumerate(parts.items()):
-        shade = ("#33415C", "#8FA8C4", "#DADDE2")[i % 3]
+        shade = LEVELS[i % len(LEVELS)]
         axes.barh(names, counts.numpy(), left=end.numpy(), color=shade, label=title)
         end = end + counts
     for row, total in enumerate(end.tolist()):
         axes.text(total, row, f" {total:.0f}", va="center", fontsize=LABEL)
     axes.set(xlabel=xlabel, xlim=(0, 1.1 * max(1, end.max().item())))
     axes.invert_yaxis()
-    axes.legend(frameon=False, fontsize=LABEL, loc="lower right")
+    legend_above(axes)
     axes.spines[["top", "right"]].set_visible(False)
     return picture

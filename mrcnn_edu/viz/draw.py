@@ -13,7 +13,7 @@ from matplotlib.collections import LineCollection
 from torch import Tensor
 
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import DASHES, LABEL, LIGHT, OP_COLORS, ROLES, TITLE, halo, paled
+from mrcnn_edu.viz.style import DASHES, HALO, LABEL, LIGHT, OP_COLORS, ROLES, TITLE, paled
 
 BOXES = 1.9  # how far in front boxes are: outlines of masks lie on top
 FULL, PALED = "full contrast", "paled"  # marks of images: each is paled once
@@ -125,11 +125,17 @@ def draw_boxes(
     corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].view(-1, 5, 2)
     styles = [line or DASHES.get(name, "-") for name in roles]
     widest = max(width, default=0) if isinstance(width, Sequence) else width
+    paths, colors = list(corners.numpy()), [(ROLES | OP_COLORS).get(name, name) for name in roles]
+    # All halos are below all lines, or the halo of one box would hide the lines of others.
+    halos = LineCollection(
+        paths, colors="white", linewidths=widest + HALO, alpha=0.9, joinstyle="miter",
+        zorder=BOXES - 0.1,
+    )  # fmt: skip
     lines = LineCollection(
-        list(corners.numpy()), colors=[(ROLES | OP_COLORS).get(name, name) for name in roles],
-        linewidths=width, linestyles=styles or "-", path_effects=halo(widest), joinstyle="miter",
+        paths, colors=colors, linewidths=width, linestyles=styles or "-", joinstyle="miter",
         zorder=BOXES,
     )  # fmt: skip
+    axes.add_collection(halos, autolim=False)
     axes.add_collection(lines, autolim=False)
 
 

@@ -5,7 +5,18 @@ from collections.abc import Mapping
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import FILL, GRAY, LABEL, ROLES, SMALL, text_color
+from mrcnn_edu.viz.style import (
+    EACH,
+    FILL,
+    GRAY,
+    HIGHLIGHT,
+    INK,
+    LABEL,
+    ONCE,
+    OUTSIDE,
+    SMALL,
+    text_color,
+)
 
 FLOW_STAGES = (  # the stages of `MaskRCNN.trace` in order, each with what it passes on
     ("image", "C x H x W"),
@@ -28,18 +39,19 @@ def show_flow(stage: str | None = None) -> Picture:
     picture = Picture(9, 1.2)
     axes = picture.subplots()
     for i, (name, output) in enumerate(FLOW_STAGES):
-        fill = ROLES["proposal"] if name == stage else FILL
+        fill = HIGHLIGHT if name == stage else FILL
         ink = text_color(fill)
         box = FancyBboxPatch(
-            (i + 0.1, 0.25), 0.72, 0.5, "round,pad=0.04", facecolor=fill, edgecolor=GRAY
+            (i + 0.1, 0.25), 0.8, 0.5, "round,pad=0.04", facecolor=fill, edgecolor=GRAY
         )
         axes.add_patch(box)
         axes.text(
-            i + 0.46, 0.58, name, ha="center", va="center", fontsize=LABEL, weight="bold", color=ink
+            i + 0.5, 0.58, name, ha="center", va="center", fontsize=SMALL, weight="bold", color=ink
         )
-        axes.text(i + 0.46, 0.38, output, ha="center", va="center", fontsize=SMALL, color=ink)
+        axes.text(i + 0.5, 0.38, output, ha="center", va="center", fontsize=SMALL, color=ink)
         if i > 0:
-            axes.annotate("", (i + 0.06, 0.5), (i - 0.14, 0.5), arrowprops={"arrowstyle": "->"})
+            arrow = {"arrowstyle": "->", "color": INK, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", (i + 0.05, 0.5), (i - 0.05, 0.5), arrowprops=arrow)
     axes.set(xlim=(0, len(FLOW_STAGES)), ylim=(0.1, 0.9))
     axes.axis("off")
     return picture
@@ -51,7 +63,7 @@ def show_sharing(grid: Mapping[str, list[str]], columns: list[str]) -> Picture:
     The first word is "once" for what is computed once an image, "each" for what is computed for
     each region, or "outside" for what the network does not compute. An empty text leaves a gap.
     """
-    colors = {"once": "#9fd8c3", "each": "#f2cf87", "outside": "#d5d5d5", "": "white"}
+    colors = {"once": ONCE, "each": EACH, "outside": OUTSIDE, "": "white"}
     picture = Picture(9.4, 0.5 + 0.5 * len(grid))
     axes = picture.subplots()
     for row, texts in enumerate(grid.values()):

@@ -10,7 +10,7 @@ from torch import Tensor
 from mrcnn_edu.viz.draw import as_rgb, draw_boxes, draw_image
 from mrcnn_edu.viz.names import Names
 from mrcnn_edu.viz.outlines import draw_outlines
-from mrcnn_edu.viz.style import ROLES, TINT, class_color, paled
+from mrcnn_edu.viz.style import BOTH, ROLES, TINT, class_color, paled
 
 
 def paint_masks(image: Tensor, masks: Tensor, labels: Tensor, opacity: float = 0.5) -> Tensor:
@@ -34,7 +34,7 @@ def paint_differences(gt_mask: Tensor, mask: Tensor) -> Tensor:
     """
     gt_mask, mask = gt_mask.cpu(), mask.cpu()
     colors = {
-        "#C9CDD4": gt_mask & mask,
+        BOTH: gt_mask & mask,
         ROLES["gt"]: gt_mask & ~mask,
         ROLES["detection"]: mask & ~gt_mask,
     }

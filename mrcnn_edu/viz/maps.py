@@ -63,7 +63,7 @@ def show_cells(sheets: Mapping[str, Tensor], image: Tensor, box: Tensor, k: int)
     sheets: title -> `tile_maps` of k x k maps, drawn as signed maps on one color scale.
     """
     picture = Picture(9.8, 3.1)
-    first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[0.8] + [1] * len(sheets))
+    first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[1] * (1 + len(sheets)))
     draw_image(first, image, "the image, a box and its cells")
     x1, y1, x2, y2 = box.tolist()
     for i in range(1, k):

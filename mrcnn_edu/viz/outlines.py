@@ -14,10 +14,15 @@ def outline_segments(mask: np.ndarray) -> np.ndarray:
 
     They lie where a pixel of the mask has a neighbor that is none, or the picture ends.
     """
-    framed = np.pad(mask, 1)
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    if len(rows) == 0:
+        return np.empty((0, 2, 2), dtype=int)
+    y, x = rows[0], columns[0]  # only the mask's own box is looked at, as images may be large
+    framed = np.pad(mask[y : rows[-1] + 1, x : columns[-1] + 1], 1)
     across = _runs((framed[1:] != framed[:-1])[:, 1:-1])  # [n, 3]: y, first x, last x
     down = _runs((framed[:, 1:] != framed[:, :-1])[1:-1].T)  # [n, 3]: x, first y, last y
-    return np.concatenate((across[:, [1, 0, 2, 0]], down[:, [0, 1, 0, 2]])).reshape(-1, 2, 2)
+    segments = np.concatenate((across[:, [1, 0, 2, 0]], down[:, [0, 1, 0, 2]]))
+    return segments.reshape(-1, 2, 2) + np.array((x, y))
 
 
 def _runs(border: np.ndarray) -> np.ndarray:

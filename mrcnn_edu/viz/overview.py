@@ -7,8 +7,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from mrcnn_edu.viz.instances import draw_instances
-from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import GRAY, OTHER_COLORS, ROLES, SMALL
+from mrcnn_edu.viz.picture import Picture, panel_height
+from mrcnn_edu.viz.style import GRAY, OTHER_COLORS, ROLES, SMALL, legend
 
 COLUMNS = 4
 MAX_CLASSES = 20  # the most frequent classes are shown, at most this many
@@ -72,13 +72,13 @@ def _draw_object_sizes(
     ticks = [2**i for i in range(14) if edges[0] <= 2**i <= edges[-1]]
     axes.set_xticks(ticks, ticks)
     axes.minorticks_off()
-    axes.legend(frameon=False, fontsize=SMALL)
+    legend(axes)
     axes.locator_params(axis="y", integer=True)  # counts are whole numbers
 
 
 def _draw_image_sizes(axes: Axes, image_sizes: Sequence[tuple[int, int]]) -> None:
     heights, widths = zip(*image_sizes, strict=True)
-    axes.plot(widths, heights, "o", color=ROLES["proposal"], alpha=0.4)
+    axes.plot(widths, heights, "o", color=OTHER_COLORS[0], alpha=0.4)
     axes.axline((0, 0), slope=1, color=GRAY, linewidth=1)
     axes.set(xlabel="width of the image, pixels", ylabel="height", xlim=(0, None))
     axes.set_ylim(0, None)
@@ -87,7 +87,7 @@ def _draw_image_sizes(axes: Axes, image_sizes: Sequence[tuple[int, int]]) -> Non
 def _draw_crowding(axes: Axes, per_image: Tensor) -> None:
     n = int(per_image.max()) if len(per_image) else 0
     bounds = -0.5, n + 0.5
-    axes.hist(per_image.numpy(), bins=min(40, n + 1), range=bounds, color=OTHER_COLORS[4])
+    axes.hist(per_image.numpy(), bins=min(40, n + 1), range=bounds, color=OTHER_COLORS[0])
     axes.set(xlabel="objects in the image", ylabel="images")
     axes.locator_params(integer=True)  # both are counts
 
@@ -98,7 +98,7 @@ def show_sheet(items: Mapping[str, tuple[Tensor, dict]], classes: Sequence[str])
     A crowd is drawn like an object, and the title counts the crowds.
     """
     rows = -(-len(items) // COLUMNS)
-    picture = Picture(3.4 * min(COLUMNS, max(1, len(items))), 0.2 + 3.1 * max(1, rows))
+    picture = Picture(3.4 * min(COLUMNS, max(1, len(items))), panel_height(3.4, 1) * max(1, rows))
     panels = picture.subplots(rows or 1, min(COLUMNS, len(items)) or 1, squeeze=False).flatten()
     for axes, (title, (image, target)) in zip(panels, items.items(), strict=False):
         crowds = int(target["iscrowd"].sum()) if "iscrowd" in target else 0

@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from mrcnn_edu.viz.style import DPI, LABEL, style_axes
+from mrcnn_edu.viz.style import DPI, LABEL, TITLE, style_axes
 
+PAD = 0.05  # space on each side of each panel, in units of 72 pixels
 SHOWN_DPI = 72  # pixels an inch at which a picture is shown; it has twice as many
 
 
@@ -29,6 +30,7 @@ class Picture(Figure):
 
     def __init__(self, width: float = 7, height: float = 3, **options):
         super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", **options)
+        self.get_layout_engine().set(w_pad=PAD, h_pad=PAD, wspace=0, hspace=0)  # type: ignore
 
     def add_subplot(self, *args, **options) -> Axes:
         """New axes, in the style of all pictures."""
@@ -79,6 +81,12 @@ class Picture(Figure):
         return {kind: data, "text/plain": repr(self)}, {kind: {"width": width, "height": height}}
 
 
+def panel_height(width: float, ratio: float, lines: int = 1) -> float:
+    """The height of a panel that leaves no space below an image; as `row`."""
+    title = 0.085 + lines * 1.2 * TITLE / SHOWN_DPI if lines else 0
+    return (width - 2 * PAD) * ratio + 2 * PAD + title
+
+
 def row(n: int, width: float = 3.4, ratio: float = 1, lines: int = 1) -> tuple[Picture, list[Axes]]:
     """A picture with n panels next to each other, at most 720 pixels wide in all.
 
@@ -86,5 +94,5 @@ def row(n: int, width: float = 3.4, ratio: float = 1, lines: int = 1) -> tuple[P
     of text lines above each panel.
     """
     width = min(width, 10 / max(n, 1))
-    picture = Picture(width * n, width * ratio + 0.05 + 0.25 * lines)
+    picture = Picture(width * n, panel_height(width, ratio, lines))
     return picture, list(picture.subplots(1, n, squeeze=False)[0])

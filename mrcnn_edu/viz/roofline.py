@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import EngFormatter
 
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import LABEL, LIGHT, OTHER_COLORS, ROLES
+from mrcnn_edu.viz.style import HIGHLIGHT, LABEL, LIGHT, OTHER_COLORS, legend
 
 
 def show_roofline(
@@ -29,7 +29,7 @@ def show_roofline(
         rings = [min(rate, bandwidth * intensity) for intensity in work.values()]
         axes.plot(list(work.values()), rings, "o", color=shade, markerfacecolor="white")
     for name, rate in (reached or {}).items():
-        axes.plot(work[name], rate, "o", color=ROLES["proposal"])
+        axes.plot(work[name], rate, "o", color=HIGHLIGHT)
     axes.set(xscale="log", yscale="log", xlim=(x[0], x[-1]))
     low, high = np.log10(axes.get_ylim())
     axes.set_ylim(10 ** np.floor(low), 10 ** np.ceil(high))  # whole decades: each has its tick
@@ -38,10 +38,13 @@ def show_roofline(
     axes.yaxis.set_major_formatter(EngFormatter())  # 10 G, 1 T
     axes.set(xlabel="operations per byte", ylabel="operations per second")
     names = axes.secondary_xaxis("top")
-    names.set_xticks(list(work.values()), list(work), rotation=15, ha="left", fontsize=LABEL)
+    names.set_xticks(list(work.values()), list(work), fontsize=LABEL)
+    names.tick_params(labelrotation=35)
+    for text in names.get_xticklabels():
+        text.set(ha="left", rotation_mode="anchor")
     names.minorticks_off()
     for intensity in work.values():
         axes.axvline(intensity, color=LIGHT, linewidth=1, zorder=0)
-    axes.legend(frameon=False, fontsize=LABEL, loc="lower right")
+    legend(axes)
     axes.spines["right"].set_visible(False)
     return picture

@@ -12,7 +12,7 @@ from torch import Tensor
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image
 from mrcnn_edu.viz.instances import draw_instances, paint_differences, paint_masks
-from mrcnn_edu.viz.picture import Picture, row
+from mrcnn_edu.viz.picture import Picture, panel_height, row
 from mrcnn_edu.viz.style import LABEL, class_color, paled
 
 
@@ -39,7 +39,7 @@ def show_detections(
     width: of each panel, in units of 72 pixels.
     """
     panels = 1 if target is None else 2
-    picture = Picture(width * panels, width * image.shape[1] / image.shape[2] + 0.3)
+    picture = Picture(width * panels, panel_height(width, image.shape[1] / image.shape[2]))
     axes = picture.subplots(1, panels, squeeze=False)[0]
     if target is not None:
         objects = target["boxes"], target["labels"], target.get("masks")
@@ -89,7 +89,7 @@ def show_panels(
 
 def show_tasks(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
     """What four tasks ask of one image: its classes, boxes, and each pixel's class or object."""
-    picture, axes = row(4, lines=2)
+    picture, axes = row(4, lines=3)
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
     draw_image(axes[0], image, "classification")
     names = ", ".join(classes[int(k) - 1] for k in labels.unique().tolist())

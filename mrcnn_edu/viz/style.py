@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.patheffects import withStroke
 
 ROLES = {
     "gt": "#015729",  # ground truth
@@ -23,7 +22,11 @@ ROLES = {
 OP_COLORS = {"pool": "#830188", "warp": "#0266B5", "align": "#111111"}
 CLASS_COLORS = ("#2463BB", "#A51E25", "#06783E", "#925F00", "#48239C", "#B1257B")
 # For lines and bars that stand for neither a role nor an operation nor a class.
-OTHER_COLORS = ("#222222", "#AB3277", "#0B93C2", "#A58A0E", "#385DA8", "#E0525F")
+OTHER_COLORS = ("#385DA8", "#E0525F", "#0B93C2", "#A58A0E", "#AB3277", "#222222")
+HIGHLIGHT = "#B13F00"  # the one thing that a chart or a diagram points at
+LEVELS = ("#33415C", "#8FA8C4", "#DADDE2")  # parts of counts, from most to least certain
+ONCE, EACH, OUTSIDE = "#9FD8C3", "#F2CF87", "#D5D7DB"  # how often something is computed
+BOTH = "#C9CDD4"  # pixels that two masks share
 
 INK = "#222222"  # text, and what is measured
 GRAY = "#8A8F98"  # bars and lines in the background
@@ -35,7 +38,7 @@ DPI = 144  # twice the 72 pixels an inch at which a picture is shown
 HALO = 2.4  # how much wider than its line a halo is, in points
 OUTLINE = 1.3  # width of a mask's outline
 DASHES = {"anchor": (0, (3.2, 1.8))}  # line styles of roles; the others have none
-KEPT = 0.36  # how much of an image's contrast is left under annotations: the rest is white
+KEPT = 0.45  # how much of an image's contrast is left under annotations: the rest is white
 TINT = 0.4  # opacity of a mask
 
 
@@ -74,9 +77,18 @@ def text_color(background: str) -> str:
     )
 
 
-def halo(width: float) -> list[withStroke]:
-    """The path effects of a line of this width: a white one below it."""
-    return [withStroke(linewidth=width + HALO, foreground="white", alpha=0.9)]
+def legend(axes: Axes) -> None:
+    """A legend on the axes, where it covers least; curves shine through."""
+    axes.legend(fontsize=SMALL, framealpha=0.8, edgecolor="none", borderpad=0.2)
+
+
+def legend_above(axes: Axes) -> None:
+    """A legend in one row above the axes, for bars, which leave no place for it."""
+    n = len(axes.get_legend_handles_labels()[0])
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=n, frameon=False, fontsize=LABEL,
+        borderaxespad=0.2, borderpad=0, columnspacing=1.6, handlelength=1.2,
+    )  # fmt: skip
 
 
 def style_axes(axes: Axes) -> None:

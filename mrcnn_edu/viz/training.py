@@ -8,7 +8,7 @@ from torch import Tensor
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.instances import draw_instances
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import GRAY, INK, OTHER_COLORS, SMALL
+from mrcnn_edu.viz.style import GRAY, INK, OTHER_COLORS, legend
 
 
 def show_training(
@@ -20,7 +20,7 @@ def show_training(
     """
     picture = Picture(10, 3.3)
     left, right = picture.subplots(1, 2)
-    colors = (INK, GRAY, *OTHER_COLORS[1:4])
+    colors = OTHER_COLORS[:5]
     for name, shade in zip(losses[0] if losses else (), colors, strict=False):
         values = np.array([parts[name] for parts in losses])
         sums = np.cumsum(np.insert(values, 0, 0.0))
@@ -28,7 +28,7 @@ def show_training(
         start = np.maximum(end - 20, 0)
         means = (sums[end] - sums[start]) / (end - start)
         left.plot(end, means, label=name, color=shade, linewidth=1.6)
-    colors = (INK, OTHER_COLORS[5], GRAY, OTHER_COLORS[4])
+    colors = (INK, OTHER_COLORS[1], GRAY, OTHER_COLORS[0])
     for i, (name, values) in enumerate(metrics.items()):
         steps, heights = list(values), list(values.values())
         right.plot(steps, heights, "o-", label=name, color=colors[i % len(colors)])
@@ -36,7 +36,7 @@ def show_training(
     right.set(xlabel="step", ylabel="fraction, on the validation set", ylim=(0, 1.03))
     for axes in (left, right):
         if axes.lines:
-            axes.legend(frameon=False, fontsize=SMALL)
+            legend(axes)
         axes.spines[["top", "right"]].set_visible(False)
     return picture
 
@@ -60,7 +60,7 @@ def show_lockstep(
         shade = OTHER_COLORS[i % len(OTHER_COLORS)]
         panels[0].plot(list(scores), list(scores.values()), "o-", label=name, color=shade)
     panels[0].set(xlabel="step", ylabel=ylabel, ylim=(0, None))
-    panels[0].legend(frameon=False, fontsize=SMALL)
+    legend(panels[0])
     panels[0].spines[["top", "right"]].set_visible(False)
     objects = target["boxes"], target["labels"], target.get("masks")
     draw_instances(panels[1], image, *objects, classes, title="ground truth")

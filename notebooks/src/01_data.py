@@ -205,7 +205,7 @@ print({name: round(value, 2) for name, value in iou.items()})
 # %%
 assert iou["star"] > 0.97 and abs(iou["ring"] - (1 - 0.55**2)) < 0.01
 ring = {f"two polygons, IoU {iou['ring']:.2f}": decoded["ring"], "RLE, IoU 1": exact["ring"]}
-viz.show_differences(exact["ring"], ring).caption("Dark: correct. Orange-red: too much, the hole.")
+viz.show_differences(exact["ring"], ring).caption("Gray: correct. Crimson: too much, the hole.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

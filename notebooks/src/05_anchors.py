@@ -70,7 +70,7 @@ def around(x, y, size, ratio):
 
 three = torch.tensor([around(48, 48, 32, ratio) for ratio in (0.5, 1, 2)])
 picture = viz.show_boxes(image, three, "anchor", "one size, three ratios")
-picture.caption("Anchors are light blue. The three have the same area.")
+picture.caption("Anchors are blue and dashed. The three have the same area.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

@@ -368,7 +368,7 @@ for stride in (4, 8, 16):
         iou[stride, op] = ((result & mask).sum() / (result | mask).sum()).item()
     print(f"stride {stride:2}", *(f"  {op} {iou[stride, op]:.2f}" for op in roi_ops.OPERATIONS))
 results = {f"{op}: IoU {iou[16, op]:.2f}": pasted[16, op][0] for op in roi_ops.OPERATIONS}
-viz.show_differences(mask[0], results).caption("Stride 16. Green: missing. Orange-red: too much.")
+viz.show_differences(mask[0], results).caption("Stride 16. Green: missing. Crimson: too much.")
 
 # %% [markdown]
 # ## Where it breaks: a RoI smaller than one stride of the map

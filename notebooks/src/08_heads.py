@@ -414,7 +414,7 @@ covered = {m: mask_targets([ring[None]], [around], first, m) for m in (7, 14)}  
 assert covered[7].max() < 1 / 3 and 0.5 < covered[14].max() < 0.6
 assert (covered[14] > 0.5).float().mean() < 0.2
 picture = viz.show_differences(ring, {f"m = {m}: IoU {left[m]:.2f}": pasted[m] for m in grids})
-picture.caption("Dark is correct, green is missing, orange-red is too much.")
+picture.caption("Gray is correct, green is missing, crimson is too much.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

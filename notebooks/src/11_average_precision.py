@@ -121,7 +121,7 @@ pasted = paste_by_hand(toy, box, (12, 12))
 assert (pasted == paste_masks(toy[None], box[None], (12, 12))[0]).all()
 picture = viz.show_maps([toy, pasted.float()], ["3 x 3", "in the image"], high=1)
 viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection")  # pixel centers are whole here
-picture.caption("Orange-red: the box. It need not lie on whole pixels.")
+picture.caption("Crimson: the box. It need not lie on whole pixels.")
 
 # %%
 over_middle = pasted[4:7, 4:7]  # their centers, 4.5 to 6.5, lie in the middle mask pixel
@@ -246,7 +246,7 @@ print(f"AP {sum(best) / 101:.3f}, at best {65 / 101:.3f}; mean precision {precis
 curve.axes[0].plot(recalls, best, ".", color=viz.ROLES["detection"], markersize=4)
 curve.axes[0].fill_between(recalls, best, color=viz.ROLES["detection"], alpha=0.15)
 print(getsource(average_precision).split('"""')[2])
-curve.caption("Orange-red: what COCO reads at 101 recalls. AP is their mean.")
+curve.caption("Crimson: what COCO reads at 101 recalls. AP is their mean.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>

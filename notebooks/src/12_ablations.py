@@ -326,7 +326,7 @@ assert large - large_pool > small - small_pool
 image, target = scenes[11]
 masks = {name: masks_in_gt_boxes(m, image, target) for name, m in player.models.items()}
 picture = viz.show_differences(target["masks"][2], {name: m[2] for name, m in masks.items()})
-picture.caption("A cross. Green: missing. Orange-red: too much. Which has more of it?")
+picture.caption("A cross. Green: missing. Crimson: too much. Which has more of it?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -368,7 +368,7 @@ picture.caption("What wins in the mask pixels on an object, as fractions of them
 # </details>
 #
 # Last, the MLP. Both mask heads learn blobs for 150 steps, and predict the masks of all of them in
-# the ground-truth boxes. The picture has the largest one: green is missing, orange-red is too much.
+# the ground-truth boxes. The picture has the largest one: green is missing, crimson is too much.
 #
 # **Predict:** the mean IoU of their masks differs by a few hundredths. And the fraction of *good*
 # masks (IoU over 0.85) among blobs of 20 pixels and more: by a few hundredths, too, or by far more?

@@ -41,7 +41,7 @@ def region_player(name: str = "star") -> Player:
         ring = [*polygon.tolist(), polygon[0].tolist()]
         x, y = zip(*ring, strict=True)
         left.plot(x, y, ".-", color=viz.ROLES["detection"], linewidth=1.5)
-        bars = right.barh(list(n_bytes), list(n_bytes.values()), color="#999999")
+        bars = right.barh(list(n_bytes), list(n_bytes.values()), color=viz.GRAY)
         right.bar_label(bars, padding=3, fontsize=9)
         right.set_title(f"bytes, {size} x {size} pixels", fontsize=10)
         right.set_xlim(0, 1.2 * max(n_bytes.values()))

@@ -29,7 +29,7 @@ def average_precision_player(dataset, detections: Sequence[Detections], scene: i
         left, right = picture.subplots(1, 2)
         objects = kept.boxes, kept.labels, kept.masks
         viz.draw_instances(left, image, *objects, dataset.classes, kept.scores, f"{len(kept)} kept")
-        right.plot(recall, precision, color="#999999", linewidth=1.5)
+        right.plot(recall, precision, color=viz.GRAY, linewidth=1.5)
         title = f"{n} kept in all {len(detections)} scenes"
         if n:
             x, y = recall[n - 1].item(), precision[n - 1].item()

@@ -32,7 +32,7 @@ def backbone_player(strides: tuple[int, ...], canonical_size: float) -> Player:
         viz.draw_boxes(left, box[None], "gt")
         area = (box[2:] - box[:2]).prod().item()
         cells = [area / stride**2 for stride in strides]
-        shades = [viz.ROLES["proposal"] if i == level else "#999999" for i in range(len(strides))]
+        shades = [viz.ROLES["proposal"] if i == level else viz.GRAY for i in range(len(strides))]
         bars = right.barh(levels, cells, color=shades)
         right.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
         right.set_xlim(0, 1.2 * max(cells))

@@ -32,7 +32,7 @@ def heads_player(name: str = "star") -> Player:
         left, right = picture.subplots(1, 2, width_ratios=(1, 1))
         viz.draw_map(left, small[0], f"{m} x {m} mask", 1)
         pixels = viz.paint_differences(mask, pasted)
-        title = f"pasted back: IoU {iou:.2f} (green missing, orange-red extra)"
+        title = f"pasted back: IoU {iou:.2f} (green missing, crimson extra)"
         viz.draw_image(right, pixels, title)
         return picture
 

@@ -44,7 +44,7 @@ def rpn_player(scenes: Shapes, traces: Sequence[Trace], shown: int = 0) -> Playe
         viz.draw_boxes(left, target["boxes"], "gt", width=3)
         viz.draw_boxes(left, boxes, "proposal", width=1.2)
         for iou, line in ((0.5, "-"), (0.7, "--")):
-            right.plot(range(1, MAX_PROPOSALS + 1), recalls[percent][iou], line, color="#222222")
+            right.plot(range(1, MAX_PROPOSALS + 1), recalls[percent][iou], line, color=viz.INK)
         right.axvline(number, color=viz.ROLES["proposal"], linewidth=1.5)
         recall = recalls[percent][0.5][number - 1]
         right.set_title(f"recall at IoU 0.5, over all scenes: {recall:.0%}", fontsize=10)
