@@ -36,12 +36,19 @@ viz.show_flow("image")
 # **Instance segmentation**: find every object, classify it, *and* outline each one by itself, even
 # where one hides another. Our scenes are synthetic images, rendered from a seed, so we know the
 # **ground truth**, the right answer, to the pixel. An object's class is its outline; color, size
-# and background say nothing.
+# and background say nothing. Here is one of them, drawn with many pixels for your eyes.
 
 # %%
 scenes = Shapes(300, seed=1)
+crisp = Shapes(300, seed=1, render_size=384)  # the same scenes, with 384 x 384 pixels
+viz.show_ground_truth(*crisp[1], scenes.classes)
+
+# %% [markdown]
+# A small network needs fewer pixels. Ours sees 96 x 96 of the same scene.
+
+# %%
 image, target = scenes[1]
-viz.show_ground_truth(image, target, scenes.classes)
+viz.show_images({"for you": crisp[1][0], "for the network": image})
 
 # %% [markdown]
 # The ground truth of one image is three tensors. A **box** is `(x1, y1, x2, y2)` in pixels, a

@@ -48,7 +48,8 @@ viz.show_flow("image")
 scenes = Shapes(1000, seed=1)
 image, target = scenes[901]
 masks, labels, boxes = target["masks"], target["labels"], target["boxes"]
-picture = viz.show_tasks(image, target, scenes.classes)
+crisp = Shapes(1000, seed=1, render_size=384)  # the same scenes with more pixels, for pictures
+picture = viz.show_tasks(*crisp[901], scenes.classes)
 picture.caption("Third panel: a color for each class. Fourth: a color for each object.")
 
 # %% [markdown]

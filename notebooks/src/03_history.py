@@ -40,15 +40,15 @@ viz.show_flow("features")
 #
 # A network that classifies *one* object is old; an image holds several, anywhere. So cut the
 # problem in two: **proposals**, boxes that may hold an object, and a network that looks at each.
-# But boxes overlap. Here are the 100 proposals that `shapes-tiny` predicts for one scene, drawn on
-# a pale copy of it. Must the features of an object be computed again for every box that it lies in?
+# But boxes overlap. Here are the 100 proposals that `shapes-tiny` predicts for one scene. Must the
+# features of an object be computed again for every box that it lies in?
 
 # %%
 model, (image, target) = load("shapes-tiny").eval(), Shapes(10, seed=4)[1]
 trace = model.trace([image])
-proposals, pale = trace.proposals[0].boxes, 0.6 + 0.4 * image  # [100, 4], [3, 96, 96]
+proposals = trace.proposals[0].boxes  # [100, 4]
 panels = {"objects": (target["boxes"], "gt"), "100 proposals": (proposals, "proposal")}
-viz.show_panels(pale, panels).caption("Which pixels lie in many boxes?")
+viz.show_panels(image, panels).caption("Which pixels lie in many boxes?")
 
 # %% [markdown]
 # ## 1. R-CNN: every region through the whole network
@@ -354,7 +354,7 @@ n_removed, n_left = (iou[0] >= 0.3).sum(), ((iou[0] > 0) & (iou[0] < 0.3)).sum()
 print(f"{n_removed} proposals of object 0 removed; {n_left} that touch it remain")
 before, after = detect_without(0, 2), detect_without(0, 0.3)
 panels = {"all proposals": (before, "detection"), "without object 0's": (after, "detection")}
-viz.show_panels(pale, panels).caption("Which object has no box on the right?")
+viz.show_panels(image, panels).caption("Which object has no box on the right?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
