@@ -124,15 +124,15 @@ def draw_boxes(
     roles = [role] * len(boxes) if isinstance(role, str) else list(role)
     corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].view(-1, 5, 2)
     styles = [line or DASHES.get(name, "-") for name in roles]
-    widest = max(width, default=0) if isinstance(width, Sequence) else width
+    widths = list(width) if isinstance(width, Sequence) else [width] * len(boxes)
     paths, colors = list(corners.numpy()), [(ROLES | OP_COLORS).get(name, name) for name in roles]
     # All halos are below all lines, or the halo of one box would hide the lines of others.
     halos = LineCollection(
-        paths, colors="white", linewidths=widest + HALO, alpha=0.9, joinstyle="miter",
+        paths, colors="white", linewidths=[w + HALO for w in widths], alpha=0.9, joinstyle="miter",
         zorder=BOXES - 0.1,
     )  # fmt: skip
     lines = LineCollection(
-        paths, colors=colors, linewidths=width, linestyles=styles or "-", joinstyle="miter",
+        paths, colors=colors, linewidths=widths, linestyles=styles or "-", joinstyle="miter",
         zorder=BOXES,
     )  # fmt: skip
     axes.add_collection(halos, autolim=False)

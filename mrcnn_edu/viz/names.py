@@ -16,7 +16,7 @@ from mrcnn_edu.viz.style import SMALL, text_color
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 FONT = FontProperties(size=SMALL, weight="bold")
 HEIGHT, PADDING, GAP = 1.5 * SMALL, 0.4 * SMALL, 1.0  # of a chip, in points
-BELOW = 6.0  # points by which a name's place above the box is preferred to the one below it
+BELOW = 13.0  # points by which a place at the top of the box is preferred to one below it
 CAPITALS = 0.73 * SMALL  # their height in this font, in points
 STEP = 1.5  # points between the places that are tried
 

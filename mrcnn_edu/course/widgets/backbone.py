@@ -27,12 +27,12 @@ def backbone_player(strides: tuple[int, ...], canonical_size: float) -> Player:
         left, right = picture.subplots(1, 2, width_ratios=(3, 4))
         viz.draw_image(left, image, f"pooled from {levels[level]}")
         lines = range(0, IMAGE_SIZE + 1, strides[level])
-        left.hlines(lines, 0, IMAGE_SIZE, color="white", linewidth=0.4)
-        left.vlines(lines, 0, IMAGE_SIZE, color="white", linewidth=0.4)
+        left.hlines(lines, 0, IMAGE_SIZE, color=viz.GRAY, linewidth=0.3)
+        left.vlines(lines, 0, IMAGE_SIZE, color=viz.GRAY, linewidth=0.3)
         viz.draw_boxes(left, box[None], "gt")
         area = (box[2:] - box[:2]).prod().item()
         cells = [area / stride**2 for stride in strides]
-        shades = [viz.ROLES["proposal"] if i == level else viz.GRAY for i in range(len(strides))]
+        shades = [viz.HIGHLIGHT if i == level else viz.GRAY for i in range(len(strides))]
         bars = right.barh(levels, cells, color=shades)
         right.bar_label(bars, fmt="%.1f", padding=3, fontsize=9)
         right.set_xlim(0, 1.2 * max(cells))

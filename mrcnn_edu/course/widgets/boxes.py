@@ -32,8 +32,7 @@ def nms_player(model: MaskRCNN, image: Tensor, target: dict) -> Player:
     def draw(threshold: float, score: float, by_class: int) -> Picture:
         boxes, labels, scores = (column[candidates.scores > score] for column in candidates)
         kept = batched_nms(boxes, scores, labels * by_class, threshold)
-        picture = Picture(7, 3.8)
-        left, right = picture.subplots(1, 2)
+        picture, (left, right) = viz.row(2, 3.5)
         viz.draw_image(left, image, f"{len(boxes)} candidates above {score:.2f}")
         viz.draw_boxes(left, boxes, "proposal", width=1)
         objects = boxes[kept], labels[kept], None, model.classes, scores[kept]

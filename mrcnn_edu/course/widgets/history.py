@@ -28,7 +28,7 @@ def history_player(cost: Mapping[str, float]) -> Player:
         }
         picture = Picture(7, 2.6)
         axes = picture.subplots()
-        colors = [viz.GRAY, viz.GRAY, viz.GRAY, viz.ROLES["detection"]]
+        colors = [viz.GRAY, viz.GRAY, viz.GRAY, viz.HIGHLIGHT]
         bars = axes.barh(list(totals), list(totals.values()), color=colors)
         axes.bar_label(bars, [f"{total:,.0f}" for total in totals.values()], padding=3, fontsize=9)
         title = f"billions of multiply-adds: {n:,} proposals, up to {detections} masks"
