@@ -60,7 +60,7 @@ def test_a_run_is_written_for_tensorboard_and_as_tables(tmp_path):
 
 def _boxes(picture):
     """The boxes [N, 4] drawn on a picture of one panel, and the color of each."""
-    (lines,) = picture.axes[0].collections
+    _halos, lines = picture.axes[0].collections
     corners = torch.tensor(np.array(lines.get_segments())).float()
     return torch.cat((corners.amin(dim=1), corners.amax(dim=1)), dim=1), lines.get_colors()
 

@@ -24,7 +24,7 @@ from mrcnn_edu.viz import Picture, paint_differences, show_boxes, show_detection
 
 MIN_SCORE = 0.5  # of the detections in pictures
 N_PROPOSALS = 50  # best proposals in pictures; more would hide the image
-NEGATIVE = "#999999"  # color of negative RoIs
+NEGATIVE = "#6b7079"  # color of negative RoIs
 
 
 class TensorBoard:
@@ -110,5 +110,5 @@ def pictures(model: MaskRCNN, image: Tensor, target: dict) -> dict[str, Picture]
     }
     if confident.masks is not None:
         pixels = paint_differences(target["masks"].bool().any(dim=0), confident.masks.any(dim=0))
-        drawn["masks"] = show_images({"masks: missing in green, extra in orange-red": pixels})
+        drawn["masks"] = show_images({"masks: missing in green, extra in crimson": pixels})
     return drawn

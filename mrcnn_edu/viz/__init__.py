@@ -1,21 +1,21 @@
 """Pictures: tensors in, a figure out. One idea a picture, one color for each role.
 
-style     the look of every picture: colors, widths, fonts
-picture   the figure that every picture is drawn on
-draw      drawing onto given axes: an image, a map, boxes
-names     names on chips that never cover each other
-outlines  the exact outline of a mask
-instances objects in an image: masks, boxes and names
-scenes    images with their objects: ground truth, detections, masks
-maps      what the network computes, as maps
-charts    scores, curves, distributions, counts and tables
-training  the progress of training runs
-roofline  the roofline of a machine, and where work lies below it
-flow      the stages of a detector, and what detectors compute how often
-anchors   anchors in an image, and how well they cover the objects
-bins      the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
-overview  what a dataset contains
-fullsize  an image with its detections at full size
+style      the look of every picture: colors, widths, fonts
+picture    the figure that every picture is drawn on
+draw       drawing onto given axes: an image, a map, boxes
+names      names on chips that never cover each other
+outlines   the exact outline of a mask
+instances  objects in an image: masks, boxes and names
+scenes     images with their objects: ground truth, detections, masks
+maps       what the network computes, as maps
+charts     scores, curves, distributions, counts and tables
+training   the progress of training runs
+roofline   the roofline of a machine, and where work lies below it
+flow       the stages of a detector, and what detectors compute how often
+anchors    anchors in an image, and how well they cover the objects
+bins       the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
+overview   what a dataset contains
+fullsize   an image with its detections at full size
 """
 
 from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_center, show_coverage
