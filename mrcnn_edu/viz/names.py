@@ -32,7 +32,8 @@ def place_names(
     """
     corners: list[tuple[float, float] | None] = []
     taken: list[Corners] = []
-    for (left, bottom, _, top), width in zip(boxes, widths, strict=True):
+    inside = np.clip(boxes, np.tile(frame[:2], 2), np.tile(frame[2:], 2))
+    for (left, bottom, _, top), width in zip(inside, widths, strict=True):
         x = _steps(left, frame[0], frame[2] - width)[None]
         y = np.concatenate(
             [_steps(start, frame[1], frame[3] - HEIGHT) for start in (top, bottom - HEIGHT)]

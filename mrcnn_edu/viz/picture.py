@@ -83,7 +83,7 @@ class Picture(Figure):
 
 def panel_height(width: float, ratio: float, lines: int = 1) -> float:
     """The height of a panel that leaves no space below an image; as `row`."""
-    title = 0.085 + lines * 1.2 * TITLE / SHOWN_DPI if lines else 0
+    title = 0.17 + (lines - 1) * 1.2 * TITLE / SHOWN_DPI
     return (width - 2 * PAD) * ratio + 2 * PAD + title
 
 

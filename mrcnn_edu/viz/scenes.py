@@ -89,7 +89,7 @@ def show_panels(
 
 def show_tasks(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
     """What four tasks ask of one image: its classes, boxes, and each pixel's class or object."""
-    picture, axes = row(4, lines=3)
+    picture, axes = row(4, lines=2)
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
     draw_image(axes[0], image, "classification")
     names = ", ".join(classes[int(k) - 1] for k in labels.unique().tolist())
