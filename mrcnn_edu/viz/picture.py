@@ -65,6 +65,8 @@ class Picture(Figure):
     def encoded(self, format: str | None = None) -> bytes:
         """The picture as the bytes of an image file, by default in the picture's own format."""
         canvas = FigureCanvasAgg(self)
+        if layout := self.get_layout_engine():
+            layout.execute(self)  # twice, with draw: only now are the images' heights known
         canvas.draw()
         file = BytesIO()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -83,7 +85,7 @@ class Picture(Figure):
 
 def panel_height(width: float, ratio: float, lines: int = 1) -> float:
     """The height of a panel that leaves no space below an image; as `row`."""
-    title = 0.17 + (lines - 1) * 1.2 * TITLE / SHOWN_DPI
+    title = 0.22 + (lines - 1) * 1.2 * TITLE / SHOWN_DPI
     return (width - 2 * PAD) * ratio + 2 * PAD + title
 
 
