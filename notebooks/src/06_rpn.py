@@ -44,10 +44,10 @@ viz.show_flow("proposals")
 # %%
 model, scenes = load("shapes-tiny"), Shapes(60, seed=1)
 traces = [model.trace([scenes[i][0]]) for i in range(60)]
-(image, target), trace = scenes[9], traces[9]
+(image, target), trace = scenes[26], traces[26]
 boxes, levels, anchors = target["boxes"], trace.anchors, torch.cat(trace.anchors)
 
-panels = {"5 objects": (boxes, "gt"), "every 15th anchor": (anchors[::15], "anchor")}
+panels = {"5 objects": (boxes, "gt"), "every 40th anchor": (anchors[::40], "anchor")}
 assert len(boxes) == 5 and len(anchors) == 2295
 viz.show_panels(image, panels)
 
@@ -108,7 +108,7 @@ print(getsource(type(head).forward))
 # The objectness scores are **logits**: a **sigmoid**, 1 / (1 + exp(-x)), turns each into a
 # probability. Below is the best of the k anchors at each position.
 #
-# **Predict:** the objects' sizes are 45, 22, 16, 10 and 7 pixels (the square root of a box's area),
+# **Predict:** the objects' sizes are 37, 24, 23, 17 and 9 pixels (the square root of a box's area),
 # the anchor sizes of the four maps are 12, 24, 48 and 72. Which map will stay dark?
 
 # %%
@@ -146,7 +146,7 @@ print("(size, stride):", sorted(zip(sizes, strides[best].tolist(), strict=True))
 from mrcnn_edu.targets import rpn_targets
 
 gt_boxes = [scenes[i][1]["boxes"] for i in range(60)]
-assert round(sum(map(len, gt_boxes)) / 60) == 3 and max(map(len, gt_boxes)) == 6
+assert 3 < sum(map(len, gt_boxes)) / 60 < 4 and max(map(len, gt_boxes)) == 6
 
 
 def accuracy_of_background(batch_size):
@@ -173,8 +173,8 @@ viz.show_panels(image, {"objects": (boxes, "gt")} | panels)
 # <details><summary><b>Answer</b></summary>
 #
 # 99.8 %: there are hundreds of negatives for each positive, and nothing is found. On samples it is
-# wrong for one anchor in 17 instead of one in 595: enough to learn from. (If you said 50 % for the
-# samples: a scene has about four positives, not 32; negatives fill up the rest.)
+# wrong for one anchor in 14 instead of one in 500: enough to learn from. (If you said 50 % for the
+# samples: a scene has four or five positives, not 32; negatives fill up the rest.)
 # </details>
 #
 # The loss (Faster R-CNN, equation 1) has two parts. **Binary cross-entropy**, -log of the
@@ -250,8 +250,8 @@ assert box_mean > 0.7 and object_mean > 0.88
 # them to the image, and apply **NMS** (lesson 02), which walks down the scores and drops each box
 # whose IoU with a kept one is over 0.7. Then the best n of all maps are the **proposals**.
 #
-# **Predict:** our scenes have three objects on average, six at most. How many proposals per scene
-# are needed to find 95 % of the objects: 7, 20 or 100?
+# **Predict:** our scenes have three or four objects on average, six at most. How many proposals per
+# scene are needed to find nine objects of ten: 7, 20 or 100?
 
 
 # %%
@@ -280,7 +280,7 @@ print(getsource(propose))
 print(f"{len(anchors):,} anchors, {len(p.candidates)} candidates, {len(p.boxes)} proposals")
 
 before, after = p.candidates[p.candidate_scores > 0.5], p.boxes[p.scores > 0.5]
-panels = {f"score > 0.5, before NMS: {len(before)}": (before, "anchor")}
+panels = {f"score > 0.5, before NMS: {len(before)}": (before, "proposal")}
 viz.show_panels(image, panels | {f"after NMS: {len(after)}": (after, "proposal")})
 
 # %% [markdown]
@@ -304,7 +304,7 @@ curves = {f"proposals, IoU {iou}": recalls(proposals, iou) for iou in (0.5, 0.7)
 curves |= {f"anchors, IoU {iou}": recalls(best_anchors, iou) for iou in (0.5, 0.7)}
 for name, curve in curves.items():
     print(f"{name:17}: {curve[6]:4.0%} with 7 boxes, {curve[24]:4.0%} with 25")
-assert curves["proposals, IoU 0.7"][6] >= 0.945 and curves["anchors, IoU 0.7"][24] < 0.25
+assert curves["proposals, IoU 0.7"][6] >= 0.9 and curves["anchors, IoU 0.7"][24] < 0.35
 viz.show_lines(torch.arange(1, 26), curves, "boxes per scene", "recall")
 
 # %% [markdown]
@@ -317,8 +317,9 @@ viz.show_lines(torch.arange(1, 26), curves, "boxes per scene", "recall")
 #
 # ## Where it breaks: without NMS, and with too much of it
 #
-# **Predict:** with NMS at 0.7 and seven proposals per scene, 5 % of the objects are missed at an
-# IoU of 0.7. How many without NMS: 5 %, 15 % or 50 %? And does NMS at 0.1 find more or fewer?
+# **Predict:** with NMS at 0.7 and seven proposals per scene, a few percent of the objects are
+# missed at an IoU of 0.7. How many without NMS: as many, two or three times as many, or ten times
+# as many? And does NMS at 0.1 find more or fewer?
 
 
 # %%
@@ -335,19 +336,20 @@ curves = {name: recalls(b, 0.7) for name, b in lists.items()}
 for name, curve in curves.items():
     print(f"{name:7}: {1 - curve[6]:3.0%} missed with 7, {1 - curve[24]:3.0%} with 25")
 no_nms, at_70, at_10 = curves.values()
-assert no_nms[6] < at_70[6] - 0.08 and at_10[24] < at_70[24] - 0.02
+assert 1.8 < (1 - no_nms[6]) / (1 - at_70[6]) < 4 and at_10[24] < at_70[24] - 0.02
 viz.show_lines(torch.arange(1, 26), curves, "proposals per scene", "recall at IoU 0.7")
 
 # %%
-panels, other = {}, scenes[1]
+panels, other = {}, scenes[44]
 for name in ("no NMS", "NMS 0.7"):
-    found = (box_iou(other[1]["boxes"], lists[name][1][:5]) >= 0.7).any(dim=1).sum()
-    panels[f"{name}: the first 5 find {found} objects"] = (lists[name][1][:5], "proposal")
+    found = (box_iou(other[1]["boxes"], lists[name][44][:5]) >= 0.7).any(dim=1).sum()
+    panels[f"{name}: the first 5 find {found} objects"] = (lists[name][44][:5], "proposal")
 viz.show_panels(other[0], panels)
 
 # %%
-on_each = (box_iou(other[1]["boxes"], lists["no NMS"][1][:5]) >= 0.7).sum(dim=1)
-assert on_each.max() == 4 and other[1]["labels"][on_each.argmax()] == 1  # a triangle
+on_each = (box_iou(other[1]["boxes"], lists["no NMS"][44][:5]) >= 0.7).sum(dim=1)
+n_found = [(box_iou(other[1]["boxes"], b[44][:5]) >= 0.7).any(dim=1).sum() for b in lists.values()]
+assert on_each[:2].sum() >= 4 and n_found[1] >= n_found[0] + 2  # on the cross and the large circle
 
 
 # %%
@@ -358,17 +360,19 @@ def found_by(name):
 
 lost = found_by("NMS 0.7") & ~found_by("NMS 0.1")
 crowded = torch.cat([box_iou(gt, gt).fill_diagonal_(0).amax(dim=1) for gt in gt_boxes]) > 0.1
-assert crowded[lost].all() and crowded.float().mean() < 0.25
-print(f"NMS 0.1 loses {lost.sum()} objects, and all of them overlap another;", end=" ")
-print(f"among all objects {crowded.float().mean():.0%} do")
+share, share_of_lost = crowded.float().mean(), crowded[lost].float().mean()
+assert share_of_lost > 1.5 * share
+print(f"NMS 0.1 loses {lost.sum()} objects: {share_of_lost:.0%} of them overlap another,", end=" ")
+print(f"of all objects {share:.0%} do")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# About 14 %, nearly three times as many. Here most of the first boxes lie on one triangle, and the
+# Two or three times as many. Here the first boxes lie on the cross and the large circle, and the
 # other objects come later. With 25 boxes they catch up. NMS at 0.1 never does: where two *objects*
-# overlap, it takes the proposals of one for duplicates of the other's, and drops them for good. At
-# 0.7 some duplicates stay, but those cost only time: after the heads, NMS runs once more.
+# overlap, it takes the proposals of one for duplicates of the other's, and drops them for good.
+# (Even of an object that stands alone it leaves one box: if that fits badly, there is no second.)
+# At 0.7 some duplicates stay, but those cost only time: after the heads, NMS runs once more.
 # </details>
 #
 # ## Play
@@ -379,7 +383,7 @@ print(f"among all objects {crowded.float().mean():.0%} do")
 # %%
 from mrcnn_edu.course.widgets import rpn_player
 
-rpn_player(scenes, traces, shown=9)
+rpn_player(scenes, traces, shown=44)
 
 # %% [markdown]
 # ## Exercises

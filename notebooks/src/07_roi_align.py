@@ -38,24 +38,24 @@ viz.show_flow("RoI features")
 #
 # A **RoI** (region of interest) is a box that the RPN proposed: four coordinates in image pixels. A
 # **feature map** of stride 16 has one value for every 16 pixels in each direction. To look at one,
-# we take the simplest possible: the mean brightness of each block of 16 x 16 pixels. Our RoI is the
-# box around the lower cross.
+# we take the simplest possible: how dark each block of 16 x 16 pixels is, on average. Our RoI is
+# the box around the upper cross.
 
 # %%
-image, target = Shapes(1, size=384, seed=6, n_objects=(3, 3), object_size=(0.2, 0.45))[0]
-features = avg_pool2d(image.mean(dim=0, keepdim=True), 16)  # [1, 24, 24]
+image, target = Shapes(1, size=384, seed=1805, n_objects=(4, 4), object_size=(0.2, 0.4))[0]
+features = avg_pool2d(1 - image.mean(dim=0, keepdim=True), 16)  # [1, 24, 24]
 picture = viz.show_maps([features[0]], ["the map, 24 x 24"], image)
-picture.caption("Light squares are bright blocks of the image. Find the lower cross.")
+picture.caption("Dark blocks are light on the map. Find the upper cross.")
 
 # %%
-cross = 1  # of the three objects
+cross = 0  # of the four objects
 roi = target["boxes"][cross]
-assert roi[0] / 16 == 13.75 and roi[2] / 16 == 18.75
+assert roi[0] / 16 == 14.25 and roi[2] / 16 == 19.25
 print(f"{roi.tolist()} pixels, {(roi / 16).tolist()} on the map")
 
 # %% [markdown]
-# The left edge falls at x = 13.75 on the map. But the map only has values at whole positions: a
-# column 13 and a column 14, and nothing in between. That is the whole problem.
+# The left edge falls at x = 14.25 on the map. But the map only has values at whole positions: a
+# column 14 and a column 15, and nothing in between. That is the whole problem.
 #
 # ## 1. RoIPool rounds twice
 #
@@ -102,7 +102,7 @@ viz.show_bins(roi, 16, output_size=3).caption(text)
 # such points.
 #
 # **Predict:** take a map whose value in row i, column j is j itself: a ramp. What does RoIAlign
-# read in the three columns of our RoI, which goes from x = 13.75 to 18.75?
+# read in the three columns of our RoI, which goes from x = 14.25 to 19.25?
 
 
 # %%
@@ -136,7 +136,7 @@ align_by_hand(ramp, roi, stride=16, n_bins=3)[0]
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The centers of the three bins: 13.75 + 0.5, 1.5 and 2.5 times 5 / 3. On a ramp, what is read
+# The centers of the three bins: 14.25 + 0.5, 1.5 and 2.5 times 5 / 3. On a ramp, what is read
 # *is* where it was read. Keep this trick; it will be our ruler.
 # </details>
 #
@@ -233,7 +233,7 @@ for op, operation in roi_ops.OPERATIONS.items():
     print(f"{op:6}", "none" if slope is None else (1000 * slope).round().tolist())
 
 # %% [markdown]
-# (In thousandths of brightness per pixel of x1, y1, x2, y2. Mask R-CNN does not use this gradient:
+# (In thousandths of darkness per pixel of x1, y1, x2, y2. Mask R-CNN does not use this gradient:
 # it passes proposals on as constants, as lesson 09 shows. Networks that learn *where to look*
 # do: Dai et al. built RoIWarp for this gradient, and their layer has one. What is rounded, as in
 # section 1, has none.)
@@ -280,13 +280,13 @@ for op, s in (("align", 1), ("align", 2), ("align", 3), ("align", 4), ("warp", 2
     ap[op, s] = scores.ap
     print(f"{op:6}{s} x {s}   mask AP {100 * scores.ap:3.0f}   AP75 {100 * scores.ap75:3.0f}")
 model.config = trained
-assert all(abs(ap["align", s] - ap["align", 2]) < 0.01 for s in (1, 3, 4))
+assert all(abs(ap["align", s] - ap["align", 2]) < 0.02 for s in (1, 3, 4))
 assert ap["pool", 2] + 0.2 < ap["warp", 2] < ap["align", 2] - 0.2
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# The four at random locations. From 1 point to 16 the AP does not change; one rounding takes a
+# The four at random locations. From 1 point to 16 the AP hardly changes; one rounding takes a
 # third of it, two take most of it, and AP75, which requires exact outlines, falls furthest. To be
 # fair: this model never saw rounded features. *Trained* with RoIPool it would lose less; lesson 12
 # does that. (The paper, table 2c: 26.9 with RoIPool, 27.2 with RoIWarp, 30.3 with RoIAlign.)
@@ -315,16 +315,16 @@ influence = torch.zeros(96)  # of each column of pixels
 for value in model.backbone(noise)[2][:, :, 3, 3].sum(dim=0):  # in each channel
     influence += torch.autograd.grad(value, noise, retain_graph=True)[0].abs().sum(dim=(0, 1, 2))
 middle = (influence * (torch.arange(96) + 0.5)).sum() / influence.sum()
-assert abs(middle - 48.5) < 1
+assert abs(middle - 48.5) < 2
 print(f"value 3 looks at the pixels around {middle:.1f}")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Around 48 = 16 x 3. A 3 x 3 convolution of stride 2 with padding 1 is centered on every second
-# pixel, from the first on. So in a ResNet value i *does* lie at pixel 16 i, and `aligned=False`,
-# the original's and torchvision's choice, is correct to half a pixel. For maps made of block means
-# `aligned=True` is.
+# Around 48 = 16 x 3, give or take a pixel, since learned weights are not symmetric. A 3 x 3
+# convolution of stride 2 with padding 1 is centered on every second pixel, from the first on. So in
+# a ResNet value i *does* lie at pixel 16 i, and `aligned=False`, the original's and torchvision's
+# choice, is correct to half a pixel. For maps made of block means `aligned=True` is.
 # </details>
 #
 # ## 8. RoIAlign is one weighted lookup
@@ -339,7 +339,7 @@ print(f"value 3 looks at the pixels around {middle:.1f}")
 # %%
 identity = torch.eye(24 * 24).view(1, 24 * 24, 24, 24)
 weights = roi_ops.roi_align(identity, rois, 7, 1 / 16)[0, :, 3, 1]  # [24 * 24], for one bin
-nearby = weights.view(24, 24)[15:20, 13:18]
+nearby = weights.view(24, 24)[4:9, 13:18]
 viz.show_maps([nearby], ["weights of one bin"], numbers=".2f").caption("They add up to 1.")
 
 # %%
@@ -376,7 +376,7 @@ viz.show_differences(mask[0], results).caption("Stride 16. Green: missing. Crims
 # **Predict:** a RoI of 12 pixels, at stride 16. How many *different* values are in RoIPool's 7 x 7?
 
 # %%
-small = roi_ops.boxes_to_rois(torch.tensor([297.0, 281, 309, 293]))
+small = roi_ops.boxes_to_rois(torch.tensor([281.0, 89, 293, 101]))
 reads = {op: f(features[None], small, 7, 1 / 16)[0, 0] for op, f in roi_ops.OPERATIONS.items()}
 corner = 280 + torch.cartesian_prod(torch.arange(16.0), torch.arange(16.0))  # every whole pixel
 moved = roi_ops.boxes_to_rois(torch.cat((corner, corner + 12), dim=1))
