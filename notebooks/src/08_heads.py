@@ -248,7 +248,7 @@ with torch.no_grad():
 # %% tags=["nbval-ignore-output"]
 lines = viz.show_lines(torch.arange(4), scores, "shift of the RoI, fourteenths", "IoU of the mask")
 lines.axes[0].set(ylim=(0, 1), xticks=shifts)
-assert 0 < scores["MLP"][0] - scores["FCN"][0] < 0.05
+assert abs(scores["MLP"][0] - scores["FCN"][0]) < 0.05
 assert scores["FCN"][0] - scores["FCN"][1] < 0.03 and scores["MLP"][0] - scores["MLP"][1] > 0.08
 lines.caption("Objects of the validation set. On the left, boxes that fit exactly, as in training.")
 
@@ -260,8 +260,8 @@ picture.caption("Each head's mask, from the star's features moved three position
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# On boxes that fit exactly the MLP is a little *better*, by less than 5 points of IoU: every object
-# fills its box in much the same way, and the FCN has had only 150 steps. Shifted by one fourteenth,
+# On boxes that fit exactly the MLP is *as good*, to less than 5 points of IoU: every object fills
+# its box in much the same way, and the FCN has had only 150 steps. Shifted by one fourteenth,
 # the MLP loses 8 points or more, the FCN less than 3. The FCN did not learn that; it is built in.
 # Would an MLP learn to follow from boxes that are off? Train on `rois(..., moved=...)` and see.
 # (One pair of heads, on features that were trained with an FCN, is an example; lesson 12 trains
@@ -365,7 +365,7 @@ def through(masks, boxes, m):
 
 # %%
 grids = (7, 14, 28, 56)
-large = Shapes(60, size=384, seed=1, object_size=(0.06, 0.9), n_objects=(1, 4))
+large = Shapes(120, size=384, seed=1, object_size=(0.06, 0.9), n_objects=(1, 4), overlap=0)
 objects = [large[i][1] for i in range(len(large))]
 sizes = torch.cat([(t["boxes"][:, 2:] - t["boxes"][:, :2]).prod(dim=1).sqrt() for t in objects])
 bound = {
@@ -385,18 +385,18 @@ def group_means(values):
 
 
 curves = {f"m = {m}": group_means(best) for m, best in bound.items()}
-assert curves["m = 28"][0] > 0.99 and 0.975 < curves["m = 28"][-1] < 0.985
-assert curves["m = 14"].min() > 0.93 and curves["m = 7"].min() > 0.85
+assert curves["m = 28"][0] > 0.99 and 0.982 < curves["m = 28"][-1] < 0.99
+assert curves["m = 14"].min() > 0.95 and curves["m = 7"].min() > 0.85
 picture = viz.show_lines(group_means(sizes), curves, "size of the object, pixels", "IoU, at best")
-picture.caption(f"{len(sizes)} objects in scenes of 384 x 384. How much does size matter?")
+picture.caption(f"{len(sizes)} objects, none of them hidden in part. How much does size matter?")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # The large ones, but little: 30 image pixels are about 28 mask pixels, and at 300 a mask pixel is
-# 11 image pixels wide, which costs 2 %. Further right the curves are nearly flat: mask pixels grow
-# with the object, and so does its outline. For such compact objects even m = 14 leaves more than
-# 0.93. The grid is rarely what limits a mask, unless the object is thin.
+# 11 image pixels wide, which costs between 1 and 2 %. Further right the curves are nearly flat:
+# mask pixels grow with the object, and so does its outline. For such compact objects even m = 14
+# leaves more than 0.95. The grid is rarely what limits a mask, unless the object is thin.
 # </details>
 #
 # ## Where it breaks: a thin ring
