@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image, draw_map
-from mrcnn_edu.viz.picture import Picture, row
+from mrcnn_edu.viz.picture import Picture, panel_height, row
 from mrcnn_edu.viz.style import ROLES
 
 
@@ -38,10 +38,15 @@ def show_objectness(image: Tensor, maps: list[Tensor], strides: list[int]) -> Pi
 def show_regions(image: Tensor, boxes: Tensor, maps: Tensor, titles: list[str]) -> Picture:
     """For each box [N, 4], that part of the image, and below it the box's own map [N, h, w]."""
     n = len(boxes)
-    picture = Picture(1.7 * n, 3.9)
+    picture = Picture(1.7 * n, 1.7 + panel_height(1.7, 1))
     axes = picture.subplots(2, n, squeeze=False)
     for i, title in enumerate(titles):
-        draw_image(axes[0, i], crop(image, boxes[i]), title)
+        piece = crop(image, boxes[i])
+        draw_image(axes[0, i], piece, title)
+        (height, width), side = piece.shape[1:], max(piece.shape[1:])
+        axes[0, i].set_xlim((width - side) / 2, (width + side) / 2)  # a square: one line of titles
+        axes[0, i].set_ylim((height + side) / 2, (height - side) / 2)
+        axes[0, i].spines[:].set_visible(False)
         draw_map(axes[1, i], maps[i])
     return picture
 

@@ -16,7 +16,8 @@ from mrcnn_edu.viz.style import SMALL, text_color
 Corners = tuple[float, float, float, float]  # x1, y1, x2, y2
 FONT = FontProperties(size=SMALL, weight="bold")
 HEIGHT, PADDING, GAP = 1.5 * SMALL, 0.4 * SMALL, 1.0  # of a chip, in points
-BELOW = 13.0  # points by which a place at the top of the box is preferred to one below it
+BELOW = 13.0  # points by which a place at the top of a large box is preferred to one below it
+COVER = 45.0  # points by which a place may be farther away, so as not to cover the whole box
 CAPITALS = 0.73 * SMALL  # their height in this font, in points
 STEP = 1.5  # points between the places that are tried
 
@@ -27,18 +28,22 @@ def place_names(
     """The lower left corner (x, y) of each name; y points upwards, all lengths are in points.
 
     A name is placed as near as possible to the upper left corner of its box, or below its lower
-    left one. None if there is no free place left. boxes: [N, 4], x1, y1, x2, y2. widths: [N],
-    of the names. frame: the area that all names must be in.
+    left one; a small box is not to be covered. None if there is no free place left. boxes:
+    [N, 4], x1, y1, x2, y2. widths: [N], of the names. frame: the area that all names must be in.
     """
     corners: list[tuple[float, float] | None] = []
     taken: list[Corners] = []
     inside = np.clip(boxes, np.tile(frame[:2], 2), np.tile(frame[2:], 2))
-    for (left, bottom, _, top), width in zip(inside, widths, strict=True):
+    for (left, bottom, right, top), width in zip(inside, widths, strict=True):
         x = _steps(left, frame[0], frame[2] - width)[None]
         y = np.concatenate(
             [_steps(start, frame[1], frame[3] - HEIGHT) for start in (top, bottom - HEIGHT)]
         )[:, None]
-        cost = np.minimum(abs(y - top), abs(y - (bottom - HEIGHT)) + BELOW) ** 2 + (x - left) ** 2
+        below = min(BELOW, (top - bottom) / 5)  # below a small box is near, too
+        cost = np.minimum(abs(y - top), abs(y - (bottom - HEIGHT)) + below) ** 2 + (x - left) ** 2
+        covered = np.minimum(x + width, right) - np.maximum(x, left)  # of the box, by the name
+        covered = covered.clip(0) * (np.minimum(y + HEIGHT, top) - np.maximum(y, bottom)).clip(0)
+        cost = cost + (COVER * covered / max((right - left) * (top - bottom), 1)) ** 2
         for x1, y1, x2, y2 in taken:
             beside = (x >= x2 + GAP) | (x + width + GAP <= x1)
             cost = np.where(beside | (y >= y2 + GAP) | (y + HEIGHT + GAP <= y1), cost, np.inf)

@@ -14,15 +14,18 @@ def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
 
     def draw(seed: int, number: int, size: int) -> Picture:
         fraction = size / 100
-        scenes = Shapes(1, seed=seed, n_objects=(number, number), object_size=(fraction, fraction))
-        image, target = scenes[0]
+        extent = fraction, fraction
+        scenes = Shapes(
+            1, seed=seed, n_objects=(number, number), object_size=extent, render_size=384
+        )
+        image, target = scenes[0]  # 384 x 384 pixels, of which the network sees 96 x 96
         detections = model.detect([image])[0]
         detections = detections[detections.scores >= score_threshold]
         return viz.show_detections(image, detections, scenes.classes, target)
 
     return Player(
         draw,
-        seed=IntSlider(4, 0, 50, continuous_update=False),
-        number=IntSlider(4, 0, 10, continuous_update=False),
+        seed=IntSlider(36, 0, 50, continuous_update=False),
+        number=IntSlider(5, 0, 10, continuous_update=False),
         size=IntSlider(30, 8, 60, description="size, %", continuous_update=False),
     )
