@@ -18,7 +18,9 @@ def show_maps(
     style: keyword arguments of `draw_map`; without `high`, each map has a color scale of its own.
     """
     lines = max(title.count("\n") + 1 for title in titles)
-    picture, axes = row(len(maps) + (image is not None), 2.3, lines=lines)
+    shown = maps if image is None else [image, *maps]
+    ratio = max(values.shape[-2] / values.shape[-1] for values in shown)
+    picture, axes = row(len(shown), 2.3, ratio, lines)
     if image is not None:
         draw_image(axes.pop(0), image, "the image")
     for panel, values, title in zip(axes, maps, titles, strict=True):

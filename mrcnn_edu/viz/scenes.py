@@ -13,7 +13,7 @@ from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image
 from mrcnn_edu.viz.instances import draw_instances, paint_differences, paint_masks
 from mrcnn_edu.viz.picture import Picture, panel_height, row
-from mrcnn_edu.viz.style import LABEL, class_color, paled
+from mrcnn_edu.viz.style import LABEL, paled
 
 
 def show_ground_truth(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
@@ -98,8 +98,7 @@ def show_tasks(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
     draw_image(axes[2], paint_masks(paled(image), masks, labels, 1), "semantic segmentation")
     instances = torch.arange(1, len(labels) + 1)  # a color for each object
     painted = paint_masks(paled(image), masks, instances, 1)
-    draw_image(axes[3], painted, "instance segmentation", is_paled=True)
-    draw_boxes(axes[3], boxes, [class_color(i) for i in instances.tolist()], width=1.2)
+    draw_image(axes[3], painted, "instance segmentation")
     return picture
 
 

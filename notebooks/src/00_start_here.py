@@ -39,16 +39,17 @@ viz.show_flow("image")
 # and background say nothing. Here is one of them, drawn with many pixels for your eyes.
 
 # %%
-scenes = Shapes(300, seed=1)
-crisp = Shapes(300, seed=1, render_size=384)  # the same scenes, with 384 x 384 pixels
-viz.show_ground_truth(*crisp[1], scenes.classes)
+scenes = Shapes(1000, seed=1)
+crisp = Shapes(1000, seed=1, render_size=384)  # the same scenes, with 384 x 384 pixels
+large_image, large_target = crisp[762]
+viz.show_ground_truth(large_image, large_target, scenes.classes)
 
 # %% [markdown]
 # A small network needs fewer pixels. Ours sees 96 x 96 of the same scene.
 
 # %%
-image, target = scenes[1]
-viz.show_images({"for you": crisp[1][0], "for the network": image})
+image, target = scenes[762]
+viz.show_images({"for you": large_image, "for the network": image})
 
 # %% [markdown]
 # The ground truth of one image is three tensors. A **box** is `(x1, y1, x2, y2)` in pixels, a
@@ -71,22 +72,26 @@ viz.show_images({"for you": crisp[1][0], "for the network": image})
 #
 # `shapes-tiny` is a small Mask R-CNN that comes with this package, trained on such scenes with
 # other seeds. `detect` takes a list of images and returns boxes, labels, scores and masks for each.
+# It scales each image to the size that the network is made for, here 96 x 96, and scales the
+# results back.
 
 # %% tags=["cover"]
 model = mrcnn_edu.load("shapes-tiny")
-detections = model.detect([image])[0]
+detections = model.detect([large_image])[0]
 confident = detections[detections.scores > 0.5]
-viz.show_detections(image, confident, model.classes, target)
+viz.show_detections(large_image, confident, model.classes, large_target)
 
 # %% [markdown]
 # How did it get there? `trace` does the same as `detect` and keeps everything it computes on the
-# way. Here are the shapes, in order: features `[B, C, H, W]` of each map, objectness `[B, A]`,
-# region features `[R, C, 7, 7]`, class logits `[R, K + 1]`, mask logits `[D, K + 1, m, m]`. The
-# letters: B images, C **channels** (the values at one position of a feature map), A anchors,
-# R regions, K classes, D detections. A **logit** is a score before it is turned into a probability.
+# way. We trace the 96 x 96 pixels. Here are the shapes, in order: features `[B, C, H, W]` of each
+# map, objectness `[B, A]`, region features `[R, C, 7, 7]`, class logits `[R, K + 1]`, mask logits
+# `[D, K + 1, m, m]`. The letters: B images, C **channels** (the values at one position of a feature
+# map), A anchors, R regions, K classes, D detections. A **logit** is a score before it is turned
+# into a probability.
 
 # %%
 trace = model.trace([image])
+confident = trace.detections[0][trace.detections[0].scores > 0.5]
 for stage in ("features", "objectness", "roi_features", "class_logits", "mask_logits"):
     value = getattr(trace, stage)
     tensors = value if isinstance(value, list) else [value]
@@ -101,13 +106,15 @@ for stage in ("features", "objectness", "roi_features", "class_logits", "mask_lo
 # ones for large.
 #
 # **Predict:** how many times as many positions does the map of stride 4 have as the map of stride
-# 32: 8, 16 or 64? Below, brightness is the length of a position's feature vector, its C values;
-# bright does not mean "object".
+# 32: 8, 16 or 64? Below, we paint the objects over with the image's mean color, and compare the
+# features. The brighter a position is, the more its feature vector, its C values, has changed.
 
 # %%
+painted = torch.where(target["masks"].any(dim=0), image.mean(dim=(1, 2), keepdim=True), image)
+levels = zip(trace.features, model.trace([painted]).features, strict=True)
+changes = [(level - without)[0].norm(dim=0) for level, without in levels]
 strides = [image.shape[-1] // level.shape[-1] for level in trace.features]
-strengths = [level[0].norm(dim=0) for level in trace.features]
-viz.show_maps(strengths, [f"stride {s}" for s in strides], image)
+viz.show_maps(changes, [f"stride {s}" for s in strides], image)
 
 # %%
 height, width = image.shape[-2:]
@@ -119,8 +126,9 @@ width, strides, [level.shape[-1] for level in trace.features]
 # <details><summary><b>Answer</b></summary>
 #
 # 64. The stride divides the width, as the code above checks for all four maps, and the height as
-# well. (If you said 8, you counted along one side only.) Coarse maps are cheap, and on them a small
-# object soon covers less than one position.
+# well. (If you said 8, you counted along one side only.) Coarse maps are cheap, but on them a small
+# object soon covers less than one position, and a position sees so far that it changes even where
+# there is no object.
 # </details>
 #
 # ## 2. Anchors and objectness: where might something be?
@@ -173,9 +181,9 @@ viz.show_objectness(image, maps, strides)
 
 # %%
 proposals = trace.proposals[0]
-best = proposals.candidate_scores.argsort(descending=True)[:100]
+best = proposals.candidate_scores.argsort(descending=True)[:40]
 before, after = proposals.candidates[best], proposals.boxes[proposals.scores > 0.5]
-panels = {"the 100 best before NMS": (before, "anchor"), "score > 0.5, after": (after, "proposal")}
+panels = {"40 of the candidates": (before, "anchor"), "score > 0.5, after NMS": (after, "proposal")}
 viz.show_panels(image, panels)
 
 # %%
@@ -218,12 +226,13 @@ viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
 
 # %%
 scores = trace.class_logits.softmax(dim=1)
-rejected = (scores.argmax(dim=1) == 0).nonzero()[0].item()  # the first classified as background
-overlap = box_iou(proposals.boxes[[rejected]], target["boxes"])[0]
-assert rejected > 4 and (overlap > 0.2).sum() == 2 and overlap.max() < 0.5
-assert scores[:5].amax(dim=1).min() > 0.9 and proposals.scores[rejected] > 0.95
+overlap = box_iou(proposals.boxes, target["boxes"])  # [R, M]
+across = ((overlap > 0.2).sum(dim=1) == 2) & (overlap < 0.5).all(dim=1)  # across two objects
+rejected = (across & (scores.argmax(dim=1) == 0)).nonzero()[0].item()  # the first of them
+assert rejected > 4 and proposals.scores[rejected] > 0.9
+assert scores[:5].amax(dim=1).min() > 0.9 and (scores[:5].argmax(dim=1) > 0).all()
 print(f"proposal {rejected}: objectness {proposals.scores[rejected]:.2f}, IoU with the objects:")
-print([round(iou, 2) for iou in overlap.tolist()])
+print([round(iou, 2) for iou in overlap[rejected].tolist()])
 
 shown, class_names = [0, 1, 2, 3, 4, rejected], ["background", *model.classes]
 viz.show_scores(scores[shown], class_names, [f"proposal {i}" for i in shown])
@@ -249,6 +258,7 @@ viz.show_regions(image, confident.boxes[:n], confident.mask_probs[:n], titles)
 
 # %%
 assert trace.mask_logits.shape[1] == len(model.classes) + 1  # channel 0, background, is unused
+(detections,) = model.detect([image])
 for name, value in vars(trace.detections[0]).items():
     assert value.equal(getattr(detections, name))
 print(f"detect and trace agree; mask logits {list(trace.mask_logits.shape)}")
@@ -266,8 +276,8 @@ print(getsource(mrcnn_edu.MaskRCNN.trace))
 # none of its classes. **Predict:** will it find nothing, or be wrong with confidence?
 
 # %%
-strange = Shapes(1, seed=6, outlines="blobs", n_objects=(4, 4))
-blobs, gt = strange[0]
+strange = Shapes(200, seed=6, outlines="blobs", n_objects=(4, 5), render_size=384)
+blobs, gt = strange[168]
 detections = model.detect([blobs])[0]
 detections = detections[detections.scores > 0.5]
 assert len(detections) >= len(gt["labels"])
