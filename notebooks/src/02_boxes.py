@@ -40,8 +40,8 @@ viz.show_flow("proposals")
 # to the same object, how does one become a better one, and which of them should stay?
 
 # %%
-model, scenes = load("shapes-tiny"), Shapes(100, seed=1)
-image, target = scenes[1]
+model, scenes = load("shapes-tiny"), Shapes(1000, seed=1)
+image, target = scenes[762]
 trace = model.trace([image])
 proposals, detections = trace.proposals[0], trace.detections[0]
 confident = detections.boxes[detections.scores > 0.5]
@@ -311,8 +311,8 @@ def before_nms(image):
     return select_detections(*predicted, t.batch.sizes, 0.5, nms_iou=1.0, max_detections=1000)[0]
 
 
-two = Shapes(1000, seed=3, n_objects=(2, 2), object_size=(0.35, 0.5), overlap=0.6)
-close, objects = two[876]
+two = Shapes(3000, seed=6, n_objects=(2, 2), object_size=(0.35, 0.5), overlap=0.6)
+close, objects = two[1670]
 selected = before_nms(close)
 print(f"IoU of the two objects: {boxes.box_iou(*objects['boxes'][:, None])[0, 0]:.2f}")
 
@@ -377,7 +377,7 @@ picture
 # objects of different classes. **Predict:** what happens if all boxes compete? And can it do good?
 
 # %%
-mixed, objects = two[109]
+mixed, objects = two[435]
 selected = before_nms(mixed)
 within = batched_nms(selected.boxes, selected.scores, selected.labels, 0.5)
 across = nms(selected.boxes, selected.scores, 0.5)

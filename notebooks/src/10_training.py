@@ -49,7 +49,7 @@ viz.show_flow("class, box, mask")
 # near the objects and 100 anywhere.
 
 # %%
-scenes = Shapes(10_000, seed=13)
+scenes = Shapes(10_000, seed=381)
 image, target = scenes[0]
 boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
 generator = torch.Generator().manual_seed(0)
@@ -133,14 +133,14 @@ deltas = encode_boxes(boxes[nearest[sampled]], all_rois[sampled], BOX_SCALE)  # 
 # %%
 (rois,) = roi_targets([proposals], [boxes], [labels], 0.5, 48, 0.25, [generator.manual_seed(0)])
 positive = rois.labels > 0
-assert positive.equal(matched[sampled] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 32)
+assert positive.equal(matched[sampled] >= 0) and (positive.sum(), (matched >= 0).sum()) == (12, 38)
 torch.testing.assert_close(rois.deltas[positive], deltas[positive], rtol=0, atol=0)
 print(getsource(roi_targets).split('"""')[2])
 
 # %%
 few = sample_by_hand(torch.tensor([0] * 5 + [-1] * 140), 48, 0.25, None)
 assert ((few < 5).sum(), (few >= 5).sum()) == (5, 43)
-panels = {"12 of 32 positives": (rois.boxes[positive], "proposal")}
+panels = {"12 of 38 positives": (rois.boxes[positive], "proposal")}
 panels |= {"36 negatives": (rois.boxes[~positive], "proposal")}
 picture = viz.show_panels(image, panels)
 picture.caption("What the heads learn from in this step. Does every negative show background?")
@@ -296,7 +296,7 @@ assert all(abs(small[name] - value) < 0.02 for name, value in expected.items())
 overfitting = Training(steps=60, batch_size=1, learning_rate=1e-3)
 torch.manual_seed(0)
 model, n_positive = MaskRCNN(Config.tiny()), []
-for losses in with_progress(steps(model, Shapes(1, seed=13), overfitting), 60):
+for losses in with_progress(steps(model, Shapes(1, seed=381), overfitting), 60):
     if len(losses) in (0, 60):
         proposed = model.trace([image]).proposals[0].boxes
         n_positive.append((box_iou(boxes, proposed) >= 0.5).any(dim=0).sum().item())
@@ -306,6 +306,7 @@ for name, value in late.items():
 print(f"positive proposals {n_positive[0]} -> {n_positive[1]}")
 assert sum(late.values()) < 0.4 * sum(losses[0].values()) and n_positive[0] < n_positive[1]
 assert [name for name in late if late[name] >= losses[0][name]] == ["loss_box_reg"]
+assert max(step["loss_box_reg"] for step in losses) > 4 * losses[0]["loss_box_reg"]
 p = soft.double().clamp(0, 1)  # as if each probability were its target
 floor = -(torch.xlogy(p, p) + torch.xlogy(1 - p, 1 - p)).mean().item()
 print(f"the lowest mask loss of the 12 RoIs of section 3: {floor:.2f}")
@@ -320,9 +321,10 @@ picture.caption("Left: ground truth. Right: what was learned by heart. Are all f
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# No: the box head's box loss, `loss_box_reg`, goes up, and that is as it should be. Before
-# training, almost the only positive RoIs are the ground-truth boxes we added ourselves, and their
-# regression targets are zero. Later more proposals are positive, and each has deltas to learn. And
+# No: the box head's box loss, `loss_box_reg`, goes up several times over before it falls, and that
+# is as it should be. Before training, almost the only positive RoIs are the ground-truth boxes we
+# added ourselves, and their regression targets are zero. Later more proposals are positive, and each
+# has deltas to learn; after 60 steps the loss is not yet back to where it started. And
 # the mask loss cannot reach 0: a pixel on an outline has a target such as 0.4, and even the
 # prediction 0.4 costs something (the last line printed says how much). So judge a training
 # run by what the model finds, not only by its losses.
@@ -403,8 +405,9 @@ print(f"{long['steps']:5,} steps of {long['batch_size']} scenes: mask AP {long_a
 recall, mask_iou, filled_box, accuracy = curves.values()
 assert recall[300] > 0.8 > 0.5 > recall[0] and mask_iou[300] > filled_box[300]
 assert mask_iou[25] < filled_box[25] and accuracy[300] > 0.5 > accuracy[100]
-assert 20 < ap < 60 < 75 < long_ap and (long["steps"], long["batch_size"]) == (6000, 8)
-assert long["steps"] * long["batch_size"] == 40 * training.steps * training.batch_size
+n_scenes = training.steps * training.batch_size
+assert 20 < ap < 60 < 75 < long_ap and long["batch_size"] == 8
+assert long["steps"] * long["batch_size"] >= 40 * n_scenes
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -414,8 +417,8 @@ assert long["steps"] * long["batch_size"] == 40 * training.steps * training.batc
 # although the backbone had learned outlines: at step 100 fewer than half of them are correct, at
 # the end more than half. A wrong class makes a detection worthless, so AP stays far behind recall.
 # No sum of losses tells you this. `shapes-tiny` is the same network, trained on such scenes from
-# random weights: according to its record for 6,000 steps of 8 scenes, 40 times as many scenes as
-# ours. A loss that looks flat is no reason to stop.
+# random weights: according to its record, for thousands of steps of 8 scenes, many times as many
+# scenes as ours. A loss that looks flat is no reason to stop.
 # </details>
 #
 # ## Where it breaks
@@ -475,7 +478,7 @@ class Swapped(Shapes):
 # NBVAL_IGNORE_OUTPUT
 torch.manual_seed(0)
 confused = init_backbone(MaskRCNN(Config.tiny()))
-run = islice(steps(confused, Swapped(10_000, seed=13), training), 76)
+run = islice(steps(confused, Swapped(10_000, seed=381), training), 76)
 *_, swapped = with_progress(run, 75)
 scores = {"correct": (recall[75], mask_iou[75]), "swapped": measure(confused)[:2]}
 total, mask_part = {}, {}
@@ -488,10 +491,10 @@ assert total["swapped"] < 1.2 * total["correct"] and scores["swapped"][1] < 0.1 
 assert mask_part["swapped"] < mask_part["correct"] and 0.5 < scores["swapped"][0] < recall[75]
 
 # %%
-problems = check(Swapped(10, seed=13))
-print(f"{len(problems)} problems in 10 scenes; unswapped: {len(check(Shapes(10, seed=13)))}")
+problems = check(Swapped(10, seed=381))
+print(f"{len(problems)} problems in 10 scenes; unswapped: {len(check(Shapes(10, seed=381)))}")
 print(problems[0])
-picture = viz.show_ground_truth(*Swapped(1, seed=13)[0], scenes.classes)
+picture = viz.show_ground_truth(*Swapped(1, seed=381)[0], scenes.classes)
 picture.caption("The targets, drawn: do the boxes lie around the objects?")
 
 # %% [markdown]
