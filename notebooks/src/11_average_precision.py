@@ -35,9 +35,9 @@ viz.show_flow("detections")
 # %% [markdown]
 # ## The problem
 #
-# We run `shapes-tiny` on 60 scenes that it has never seen. One of them has five objects (below), and
-# the model returns more detections than that. Is that bad? It depends on the **scores**, the model's
-# confidence: the first five detections are the five objects, and the wrong ones come last.
+# We run `shapes-tiny` on 60 scenes that it has never seen. One of them has five objects (below),
+# and the model returns more detections than that. Is that bad? It depends on the **scores**, the
+# model's confidence: the first five detections are the five objects, and the wrong ones come last.
 
 # %%
 scenes, model = Shapes(60, seed=1), load("shapes-tiny")
@@ -270,8 +270,8 @@ curve.caption("Crimson: what COCO reads at 101 recalls. AP is their mean.")
 # high.) The false positives after the last correct detection cost nothing at all.
 #
 # AP is not an accuracy, and not a fraction of anything, neither of the detections nor of the stars
-# (the last lines above). An accuracy would also have to count what was correctly *not* detected, and
-# the boxes for which that is true cannot be counted.
+# (the lines above show all three). An accuracy would also have to count what was correctly *not*
+# detected, and the boxes for which that is true cannot be counted.
 # </details>
 #
 # ## 6. COCO's numbers, for masks and boxes
