@@ -323,11 +323,11 @@ picture.caption("Left: ground truth. Right: what was learned by heart. Are all f
 #
 # No: the box head's box loss, `loss_box_reg`, goes up several times over before it falls, and that
 # is as it should be. Before training, almost the only positive RoIs are the ground-truth boxes we
-# added ourselves, and their regression targets are zero. Later more proposals are positive, and each
-# has deltas to learn; after 60 steps the loss is not yet back to where it started. And
-# the mask loss cannot reach 0: a pixel on an outline has a target such as 0.4, and even the
-# prediction 0.4 costs something (the last line printed says how much). So judge a training
-# run by what the model finds, not only by its losses.
+# added ourselves, and their regression targets are zero. Later more proposals are positive, and
+# each has deltas to learn; after 60 steps the loss is not yet back to where it started. And the
+# mask loss cannot reach 0: a pixel on an outline has a target such as 0.4, and even the prediction
+# 0.4 costs something (the last line printed says how much). So judge a training run by what the
+# model finds, not only by its losses.
 # </details>
 #
 # ## 7. Now in earnest
@@ -404,7 +404,8 @@ print(f"{training.steps:5,} steps of {training.batch_size} scenes: mask AP {ap:.
 print(f"{long['steps']:5,} steps of {long['batch_size']} scenes: mask AP {long_ap:.0f}")
 recall, mask_iou, filled_box, accuracy = curves.values()
 assert recall[300] > 0.8 > 0.5 > recall[0] and mask_iou[300] > filled_box[300]
-assert mask_iou[25] < filled_box[25] and accuracy[300] > 0.5 > accuracy[100]
+assert mask_iou[25] < filled_box[25] and recall[100] > 0.9
+assert mask_iou[100] > 0.9 * mask_iou[300] and accuracy[100] < 0.9 * accuracy[300]
 n_scenes = training.steps * training.batch_size
 assert 20 < ap < 60 < 75 < long_ap and long["batch_size"] == 8
 assert long["steps"] * long["batch_size"] >= 40 * n_scenes
@@ -414,8 +415,9 @@ assert long["steps"] * long["batch_size"] >= 40 * n_scenes
 #
 # Finding, by far. Then come outlines, at first no better than the filled box (and at the start an
 # outline is chance: the random masks with high confidence of section 5). Classes come last,
-# although the backbone had learned outlines: at step 100 fewer than half of them are correct, at
-# the end more than half. A wrong class makes a detection worthless, so AP stays far behind recall.
+# although the backbone had learned outlines: at step 100 nearly every object is found and the
+# outlines are almost as good as at the end, but many classes are still wrong, and that curve keeps
+# rising. A wrong class makes a detection worthless, so AP stays far behind recall.
 # No sum of losses tells you this. `shapes-tiny` is the same network, trained on such scenes from
 # random weights: according to its record, for thousands of steps of 8 scenes, many times as many
 # scenes as ours. A loss that looks flat is no reason to stop.

@@ -41,11 +41,11 @@ viz.show_flow("RoI features")
 # both boxes: to the one it is object, to the other background.
 
 # %%
-image, target = two_objects("square", "square", distance=24, seed=3)
-boxes, pixel, on = target["boxes"], (44.5, 48.5), target["masks"][:, 48, 44].tolist()
+image, target = two_objects("square", "square", distance=24, seed=16)
+boxes, pixel, on = target["boxes"], (44.5, 40.5), target["masks"][:, 40, 44].tolist()
 picture = viz.show_boxes(image, boxes, "gt", "one pixel, two boxes")
 picture.axes[0].plot(*pixel, "o", color="white", markeredgecolor="black")
-picture.caption(f"On the object behind: {on[0]}. On the object in front: {on[1]}.")
+picture.caption(f"Is it on the object behind? {on[0]}. In front? {on[1]}.")
 
 # %% [markdown]
 # ## 1. A map for every part
@@ -180,6 +180,7 @@ logits = torch.maximum(look.inside[1], look.outside[1]).mean(dim=(1, 2))  # [C +
 torch.testing.assert_close(mask, look.mask_logits[1, square].sigmoid())
 torch.testing.assert_close(logits, look.class_logits[1])
 print("score for 'square':", round(logits.softmax(dim=0)[square].item(), 2))
+assert (torch.maximum(*maps_of_roi) > 0).float().mean() > 0.8
 high = max(m.abs().max() for m in maps_of_roi).item()
 titles = ["inside", "outside", "mask"]
 picture = viz.show_maps(
@@ -191,8 +192,8 @@ picture.caption("The RoI of the object in front.")
 # <details><summary><b>Answer</b></summary>
 #
 # A pixel that speaks against the class: neither on a square nor beside one, as far as this cell's
-# maps know. Where a box is right, one of the two is high at nearly every pixel, and so is the mean.
-# So the same numbers that draw the mask also judge the box.
+# maps know. Where a box is right, one of the two is above zero at nearly every pixel, so the mean
+# is high. So the same numbers that draw the mask also judge the box.
 # </details>
 #
 # What does a RoI cost? In Mask R-CNN all of a head's multiplications; here no weight, only lookups.
@@ -236,11 +237,11 @@ found = {"FCIS": detect_all(fcis, scenes), "Mask R-CNN": detect_all(mask_rcnn, s
 merging = fcis.config
 fcis.config = replace(merging, merge_iou=1, merge_threshold=0.5)  # as a mask head's
 found["FCIS, not merged"] = detect_all(fcis, scenes)
-found["Mask R-CNN, 6,000 steps"] = detect_all(load("shapes-tiny"), scenes)
+found["Mask R-CNN, longer"] = detect_all(load("shapes-tiny"), scenes)
 fcis.config = merging
 ap = {name: evaluate(scenes, d).ap for name, d in found.items()}
 assert ap["FCIS"] < ap["FCIS, not merged"]
-print("\n".join(f"{name:23} mask AP {100 * value:.0f}" for name, value in ap.items()))
+print("\n".join(f"{name:18} mask AP {100 * value:.0f}" for name, value in ap.items()))
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -358,15 +359,15 @@ for scene, truth in (scenes[i] for i in range(len(scenes))):
 overlap, *spills = (torch.cat(values) for values in rows.values())
 which = torch.bucketize(overlap, torch.tensor(EDGES[1:-1]), right=True)  # 0, 1 or 2
 means = torch.tensor([[100 * s[which == b].mean() for b in range(3)] for s in spills])
-assert (means[0] - means[1]).abs().max() < 4  # percent
+assert (means[0] < means[1])[1:].all() and means[:, 0].max() < 1  # percent
 viz.show_table(means, list(rows)[1:], titles, ".1f").caption("Percent of a mask on other objects.")
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
 # Here, neither. Equally trained, both keep about a third, and with the boxes given FCIS's masks
-# spill no more onto neighbors than Mask R-CNN's. Four times the training, on scenes that hardly
-# ever repeat, helps more than the choice of the system. Does that refute figure 6? No: it shows
+# spill even less onto neighbors than Mask R-CNN's. Longer training, on scenes that hardly ever
+# repeat, helps more than the choice of the system. Does that refute figure 6? No: it shows
 # photographs, at stride 16, and systems trained for days; these are two small models, one of each,
 # on drawn scenes. But it shows that a claim about two systems is worth measuring again, with equal
 # training.
