@@ -122,9 +122,9 @@ def test_players_do_without_what_ipywidgets_7_lacks(monkeypatch):
 
 def test_values_and_text_of_a_player():
     player = start_here()
-    assert repr(player) == "Player(seed=4, number=4, size=30)"
+    assert repr(player) == "Player(seed=36, number=5, size=30)"
     player.sliders["number"].value = 0
-    assert player.values == {"seed": 4, "number": 0, "size": 30}
+    assert player.values == {"seed": 36, "number": 0, "size": 30}
 
 
 def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch):
