@@ -72,9 +72,9 @@ viz.show_table(rows, [f"{what}, %" for what in shares], PARTS, ".0f").caption(
 # <details><summary><b>Answer</b></summary>
 #
 # On a CPU, NMS and pasting call most operators, tiny ones, in a small part of the time. The
-# backbone calls a few in a hundred, large ones, and takes a large part of it. (The usual wrong answer:
-# what is called most takes most.) On a GPU large operators shrink, and tiny ones do not: each is a
-# call from Python, some microseconds long. There their *number* counts.
+# backbone calls a few in a hundred, large ones, and takes a large part of it. (The usual wrong
+# answer: what is called most takes most.) On a GPU large operators shrink, and tiny ones do not:
+# each is a call from Python, some microseconds long. There their *number* counts.
 # So there the package does NMS and RoIAlign in one launch each, and pastes all masks together.
 # </details>
 #
@@ -110,8 +110,8 @@ print(loop, mask, zeros, f"and detect {stops.total()}:", *stops.most_common(4), 
 #
 # 1,000, 1 and 0. The last way keeps the length, and marks with zeros what is gone. So the package's
 # proposals end in zeros, until the counts of *all* images are read together. In `detect` on a CPU
-# there are more than a hundred, and they cost nothing. On a GPU, where kernels take the place of those
-# lines, three are left for any number of images; `tests/test_count_syncs.py` counts them.
+# there are more than a hundred, and they cost nothing. On a GPU, where kernels take the place of
+# those lines, three are left for any number of images; `tests/test_count_syncs.py` counts them.
 # </details>
 #
 # ## 2. A kernel is what one of many programs does
