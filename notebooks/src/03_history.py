@@ -44,7 +44,7 @@ viz.show_flow("features")
 # features of an object be computed again for every box that it lies in?
 
 # %%
-model, (image, target) = load("shapes-tiny").eval(), Shapes(100, seed=4)[47]
+model, (image, target) = load("shapes-tiny").eval(), Shapes(100, seed=5)[16]
 trace = model.trace([image])
 proposals = trace.proposals[0].boxes  # [100, 4]
 panels = {"objects": (target["boxes"], "gt"), "100 proposals": (proposals, "proposal")}
@@ -148,10 +148,12 @@ assert 70 < fewer < 80 and 0.23 < 100 * head / (whole + 100 * head) < 0.27
 # *outside* the box turns gray: not at all, by about a tenth, or by more than half?
 
 # %%
-box, alone = target["boxes"][0:1], torch.full_like(image, 0.5)
+box, alone = target["boxes"][1:2], torch.full_like(image, 0.5)
 x1, y1, x2, y2 = box[0].long().tolist()
 alone[:, y1:y2, x1:x2] = image[:, y1:y2, x1:x2]
-viz.show_images({"the scene": image, "surroundings gray": alone}).caption("The triangle, twice.")
+viz.show_images({"the scene": image, "surroundings gray": alone}).caption(
+    "The violet triangle, twice."
+)
 
 # %%
 batch = model.preprocess([image, alone])
@@ -163,7 +165,7 @@ assert 0.5 < (gray - scene).norm() / scene.norm() < 1
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# By more than half. The box is 11 pixels wide, and each value was computed from pixels further away
+# By more than half. The box is 24 pixels wide, and each value was computed from pixels further away
 # than that: Fast R-CNN's features have seen the surroundings. R-CNN's crop has lost them, and has
 # another scale besides: it is a different computation. ("Not at all" would be right for pixels, but
 # features are not pixels.)
@@ -332,7 +334,7 @@ print(f"Mask R-CNN: {mask_rcnn} s, another backbone (ResNet-101-FPN) and another
 # head move one of them onto it?
 
 # %%
-iou = box_iou(target["boxes"], proposals)  # [4, 100]
+iou = box_iou(target["boxes"], proposals)  # [5, 100]
 
 
 def detect_without(row, limit):

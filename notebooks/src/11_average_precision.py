@@ -393,9 +393,8 @@ for i, name in enumerate(TYPES[1:], start=1):
 # <details><summary><b>Answer</b></summary>
 #
 # Wrong classes, in both: every class of every RoI is a candidate. But few of the false positives
-# score high, and only those that come *before* a correct detection cost anything: without all the
-# wrong classes, the most frequent type, AP50 would rise by about a point. So count types to
-# understand a detector, not to rank it.
+# score high, and only those that come *before* a correct detection cost anything: without a whole
+# type of them AP50 would hardly be higher. So count types to understand a detector, not to rank it.
 # </details>
 #
 # ## Where it breaks: tidying up
