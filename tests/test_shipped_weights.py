@@ -46,7 +46,8 @@ def test_the_model_has_the_recorded_scores(name, record):
     model, scenes = load(name), make.VAL_SCENES
     assert len(scenes) == 300 and model.classes == scenes.classes
     detections = evaluate.detect_all(model, scenes)
-    for iou_type, min_ap in (("segm", 0.7), ("bbox", 0.75)):
+    # Good, and yet the course has something left to look at that fails.
+    for iou_type, low, high in (("segm", 0.7, 0.85), ("bbox", 0.75, 0.9)):
         scores = evaluate.evaluate(scenes, detections, iou_type)
-        assert scores.ap >= min_ap
+        assert low <= scores.ap <= high
         assert scores.ap == pytest.approx(record["scores"][iou_type]["ap"], abs=0.005)

@@ -9,6 +9,7 @@ bits, and NAME.json: settings, scores of the 16-bit weights on validation scenes
 import argparse
 import time
 from dataclasses import asdict
+from pathlib import Path
 
 import torch
 from records import write_record
@@ -35,9 +36,10 @@ def make(name: str) -> None:
     """Train one model, and write its weights and its record."""
     torch.manual_seed(TRAINING.seed)
     model = MaskRCNN(Config.tiny(**MODELS[name]))
-    start = time.time()
-    fit(model, TRAIN_SCENES, TRAINING, folder=f"runs/{name}")
-    seconds = time.time() - start
+    folder, start = Path("runs", name), time.time()
+    is_resumed = (folder / "checkpoint.pt").exists()
+    fit(model, TRAIN_SCENES, TRAINING, folder=folder)
+    seconds = None if is_resumed else time.time() - start
 
     file = SHIPPED / f"{name}.pt"
     save(file, model.half(), TRAIN_SCENES.classes)

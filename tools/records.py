@@ -7,9 +7,13 @@ from mrcnn_edu.ablations.machine import machine_record
 from mrcnn_edu.files import write_file
 
 
-def write_record(file: Path, command: str, seconds: float, record: dict) -> None:
-    """Write the record beside the shipped file, as JSON; NaN (no object of a size) becomes null."""
-    contents = {"command": command, **record, "seconds": round(seconds), **machine_record()}
+def write_record(file: Path, command: str, seconds: float | None, record: dict) -> None:
+    """Write the record beside the shipped file, as JSON; NaN (no object of a size) becomes null.
+
+    seconds: None for a run that was interrupted and resumed, whose whole time is not known.
+    """
+    seconds = None if seconds is None else round(seconds)
+    contents = {"command": command, **record, "seconds": seconds, **machine_record()}
     contents = without_nan(contents)
     write_file(file.with_suffix(".json"), (json.dumps(contents, indent=2) + "\n").encode())
     print(json.dumps(contents, indent=2))

@@ -70,7 +70,8 @@ def ablate(
         list_names: print the names of the tables and what they ask; with a table, the names of its
             settings.
         dry_run: print the command of each run, for example for a SLURM array, and run nothing.
-        precomputed: print the results that come with the package, and run nothing.
+        precomputed: print the results that come with the package, and run nothing. They were
+            measured on the synthetic scenes of version 0.1.
         format: how the results are printed.
     """
     from mrcnn_edu.ablations import precomputed as precomputed_results

@@ -16,6 +16,7 @@ from mrcnn_edu.viz.style import DPI, LABEL, TITLE, style_axes
 
 PAD = 0.05  # space on each side of each panel, in units of 72 pixels
 SHOWN_DPI = 72  # pixels an inch at which a picture is shown; it has twice as many
+JPEG = {"quality": 75, "subsampling": 0, "optimize": True}  # colored lines keep their color
 
 
 class Picture(Figure):
@@ -70,7 +71,8 @@ class Picture(Figure):
         canvas.draw()
         file = BytesIO()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-        pixels.save(file, format=format or self.format, quality=80, subsampling=0)
+        format = format or self.format
+        pixels.save(file, format=format, **(JPEG if format == "jpeg" else {}))
         return file.getvalue()
 
     def png(self) -> bytes:
