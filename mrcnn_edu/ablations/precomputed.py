@@ -1,4 +1,4 @@
-"""The results that come with the package: every table with five seeds, on the scenes of version 0.1.
+"""The results that come with the package: each table, five seeds, on the scenes of version 0.1.
 
 `tools/make_ablations.py` computed them. A record has the job, the scores, the machine, PyTorch's
 version, and the code_version: that of the code that computed it, or of later code with which
