@@ -15,6 +15,7 @@ flow       the stages of a detector, and what detectors compute how often
 anchors    anchors in an image, and how well they cover the objects
 bins       the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
 overview   what a dataset contains
+diagrams   the ideas of the lessons as diagrams
 fullsize   an image with its detections at full size
 """
 
@@ -29,6 +30,8 @@ from mrcnn_edu.viz.charts import (
     show_spread,
     show_table,
 )
+from mrcnn_edu.viz.diagrams.iou import show_iou
+from mrcnn_edu.viz.diagrams.iou_ladder import show_iou_ladder
 from mrcnn_edu.viz.draw import (
     crop,
     draw_boxes,
@@ -71,14 +74,14 @@ from mrcnn_edu.viz.style import (
 from mrcnn_edu.viz.training import show_lockstep, show_training
 
 __all__ = [
-    "CLASS_COLORS", "FLOW_STAGES", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS",
-    "ROLES", "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
+    "CLASS_COLORS", "FLOW_STAGES", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS", "ROLES",
+    "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
     "draw_coverage", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_row",
     "full_size_png", "paint_differences", "paint_masks", "pale_image", "paled", "row",
     "sample_photograph", "show_anchors_at_center", "show_bins", "show_boxes", "show_cells",
     "show_comparison", "show_counts", "show_coverage", "show_detections", "show_differences",
-    "show_flow", "show_ground_truth", "show_images", "show_lines", "show_lockstep", "show_maps",
-    "show_objectness", "show_overview", "show_panels", "show_parts", "show_regions",
-    "show_roofline", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
-    "show_table", "show_tasks", "show_training", "text_color", "tile_maps",
+    "show_flow", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
+    "show_lockstep", "show_maps", "show_objectness", "show_overview", "show_panels", "show_parts",
+    "show_regions", "show_roofline", "show_scores", "show_seeds", "show_sharing", "show_sheet",
+    "show_spread", "show_table", "show_tasks", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

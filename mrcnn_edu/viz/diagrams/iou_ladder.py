@@ -1,0 +1,59 @@
+"""Pairs of boxes from IoU 0.1 to 0.9 (lesson 02)."""
+
+import torch
+from torch import Tensor
+
+from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.viz.diagrams.iou import AREA, draw_pair
+from mrcnn_edu.viz.diagrams.sheet import sheet
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import INK, LIGHT, TITLE
+
+KINDS = "shifted", "too small"
+
+
+def show_iou_ladder(roles: tuple[str, str] = ("gt", "proposal")) -> Picture:
+    """Pairs of boxes with an IoU of 0.1, 0.2, ..., 0.9, so that you get a feeling for the number.
+
+    In the upper row the second box is as large as the first, but shifted along the diagonal; in
+    the lower row it has the same center, but is too small. The IoU is the fraction of the filled
+    area that is dark. roles: whose colors the boxes have.
+    """
+    picture, axes = sheet(9.8, 2.4)
+    axes.text(0.1, 0.25, "IoU", fontsize=TITLE + 1, color=INK, weight="bold", va="center")
+    for row, kind in enumerate(KINDS):
+        first, second = ladder(kind)
+        top = 0.5 + 1.1 * row
+        axes.text(0.1, top + 0.3, kind, fontsize=TITLE, color=INK, va="center")
+        for i, value in enumerate(box_iou(first, second).diagonal().tolist()):
+            left = 1.0 + 0.98 * i
+            pair = torch.stack((first[i], second[i])) / 100 + torch.tensor([left, top] * 2)
+            draw_pair(axes, pair, roles, 1.4, common=AREA, union=LIGHT)
+            if row == 0:
+                place = {"ha": "center", "va": "center"}
+                axes.text(
+                    left + 0.3,
+                    0.25,
+                    f"{value:.1f}",
+                    color=INK,
+                    weight="bold",
+                    fontsize=TITLE + 1,
+                    **place,
+                )
+    return picture
+
+
+def ladder(kind: str) -> tuple[Tensor, Tensor]:
+    """The pairs of boxes of `show_iou_ladder`: nine first and nine second ones, [9, 4] each.
+
+    kind: "shifted" or "too small". The IoU of pair i is 0.1 * (i + 1).
+    """
+    iou, side = torch.arange(1, 10) / 10, 60
+    first = torch.tensor([[0.0, 0, side, side]]).repeat(9, 1)
+    if kind == "shifted":
+        # Shifted by a fraction t of its side, a square shares s = (1 - t)^2 of its area with the
+        # other one, so that IoU = s / (2 - s).
+        shift = side * (1 - (2 * iou / (1 + iou)).sqrt())
+        return first, first + shift[:, None]
+    inset = side * (1 - iou.sqrt()) / 2  # the smaller one's area is a fraction IoU of the other's
+    return first, first + torch.stack((inset, inset, -inset, -inset), dim=1)
