@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 
 from mrcnn_edu import viz
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.viz.style import contrast, luminance
+from mrcnn_edu.viz.style import MATCH_COLORS, contrast, luminance
 
 # How people without one kind of cone see: Machado, Oliveira and Fernandes 2009, table 1, in full
 # severity, of linear red, green and blue.
@@ -26,7 +26,8 @@ EYES = {
          [0.004733, 0.691367, 0.303900]]
     ),
 }  # fmt: skip
-LINES = viz.ROLES | viz.OP_COLORS | {f"class {i}": c for i, c in enumerate(viz.CLASS_COLORS, 1)}
+CLASSES = {f"class {i}": color for i, color in enumerate(viz.CLASS_COLORS, 1)}
+LINES = viz.ROLES | viz.OP_COLORS | MATCH_COLORS | CLASSES
 
 
 def seen(rgb, eyes) -> np.ndarray:
@@ -56,7 +57,12 @@ def smallest_distance(colors, eyes) -> float:
 
 @pytest.mark.parametrize("eyes", EYES)
 @pytest.mark.parametrize(
-    "palette", [viz.ROLES.values(), viz.OP_COLORS.values(), viz.CLASS_COLORS, viz.OTHER_COLORS]
+    "palette",
+    [
+        *map(dict.values, (viz.ROLES, viz.OP_COLORS, MATCH_COLORS)),
+        viz.CLASS_COLORS,
+        viz.OTHER_COLORS,
+    ],
 )
 def test_color_blind_readers_tell_the_colors_apart(palette, eyes):
     assert smallest_distance(list(palette), eyes) > 15

@@ -19,6 +19,9 @@ ROLES = {
     "proposal": "#B13F00",
     "detection": "#8E1555",
 }
+# What an anchor learns from: where labels are compared, anchors have these colors. A positive one
+# keeps that of all anchors.
+MATCH_COLORS = {"positive": ROLES["anchor"], "negative": "#A51E25", "ignored": "#50555C"}
 OP_COLORS = {"pool": "#830188", "warp": "#0266B5", "align": "#111111"}
 CLASS_COLORS = ("#2463BB", "#A51E25", "#06783E", "#925F00", "#48239C", "#B1257B")
 # For lines and bars that stand for neither a role nor an operation nor a class.
