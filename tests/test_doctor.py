@@ -44,8 +44,8 @@ def versions(monkeypatch):
 def test_this_environment_has_no_problem(run):
     code, out, err = run("doctor")
     assert code == 0 and err == "" and "All that is needed is there." in out
-    named = "Python torch torchvision numpy pillow jupyterlab ipywidgets ipykernel kernel GPU"
-    for what in [*named.split(), "machine", "disk", "weights", "lessons"]:
+    named = "Python torch torchvision numpy pillow jupyterlab ipywidgets ipykernel anywidget kernel"
+    for what in [*named.split(), "GPU", "machine", "disk", "weights", "lessons"]:
         heads = [line.split()[:2] for line in out.splitlines()]
         assert ["OK", what] in heads or ["note", what] in heads
 

@@ -76,7 +76,9 @@ def test_detection_is_written_here(name):
     assert [i for i in _imports(MODULES[name].read_text()) if i.startswith(borrowed)] == []
 
 
-OPTIONAL = ["pycocotools", "ipywidgets", "IPython", "matplotlib", "tyro", "skimage", "sklearn"]
+OPTIONAL = [
+    "pycocotools", "ipywidgets", "anywidget", "IPython", "matplotlib", "tyro", "skimage", "sklearn",
+]  # fmt: skip
 
 
 def test_the_core_needs_none_of_the_extras():

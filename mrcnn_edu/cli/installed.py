@@ -23,7 +23,7 @@ NEEDED = {  # name of the package: name of the module
     "tqdm": "tqdm",
     "tyro": "tyro",
 }
-COURSE = "jupyterlab", "ipywidgets", "ipykernel"  # needed by the notebooks alone
+COURSE = "jupyterlab", "ipywidgets", "ipykernel", "anywidget"  # needed by the notebooks alone
 INSTALL = "python -m pip install"
 NOT_IN_VS_CODE = "8.1.9"  # of ipywidgets, whose widgets VS Code does not show; it shows 8.1.8's
 
