@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgba
 from torch import Tensor
 
 from mrcnn_edu.viz.picture import Picture
@@ -113,23 +114,35 @@ def draw_boxes(
     width: float | Sequence[float] = 2,
     line: str | None = None,
     pale: bool = True,
+    opacity: float | Sequence[float] | Tensor = 1,
 ) -> None:
     """Draw boxes [N, 4] and pale the image below; role: of all boxes, or one for each of them.
 
     A role may be a color. width: of the line, or one for each box. line: a style of Matplotlib's,
     by default that of the role: anchors are dashed. pale: whether the image is to be paled.
+    opacity: in 0..1, or one for each box, such as its score: where many boxes overlap, the
+    best ones stand out.
     """
     if pale:
         pale_image(axes)
     roles = [role] * len(boxes) if isinstance(role, str) else list(role)
-    corners = boxes.detach().cpu()[:, [0, 1, 2, 1, 2, 3, 0, 3, 0, 1]].view(-1, 5, 2)
+    # A line's two ends form no corner, so each begins and ends in the middle of the upper edge.
+    x1, y1, x2, y2 = boxes.detach().cpu().float().unbind(dim=1)
+    middle = (x1 + x2) / 2
+    corners = torch.stack((middle, y1, x2, y1, x2, y2, x1, y2, x1, y1, middle, y1), dim=1)
+    corners = corners.view(-1, 6, 2)
     styles = [line or DASHES.get(name, "-") for name in roles]
     widths = list(width) if isinstance(width, Sequence) else [width] * len(boxes)
-    paths, colors = list(corners.numpy()), [(ROLES | OP_COLORS).get(name, name) for name in roles]
+    opacities = torch.as_tensor(opacity).detach().cpu().expand(len(boxes)).tolist()
+    paths = list(corners.numpy())
+    colors = [
+        to_rgba((ROLES | OP_COLORS).get(name, name), alpha)
+        for name, alpha in zip(roles, opacities, strict=True)
+    ]
     # All halos are below all lines, or the halo of one box would hide the lines of others.
     halos = LineCollection(
-        paths, colors="white", linewidths=[w + HALO for w in widths], alpha=0.9, joinstyle="miter",
-        zorder=BOXES - 0.1,
+        paths, colors=[(1, 1, 1, 0.9 * alpha) for alpha in opacities],
+        linewidths=[w + HALO for w in widths], joinstyle="miter", zorder=BOXES - 0.1,
     )  # fmt: skip
     lines = LineCollection(
         paths, colors=colors, linewidths=widths, linestyles=styles or "-", joinstyle="miter",

@@ -68,22 +68,32 @@ def show_images(images: Mapping[str, Tensor]) -> Picture:
     return picture
 
 
-def show_boxes(image: Tensor, boxes: Tensor, role: str | Sequence[str], title: str = "") -> Picture:
-    """An image [C, H, W] with boxes [N, 4], all of one role or with a role for each."""
-    return show_panels(image, {title: (boxes, role)}, width=4)
-
-
-def show_panels(
-    image: Tensor, panels: Mapping[str, tuple[Tensor, str | Sequence[str]]], width: float = 3.4
+def show_boxes(
+    image: Tensor,
+    boxes: Tensor,
+    role: str | Sequence[str],
+    title: str = "",
+    opacity: float | Tensor = 1,
 ) -> Picture:
-    """The image [C, H, W] once for each panel: title -> (boxes [N, 4], role).
+    """An image [C, H, W] with boxes [N, 4], all of one role or with a role for each.
 
-    width: of each panel, in units of 72 pixels.
+    opacity: in 0..1, or [N]: given their scores, the best boxes stand out from the others.
+    """
+    return show_panels(image, {title: (boxes, role, opacity)}, width=4)
+
+
+def show_panels(image: Tensor, panels: Mapping[str, tuple], width: float = 3.4) -> Picture:
+    """The image [C, H, W] once for each panel: title -> (boxes [N, 4], role), or with opacity.
+
+    A role is one for all boxes or a list, in which colors may stand, too: a color for each object
+    shows which boxes belong together, as in [class_color(i + 1) for i in matched.tolist()].
+    opacity: in 0..1, or [N], such as scores. width: of a panel, in units of 72 pixels.
     """
     picture, all_axes = row(len(panels), width, image.shape[1] / image.shape[2])
-    for axes, (title, (boxes, role)) in zip(all_axes, panels.items(), strict=True):
+    for axes, (title, (boxes, role, *opacity)) in zip(all_axes, panels.items(), strict=True):
         draw_image(axes, image, title)
-        draw_boxes(axes, boxes, role, width=2 if len(panels) == 1 else 1.5)
+        line = 2 if len(panels) == 1 else 1.5
+        draw_boxes(axes, boxes, role, line, opacity=opacity[0] if opacity else 1)
     return picture
 
 
