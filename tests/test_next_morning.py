@@ -15,7 +15,8 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from mrcnn_edu.cli.lab import jupyterlab_environment
 
-NOTEBOOKS = sorted((Path(__file__).resolve().parent.parent / "notebooks").glob("*.ipynb"))
+FOLDER = Path(__file__).resolve().parent.parent / "notebooks"
+NOTEBOOKS = sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))  # the lessons; the glossary has no code
 EVERYTHING = "MRCNN_EDU_MORNING" in os.environ
 LESSONS = [path for path in NOTEBOOKS if EVERYTHING or path.stem == "05_anchors"]
 WITHOUT_ERROR = {"missing pictures": 0, "errors of widgets": 0, "broken links": 0}
