@@ -107,6 +107,21 @@ def test_the_picture_that_outlives_the_kernel_is_the_last_one(shown):
     assert len(messages) == 6 and {message[2] for message in messages} == {None, first_id}
 
 
+def test_a_caption_is_below_every_picture_of_a_player_and_in_its_alt_text(shown):
+    player, messages = shown
+    before = player.picture.shown_size
+    assert player.caption("Figure 3. Wider and wider.") is player
+    assert player.picture.shown_size[1] > before[1]
+    player._ipython_display_()
+    (size,) = messages[-2][1].values()
+    assert size["alt"] == "Figure 3. Wider and wider."
+    assert "Figure 3. Wider and wider.; 3 inches; " in messages[-1][0]["text/html"]
+    (axes,) = player.picture.axes
+    bottom = axes.get_position().y0
+    player.sliders["n"].value = 4
+    assert player.picture.alt and player.picture.axes[0].get_position().y0 == bottom
+
+
 def test_nothing_ends_the_script_early():
     html = still_picture("data:image/png;base64,AAAA", alt='</script><b>"', width=72)
     assert html.count("</script>") == 1 and html.endswith("</script>")

@@ -1,6 +1,8 @@
 """Pictures: tensors in, a figure out. One idea a picture, one color for each role.
 
 style      the look of every picture: colors, widths, fonts
+caption    the lines of a picture's caption
+svg        a chart as SVG
 picture    the figure that every picture is drawn on
 draw       drawing onto given axes: an image, a map, boxes
 names      names on chips that never cover each other
@@ -8,10 +10,11 @@ outlines   the exact outline of a mask
 instances  objects in an image: masks, boxes and names
 scenes     images with their objects: ground truth, detections, masks
 maps       what the network computes, as maps
+features   feature maps as colors, or channel by channel
 charts     scores, curves, distributions, counts and tables
 training   the progress of training runs
 roofline   the roofline of a machine, and where work lies below it
-flow       the stages of a detector, and what detectors compute how often
+sharing    what detectors compute once an image, and what for each region
 anchors    anchors in an image, and how well they cover the objects
 bins       the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
 overview   what a dataset contains
@@ -30,8 +33,20 @@ from mrcnn_edu.viz.charts import (
     show_spread,
     show_table,
 )
+from mrcnn_edu.viz.diagrams.architecture import ARCHITECTURE_STAGES, show_architecture
+from mrcnn_edu.viz.diagrams.box_deltas import show_box_deltas
+from mrcnn_edu.viz.diagrams.family import show_family
+from mrcnn_edu.viz.diagrams.fpn import show_fpn
 from mrcnn_edu.viz.diagrams.iou import show_iou
 from mrcnn_edu.viz.diagrams.iou_ladder import show_iou_ladder
+from mrcnn_edu.viz.diagrams.matching import show_matching
+from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
+from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
+from mrcnn_edu.viz.diagrams.receptive_field import receptive_fields, show_receptive_field
+from mrcnn_edu.viz.diagrams.regression_losses import show_regression_losses
+from mrcnn_edu.viz.diagrams.residual import show_residual_block
+from mrcnn_edu.viz.diagrams.rpn_window import show_rpn_window
+from mrcnn_edu.viz.diagrams.timeline import show_timeline
 from mrcnn_edu.viz.draw import (
     crop,
     draw_boxes,
@@ -40,7 +55,7 @@ from mrcnn_edu.viz.draw import (
     draw_row,
     pale_image,
 )
-from mrcnn_edu.viz.flow import FLOW_STAGES, show_flow, show_sharing
+from mrcnn_edu.viz.features import feature_colors, show_channels, show_feature_colors
 from mrcnn_edu.viz.fullsize import full_size_png
 from mrcnn_edu.viz.instances import draw_instances, draw_objects, paint_differences, paint_masks
 from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, tile_maps
@@ -58,6 +73,7 @@ from mrcnn_edu.viz.scenes import (
     show_panels,
     show_tasks,
 )
+from mrcnn_edu.viz.sharing import show_sharing
 from mrcnn_edu.viz.style import (
     CLASS_COLORS,
     GRAY,
@@ -73,15 +89,21 @@ from mrcnn_edu.viz.style import (
 )
 from mrcnn_edu.viz.training import show_lockstep, show_training
 
+show_flow = show_architecture  # its name in the lessons that are not rewritten yet
+
 __all__ = [
-    "CLASS_COLORS", "FLOW_STAGES", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS", "ROLES",
-    "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
+    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS",
+    "ROLES", "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
     "draw_coverage", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_row",
-    "full_size_png", "paint_differences", "paint_masks", "pale_image", "paled", "row",
-    "sample_photograph", "show_anchors_at_center", "show_bins", "show_boxes", "show_cells",
-    "show_comparison", "show_counts", "show_coverage", "show_detections", "show_differences",
-    "show_flow", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
-    "show_lockstep", "show_maps", "show_objectness", "show_overview", "show_panels", "show_parts",
-    "show_regions", "show_roofline", "show_scores", "show_seeds", "show_sharing", "show_sheet",
-    "show_spread", "show_table", "show_tasks", "show_training", "text_color", "tile_maps",
+    "feature_colors", "full_size_png", "nms_steps", "paint_differences", "paint_masks",
+    "pale_image", "paled", "receptive_fields", "row", "sample_photograph", "show_anchors_at_center",
+    "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
+    "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
+    "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
+    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
+    "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
+    "show_overview", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
+    "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
+    "show_rpn_window", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
+    "show_table", "show_tasks", "show_timeline", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

@@ -1,6 +1,5 @@
 """The figure that every picture is drawn on."""
 
-import textwrap
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
@@ -12,11 +11,15 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 from PIL import Image
 
-from mrcnn_edu.viz.style import DPI, LABEL, TITLE, style_axes
+from mrcnn_edu.viz.caption import set_caption
+from mrcnn_edu.viz.style import DPI, TITLE, style_axes
+from mrcnn_edu.viz.svg import chart_svg
 
 PAD = 0.05  # space on each side of each panel, in units of 72 pixels
 SHOWN_DPI = 72  # pixels an inch at which a picture is shown; it has twice as many
 JPEG = {"quality": 75, "subsampling": 0, "optimize": True}  # colored lines keep their color
+LARGEST_SVG = 60_000  # bytes of a chart; a curve of many points is smaller as a PNG
+CHART_COLORS = 128  # of the PNG beside an SVG: nobody sees the difference to all of them
 
 
 class Picture(Figure):
@@ -28,6 +31,7 @@ class Picture(Figure):
     """
 
     format = "png"
+    alt = ""  # the caption, once there is one
 
     def __init__(self, width: float = 7, height: float = 3, **options):
         super().__init__(figsize=(width, height), dpi=DPI, layout="constrained", **options)
@@ -45,12 +49,27 @@ class Picture(Figure):
         width, height = self.get_size_inches()
         return round(width * SHOWN_DPI), round(height * SHOWN_DPI)
 
+    @property
+    def shown(self) -> dict[str, int | str]:
+        """How the picture is shown, for a notebook's metadata: width, height and alt text."""
+        width, height = self.shown_size
+        return {"width": width, "height": height} | ({"alt": self.alt} if self.alt else {})
+
     def caption(self, text: str) -> "Picture":
-        """The picture itself, taller by a caption below it."""
-        chars_per_line = int(self.get_figwidth() * SHOWN_DPI / 5.2)
-        lines = textwrap.wrap(text, chars_per_line)
-        self.supxlabel("\n".join(lines), fontsize=LABEL, color="#333333")
-        self.set_figheight(self.get_figheight() + 0.05 + 0.17 * len(lines))
+        """The picture itself, taller by a caption below it, which also becomes its alt text.
+
+        text: in a lesson, it begins with the picture's number: "Figure 3. A dot is an object."
+        """
+        if self.alt:
+            raise ValueError(f'the picture has a caption already: "{self.alt}"')
+        self.alt = " ".join(text.split())
+        caption = set_caption(self.alt, self.get_figwidth())
+        strip, height = caption.height, self.get_figheight()
+        self.set_figheight(height + strip)
+        caption.draw(self)
+        if layout := self.get_layout_engine():  # the axes share what is above the caption
+            above = (0, strip / (height + strip), 1, height / (height + strip))
+            layout.set(rect=above)  # type: ignore
         return self
 
     def set_positions(self, positions: Sequence[Bbox]) -> None:
@@ -63,8 +82,11 @@ class Picture(Figure):
             for axes, position in zip(self.axes, positions, strict=True):
                 axes.set_position(position)
 
-    def encoded(self, format: str | None = None) -> bytes:
-        """The picture as the bytes of an image file, by default in the picture's own format."""
+    def encoded(self, format: str | None = None, colors: int | None = None) -> bytes:
+        """The picture as the bytes of an image file, by default in the picture's own format.
+
+        colors: how many there may be in a PNG; by default, all of them are kept.
+        """
         canvas = FigureCanvasAgg(self)
         if layout := self.get_layout_engine():
             layout.execute(self)  # twice, with draw: only now are the images' heights known
@@ -72,6 +94,8 @@ class Picture(Figure):
         file = BytesIO()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         format = format or self.format
+        if colors is not None:
+            pixels = pixels.quantize(colors)
         pixels.save(file, format=format, **(JPEG if format == "jpeg" else {}))
         return file.getvalue()
 
@@ -79,10 +103,24 @@ class Picture(Figure):
         """The picture as the bytes of a PNG file."""
         return self.encoded("png")
 
+    def svg(self) -> str | None:
+        """A chart as SVG; None if there are pixels of an image in it, or if it is too large."""
+        if self.format != "png" or any(axes.images for axes in self.axes):
+            return None
+        text = chart_svg(self)
+        return text if len(text.encode()) <= LARGEST_SVG else None
+
     def _repr_mimebundle_(self, **_options) -> tuple[dict[str, str], dict[str, dict]]:
-        kind, data = f"image/{self.format}", b64encode(self.encoded()).decode()
-        width, height = self.shown_size
-        return {kind: data, "text/plain": repr(self)}, {kind: {"width": width, "height": height}}
+        """The picture for a notebook. A chart comes as SVG, too.
+
+        JupyterLab draws no SVG in a notebook that it does not trust, so there is always a PNG.
+        """
+        bundle, svg = {"text/plain": repr(self)}, self.svg()
+        if svg is not None:
+            bundle["image/svg+xml"] = svg
+        contents = self.encoded(colors=None if svg is None else CHART_COLORS)
+        bundle[f"image/{self.format}"] = b64encode(contents).decode()
+        return bundle, {kind: self.shown for kind in bundle if kind.startswith("image/")}
 
 
 def panel_height(width: float, ratio: float, lines: int = 1) -> float:

@@ -3,7 +3,7 @@
 from base64 import b64encode
 from collections.abc import Callable
 from threading import RLock
-from typing import Any
+from typing import Any, Self
 from uuid import uuid4
 
 import ipywidgets
@@ -23,7 +23,7 @@ class Player:
     draw: a function of the sliders' values, by name, that returns a Picture. sliders: any widgets
     with a `value`. In a notebook, a player at the end of a cell shows itself.
     `player.sliders["seed"].value = 3` moves a slider from code, and `player.picture` is the
-    current picture.
+    current picture. `player.caption("Figure 3. ...")` puts a caption below all of its pictures.
     """
 
     picture: Picture
@@ -34,6 +34,7 @@ class Player:
         self.positions: list[Bbox] = []  # of the axes: computed for the first picture, then reused
         self.lock = RLock()  # JupyterLab moves sliders in a thread, even while a cell runs
         self.display_id = ""  # of the still picture, once the player was shown
+        self.text = ""  # of the caption
         self.update()
         for name, slider in sliders.items():
             slider.description = slider.description or name.replace("_", " ")
@@ -46,6 +47,13 @@ class Player:
         """The sliders' values by name."""
         return {name: slider.value for name, slider in self.sliders.items()}
 
+    def caption(self, text: str) -> Self:
+        """The player itself, with a caption below its pictures, which begins their alt text."""
+        with self.lock:
+            self.text, self.positions = text, []
+            self._draw()
+        return self
+
     def update(self, _change: Any = None) -> None:
         """Draw the picture for the sliders' current values."""
         with self.lock:
@@ -53,6 +61,8 @@ class Player:
 
     def _draw(self) -> None:
         self.picture = self.draw(**self.values)
+        if self.text:
+            self.picture.caption(self.text)
         self.picture.set_positions(self.positions)
         self.image.format = self.picture.format
         self.image.value = self.picture.encoded()
@@ -73,16 +83,14 @@ class Player:
 
     def _ipython_display_(self) -> None:
         self.display_id = self.display_id or uuid4().hex
-        width, height = self.picture.shown_size
-        size = {self._kind(): {"width": width, "height": height}}
-        display(self._repr_mimebundle_(), raw=True, metadata=size)
+        display(self._repr_mimebundle_(), raw=True, metadata={self._kind(): self.picture.shown})
         display(self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id)
 
     def _still(self) -> dict[str, str]:
         source = f"data:{self._kind()};base64,{self._base64()}"
         titles = [axes.get_title().replace("\n", ", ") for axes in self.picture.axes]
         values = [f"{slider.description}: {slider.value}" for slider in self.sliders.values()]
-        alt = "; ".join([*filter(None, titles), *values])
+        alt = "; ".join([*filter(None, (self.picture.alt, *titles)), *values])
         return {"text/html": still_picture(source, alt, width=self.picture.shown_size[0])}
 
     def _kind(self) -> str:
