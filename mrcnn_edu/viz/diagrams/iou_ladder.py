@@ -27,7 +27,7 @@ def show_iou_ladder(roles: tuple[str, str] = ("gt", "proposal")) -> Picture:
         axes.text(0.1, top + 0.3, kind, fontsize=TITLE, color=INK, va="center")
         for i, value in enumerate(box_iou(first, second).diagonal().tolist()):
             left = 1.0 + 0.98 * i
-            pair = torch.stack((first[i], second[i])) / 100 + torch.tensor([left, top] * 2)
+            pair = torch.stack((first[i], second[i])) / 106 + torch.tensor([left, top] * 2)
             draw_pair(axes, pair, roles, 1.4, common=AREA, union=LIGHT)
             if row == 0:
                 place = {"ha": "center", "va": "center"}

@@ -1,7 +1,8 @@
-"""An empty sheet for a diagram, and the boxes that are drawn on one."""
+"""An empty sheet for a diagram, the boxes on one, and lines that measure them."""
 
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
@@ -9,6 +10,9 @@ from torch import Tensor
 from mrcnn_edu.boxes import as_float
 from mrcnn_edu.refusals import wrong_box
 from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import INK
+
+CAP = 0.05  # half of the length of the strokes at the ends of a line that measures
 
 
 def sheet(width: float, height: float) -> tuple[Picture, Axes]:
@@ -41,3 +45,16 @@ def as_boxes(boxes: Any, name: str, n: int | None = None) -> Tensor:
         row = int(wrong.nonzero()[0])
         raise wrong_box(name, row, checked[row].tolist())
     return checked
+
+
+def measure(
+    axes: Axes, start: tuple[float, float], end: tuple[float, float], color: str = INK
+) -> None:
+    """Draw a line along x or y with a short stroke across at both of its ends."""
+    x, y = np.array([start, end]).T
+    across = (0, CAP) if y[0] == y[1] else (CAP, 0)
+    strokes = [
+        ([p - across[0], p + across[0]], [q - across[1], q + across[1]]) for p, q in (start, end)
+    ]
+    for line_x, line_y in ((x, y), *strokes):
+        axes.plot(line_x, line_y, color=color, linewidth=1.4)
