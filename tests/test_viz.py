@@ -68,15 +68,6 @@ def test_objects_without_masks_are_drawn_as_boxes(scene):
         assert np.array_equal(without_masks, with_empty_masks)
 
 
-def test_flow_highlights_one_stage():
-    plain = pixels(viz.show_flow())
-    for name, _ in viz.FLOW_STAGES:
-        changed = (pixels(viz.show_flow(name)) != plain).any(-1).mean()
-        assert 0.03 < changed < 1 / len(viz.FLOW_STAGES)
-    with pytest.raises(ValueError, match="choose one of image"):
-        viz.show_flow("dinner")
-
-
 def test_maps_regions_and_scores_are_drawn(scene):
     image, target = scene
     n = len(target["boxes"])
@@ -105,7 +96,7 @@ def test_anchors_at_a_point_are_those_centered_there():
 
 
 def test_a_picture_is_a_png_unless_there_is_an_image_in_it(scene):
-    flow, _ = viz.show_flow()._repr_mimebundle_()
+    flow, _ = viz.show_architecture()._repr_mimebundle_()
     photo, _ = viz.show_boxes(scene[0], torch.zeros(0, 4), "gt")._repr_mimebundle_()
     assert base64.b64decode(flow["image/png"]).startswith(b"\x89PNG")
     assert base64.b64decode(photo["image/jpeg"]).startswith(b"\xff\xd8")
@@ -185,7 +176,10 @@ def test_sample_photograph():
 
 
 def test_a_caption_makes_the_picture_taller_and_leaves_the_rest():
-    plain, captioned = viz.show_flow(), viz.show_flow().caption("Look at the first stage.")
+    plain, captioned = (
+        viz.show_architecture(),
+        viz.show_architecture().caption("Look at the first stage."),
+    )
     plain, captioned = pixels(plain), pixels(captioned)
     assert plain.shape[1] == captioned.shape[1] and 20 < len(captioned) - len(plain) < 50
     assert (captioned[len(plain) :] < 128).any()
