@@ -36,7 +36,7 @@ PAPERS = [
     Paper("SPPnet", (2014, 6), "shared\nfeatures"),
     # The time is with selective search, as Faster R-CNN measured it.
     Paper("Fast\nR-CNN", (2015, 4), "trained in\none stage", "VGG-16", 66.9, 19.7, seconds=1.83),
-    Paper("Faster\nR-CNN", (2015, 6), "learned\nproposals", "VGG-16", 69.9, 21.9, seconds=0.198),
+    Paper("Faster\nR-CNN", (2015, 6), "learned\nproposals", "VGG-16", 69.9, 21.5, seconds=0.198),
     Paper("R-FCN", (2016, 5), "position-\nsensitive maps", "ResNet-101", seconds=0.17),
     # With online hard example mining; the AP as Mask R-CNN quotes it (table 1).
     Paper("FCIS", (2016, 11), "such maps\nfor masks", "ResNet-101", mask=29.2, seconds=0.24),
