@@ -7,6 +7,7 @@ import torch
 
 if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"  # kernels run on the CPU; Triton reads it at its import
+os.environ["MRCNN_EDU_SOLVED"] = ""  # exercises that tests solve are noted nowhere
 
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN

@@ -17,6 +17,7 @@ check_data  what is wrong with a dataset, and what is in it
 ablate      the paper's tables, measured
 course      the lessons in a folder of your own
 lab         the course in JupyterLab
+progress    which exercises are solved
 command     the list of commands, and how errors are reported
 
 A command is a function: its docstring is the command's help, and its arguments, and the fields of

@@ -24,6 +24,7 @@ from mrcnn_edu.cli.lab import lab
 from mrcnn_edu.cli.opening import open_model
 from mrcnn_edu.cli.options import defaults
 from mrcnn_edu.cli.predict import predict
+from mrcnn_edu.cli.progress import progress
 from mrcnn_edu.cli.streams import failed_output, open_closed_streams, report
 from mrcnn_edu.cli.train import train
 from mrcnn_edu.train.checkpoints import Terminated
@@ -134,6 +135,7 @@ def _commands(args: list[str]) -> dict[str, Callable]:
     return {
         "lab": lab,
         "course": course,
+        "progress": progress,
         "demo": demo,
         "train": partial(train, opened, model=model, training=training, augment=augment),
         "evaluate": evaluate,

@@ -1,15 +1,25 @@
-"""Exercises: their solutions and checks, a file for each lesson.
+"""Exercises: their solutions and checks, a file for each lesson and for each larger task.
 
 Each `check_NAME` runs the reader's function and the solution NAME on the same cases, and prints
 "ok" or "not yet" with the first case that differs.
 
-check              how a reader's function is compared with the solution
-start_here         lesson 00: counting labels, comparing masks
+show               values as text, for what a check says
+compare            what a reader's function returned, compared with what the solution returns
+check              how a reader's function is run and what is reported; what passes is noted
+panoptic           lesson 00, larger: one map with the class and the object of each pixel
+start_here         lesson 00: counting labels, comparing masks, choosing a score threshold
+find_mistakes      lesson 01, larger: what is wrong in a file of annotations
 annotations        lesson 01: masks from run-length encodings, their boxes, the semantic map
+soft_nms           lesson 02, larger: soft-NMS
 boxes              lesson 02: IoU, box encoding, non-maximum suppression
-history            lesson 03: the cost of a layer and of n regions
+cost               lesson 17: multiply-adds of a layer, of n regions, and of a whole detector
+group_regions      lesson 03, larger: the grouping inside selective search
+history            lesson 03: what runs how often, and in which order
+top_down           lesson 04, larger: a feature pyramid from given maps and weights
 backbone           lesson 04: sizes of maps, receptive fields, the level of a box
-anchors            lesson 05: one anchor, the coverage of objects, matching
+anchor_shapes      lesson 05, larger: k-means, which chooses the shapes of anchors
+anchors            lesson 05: one anchor, the order of all, their coverage of objects, matching
+propose            lesson 06, larger: from the RPN's outputs to proposals
 rpn                lesson 06: parameters of the RPN head, candidates, recall
 roi_align          lesson 07: RoIPool's rounding, RoIAlign along one axis
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
@@ -20,3 +30,23 @@ ablations          lesson 12: paired differences, relative gains, the number of 
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
 gpu                lesson 16: what two small kernels compute, the roofline
 """
+
+# The modules with the exercises of each lesson: the one list, which `course/progress.py` counts.
+LESSONS = {
+    "00 start here": ("start_here", "panoptic"),
+    "01 the data": ("annotations", "find_mistakes"),
+    "02 boxes, IoU, NMS": ("boxes", "soft_nms"),
+    "03 from R-CNN to Mask R-CNN": ("history", "group_regions"),
+    "04 backbone and pyramid": ("backbone", "top_down"),
+    "05 anchors": ("anchors", "anchor_shapes"),
+    "06 the RPN": ("rpn", "propose"),
+    "07 RoIPool and RoIAlign": ("roi_align",),
+    "08 the heads": ("heads",),
+    "09 the mask loss": ("mask_loss",),
+    "10 training": ("training",),
+    "11 average precision": ("average_precision",),
+    "12 ablations": ("ablations",),
+    "13 FCIS": ("fcis",),
+    "16 the GPU": ("gpu",),
+    "17 what each part costs": ("cost",),
+}

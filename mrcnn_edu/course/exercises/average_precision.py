@@ -39,8 +39,7 @@ def check_match(attempt: Callable) -> None:
         "all of these at once": [[0.3, 0.2], [0.6, 0.2], [0.9, 0.1], [0.2, 0.75]],
         "no object of the class": [[], []],
     }
-    cases = [(torch.tensor(table), 0.5) for table in tables.values()]
-    check(attempt, match, cases, about=list(tables))
+    check(attempt, match, {topic: (torch.tensor(table), 0.5) for topic, table in tables.items()})
 
 
 def precision_recall(correct: Tensor, n_objects: int) -> Tensor:

@@ -1,87 +1,89 @@
 """The check of an exercise: it prints "ok", or the first case that differs, and never raises."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
+from textwrap import indent
 from typing import Any
 
-import torch
-from torch import Tensor
+from mrcnn_edu.course.exercises.compare import NOTHING, difference
+from mrcnn_edu.course.exercises.show import show, show_named
+from mrcnn_edu.course.solved import note_solved
 
-MAX_SHOWN = 64  # a tensor with more values than this is shown by its shape alone
+LONGEST = 300  # letters of an error's message
 
 
 def check(
-    attempt: Callable, solution: Callable, cases: Iterable[tuple], about: Sequence[str] = ()
+    attempt: Callable, solution: Callable, cases: Mapping[str, tuple] | Iterable[tuple]
 ) -> None:
     """Print "NAME: ok", or "NAME: not yet" and the first case that the attempt gets wrong.
 
-    cases: the arguments of each call. about: what each case tests, printed with it. An attempt that
-    raises an exception is "not yet", too.
+    cases: the arguments of each call, perhaps by what each case is about. An attempt that raises an
+    exception is "not yet", too. One that passes is noted as solved, unless it is the solution.
     """
     name = solution.__name__
-    parameters = list(inspect.signature(solution).parameters)
-    for number, arguments in enumerate(cases, start=1):
-        try:
-            returned = attempt(*deepcopy(arguments))  # it may change its arguments
-        except Exception as error:
-            wrong = f"your function raised {type(error).__name__}: {error}"
-        else:
-            if returned is None:
-                print(f"{name}: not yet: your function returned nothing")
-                return
-            wrong = difference(returned, solution(*deepcopy(arguments)))
+    if wrong := _cannot_be_called(attempt, solution):
+        print(f"{name}: not yet: {wrong}")
+        return
+    about = list(cases) if isinstance(cases, Mapping) else []
+    calls = list(cases.values()) if isinstance(cases, Mapping) else list(cases)
+    for index, arguments in enumerate(calls):
+        wrong = _wrong_in(attempt, solution, arguments)
+        if wrong == NOTHING and index == 0:  # most likely an exercise that has not been begun
+            print(f"{name}: not yet: {wrong}")
+            return
         if wrong:
-            print(f"{name}: not yet: in case {number}, {wrong}")
-            if number <= len(about):
-                print(f"  the case: {about[number - 1]}")
-            for parameter, argument in zip(parameters, arguments, strict=True):
-                print(f"  {parameter} = {show(argument)}")
+            topic = f": {about[index]}" if about else ""
+            print(f"{name}: not yet (case {index + 1} of {len(calls)}{topic})")
+            parameters = inspect.signature(solution).parameters
+            shown = [show_named(*pair) for pair in zip(parameters, arguments, strict=True)]
+            print(indent("\n".join([wrong, *shown]), "  "))
             return
     print(f"{name}: ok")
+    if inspect.unwrap(attempt) is not solution:
+        note_solved(name)
 
 
-def difference(returned: Any, expected: Any) -> str:
-    """What is wrong with a returned value, without the expected one; "" if nothing is.
-
-    Floats and tensors may differ by 1e-4, everything else must be equal.
-    """
-    if not isinstance(expected, Tensor | float):
-        returned = returned.tolist() if isinstance(returned, Tensor) else returned
-        if returned == expected:
-            return ""
-        wrong_type = "" if isinstance(returned, type(expected)) else f"; expected {kind(expected)}"
-        return f"your function returned {show(returned)}{wrong_type}"
+def _cannot_be_called(attempt: Any, solution: Callable) -> str:
+    """Why the attempt cannot be called like the solution; "" if it can."""
+    name, parameters = solution.__name__, inspect.signature(solution).parameters
+    if not callable(attempt):
+        return f"give the function itself, check_{name}({name}); this is {show(attempt)}"
     try:
-        tensor = torch.as_tensor(returned)
-    except (TypeError, ValueError, RuntimeError):
-        return f"your function returned {show(returned)}; expected {kind(expected)}"
-    expected_tensor = torch.as_tensor(expected)
-    if tensor.shape != expected_tensor.shape:
-        return f"your function returned {kind(returned)}; expected {kind(expected)}"
-    close = torch.isclose(tensor.double(), expected_tensor.double(), rtol=1e-4, atol=1e-4)
-    if close.all():
+        signature = inspect.signature(attempt)
+    except (TypeError, ValueError):  # one written in C
         return ""
-    index = (~close).nonzero()[0].tolist()
-    position = f" at index {index}" if index else ""
-    return f"your function returned {tensor[tuple(index)].item():.4g}{position}"
+    try:
+        signature.bind(*parameters)
+    except TypeError:
+        return f"your function has the parameters {signature}; it needs ({', '.join(parameters)})"
+    return ""
 
 
-def kind(value: Any) -> str:
-    """What a value is, in words: its type, and the shape if it is a tensor."""
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {list(value.shape)}" if value.ndim else "a number"
-    if isinstance(value, bool | int | float):
-        return "a whole number" if isinstance(value, int) else "a number"
-    return f"a {type(value).__name__}"
+def _wrong_in(attempt: Callable, solution: Callable, arguments: tuple) -> str:
+    """What is wrong in one case; "" if nothing is. Both get copies, which they may change."""
+    try:
+        returned = attempt(*deepcopy(arguments))
+    except (Exception, SystemExit) as error:  # but a reader may interrupt a loop without an end
+        return f"your function raised {_described(error)}{_line_of(error, attempt)}"
+    return difference(returned, solution(*deepcopy(arguments)))
 
 
-def show(value: Any) -> str:
-    """A value as text: on one line, a mask as a drawing, and of a large tensor only its shape."""
-    if isinstance(value, Tensor) and value.numel() > MAX_SHOWN:
-        return kind(value)
-    if isinstance(value, Tensor) and value.dtype == torch.bool and value.ndim == 2:
-        return "".join("\n    " + "".join(".#"[int(pixel)] for pixel in row) for row in value)
-    if isinstance(value, Tensor) and value.is_floating_point():
-        value = (value * 1e4).round() / 1e4
-    return repr(value)
+def _described(error: BaseException) -> str:
+    """An error's type and the first line of its message."""
+    try:
+        message = str(error)
+    except Exception:  # a message that fails, too
+        message = ""
+    first = (message.splitlines() or [""])[0][:LONGEST]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+def _line_of(error: BaseException, attempt: Callable) -> str:
+    """The last line of the reader's own code that the error came through."""
+    code = getattr(inspect.unwrap(attempt), "__code__", None)
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if code is not None and frame.filename == code.co_filename and frame.line:
+            return f"\n  in the line: {frame.line}"
+    return ""

@@ -5,6 +5,7 @@ that compute the same.
 """
 
 from collections.abc import Callable
+from functools import wraps
 
 import torch
 from torch import Tensor
@@ -23,12 +24,17 @@ def scale_and_add(x: Tensor, y: Tensor, factor: float, out: Tensor) -> Tensor:
 def check_scale_and_add(attempt: Callable) -> None:
     """Check a function like `scale_and_add` on whole blocks, a part of one, and none."""
     generator = torch.Generator().manual_seed(0)
-    cases = []
-    for n, factor in ((16, 2.0), (50, -0.5), (5, 3.0), (0, 2.0)):
+    sizes = {
+        "one whole block": (16, 2.0),
+        "three blocks and a part": (50, -0.5),
+        "less than a block": (5, 3.0),
+        "no value at all": (0, 2.0),
+    }
+    cases = {}
+    for topic, (n, factor) in sizes.items():
         x, y = torch.randn(2, n, generator=generator)
-        cases.append((_guarded(x), _guarded(y), factor, _guarded(torch.zeros(n))))
-    about = ["one whole block", "three blocks and a part", "less than a block", "no value at all"]
-    check(_within_bounds(attempt), scale_and_add, cases, about)
+        cases[topic] = _guarded(x), _guarded(y), factor, _guarded(torch.zeros(n))
+    check(_within_bounds(attempt), scale_and_add, cases)
 
 
 def read_point(rows: Tensor, y: float, x: float, width: int, out: Tensor) -> Tensor:
@@ -46,18 +52,18 @@ def read_point(rows: Tensor, y: float, x: float, width: int, out: Tensor) -> Ten
 def check_read_point(attempt: Callable) -> None:
     """Check a function like `read_point` at a position of the map, and between two and four."""
     generator = torch.Generator().manual_seed(0)
-    points = ((0.0, 0.0), (1.0, 2.0), (0.0, 0.25), (1.75, 1.0), (1.25, 3.5))
-    cases = []
-    for (y, x), channels in zip(points, (4, 5, 8, 20, 20), strict=True):
+    points = {
+        "the first position": (0.0, 0.0, 4),
+        "a position of the map": (1.0, 2.0, 5),
+        "between left and right": (0.0, 0.25, 8),
+        "between top and bottom": (1.75, 1.0, 20),
+        "between four positions": (1.25, 3.5, 20),
+    }
+    cases = {}
+    for topic, (y, x, channels) in points.items():
         rows = torch.randn(3 * 5, channels, generator=generator)
-        cases.append((_guarded(rows), y, x, 5, _guarded(torch.zeros(channels))))
-    about = [
-        "the first position",
-        "a position of the map",
-        "between left and right",
-        "between top and bottom",
-    ]
-    check(_within_bounds(attempt), read_point, cases, [*about, "between four positions"])
+        cases[topic] = _guarded(rows), y, x, 5, _guarded(torch.zeros(channels))
+    check(_within_bounds(attempt), read_point, cases)
 
 
 def min_seconds(operations: float, n_bytes: float, rate: float, bandwidth: float) -> float:
@@ -92,6 +98,7 @@ def _guarded(values: Tensor) -> Tensor:
 def _within_bounds(attempt: Callable) -> Callable:
     """The attempt, but it raises IndexError if it writes beyond the end of its last argument."""
 
+    @wraps(attempt)
     def run(*arguments):
         returned, out = attempt(*arguments), arguments[-1]
         memory = out.new_empty(0).set_(out.untyped_storage())
