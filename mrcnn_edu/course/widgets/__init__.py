@@ -1,13 +1,19 @@
-"""Widgets: sliders over the pictures of `viz`, a file for each lesson.
+"""Widgets: sliders over the pictures of `viz`, and drawings to touch; a file for each lesson.
 
 still              the picture that remains in a notebook when its kernel has stopped
 player             the sliders and the picture; a still picture where no kernel runs
+touch              widgets that are drawn and handled in the browser
+receptive_field    how far the RPN sees from a location
 start_here         lesson 00: a scene, and what is detected in it
 annotations        lesson 01: an outline as a polygon, and the bytes of three encodings
 boxes              lesson 02: candidates, and which of them NMS keeps
+two_boxes          lesson 02: two boxes to drag, their IoU and deltas
+nms_steps          lesson 02: NMS, one kept box at a time
 history            lesson 03: the cost of each generation from R-CNN to Mask R-CNN
 backbone           lesson 04: an object, and the pyramid level it is pooled from
 anchors            lesson 05: how anchors of other sizes and ratios cover the objects
+level_facts        what is known of the anchors of each feature map
+location           lessons 05 and 06: a location to click, and its anchors
 rpn                lesson 06: proposals by NMS threshold and number, and their recall
 roi_align          lesson 07: a RoI that moves, and what each operation pools
 heads              lesson 08: an outline at m x m resolution, pasted back
@@ -29,15 +35,19 @@ from mrcnn_edu.course.widgets.fcis import fcis_player
 from mrcnn_edu.course.widgets.gpu import gpu_player
 from mrcnn_edu.course.widgets.heads import heads_player
 from mrcnn_edu.course.widgets.history import history_player
+from mrcnn_edu.course.widgets.location import location_player
 from mrcnn_edu.course.widgets.mask_loss import mask_player
+from mrcnn_edu.course.widgets.nms_steps import nms_steps_player
 from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.course.widgets.roi_align import roi_player
 from mrcnn_edu.course.widgets.rpn import rpn_player
 from mrcnn_edu.course.widgets.start_here import scene_player
 from mrcnn_edu.course.widgets.training import training_player
+from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
     "Player", "ablation_player", "anchor_player", "average_precision_player", "backbone_player",
-    "fcis_player", "gpu_player", "heads_player", "history_player", "mask_player", "nms_player",
-    "region_player", "roi_player", "rpn_player", "scene_player", "training_player",
+    "fcis_player", "gpu_player", "heads_player", "history_player", "location_player", "mask_player",
+    "nms_player", "nms_steps_player", "region_player", "roi_player", "rpn_player", "scene_player",
+    "training_player", "two_boxes_player",
 ]  # fmt: skip

@@ -50,13 +50,14 @@ SCRIPT = """<script>(() => {
 })()</script>"""
 
 
-def still_picture(source: str, alt: str, width: int) -> str:
+def still_picture(source: str, alt: str, width: int, note: str = NOTE) -> str:
     """HTML that shows a picture if there is no widget in the output above it.
 
     source: the picture as a data URL. alt: what it shows, in words, which also describes the
-    widget's picture. width: of the picture as it is shown, in pixels.
+    widget's picture. width: of the picture as it is shown, in pixels. note: what to say of the
+    widget that is gone.
     """
-    values = {"note": NOTE, "source": source, "alt": alt, "width": width}
+    values = {"note": note, "source": source, "alt": alt, "width": width}
     # No value may end the script.
     script = {name: json.dumps(value).replace("<", "\\u003c") for name, value in values.items()}
     return STYLE + SCRIPT % script

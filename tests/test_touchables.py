@@ -1,0 +1,329 @@
+"""Touchable widgets: what Python knows of them, and that JavaScript computes what Python does."""
+
+import base64
+import json
+import re
+
+import browser
+import pytest
+import torch
+from playwright.sync_api import sync_playwright
+from traitlets import TraitError
+
+from mrcnn_edu import load
+from mrcnn_edu.anchors import pyramid_anchors
+from mrcnn_edu.boxes import box_intersection, box_iou, encode_boxes
+from mrcnn_edu.course.widgets import location_player, nms_steps_player, touch, two_boxes_player
+from mrcnn_edu.course.widgets.player import WIDGET_VIEW
+from mrcnn_edu.course.widgets.receptive_field import Field, measure
+from mrcnn_edu.data import Shapes
+from mrcnn_edu.matching import match
+from mrcnn_edu.nms import batched_nms
+from mrcnn_edu.progress import LIVE_OUTPUT
+
+CHAIN = torch.tensor([[5.0 + 10 * i, 25 + 3 * i, 35 + 10 * i, 55 + 3 * i] for i in range(6)])
+CHAIN_SCORES = torch.linspace(0.9, 0.4, 6)
+
+
+def random_boxes(n, seed=0):
+    """Boxes [n, 4] with an area, in 96 pixels."""
+    corners = 60 * torch.rand(n, 2, generator=torch.Generator().manual_seed(seed))
+    sizes = 1 + 35 * torch.rand(n, 2, generator=torch.Generator().manual_seed(seed + 1))
+    return torch.cat((corners, corners + sizes), dim=1)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load("shapes-tiny")
+
+
+@pytest.fixture(scope="module")
+def scene():
+    return Shapes(100, seed=1)[72]
+
+
+def two_boxes(model, scene):
+    return two_boxes_player(scene[0], anchor=[10, 10, 40, 50], gt=scene[1]["boxes"][0])
+
+
+def nms_steps(model, scene):
+    return nms_steps_player(None, CHAIN, CHAIN_SCORES, threshold=0.3)
+
+
+def location(model, scene):
+    return location_player(model, *scene)
+
+
+CHANGES = {
+    two_boxes: {"anchor": [12.0, 10, 44, 50], "gt": [1.0, 2, 3, 4]},
+    nms_steps: {"threshold": 0.1},
+    location: {"location": (3, 4), "level": 2},
+}
+
+
+@pytest.fixture(params=CHANGES, ids=lambda make: make.__name__)
+def touchable(request, model, scene):
+    return request.param(model, scene), CHANGES[request.param]
+
+
+@pytest.fixture
+def messages(monkeypatch):
+    """What is sent to the notebook: (data, metadata, display id)."""
+    sent = []
+
+    def send(data, raw, metadata=None, display_id=None):
+        assert raw
+        sent.append((data, metadata, display_id))
+
+    monkeypatch.setattr(touch, "display", send)
+    monkeypatch.setattr(touch, "update_display", send)
+    return sent
+
+
+def picture_of(data):
+    (kind,) = [kind for kind in data if kind in ("image/png", "image/jpeg")]
+    return base64.b64decode(data[kind]), kind
+
+
+# ---- all three ----
+
+
+def test_where_no_kernel_runs_there_is_a_picture_with_its_caption(touchable):
+    widget, _ = touchable
+    assert widget.caption("Figure 7. What is seen.") is widget
+    data, metadata = widget._repr_mimebundle_()
+    picture, kind = picture_of(data)
+    assert picture == widget.still().encoded()
+    width, height = widget.still().shown_size
+    assert metadata[kind] == {"width": width, "height": height, "alt": "Figure 7. What is seen."}
+    assert data[WIDGET_VIEW]["model_id"] == widget.model_id
+    assert data["text/plain"] == repr(widget) and len(repr(widget)) < 80
+    assert "0x" not in repr(widget)
+
+
+def test_its_second_output_shows_what_the_reader_did(touchable, messages):
+    widget, changes = touchable
+    widget.caption("</script>")
+    assert messages == []  # it is not shown yet
+    widget._ipython_display_()
+    (first, _, no_id), (still, metadata, display_id) = messages
+    assert WIDGET_VIEW in first and no_id is None and metadata == LIVE_OUTPUT and display_id
+    assert set(still) == {"text/html"} and still["text/html"].count("</script>") == 1
+    assert touch.NOTE in still["text/html"]
+    for name, value in changes.items():
+        before = messages[-1][0]
+        setattr(widget, name, value)
+        data, metadata, last_id = messages[-1]
+        assert data != before and metadata == LIVE_OUTPUT and last_id == display_id
+        assert base64.b64encode(widget.still().encoded()).decode() in data["text/html"]
+
+
+def test_nothing_is_fetched_and_the_script_is_one_module(touchable):
+    widget, _ = touchable
+    addresses = set(re.findall(r"https?://[^\"']+", widget._esm + widget._css))
+    assert addresses <= {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xhtml"}
+    assert widget._esm.count("export default") == 1 and "import" not in widget._esm.split()
+    assert widget.source.startswith("data:image/") and json.dumps(widget.look)
+
+
+def test_colors_come_from_the_style_of_the_pictures(touchable):
+    colors = re.findall(r"#[0-9a-fA-F]{3,6}\b", touchable[0]._esm)
+    assert colors == []
+
+
+# ---- two boxes ----
+
+
+def test_two_boxes_know_their_numbers():
+    widget = two_boxes_player(anchor=[0, 0, 10, 20], gt=torch.tensor([5, 0, 15, 20]))
+    assert widget.iou == pytest.approx(1 / 3) and widget.deltas == [0.5, 0, 0, 0]
+    assert repr(widget) == "TwoBoxes(anchor=[0, 0, 10, 20], gt=[5, 0, 15, 20])"
+    assert widget.size == (96, 96) and widget.grid == 8
+    widget.anchor = [5.0, 0, 15, 20]
+    assert widget.iou == 1
+
+
+def test_two_boxes_begin_within_any_image():
+    for height, width in ((40, 300), (300, 40), (1000, 1400)):
+        widget = two_boxes_player(torch.rand(1, height, width))
+        for x1, y1, x2, y2 in (widget.anchor, widget.gt):
+            assert 0 <= x1 < x2 <= width and 0 <= y1 < y2 <= height
+        assert widget.size == (height, width) and widget.grid == 0 and 0 < widget.iou < 1
+
+
+@pytest.mark.parametrize(
+    "box", [[1, 2, 1, 4], [1, 5, 3, 4], [1, 2, 3], [0, 0, float("nan"), 1], [0, 0, float("inf"), 1]]
+)
+def test_a_box_without_area_is_refused(box):
+    with pytest.raises(TraitError, match=r"gt is .* x1 < x2 and y1 < y2"):
+        two_boxes_player(gt=box)
+
+
+# ---- NMS ----
+
+
+@pytest.mark.parametrize("n", [0, 1, 40])
+@pytest.mark.parametrize("n_labels", [1, 3])
+def test_steps_keep_what_nms_keeps(n, n_labels):
+    boxes, labels = random_boxes(n), torch.arange(n) % n_labels + 1
+    scores = torch.rand(n, generator=torch.Generator().manual_seed(2))
+    widget = nms_steps_player(None, boxes, scores, labels, classes=["a", "b", "c"], threshold=0.2)
+    steps = widget.steps()
+    assert [step.kept for step in steps] == batched_nms(boxes, scores, labels, 0.2).tolist()
+    seen = [index for step in steps for index in (step.kept, *step.suppressed)]
+    assert sorted(seen) == list(range(n))
+    iou = box_iou(boxes, boxes)
+    for kept, suppressed in steps:
+        assert all(iou[kept, i] > 0.2 and labels[i] == labels[kept] for i in suppressed)
+    assert widget.names == [["a", "b", "c"][i % n_labels] for i in range(n)]
+    widget.still().encoded()
+
+
+def test_steps_beyond_the_end_and_below_the_start():
+    widget = nms_steps_player(None, CHAIN, CHAIN_SCORES, threshold=0.3)
+    assert [step.kept for step in widget.steps()] == [0, 2, 4]
+    assert repr(widget) == "NMSSteps(6 boxes, threshold=0.3, step=0)"
+    at_the_start, widget.step = widget.still().encoded(), 99
+    assert widget.still().encoded() == at_the_start  # four panels show all of it
+    with pytest.raises(TraitError, match="step is -1"):
+        widget.step = -1
+    with pytest.raises(TraitError, match=r"threshold is 1\.5: give an IoU in 0\.\.1"):
+        widget.threshold = 1.5
+
+
+def test_blank_paper_holds_all_boxes():
+    assert nms_steps_player(None, CHAIN, CHAIN_SCORES).size == (96, 96)
+    assert nms_steps_player(None, 3 * CHAIN, CHAIN_SCORES).size == (259, 259)
+
+
+def test_boxes_scores_and_labels_must_agree():
+    with pytest.raises(ValueError, match="scores"):
+        nms_steps_player(None, CHAIN, CHAIN_SCORES[:5])
+    with pytest.raises(ValueError, match="labels"):
+        nms_steps_player(None, CHAIN, CHAIN_SCORES, torch.ones(7))
+    with pytest.raises(ValueError, match="boxes"):
+        nms_steps_player(None, CHAIN[:, :3], CHAIN_SCORES)
+
+
+# ---- a location ----
+
+
+def test_anchors_of_a_location_are_the_packages(model, scene):
+    image, target = scene
+    widget = location_player(model, image, target, predictions=True)
+    grids, sizes = [(24, 24), (12, 12), (6, 6), (3, 3)], model.config.anchor_sizes
+    levels = pyramid_anchors(grids, (96, 96), sizes, (0.5, 1.0, 2.0))
+    assert [(level["grid"], level["stride"][0]) for level in widget.levels] == list(
+        zip(grids, (4, 8, 16, 32), strict=True)
+    )
+    widget.level, widget.location = 1, (5, 7)
+    here, first = widget.anchors(), 3 * (12 * 5 + 7)
+    assert here["box"] == levels[1][first : first + 3].tolist() and widget.point == (56, 40)
+    everything = torch.cat(levels)
+    iou = box_iou(target["boxes"], everything)
+    first += len(levels[0])
+    assert here["iou"] == pytest.approx(iou.amax(dim=0)[first : first + 3].tolist(), abs=1e-4)
+    matched = match(iou, 0.7, 0.3, allow_low_quality_matches=True)
+    names = [name for level in widget.levels for name in level["anchors"]["match"]]
+    assert [name == "positive" for name in names] == (matched >= 0).tolist()
+    assert names.count("negative") == (matched == -1).sum()
+    trace = model.trace([image])
+    assert here["score"] == pytest.approx(
+        trace.objectness[0, first : first + 3].sigmoid().tolist(), abs=1e-4
+    )
+    assert widget.anchors(3)["box"] == levels[3][15:18].tolist()  # row 1, column 2 is nearest
+
+
+def test_it_begins_where_the_labels_differ_most(model, scene):
+    widget = location_player(model, *scene)
+    assert len(set(widget.anchors()["match"])) == 3 and "score" not in widget.anchors()
+    assert repr(widget) == "Location(stride=4, row=22, column=8)"
+
+
+def test_an_image_of_another_size_and_without_objects(model):
+    image = torch.rand(3, 300, 200)
+    widget = location_player(model, image, {"boxes": torch.tensor([[50.0, 75, 150, 225]])})
+    height, width = widget.size
+    assert (height, width) == (144, 96)  # as the network sees it
+    assert widget.objects[0] == pytest.approx([24, 36, 72, 108], abs=1e-3)
+    empty = location_player(model, image, {"boxes": torch.zeros(0, 4)})
+    assert empty.objects == [] and set(empty.anchors()["match"]) == {"negative"}
+    for one in (widget, empty):
+        one.still().encoded()
+
+
+def test_a_location_beyond_the_end(model, scene):
+    widget = location_player(model, *scene)
+    widget.location = 99, 99
+    assert widget.anchors()["box"] == widget.levels[0]["anchors"]["box"][-3:]
+    widget.level = 3
+    assert widget.anchors()["box"] == widget.levels[3]["anchors"]["box"][-3:]
+    for name, value in {"location": (-1, 0), "level": 4}.items():
+        with pytest.raises(TraitError, match=f"{name} is"):
+            setattr(widget, name, value)
+    with pytest.raises(ValueError, match="target has no boxes"):
+        location_player(model, scene[0], {})
+
+
+def test_receptive_fields_are_those_of_the_layers(model, scene):
+    """C4 sees 135 pixels; the pyramid's and the RPN's 3x3 convolutions add two strides each."""
+    fields = [Field(**level["field"]) for level in location_player(model, *scene).levels]
+    assert [field.full for field in fields] == [151, 167, 135 + 2 * 16 + 2 * 16, 231]
+    assert all(field.half < field.full / 3 for field in fields)
+
+
+def test_a_field_is_measured():
+    effect = torch.zeros(40, 40)
+    effect[10:30, 12:28] = 0.1
+    effect[18:22, 18:22] = 10
+    assert measure(effect) == Field(full=16, half=4)
+    assert measure(torch.ones(40, 40)).full == 0  # it may be wider
+    assert measure(torch.zeros(40, 40)).full == 0
+
+
+# ---- in a browser ----
+
+
+@pytest.fixture(scope="module")
+def page():
+    if browser.find_chromium() is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    options = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=browser.find_chromium(), args=options)
+        page = chromium.new_page()
+        page.add_script_tag(content=(touch.FOLDER / "geometry.js").read_text())
+        yield page
+        chromium.close()
+
+
+def test_the_browsers_formulas_are_pythons(page):
+    a, b = random_boxes(50).double(), random_boxes(50, seed=7).double()
+    a[:3] = b[:3] + torch.tensor([[0.0], [1], [100]])  # equal, moved, and apart
+    computed = page.evaluate(
+        """([a, b]) => a.map((box, i) =>
+            [boxIou(box, b[i]), boxIntersection(box, b[i]), ...encodeBox(box, b[i])])""",
+        [a.tolist(), b.tolist()],
+    )
+    iou, intersection = box_iou(a, b).diagonal(), box_intersection(a, b).diagonal()
+    expected = torch.cat((iou[:, None], intersection[:, None], encode_boxes(a, b)), dim=1)
+    torch.testing.assert_close(torch.tensor(computed, dtype=torch.float64), expected)
+    assert page.evaluate("boxIou([1, 1, 1, 1], [1, 1, 1, 1])") == 0
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_browsers_nms_is_pythons(page, seed):
+    n = (0, 1, 2, 30, 300)[seed % 5]
+    boxes, labels = random_boxes(n, seed), torch.arange(n) % (1 + seed % 3)
+    scores = torch.rand(n, generator=torch.Generator().manual_seed(seed))
+    scores = (8 * scores).round() / 8  # many are equal
+    widget = nms_steps_player(None, boxes, scores, labels, threshold=0.1 * seed)
+    arguments = [boxes.tolist(), scores.tolist(), labels.tolist(), 0.1 * seed]
+    steps = page.evaluate("(given) => nmsSteps(...given)", arguments)
+    assert [(s["kept"], [gone["index"] for gone in s["suppressed"]]) for s in steps] == [
+        tuple(step) for step in widget.steps()
+    ]
+    iou = box_iou(boxes, boxes)
+    for step in steps:
+        for gone in step["suppressed"]:
+            assert gone["iou"] == pytest.approx(iou[step["kept"], gone["index"]].item(), abs=1e-5)
