@@ -6,6 +6,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from mrcnn_edu.boxes import box_area, box_intersection, box_iou
+from mrcnn_edu.viz.diagrams.shapes import write
 from mrcnn_edu.viz.diagrams.sheet import as_boxes, sheet
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import INK, LEVELS, ROLES, TITLE
@@ -32,21 +33,20 @@ def show_iou(a: Tensor, b: Tensor, roles: tuple[str, str] = ("proposal", "gt")) 
     picture, axes = sheet(9.2, 2.6)
     placed = fitted(pair, (0.1, 0.45, 2.1, 2.15))
     draw_pair(axes, placed, roles, width=2)
-    for (x1, y1, x2, y2), name, role in zip(placed.tolist(), "AB", roles, strict=True):
-        x, y, side = (x1, y1 - 0.06, "bottom") if name == "A" else (x2, y2 + 0.06, "top")
-        align = {"ha": "left" if name == "A" else "right", "va": side}
-        axes.text(
-            x, y, name, color=ROLES.get(role, role), fontsize=TITLE + 1, weight="bold", **align
-        )
-    write(axes, 3.6, r"$\mathrm{IoU}(A,\,B)\;=\;\dfrac{|A\cap B|}{|A\cup B|}\;=$")
+    (x1, y1, _, _), (_, _, x2, y2) = placed.tolist()
+    corners = (x1, y1 - 0.06, "left", "bottom"), (x2, y2 + 0.06, "right", "top")
+    for (x, y, ha, va), name, role in zip(corners, "AB", roles, strict=True):
+        color = ROLES.get(role, role)
+        write(axes, x, y, name, TITLE + 1, ha=ha, va=va, color=color, weight="bold")
+    write(axes, 3.6, BAR, r"$\mathrm{IoU}(A,\,B)\;=\;\dfrac{|A\cap B|}{|A\cup B|}\;=$", LARGE)
     axes.plot([5.1, 6.7], [BAR, BAR], color=INK, linewidth=1.2)
     for slot, filled in (
         ((5.2, 0.1, 6.6, BAR - 0.17), "common"),
         ((5.2, BAR + 0.17, 6.6, 2.5), "union"),
     ):
         draw_pair(axes, fitted(pair, slot), roles, 1.2, **{filled: AREA})
-    write(axes, 7.5, rf"$=\;\dfrac{{{number(common)}}}{{{number(union)}}}\;=$")
-    write(axes, 8.6, f"{iou:.2f}", weight="bold")
+    write(axes, 7.5, BAR, rf"$=\;\dfrac{{{number(common)}}}{{{number(union)}}}\;=$", LARGE)
+    write(axes, 8.6, BAR, f"{iou:.2f}", LARGE, weight="bold")
     return picture
 
 
@@ -79,11 +79,6 @@ def draw_pair(
     for (x1, y1, x2, y2), style in layers:
         if x2 >= x1 and y2 >= y1:  # disjoint boxes share nothing
             axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, **style))
-
-
-def write(axes: Axes, x: float, text: str, **style) -> None:
-    """Write a part of the equation, centered at x, on the height of the fraction's bar."""
-    axes.text(x, BAR, text, ha="center", va="center", fontsize=LARGE, color=INK, **style)
 
 
 def number(area: float) -> str:

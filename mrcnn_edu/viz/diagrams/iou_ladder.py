@@ -5,9 +5,10 @@ from torch import Tensor
 
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.viz.diagrams.iou import AREA, draw_pair
+from mrcnn_edu.viz.diagrams.shapes import write
 from mrcnn_edu.viz.diagrams.sheet import sheet
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import INK, LIGHT, TITLE
+from mrcnn_edu.viz.style import LIGHT, TITLE
 
 KINDS = "shifted", "too small"
 
@@ -20,26 +21,17 @@ def show_iou_ladder(roles: tuple[str, str] = ("gt", "proposal")) -> Picture:
     area that is dark. roles: whose colors the boxes have.
     """
     picture, axes = sheet(9.8, 2.4)
-    axes.text(0.1, 0.25, "IoU", fontsize=TITLE + 1, color=INK, weight="bold", va="center")
+    write(axes, 0.1, 0.25, "IoU", TITLE + 1, ha="left", weight="bold")
     for row, kind in enumerate(KINDS):
         first, second = ladder(kind)
         top = 0.5 + 1.1 * row
-        axes.text(0.1, top + 0.3, kind, fontsize=TITLE, color=INK, va="center")
+        write(axes, 0.1, top + 0.3, kind, TITLE, ha="left")
         for i, value in enumerate(box_iou(first, second).diagonal().tolist()):
             left = 1.0 + 0.98 * i
             pair = torch.stack((first[i], second[i])) / 106 + torch.tensor([left, top] * 2)
             draw_pair(axes, pair, roles, 1.4, common=AREA, union=LIGHT)
             if row == 0:
-                place = {"ha": "center", "va": "center"}
-                axes.text(
-                    left + 0.3,
-                    0.25,
-                    f"{value:.1f}",
-                    color=INK,
-                    weight="bold",
-                    fontsize=TITLE + 1,
-                    **place,
-                )
+                write(axes, left + 0.3, 0.25, f"{value:.1f}", TITLE + 1, weight="bold")
     return picture
 
 

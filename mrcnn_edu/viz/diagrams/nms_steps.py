@@ -1,7 +1,7 @@
 """Non-maximum suppression, one kept box after the other (lesson 02)."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from matplotlib.axes import Axes
@@ -32,8 +32,8 @@ class Step(NamedTuple):
 def nms_steps(boxes: Tensor, scores: Tensor, iou_threshold: float) -> list[Step]:
     """The steps of NMS for boxes [N, 4] with scores [N]: in each, the best box left is kept.
 
-    Those that it overlaps by more than the threshold are suppressed. The kept boxes are those of
-    `nms.nms`, in its order.
+    Those that it overlaps by more than the threshold are suppressed: greedy NMS, as in R-CNN,
+    section 2.2. The kept boxes are those of `nms.nms`, in its order.
     """
     iou = box_iou(boxes, boxes)
     left = scores.argsort(descending=True, stable=True).tolist()
@@ -116,11 +116,16 @@ def draw_step(axes: Axes, boxes: Tensor, step: Step, role: str, score: str) -> N
 
 
 def draw_group(
-    axes: Axes, boxes: Tensor, rows: Sequence[int], role: str, names: Sequence[str] = (), **style
+    axes: Axes,
+    boxes: Tensor,
+    rows: Sequence[int],
+    role: str,
+    names: Sequence[str] = (),
+    **style: Any,
 ) -> None:
     """Draw some of the boxes [N, 4], with their names on chips if there are any."""
     some = boxes[list(rows)]
-    draw_boxes(axes, some, role, **({"width": 1.6} | style))
+    draw_boxes(axes, some, role, **({"width": 1.6, **style}))
     if names:
         axes.add_artist(Names(some.numpy(), names, [ROLES.get(role, role)] * len(some)))
 
