@@ -43,9 +43,9 @@ from mrcnn_edu.viz.diagrams.matching import show_matching
 from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
 from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
 from mrcnn_edu.viz.diagrams.receptive_field import receptive_fields, show_receptive_field
-from mrcnn_edu.viz.diagrams.regression_losses import show_regression_losses
 from mrcnn_edu.viz.diagrams.residual import show_residual_block
 from mrcnn_edu.viz.diagrams.rpn_window import show_rpn_window
+from mrcnn_edu.viz.diagrams.smooth_l1 import show_regression_losses
 from mrcnn_edu.viz.diagrams.timeline import show_timeline
 from mrcnn_edu.viz.draw import (
     crop,
