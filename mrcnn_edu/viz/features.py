@@ -31,7 +31,8 @@ def show_feature_colors(
         titles = [f"{values.shape[1]} × {values.shape[2]}" for values in maps]
     if len(titles) != len(maps):
         raise ValueError(f"{len(titles)} titles for {len(maps)} feature maps: give one for each")
-    picture, (first, *panels) = row(1 + len(maps), 2.4, image.shape[1] / image.shape[2])
+    lines = max(title.count("\n") + 1 for title in titles)
+    picture, (first, *panels) = row(1 + len(maps), 2.4, image.shape[1] / image.shape[2], lines)
     draw_image(first, image, "the image")
     for axes, colors, title in zip(panels, feature_colors(maps), titles, strict=True):
         draw_image(axes, colors, title, is_paled=True)
