@@ -22,6 +22,28 @@ Image.new("L", (32, 32), 100).save(file, format="png")
 image = widgets.Image(value=file.getvalue(), layout={"width": "100px"})
 widgets.VBox([widgets.IntSlider(value=50), image])
 """
+TOUCHABLES = """\
+import torch
+
+from mrcnn_edu import load
+from mrcnn_edu.course.widgets import location_player, nms_steps_player, two_boxes_player
+from mrcnn_edu.data import Shapes
+
+boxes = torch.tensor([[10.0, 10, 40, 40], [12, 12, 42, 42], [60, 60, 90, 90]])
+two = two_boxes_player(anchor=[10, 20, 30, 40], gt=[30, 20, 50, 40])
+steps = nms_steps_player(None, boxes, torch.tensor([0.9, 0.8, 0.7]))
+here = location_player(load("shapes-tiny"), *Shapes(1, seed=1)[0])
+display(two, steps, here)
+"""
+# What Python prints, asked without a cell of the notebook.
+ASK_PYTHON = """async code => {
+    const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
+    const future = kernel.requestExecute({code, store_history: false});
+    let text = "";
+    future.onIOPub = message => text += message.content.text ?? "";
+    await future.done;
+    return text.trim();
+}"""
 
 pytestmark = pytest.mark.skipif(
     browser.find_chromium() is None, reason="needs Chromium: apt-get install chromium"
@@ -63,3 +85,73 @@ def test_a_cell_with_an_error_and_a_slider_without_effect_are_noticed(folder, la
             browser.run_all_cells(page)
         with pytest.raises(AssertionError, match="the picture stayed the same"):
             browser.move_first_slider(page, steps=2, patience=1)
+
+
+def test_boxes_are_dragged_nms_is_stepped_and_a_location_is_clicked(folder, lab):
+    write_notebook(folder / "touch.ipynb", TOUCHABLES)
+    errors, outside = [], []
+    with browser.open_notebook(lab, "touch.ipynb") as page:
+        page.on("pageerror", lambda error: errors.append(error))
+        page.on("request", lambda request: outside.append(request.url))
+        browser.run_all_cells(page)
+        two, steps, here = page.locator(".mrcnn-touch").all()
+
+        iou = two.locator("[data-number=IoU]")
+        assert iou.text_content() == "0.000"
+        drag(page, two.locator("[data-box=anchor] > rect").nth(2), right=40, down=0)
+        assert iou.text_content() == "0.333"  # 10 pixels to the right: half of its width
+        page.keyboard.press("ArrowDown")  # JupyterLab would select the cell below
+        page.keyboard.press("Shift+ArrowDown")
+        two.locator("[data-box=gt]").focus()
+        page.keyboard.press("Shift+ArrowLeft")
+        page.wait_for_timeout(500)
+        assert page.evaluate(ASK_PYTHON, "print(two)") == (
+            "TwoBoxes(anchor=[20, 21, 40, 42], gt=[30, 20, 49, 40])"
+        )
+
+        rows = steps.locator("tbody tr")
+        states = lambda: [row.get_attribute("data-state") for row in rows.all()]  # noqa: E731
+        steps.get_by_role("button", name="Next").click()
+        assert states() == ["kept", "gone", "left"]
+        page.keyboard.press("Enter")
+        assert states() == ["kept", "gone", "kept"]
+        steps.get_by_role("slider").focus()
+        page.keyboard.press("End")
+        assert states() == ["kept", "kept", "left"]  # at a threshold of 1
+        steps.get_by_role("button", name="Reset").click()
+        assert states() == ["left"] * 3
+
+        here.get_by_role("radio", name="stride 8").check(force=True)
+        paper = here.locator("svg").first
+        paper.scroll_into_view_if_needed()
+        page.mouse.click(*center_of(paper))
+        page.keyboard.press("ArrowRight")
+        assert "Row 6, column 7 of 12 × 12" in here.locator(".mrcnn-says").text_content()
+        page.wait_for_timeout(500)
+        printed = page.evaluate(ASK_PYTHON, "print(here, here.anchors()['match'])")
+        assert printed.startswith("Location(stride=8, row=6, column=7)")
+        labels = [row.get_attribute("data-match") for row in here.locator("tbody tr").all()]
+        assert printed.endswith(str(labels))
+
+        browser.restart_kernel(page)  # and the widgets do not need it
+        two.locator("[data-box=gt]").focus()
+        page.keyboard.press("ArrowLeft")
+        assert "x1 29" in two.locator("[data-box=gt]").get_attribute("aria-label")
+        assert browser.read_outputs(page)["broken links"] == 0
+    assert errors == []
+    assert all(url.startswith((lab, "blob:", "data:")) for url in outside)
+
+
+def drag(page, locator, right, down):
+    """Drag the middle of something by so many pixels of the screen."""
+    locator.scroll_into_view_if_needed()
+    x, y = center_of(locator)
+    page.mouse.move(x, y)
+    page.mouse.down()
+    page.mouse.move(x + right, y + down, steps=4)
+    page.mouse.up()
+
+
+def center_of(locator):
+    frame = locator.bounding_box()
+    return frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2

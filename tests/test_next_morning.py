@@ -55,6 +55,10 @@ player()""",
     "for _ in progress_bar(range(3), 'left'):\n    time.sleep(0.3)\nplayer()",
     "for _ in progress_bar(range(3), 'not left', leave=False):\n    time.sleep(0.3)",
     "display(player(), player())\nplayer().picture",
+    """\
+from mrcnn_edu.course.widgets import two_boxes_player
+
+two_boxes_player().caption("Figure 1. Two boxes.")""",
 ]
 # The widget of tqdm, and a player as it would be without its second output.
 WIDGETS_ALONE = [
@@ -103,7 +107,7 @@ def test_players_and_bars_the_next_morning(folder, lab):
     with browser.open_notebook(lab, "players.ipynb") as page:
         browser.run_all_cells(page)
         evening = browser.read_outputs(page)
-        assert evening == WITHOUT_ERROR | {"pictures": 5, "sliders": 4}
+        assert evening == WITHOUT_ERROR | {"pictures": 6, "sliders": 4}
         assert page.get_by_role("slider", name="n", exact=True).count() == 4
         assert page.get_by_role("img", name="5 points; n: 5", exact=True).count() == 4
         browser.move_first_slider(page)
@@ -117,11 +121,13 @@ def test_players_and_bars_the_next_morning(folder, lab):
         assert browser.read_outputs(page) == evening
     browser.kill_kernels(lab)
     with browser.open_notebook(lab, "players.ipynb") as page:
-        assert browser.read_outputs(page) == WITHOUT_ERROR | {"pictures": 5, "sliders": 0}
+        assert browser.read_outputs(page) == WITHOUT_ERROR | {"pictures": 6, "sliders": 0}
         assert (
             page.get_by_role("img", name="6 points; n: 6", exact=True).count() == 1
         )  # the last one
         assert page.get_by_text("The kernel of these sliders has stopped").count() == 4
+        assert page.get_by_text("The kernel of this widget has stopped").count() == 1
+        assert page.get_by_role("img", name="Figure 1. Two boxes.", exact=True).count() == 1
         assert page.get_by_text("left: 3 of 3 in").count() == 1
         browser.run_all_cells(page)  # and all is as it was
         assert browser.read_outputs(page) == evening
