@@ -44,10 +44,11 @@ notebooks: .venv/installed  ## build all notebooks from notebooks/src
 weights: .venv/installed  ## train the models that come with the package again (an hour each)
 	$(BIN)/python tools/make_shapes_tiny.py
 
-lint: .venv/installed  ## check the style and the types
+lint: .venv/installed  ## check the style, the types, and how the lessons are written
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/pyright
+	$(BIN)/python notebooks/style.py
 
 format: .venv/installed  ## put the code into the style
 	$(BIN)/ruff check --fix

@@ -16,6 +16,8 @@ machine give the same bytes, and a change in its diff is a change in what a read
   the picture, but a trusted JupyterLab would show "model not found" in the picture's place.
 - The picture of the cell tagged "cover" is kept, small, in pictures/: the lists of lessons show it.
 - The version of Matplotlib is noted: conftest.py compares pictures strictly where it is the same.
+- A rewritten lesson ends with the references that its text cites (references.py), and rules.py
+  refuses what gives a prediction away or stands in the reader's way.
 - A hash of the cells is noted, too: by it `mrcnn-edu course` sees that somebody has worked in the
   notebook itself, and what she wrote there is hers.
 """
@@ -23,18 +25,24 @@ machine give the same bytes, and a change in its diff is a change in what a read
 import base64
 import importlib.metadata
 import io
+import os
 import sys
 import time
 from pathlib import Path
 
 import jupytext
 import nbformat
+import rules
+import style
 from cut_cells import cut_cells
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 from PIL import Image
+from references import reference_list
 
 from mrcnn_edu.course.notebook_file import seal
+from mrcnn_edu.course.solved import SETTING
 from mrcnn_edu.files import write_file
 from mrcnn_edu.progress import LIVE_OUTPUT
 
@@ -52,6 +60,8 @@ def read_source(source: Path) -> NotebookNode:
     """The notebook that a source describes, cut into cells: not executed, minimal metadata."""
     notebook = jupytext.read(source)
     try:
+        if style.is_rewritten(source):
+            notebook.cells += reference_cells(notebook.cells)
         notebook.cells = cut_cells(notebook.cells, lesson=source.stem.partition("_")[0])
     except ValueError as error:
         raise BuildError(f"{source.name}: {error}") from error
@@ -66,7 +76,25 @@ def read_source(source: Path) -> NotebookNode:
             },
         }
     )
+    refuse(notebook, source)
     return notebook
+
+
+def reference_cells(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """A text cell with the papers that the text of a lesson cites, if it cites any."""
+    listed = reference_list([cell.source for cell in cells if cell.cell_type == "markdown"])
+    return [new_markdown_cell(f"## References\n\n{listed}")] if listed else []
+
+
+def refuse(notebook: NotebookNode, source: Path) -> None:
+    """Raise BuildError if the notebook breaks a rule, before it is run or afterwards."""
+    found = list(rules.complaints_of_claims(notebook.cells))
+    if style.is_rewritten(source):
+        found += rules.complaints_of_asserts(notebook.cells)
+        found += rules.complaints_of_predictions(notebook.cells)
+        found += rules.complaints_of_captions(notebook.cells)  # there are no pictures before
+    if found:
+        raise BuildError("\n".join(f"{source.name}: {complaint}" for complaint in found))
 
 
 def execute(notebook: NotebookNode, name: str, folder: Path) -> None:
@@ -79,7 +107,7 @@ def execute(notebook: NotebookNode, name: str, folder: Path) -> None:
         coalesce_streams=True,  # one print may arrive as one message or as two
         resources={"metadata": {"path": str(folder)}},
     )
-    with client.setup_kernel():
+    with client.setup_kernel(env={**os.environ, SETTING: ""}):  # as if no exercise was solved yet
         for index, cell in enumerate(notebook.cells):
             try:
                 client.execute_cell(cell, index, execution_count=client.code_cells_executed + 1)
@@ -121,14 +149,16 @@ def cover(notebook: NotebookNode, name: str) -> bytes | None:
 
 
 def pictures_of(output: dict) -> list[str]:
-    """The pictures in an output, in base 64."""
-    return [text for kind, text in output.get("data", {}).items() if kind.startswith("image/")]
+    """The pictures in an output, in base 64. Beside the SVG of a chart there is a PNG."""
+    data = output.get("data", {})
+    return [data[kind] for kind in ("image/png", "image/jpeg") if kind in data]
 
 
 def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
     """Build one notebook from its source and return its path."""
     notebook = read_source(source)
     execute(notebook, source.stem, folder=notebooks)
+    refuse(notebook, source)
     path, picture = notebooks / f"{source.stem}.ipynb", cover(notebook, source.stem)
     write_file(path, f"{nbformat.writes(notebook)}\n".encode())
     if picture is not None:
@@ -147,6 +177,7 @@ def build_text(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
         )
     for cell, executed in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
+    refuse(notebook, source)
     drawn_by = before.metadata.get("mrcnn_edu", {}).get("matplotlib")
     notebook.metadata.mrcnn_edu.matplotlib = drawn_by  # the outputs are those of that day
     write_file(path, f"{nbformat.writes(notebook)}\n".encode())

@@ -9,6 +9,7 @@ public interface of nbval, therefore pyproject.toml pins its version.
 import base64
 import importlib.metadata
 import io
+import os
 import time
 from queue import Empty
 
@@ -18,6 +19,7 @@ from nbval.plugin import IPyNbCell, IPyNbFile
 from PIL import Image
 
 PICTURES = ("image/png", "image/jpeg")
+DRAWING = "image/svg+xml"
 # Two processors round differently, which moves the edge of a line by a shade. A changed number or
 # a changed mask changes more than one pixel in a thousand.
 SHADES = 16  # of 255
@@ -25,6 +27,8 @@ SHARE_OF_PIXELS = 0.001
 # Another Matplotlib draws letters a pixel wider, so the tight frame around them changes too.
 SHARE_OF_SIZE = 0.05
 HEARTBEAT = 1.0  # seconds between two looks whether the kernel still lives
+
+os.environ["MRCNN_EDU_SOLVED"] = ""  # for the kernels: as if no exercise was solved yet
 
 
 @pytest.hookimpl(wrapper=True)
@@ -43,6 +47,10 @@ class KernelDied(Exception):
 
 class Notebook(IPyNbFile):
     """nbval's notebook, with the cells below and a kernel that is watched."""
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.skip_compare += (DRAWING,)  # compared below
 
     def collect(self):
         for cell in super().collect():
@@ -97,9 +105,9 @@ class Cell(IPyNbCell):
         test, ref = ([o for o in outputs if not is_live(o)] for outputs in (test, ref))
         if not super().compare_outputs(test, ref, skip_compare):
             return False
-        self.comparison_traceback += picture_differences(
-            pictures(ref), pictures(test), by_pixel=self.parent.draws_alike()
-        )
+        alike = self.parent.draws_alike()
+        self.comparison_traceback += picture_differences(pictures(ref), pictures(test), alike)
+        self.comparison_traceback += drawing_differences(drawings(ref), drawings(test), alike)
         return not self.comparison_traceback
 
 
@@ -130,6 +138,23 @@ def picture_differences(stored, new, by_pixel: bool) -> list[str]:
         if sentence := difference(old_pixels, new_pixels):
             differences.append(f"picture {index}: {sentence}")
     return differences
+
+
+def drawings(outputs) -> list[str]:
+    """The SVG of every output that has no other picture.
+
+    Beside the SVG of a chart there is a PNG, which tells better whether two charts look the same.
+    """
+    data = [output.get("data", {}) for output in outputs]
+    return [d[DRAWING] for d in data if DRAWING in d and not any(kind in d for kind in PICTURES)]
+
+
+def drawing_differences(stored: list[str], new: list[str], by_letter: bool) -> list[str]:
+    """Sentences that say how the new drawings differ from the stored ones; none if they agree."""
+    if len(stored) != len(new):
+        return [f"drawings (SVG) stored: {len(stored)}, now: {len(new)}"]
+    differ = [index for index, pair in enumerate(zip(stored, new, strict=True)) if len({*pair}) > 1]
+    return [f"drawing {index} (SVG) differs" for index in differ] if by_letter else []
 
 
 def pixel_difference(old: np.ndarray, new: np.ndarray) -> str:

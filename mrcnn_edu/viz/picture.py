@@ -88,7 +88,7 @@ class Picture(Figure):
         colors: how many there may be in a PNG; by default, all of them are kept.
         """
         canvas = FigureCanvasAgg(self)
-        if layout := self.get_layout_engine():
+        if self.axes and (layout := self.get_layout_engine()):
             layout.execute(self)  # twice, with draw: only now are the images' heights known
         canvas.draw()
         file = BytesIO()

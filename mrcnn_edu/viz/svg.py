@@ -25,12 +25,13 @@ SHORTER = [
 
 def chart_svg(figure: Figure) -> str:
     """The SVG of a figure: a unit of 1/72 inch is a pixel. Its background is the figure's."""
-    file = StringIO()
+    file, dpi = StringIO(), figure.get_dpi()
     # Letters are drawn as outlines: not every reader has the font whose widths were measured here.
     with matplotlib.rc_context(
         {"svg.fonttype": "path", "svg.hashsalt": "so that ids are the same"}
     ):
         FigureCanvasSVG(figure).print_svg(file, metadata=NO_METADATA)
+    figure.set_dpi(dpi)  # it has been set to 72
     text = file.getvalue()
     for long, short in SHORTER:
         text = re.sub(long, short, text)
