@@ -254,6 +254,15 @@ def test_only_instance_segmentation_tells_two_objects_of_a_class_apart():
     semantic, instances = (panel.images[0].get_array() for panel in axes[2:])
     assert (semantic[0, 0] == semantic[0, 7]).all() and axes[0].get_xlabel() == "square"
     assert (instances[0, 0] != instances[0, 7]).any()
+    class_colors = {tuple(round(255 * c) for c in to_rgb(c)) for c in viz.CLASS_COLORS}
+    assert not class_colors & {tuple(instances[0, x].tolist()) for x in (0, 7)}
+
+
+def test_ground_truth_has_panels_as_wide_as_asked_and_as_high_as_the_image():
+    target = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.long)}
+    picture = viz.show_ground_truth(torch.zeros(3, 20, 40), target, ["square"], width=5)
+    width, height = picture.shown_size
+    assert width == 720 and 180 < height < 210
 
 
 def test_counts_are_drawn_in_parts_even_when_there_are_none():

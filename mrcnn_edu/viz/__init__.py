@@ -45,8 +45,10 @@ from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
 from mrcnn_edu.viz.diagrams.receptive_field import receptive_fields, show_receptive_field
 from mrcnn_edu.viz.diagrams.residual import show_residual_block
 from mrcnn_edu.viz.diagrams.rpn_window import show_rpn_window
+from mrcnn_edu.viz.diagrams.run_lengths import show_run_lengths
 from mrcnn_edu.viz.diagrams.smooth_l1 import show_regression_losses
 from mrcnn_edu.viz.diagrams.timeline import show_timeline
+from mrcnn_edu.viz.diagrams.trained_together import show_trained_together
 from mrcnn_edu.viz.draw import (
     crop,
     draw_boxes,
@@ -104,6 +106,6 @@ __all__ = [
     "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
     "show_overview", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
     "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
-    "show_rpn_window", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
-    "show_table", "show_tasks", "show_timeline", "show_training", "text_color", "tile_maps",
+    "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
+    "show_table", "show_tasks", "show_timeline", "show_trained_together", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

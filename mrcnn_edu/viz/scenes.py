@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import torch
+from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import Tensor
 
@@ -13,12 +14,17 @@ from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image
 from mrcnn_edu.viz.instances import draw_instances, paint_differences, paint_masks
 from mrcnn_edu.viz.picture import Picture, panel_height, row
-from mrcnn_edu.viz.style import LABEL, paled
+from mrcnn_edu.viz.style import LABEL, OTHER_COLORS, paled
 
 
-def show_ground_truth(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
-    """An image [C, H, W], and beside it the same with its ground-truth objects."""
-    picture, (left, right) = row(2)
+def show_ground_truth(
+    image: Tensor, target: dict, classes: Sequence[str], width: float = 3.4
+) -> Picture:
+    """An image [C, H, W], and beside it the same with its ground-truth objects.
+
+    width: of each of the two, in units of 72 pixels.
+    """
+    picture, (left, right) = row(2, width, image.shape[1] / image.shape[2])
     draw_image(left, image, "the image")
     objects = target["boxes"], target["labels"], target.get("masks")
     draw_instances(right, image, *objects, classes, title="its objects")
@@ -51,11 +57,29 @@ def show_detections(
 
 
 def show_comparison(
-    image: Tensor, detections: Mapping[str, Detections], classes: Sequence[str]
+    image: Tensor,
+    detections: Mapping[str, Detections],
+    classes: Sequence[str],
+    target: dict | None = None,
+    columns: int = 3,
 ) -> Picture:
-    """The detections of several models in one image [C, H, W], a panel for each model's name."""
-    picture, panels = row(len(detections), ratio=image.shape[1] / image.shape[2])
-    for axes, (name, d) in zip(panels, detections.items(), strict=True):
+    """The detections of several models in one image [C, H, W], a panel for each model's name.
+
+    target: the image's ground truth; if it is given, the first panel shows it. columns: the largest
+    number of panels in a row.
+    """
+    n_panels = len(detections) + (target is not None)
+    columns = min(columns, max(n_panels, 1))
+    rows = max(1, -(-n_panels // columns))
+    width = min(3.4, 10 / columns)
+    picture = Picture(width * columns, rows * panel_height(width, image.shape[1] / image.shape[2]))
+    panels = list(picture.subplots(rows, columns, squeeze=False).flat)
+    for axes in panels[n_panels:]:
+        axes.axis("off")
+    if target is not None:
+        objects = target["boxes"], target["labels"], target.get("masks")
+        draw_instances(panels.pop(0), image, *objects, classes, title="ground truth")
+    for axes, (name, d) in zip(panels, detections.items(), strict=False):
         draw_instances(axes, image, d.boxes, d.labels, d.masks, classes, d.scores, name)
     return picture
 
@@ -98,17 +122,24 @@ def show_panels(image: Tensor, panels: Mapping[str, tuple], width: float = 3.4) 
 
 
 def show_tasks(image: Tensor, target: dict, classes: Sequence[str]) -> Picture:
-    """What four tasks ask of one image: its classes, boxes, and each pixel's class or object."""
+    """What four tasks ask of one image: its classes, boxes, and each pixel's class or object.
+
+    Classes have their own colors; objects have others, so that nobody takes one for the other.
+    """
     picture, axes = row(4, lines=2)
     boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
-    draw_image(axes[0], image, "classification")
     names = ", ".join(classes[int(k) - 1] for k in labels.unique().tolist())
-    axes[0].set_xlabel(names, fontsize=LABEL)
+    draw_image(axes[0], image, "classification")
     draw_instances(axes[1], image, boxes, labels, None, classes, title="detection")
     draw_image(axes[2], paint_masks(paled(image), masks, labels, 1), "semantic segmentation")
-    instances = torch.arange(1, len(labels) + 1)  # a color for each object
-    painted = paint_masks(paled(image), masks, instances, 1)
+    painted = paled(image)
+    for i, mask in enumerate(masks):
+        paint = painted.new_tensor(to_rgb(OTHER_COLORS[i % len(OTHER_COLORS)]))
+        painted = torch.where(mask, paint[:, None, None], painted)
     draw_image(axes[3], painted, "instance segmentation")
+    outputs = names, "a box and a label each", "one class at each pixel", "one mask for each object"
+    for panel, output in zip(axes, outputs, strict=True):
+        panel.set_xlabel(output, fontsize=LABEL)
     return picture
 
 

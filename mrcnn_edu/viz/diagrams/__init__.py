@@ -8,6 +8,7 @@ scene            a small scene of three objects, with anchors, proposals or dete
 architecture     the whole of Mask R-CNN, with one stage highlighted
 family           R-CNN, Fast R-CNN, Faster R-CNN and Mask R-CNN side by side
 timeline         from R-CNN to Mask R-CNN: what was new, how accurate and how fast
+trained_together  which parts of the four R-CNNs learn with one loss
 residual         residual blocks, and the bottleneck of ResNet-50
 pyramids         four ways to find objects of different sizes
 fpn              the feature pyramid network, level by level
@@ -18,5 +19,6 @@ box_deltas       how an anchor is shifted and resized to become a box
 matching         matching as a colored matrix of IoUs
 smooth_l1        smooth L1 beside L1 and L2, and their derivatives
 receptive_field  a receptive field that grows layer by layer
+run_lengths      a small mask pixel by pixel, and its run-length encoding
 nms_steps        non-maximum suppression, one kept box after the other
 """
