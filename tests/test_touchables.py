@@ -292,7 +292,7 @@ def page():
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=browser.find_chromium(), args=options)
         page = chromium.new_page()
-        page.add_script_tag(content=(touch.FOLDER / "geometry.js").read_text())
+        page.add_script_tag(content=(touch.FOLDER / "geometry.js").read_text("utf-8"))
         yield page
         chromium.close()
 

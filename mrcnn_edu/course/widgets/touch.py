@@ -34,7 +34,9 @@ NOTE = "The kernel of this widget has stopped. To use it again, run the cells do
 
 def read_script(name: str) -> str:
     """The JavaScript module of a widget: what all of them share, and its own file."""
-    return "\n".join((FOLDER / f"{part}.js").read_text() for part in ("geometry", "touch", name))
+    return "\n".join(
+        (FOLDER / f"{part}.js").read_text("utf-8") for part in ("geometry", "touch", name)
+    )
 
 
 def lines() -> dict[str, Any]:
@@ -54,7 +56,7 @@ class Touchable(AnyWidget):
     picture shows; it draws that in `picture`. image: [C, H, W] in 0..1. note: the caption.
     """
 
-    _css = (FOLDER / "touch.css").read_text()
+    _css = (FOLDER / "touch.css").read_text("utf-8")
     source = Unicode().tag(sync=True)  # the image as a data URL
     size = Tuple(Int(), Int()).tag(sync=True)  # height and width of the drawing, in pixels
     look = Dict().tag(sync=True)
