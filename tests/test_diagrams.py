@@ -28,6 +28,7 @@ DIAGRAMS = {
     "stage": lambda: viz.show_architecture("proposals"),
     "family": viz.show_family,
     "timeline": viz.show_timeline,
+    "trained together": viz.show_trained_together,
     "residual block": viz.show_residual_block,
     "pyramids": viz.show_pyramids,
     "FPN": viz.show_fpn,
