@@ -2,7 +2,8 @@
 
 Every system that has weights (`python tools/make_ancestors.py`) detects the objects in the same 300
 scenes, and then in one scene with more and more proposals. Prints average precision, where the time
-goes and how often the backbone runs, beside the papers' figures, and writes them to the READMEs.
+goes and how often the backbone runs, and writes them into docs/history.md, beside the papers'
+figures.
 """
 
 import argparse
@@ -25,8 +26,8 @@ from mrcnn_edu.evaluate import DetectionList, evaluate
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results" / "family.json"
-PICTURE = HERE.parent / "notebooks" / "pictures" / "family.png"
-DOCUMENTS = {HERE / "README.md": False, HERE.parent / "README.md": True}  # is it the short one?
+PICTURE = HERE.parent / "docs" / "pictures" / "family.png"
+DOCUMENT = HERE.parent / "docs" / "history.md"
 NAMES = {  # file name: what tables call the system, in the order of publication
     "rcnn": "R-CNN",
     "fast-rcnn": "Fast R-CNN",
@@ -38,10 +39,15 @@ NAMES = {  # file name: what tables call the system, in the order of publication
 STAGES = "proposals", "features", "heads"
 N_PROPOSALS = 10, 20, 50, 100, 200, 500, 1000
 PAPERS = [  # system, GPU, seconds per image, quality
-    ("R-CNN, AlexNet", "a GPU", "13 for search and features", "VOC10 53.7 AP50"),
+    ("R-CNN, AlexNet", "not named", "13 for search and features", "VOC10 53.7 AP50"),
     ("R-CNN, VGG16", "K40", "47, and selective search", "VOC07 66.0 AP50"),
     ("Fast R-CNN, VGG16", "K40", "0.32, and selective search", "VOC07 66.9 AP50"),
-    ("the same, by its successor", "K40", "1.83 = 1.51 + 0.146 + 0.174", "VOC07 66.9 AP50"),
+    (
+        "Fast R-CNN, as Faster R-CNN's authors measured it",
+        "K40",
+        "1.83 = 1.51 + 0.146 + 0.174",
+        "VOC07 66.9 AP50",
+    ),
     ("Faster R-CNN, VGG16", "K40", "0.198 = 0.010 + 0.141 + 0.047", "VOC07 69.9 AP50"),
     ("FCIS with OHEM, R101", "K40", "0.24", "COCO mask 29.2 AP"),
     ("Mask R-CNN, R101-C4", "M40", "about 0.4", "COCO mask 33.1 AP"),
@@ -108,7 +114,7 @@ def recall_table(results: dict) -> list[str]:
     """Recall by number of proposals, in %, as lines of Markdown."""
     counts = " | ".join(map(str, N_PROPOSALS[:5]))
     lines = [
-        f"| recall with so many proposals, % | IoU | {counts} |",
+        f"| recall in %, by the number of proposals | IoU | {counts} |",
         "|---|---:|" + "---:|" * 5,
     ]
     for name, by_iou in results["recall"].items():
@@ -134,15 +140,17 @@ def systems_table(results: dict) -> list[str]:
     return [
         *lines,
         "",
-        f"{results['scenes']} scenes of 96 x 96, none of them trained on; milliseconds are medians "
-        f"of an image; {results['machine']['device']}, torch {results['machine']['torch']}.",
+        f"{results['scenes']} scenes of 96 × 96 pixels, none of them trained on; milliseconds are "
+        f"medians per image; {results['machine']['device']}, torch {results['machine']['torch']}.",
     ]
 
 
 def proposals_table(results: dict) -> list[str]:
     """Milliseconds of each system by number of proposals, as lines of Markdown."""
     lines = [
-        "| milliseconds with so many proposals | " + " | ".join(map(str, N_PROPOSALS)) + " |",
+        "| milliseconds per image, by the number of proposals | "
+        + " | ".join(map(str, N_PROPOSALS))
+        + " |",
         "|---|" + "---:|" * len(N_PROPOSALS),
     ]
     for name, r in results["systems"].items():
@@ -154,17 +162,17 @@ def proposals_table(results: dict) -> list[str]:
 def papers_table() -> list[str]:
     """What the papers measured, as lines of Markdown."""
     return [
-        "| in the papers | on | s an image (= proposals + features + heads) | quality |",
+        "| in the papers | GPU | seconds per image (= proposals + features + heads) | quality |",
         "|---|---|---:|---|",
         *(f"| {' | '.join(row)} |" for row in PAPERS),
     ]
 
 
-def insert(results: dict, document: str, is_short: bool) -> str:
+def insert(results: dict, document: str) -> str:
     """The document with the tables between its marks replaced by those of `results`."""
-    parts = [systems_table(results), papers_table()]
-    if not is_short:
-        parts[1:1] = [proposals_table(results), recall_table(results)]
+    parts = [
+        systems_table(results), proposals_table(results), recall_table(results), papers_table(),
+    ]  # fmt: skip
     return between_marks(document, MARK, "\n\n".join("\n".join(part) for part in parts))
 
 
@@ -174,7 +182,7 @@ def proposals_picture(results: dict) -> viz.Picture:
         NAMES[name]: torch.tensor([1000 * sum(row["seconds"].values()) for row in r["many"]])
         for name, r in results["systems"].items()
     }
-    return viz.show_lines(torch.tensor(N_PROPOSALS), lines, "proposals", "milliseconds an image")
+    return viz.show_lines(torch.tensor(N_PROPOSALS), lines, "proposals", "milliseconds per image")
 
 
 def main() -> None:
@@ -195,9 +203,8 @@ def main() -> None:
     if not options.print:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
         PICTURE.write_bytes(proposals_picture(results).encoded())
-        for document, is_short in DOCUMENTS.items():
-            document.write_text(insert(results, document.read_text(), is_short))
-        print(f"written to {RESULTS}, {PICTURE} and {', '.join(map(str, DOCUMENTS))}")
+        DOCUMENT.write_text(insert(results, DOCUMENT.read_text()))
+        print(f"written to {RESULTS}, {PICTURE} and {DOCUMENT}")
 
 
 def measure(folder: Path, n_scenes: int, rounds: int) -> dict:

@@ -5,7 +5,8 @@
     python benchmarks/versus_torchvision.py --write           # and replaces the stored results
 
 The two take turns in one process, so that a slow minute of the machine affects both. Prints the
-medians, their ratio and its spread; --write stores them in results/ and updates both READMEs.
+medians, their ratio and its spread; --write stores them in results/ and updates the table in
+docs/benchmarks.md.
 """
 
 import argparse
@@ -15,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Literal
@@ -189,17 +190,16 @@ WORK = {  # name: (what makes the pair of runs, the goal for the ratio)
     **{f"roi_align, {name}": (roi_align_pair(*sizes, False), 0.15) for name, sizes in MAPS.items()},
     "roi_align, 1,000 RoIs 7 x 7, pyramid": (pyramid_pair(False), 0.15),
     **{
-        f"and backward, {name}": (roi_align_pair(*sizes, True), 0.15)
+        f"roi_align and backward, {name}": (roi_align_pair(*sizes, True), 0.15)
         for name, sizes in MAPS.items()
     },
-    "and backward, 1,000 RoIs 7 x 7, pyramid": (pyramid_pair(True), 0.15),
+    "roi_align and backward, 1,000 RoIs 7 x 7, pyramid": (pyramid_pair(True), 0.15),
     "nms, 2,000 boxes": (nms_pair(2000, 1), 2.5),
     "batched_nms, 5,000 boxes in 5 groups": (nms_pair(5000, 5), 1.0),
 }
 MEMORY, MEMORY_GOAL = "peak memory of detect", 0.80
 ALL = (*WORK, MEMORY)
-SOME = [work for work in ALL if "7 x 7 on" not in work and "14 x 14" not in work]
-DOCUMENTS = {HERE / "README.md": ALL, HERE.parent / "README.md": SOME}  # and the rows each shows
+DOCUMENT = HERE.parent / "docs" / "benchmarks.md"
 
 
 def seconds(run: Callable[[], object], device: str) -> float:
@@ -287,24 +287,23 @@ def processor() -> str:
     return names[0] if names else platform.machine()
 
 
-def table(results: dict, works: Collection[str]) -> str:
-    """The results of these works as a Markdown table, and below it the machine."""
+def table(results: dict) -> str:
+    """The results as a Markdown table, and below it the machine."""
     lines = ["| work | ours | torchvision | ratio (middle half) | goal |"]
     lines.append("|---|---:|---:|---:|---:|")
     for r in results["rows"]:
-        if r["work"] in works:
-            show = "{:,.0f} MB" if r["work"] == MEMORY else "{:.3g} s"
-            ours, theirs = show.format(r["ours"]), show.format(r["torchvision"])
-            ratio = "**{ratio:.2f}** ({spread[0]:.2f} to {spread[1]:.2f})".format(**r)
-            lines.append(f"| {r['work']} | {ours} | {theirs} | {ratio} | {r['goal']:.2f} |")
+        show = "{:,.0f} MB" if r["work"] == MEMORY else "{:.3g} s"
+        ours, theirs = show.format(r["ours"]), show.format(r["torchvision"])
+        ratio = "**{ratio:.2f}** ({spread[0]:.2f} to {spread[1]:.2f})".format(**r)
+        lines.append(f"| {r['work']} | {ours} | {theirs} | {ratio} | {r['goal']:.2f} |")
     machine = "{device}, torch {torch}, torchvision {torchvision}".format(**results["machine"])
     return "\n".join([*lines, "", f"Medians; {machine}."])
 
 
-def insert(results: dict, document: str, device: str, works: Collection[str]) -> str:
+def insert(results: dict, document: str, device: str) -> str:
     """The document with the table between its marks for this device made from `results`."""
     mark = f"<!-- versus_torchvision {device} -->"
-    return between_marks(document, mark, table(results, works))
+    return between_marks(document, mark, table(results))
 
 
 def between_marks(document: str, mark: str, text: str) -> str:
@@ -332,7 +331,7 @@ def main() -> None:
         print(peak_growth(options.memory_of))
     else:
         rows = measure(options.device, options.rounds, options.seconds, options.only)
-        print(table({"machine": machine(options.device), "rows": rows}, ALL))
+        print(table({"machine": machine(options.device), "rows": rows}))
         if options.write:
             write(rows, options.device)
 
@@ -353,7 +352,7 @@ def measure(device: str, rounds: int, min_seconds: float, only: str) -> list[dic
 
 
 def write(rows: list[dict], device: str) -> None:
-    """Store the rows, in place of older ones of the same work, and update the documents."""
+    """Store the rows, in place of older ones of the same work, and update the document."""
     RESULTS.mkdir(exist_ok=True)
     file = RESULTS / f"versus_torchvision_{device}.json"
     older = json.loads(file.read_text())["rows"] if file.is_file() else []
@@ -361,9 +360,8 @@ def write(rows: list[dict], device: str) -> None:
     rows = [by_work[work] for work in ALL if work in by_work]
     results = {"machine": machine(device), "rows": rows}
     file.write_text(json.dumps(results, indent=1) + "\n")
-    for document, works in DOCUMENTS.items():
-        document.write_text(insert(results, document.read_text(), device, works))
-    print(f"written to {file} and the documents")
+    DOCUMENT.write_text(insert(results, DOCUMENT.read_text(), device))
+    print(f"written to {file} and {DOCUMENT}")
 
 
 if __name__ == "__main__":

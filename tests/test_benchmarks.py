@@ -1,4 +1,4 @@
-"""The benchmarks run, and the documents show the numbers of the stored results."""
+"""The benchmarks run, and the guide shows the numbers of the stored results."""
 
 import json
 import sys
@@ -10,9 +10,8 @@ import versus_torchvision as versus
 @pytest.mark.parametrize("file", sorted(versus.RESULTS.glob("versus_torchvision_*.json")), ids=str)
 def test_the_tables_are_those_of_the_results(file):
     device, results = file.stem.rpartition("_")[2], json.loads(file.read_text())
-    for document, works in versus.DOCUMENTS.items():
-        text = document.read_text()
-        assert versus.insert(results, text, device, works) == text
+    text = versus.DOCUMENT.read_text()
+    assert versus.insert(results, text, device) == text
 
 
 def test_every_work_has_results():
@@ -20,8 +19,7 @@ def test_every_work_has_results():
     goals = {name: goal for name, (_, goal) in versus.WORK.items()}
     expected = goals | {versus.MEMORY: versus.MEMORY_GOAL}
     assert {r["work"]: r["goal"] for r in results["rows"]} == expected
-    for document, works in versus.DOCUMENTS.items():
-        assert versus.table(results, works) in document.read_text()
+    assert versus.table(results) in versus.DOCUMENT.read_text()
 
 
 class Clock:
@@ -56,11 +54,11 @@ def test_some_of_the_work_can_be_measured_alone(name):
 
 @pytest.fixture
 def command(monkeypatch, tmp_path):
-    """A function that runs the command, with its results and documents in a temporary folder."""
-    document = tmp_path / "README.md"
+    """A function that runs the command, with its results and its document in a temporary folder."""
+    document = tmp_path / "benchmarks.md"
     document.write_text("<!-- versus_torchvision cpu -->\n<!-- versus_torchvision cpu -->\n")
     monkeypatch.setattr(versus, "RESULTS", tmp_path / "results")
-    monkeypatch.setattr(versus, "DOCUMENTS", {document: versus.ALL})
+    monkeypatch.setattr(versus, "DOCUMENT", document)
     monkeypatch.setattr(versus.torch, "set_num_threads", lambda n: None)
 
     def command(*options):
@@ -72,12 +70,12 @@ def command(monkeypatch, tmp_path):
 
 
 def test_results_are_only_stored_with_write(command, tmp_path, capsys):
-    before = (tmp_path / "README.md").read_text()
+    before = (tmp_path / "benchmarks.md").read_text()
     command()
     assert "| nms, 2,000 boxes | " in capsys.readouterr().out
-    assert [path.name for path in tmp_path.iterdir()] == ["README.md"]
-    assert (tmp_path / "README.md").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["benchmarks.md"]
+    assert (tmp_path / "benchmarks.md").read_text() == before
     command("--write")
     results = json.loads((tmp_path / "results" / "versus_torchvision_cpu.json").read_text())
     assert [row["work"] for row in results["rows"]] == ["nms, 2,000 boxes"]
-    assert versus.table(results, versus.ALL) in (tmp_path / "README.md").read_text()
+    assert versus.table(results) in (tmp_path / "benchmarks.md").read_text()

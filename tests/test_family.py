@@ -1,4 +1,4 @@
-"""The family's benchmark: it measures every system with weights; documents show its results."""
+"""The family's benchmark: it measures every system with weights; a guide shows its results."""
 
 import json
 
@@ -10,12 +10,11 @@ from mrcnn_edu import weights
 from mrcnn_edu.ancestors import load
 
 
-@pytest.mark.parametrize("path", family.DOCUMENTS)
-def test_the_documents_show_the_results(path):
-    document, results = path.read_text(), json.loads(family.RESULTS.read_text())
+def test_the_document_shows_the_results():
+    document, results = family.DOCUMENT.read_text(), json.loads(family.RESULTS.read_text())
     assert set(results["systems"]) == set(family.NAMES)
     assert document.count(family.MARK) == 2 and "| R-CNN |" in document
-    assert family.insert(results, document, family.DOCUMENTS[path]) == document
+    assert family.insert(results, document) == document
 
 
 def test_their_scores_are_those_of_the_records():
@@ -52,9 +51,9 @@ def test_it_measures_what_is_there(folder, monkeypatch):
     assert all(min(r["seconds"].values()) > 0 for r in (rcnn, faster))
     assert json.loads(json.dumps(results)) == results
     marked = "a\n<!-- family -->\nb\n<!-- family -->\nc"
-    long, short = (family.insert(results, marked, is_short) for is_short in (False, True))
-    assert long.count("| R-CNN |") == 2 > short.count("| R-CNN |") and "Mask R-CNN, R101" in short
-    assert "Mask R-CNN, FPN |" not in long
+    filled = family.insert(results, marked)
+    assert filled.count("| R-CNN |") == 2 and "Mask R-CNN, R101" in filled
+    assert "Mask R-CNN, FPN |" not in filled
     assert len(family.proposals_picture(results).encoded()) > 1000
 
 

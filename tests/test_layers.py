@@ -64,10 +64,10 @@ def test_rooms_have_one_direction():
                 assert rooms[other] <= rooms[room], f"{name} imports {imported}"
 
 
-def test_the_readme_has_the_map_of_the_package():
-    readme = (package_map.ROOT / "README.md").read_text()
-    assert readme == package_map.with_map(readme), "python tools/package_map.py writes it"
-    assert all(f"[{name}](" in readme for name in package_map.listed(PACKAGE))
+def test_the_guide_has_the_map_of_the_package():
+    guide = package_map.DOCUMENT.read_text()
+    assert guide == package_map.with_map(guide), "python tools/package_map.py writes it"
+    assert all(f"[{name}](" in guide for name in package_map.listed(PACKAGE))
 
 
 @pytest.mark.parametrize("name", MODULES)

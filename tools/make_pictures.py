@@ -85,13 +85,20 @@ def figure(picture: viz.Picture) -> Image.Image:
 def card(inside: Image.Image) -> Image.Image:
     """A picture on a card with round corners, which can be read on light and on dark pages."""
     size = inside.width + 2 * MARGIN, inside.height + 2 * MARGIN
+    pixels = Image.new("RGB", size, CARD)
+    pixels.paste(inside, (MARGIN, MARGIN))
+    return rounded(pixels)
+
+
+def rounded(pixels: Image.Image) -> Image.Image:
+    """The same picture with round corners, outside of which it is transparent."""
+    size = pixels.size
     large = Image.new("L", (4 * size[0], 4 * size[1]))  # reduced afterward, for smooth corners
     edge = 0, 0, large.width - 1, large.height - 1
     ImageDraw.Draw(large).rounded_rectangle(edge, 4 * RADIUS, fill=255)
-    pixels = Image.new("RGB", size, CARD)
-    pixels.paste(inside, (MARGIN, MARGIN))
-    pixels.putalpha(large.resize(size, Image.Resampling.LANCZOS))
-    return pixels
+    cut_out = pixels.copy()
+    cut_out.putalpha(large.resize(size, Image.Resampling.LANCZOS))
+    return cut_out
 
 
 def encoded(image: Image.Image, format: str, **options) -> bytes:

@@ -1,4 +1,4 @@
-"""Writes the map of the package into README.md: python tools/package_map.py
+"""Writes the map of the package into docs/package.md: python tools/package_map.py
 
 The map's one source are the docstrings of the package and of its rooms (the __init__.py files),
 which list the modules in reading order. tests/test_layers.py compares, and asserts that each module
@@ -12,6 +12,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "mrcnn_edu"
+DOCUMENT = ROOT / "docs" / "package.md"
 START, END = "<!-- map -->\n", "<!-- /map -->"
 
 
@@ -34,16 +35,16 @@ def reading_order(folder: Path = PACKAGE, prefix: str = "") -> list[str]:
 
 def table() -> str:
     """The map in Markdown: a row for each file and room at the top of the package."""
-    rows = ["| | |", "|---|---|"]
+    rows = ["| file or folder | what it holds |", "|---|---|"]
     for name, text in listed(PACKAGE).items():
         path = _path(PACKAGE, name).relative_to(ROOT).as_posix()
-        rows.append(f"| [{name}]({path}) | {text} |")
+        rows.append(f"| [{name}](../{path}) | {text} |")
     return "\n".join(rows) + "\n"
 
 
-def with_map(readme: str) -> str:
-    """The README's text with the map as it is now."""
-    before, _, rest = readme.partition(START)
+def with_map(document: str) -> str:
+    """The document's text with the map as it is now."""
+    before, _, rest = document.partition(START)
     _, _, after = rest.partition(END)
     return before + START + table() + END + after
 
@@ -54,5 +55,4 @@ def _path(folder: Path, name: str) -> Path:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(description=__doc__).parse_args()
-    file = ROOT / "README.md"
-    file.write_text(with_map(file.read_text()))
+    DOCUMENT.write_text(with_map(DOCUMENT.read_text()))

@@ -370,47 +370,49 @@ exercises.check_mask_iou(mask_iou)
 #
 # ## The lessons
 #
-# - 01 [instance segmentation and its data](01_data.ipynb), 60 minutes: What must an answer say,
-#   and how is it written into a file?
-#   <br><img src='pictures/01_data.png' height='90'>
-# - 02 [boxes, IoU, NMS](02_boxes.ipynb), 60 minutes: When are two boxes the same object, and which
-#   one stays?
-#   <br><img src='pictures/02_boxes.png' height='90'>
-# - 03 [from R-CNN to Mask R-CNN](03_history.ipynb), 75 minutes: What is computed once, and what
-#   for every region?
-#   <br><img src='pictures/03_history.png' height='90'>
-# - 04 [backbone and pyramid](04_backbone.ipynb), 60 minutes: Which map should an object be read
-#   from?
-#   <br><img src='pictures/04_backbone.png' height='90'>
-# - 05 [anchors](05_anchors.ipynb), 60 minutes: How can a network of fixed shape answer with some
-#   boxes?
-#   <br><img src='pictures/05_anchors.png' height='90'>
-# - 06 [the region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
-#   worth a look?
-#   <br><img src='pictures/06_rpn.png' height='90'>
-# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does rounding to whole
-#   numbers cost a mask?
-#   <br><img src='pictures/07_roi_align.png' height='90'>
-# - 08 [heads and the m x m mask](08_heads.ipynb), 75 minutes: Why must a mask not become a vector,
-#   and how fine must it be?
-#   <br><img src='pictures/08_heads.png' height='90'>
-# - 09 [the mask loss](09_mask_loss.ipynb), 60 minutes: Why must the classes not compete for a
+# <!-- lessons -->
+# - 01 [Instance segmentation and its data](01_data.ipynb), 60 minutes: What is the ground truth of
+#   an image, and how is it stored in a file?
+#   <br><img src='pictures/01_data.png' height='90' alt=''>
+# - 02 [Boxes](02_boxes.ipynb), 140 minutes: When do two boxes show the same object, and which of
+#   them should stay?
+#   <br><img src='pictures/02_boxes.png' height='90' alt=''>
+# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 75 minutes: What does each detector compute
+#   once for an image, and what for every region?
+#   <br><img src='pictures/03_history.png' height='90' alt=''>
+# - 04 [Backbone and pyramid](04_backbone.ipynb), 60 minutes: On which feature map should a network
+#   look for an object?
+#   <br><img src='pictures/04_backbone.png' height='90' alt=''>
+# - 05 [Anchors](05_anchors.ipynb), 60 minutes: How can a network with a fixed output shape return
+#   any number of boxes?
+#   <br><img src='pictures/05_anchors.png' height='90' alt=''>
+# - 06 [The region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
+#   worth a closer look?
+#   <br><img src='pictures/06_rpn.png' height='90' alt=''>
+# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does it cost a mask when
+#   coordinates are rounded to whole numbers?
+#   <br><img src='pictures/07_roi_align.png' height='90' alt=''>
+# - 08 [Heads and the m x m mask](08_heads.ipynb), 75 minutes: Why should a mask keep its layout in
+#   every layer, and how fine must it be?
+#   <br><img src='pictures/08_heads.png' height='90' alt=''>
+# - 09 [The mask loss](09_mask_loss.ipynb), 60 minutes: Why should the classes not compete for a
 #   pixel?
-#   <br><img src='pictures/09_mask_loss.png' height='90'>
-# - 10 [training](10_training.ipynb), 90 minutes: Which boxes does a network learn from, and how do
+#   <br><img src='pictures/09_mask_loss.png' height='90' alt=''>
+# - 10 [Training](10_training.ipynb), 90 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
-#   <br><img src='pictures/10_training.png' height='90'>
-# - 11 [average precision](11_average_precision.ipynb), 75 minutes: How can one number judge a
-#   ranked list of guesses?
-#   <br><img src='pictures/11_average_precision.png' height='90'>
-# - 12 [ablations](12_ablations.ipynb), 90 minutes: Which part earns its place, and how sure can you
-#   be?
-#   <br><img src='pictures/12_ablations.png' height='90'>
-# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a mask do without a head, and what
-#   does overlap do to it?
-#   <br><img src='pictures/13_fcis.png' height='90'>
-# - 16 [the GPU and a kernel](16_gpu.ipynb), 90 minutes: What takes the time on a GPU, and what does
-#   a kernel save?
-#   <br><img src='pictures/16_gpu.png' height='90'>
+#   <br><img src='pictures/10_training.png' height='90' alt=''>
+# - 11 [Detections and average precision](11_average_precision.ipynb), 75 minutes: How can one
+#   number evaluate a ranked list of detections?
+#   <br><img src='pictures/11_average_precision.png' height='90' alt=''>
+# - 12 [Ablations](12_ablations.ipynb), 90 minutes: Which part of the network earns its place, and
+#   how sure can you be?
+#   <br><img src='pictures/12_ablations.png' height='90' alt=''>
+# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 60 minutes: Can a network predict masks without a
+#   mask head, and what happens at overlaps?
+#   <br><img src='pictures/13_fcis.png' height='90' alt=''>
+# - 16 [The GPU and a kernel](16_gpu.ipynb), 90 minutes: Where does the time go on a GPU, and how
+#   much of it does a kernel save?
+#   <br><img src='pictures/16_gpu.png' height='90' alt=''>
+# <!-- /lessons -->
 #
 # Next: **01, instance segmentation and its data**.
