@@ -72,13 +72,12 @@ def read_lesson(name: str) -> Lesson:
 
 def table() -> str:
     """The table of the README, in Markdown."""
-    rows = ["| | lesson | the question it answers | minutes | |", "|---|---|---|---:|---|"]
+    rows = ["| | lesson, and the question it answers | minutes | |", "|---|---|---:|---|"]
     for lesson in lessons():
-        picture = f'<img src="notebooks/pictures/{lesson.name}.png" width="150" alt="">'
-        link = f"[{lesson.title}](notebooks/{lesson.name}.ipynb)"
-        rows.append(
-            f"| {lesson.number} | {link} | {lesson.question} | {lesson.minutes} | {picture} |"
-        )
+        link = f"**[{lesson.title}](notebooks/{lesson.name}.ipynb)**"
+        picture = f'<img src="notebooks/pictures/{lesson.name}.png" width="200" alt="">'
+        row = lesson.number, f"{link}<br>{lesson.question}", str(lesson.minutes), picture
+        rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 
 
