@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 
 from mrcnn_edu import viz
@@ -15,6 +15,7 @@ from mrcnn_edu.detections import Detections
 from mrcnn_edu.roi_ops import OPERATIONS, boxes_to_rois
 from mrcnn_edu.viz.names import place_names
 from mrcnn_edu.viz.outlines import outline_segments
+from mrcnn_edu.viz.style import MATCH_COLORS
 
 
 def pixels(picture) -> np.ndarray:
@@ -132,6 +133,15 @@ def test_anchors_alone_are_dashed(scene):
     _, lines = viz.show_boxes(image, target["boxes"], roles).axes[0].collections
     is_dashed = [pattern is not None for _, pattern in lines.get_linestyles()]
     assert is_dashed == [True] + [False] * (n - 1)
+
+
+def test_anchors_have_the_colors_of_their_labels(scene):
+    labels = ["positive", "ignored", "negative"]
+    boxes = scene[1]["boxes"][:1].expand(3, 4)
+    _, lines = viz.show_boxes(scene[0], boxes, labels).axes[0].collections
+    colors = [to_hex(color).upper() for color in lines.get_colors()]
+    assert colors == [MATCH_COLORS[label].upper() for label in labels]
+    assert all(pattern is not None for _, pattern in lines.get_linestyles())
 
 
 @pytest.mark.parametrize("n", [0, 1, 5, 40])

@@ -14,7 +14,17 @@ from matplotlib.colors import to_rgba
 from torch import Tensor
 
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import DASHES, HALO, LABEL, LIGHT, OP_COLORS, ROLES, TITLE, paled
+from mrcnn_edu.viz.style import (
+    DASHES,
+    HALO,
+    LABEL,
+    LIGHT,
+    MATCH_COLORS,
+    OP_COLORS,
+    ROLES,
+    TITLE,
+    paled,
+)
 
 BOXES = 1.9  # how far in front boxes are: outlines of masks lie on top
 FULL, PALED = "full contrast", "paled"  # marks of images: each is paled once
@@ -118,10 +128,10 @@ def draw_boxes(
 ) -> None:
     """Draw boxes [N, 4] and pale the image below; role: of all boxes, or one for each of them.
 
-    A role may be a color. width: of the line, or one for each box. line: a style of Matplotlib's,
-    by default that of the role: anchors are dashed. pale: whether the image is to be paled.
-    opacity: in 0..1, or one for each box, such as its score: where many boxes overlap, the
-    best ones stand out.
+    A role may be a color; "positive", "negative" and "ignored" are anchors by what they learn.
+    width: of the line, or one for each box. line: a style of Matplotlib's, by default that of the
+    role: anchors are dashed. pale: whether the image is to be paled. opacity: in 0..1, or one for
+    each box, such as its score: where many boxes overlap, the best ones stand out.
     """
     if pale:
         pale_image(axes)
@@ -136,7 +146,7 @@ def draw_boxes(
     opacities = torch.as_tensor(opacity).detach().cpu().expand(len(boxes)).tolist()
     paths = list(corners.numpy())
     colors = [
-        to_rgba((ROLES | OP_COLORS).get(name, name), alpha)
+        to_rgba((ROLES | OP_COLORS | MATCH_COLORS).get(name, name), alpha)
         for name, alpha in zip(roles, opacities, strict=True)
     ]
     # All halos are below all lines, or the halo of one box would hide the lines of others.

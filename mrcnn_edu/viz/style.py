@@ -40,7 +40,7 @@ TITLE, LABEL, SMALL = 10, 9, 8  # sizes of text, in points
 DPI = 144  # twice the 72 pixels an inch at which a picture is shown
 HALO = 2.4  # how much wider than its line a halo is, in points
 OUTLINE = 1.3  # width of a mask's outline
-DASHES = {"anchor": (0, (3.2, 1.8))}  # line styles of roles; the others have none
+DASHES = dict.fromkeys(("anchor", *MATCH_COLORS), (0, (3.2, 1.8)))  # lines of roles: all anchors
 KEPT = 0.45  # how much of an image's contrast is left under annotations: the rest is white
 TINT = 0.4  # opacity of a mask
 
