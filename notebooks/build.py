@@ -14,6 +14,7 @@ machine give the same bytes, and a change in its diff is a change in what a read
 - Widgets are stored as their still picture only. The widget's view would name a model (by a random
   id) that lives in a kernel long gone: GitHub and a fresh JupyterLab would pass it over and show
   the picture, but a trusted JupyterLab would show "model not found" in the picture's place.
+- Before an output that is hidden, since it answers a question, stands a curtain (curtain.py).
 - The picture of the cell tagged "cover" is kept, small, in pictures/: the lists of lessons show it.
 - The version of Matplotlib is noted: conftest.py compares pictures strictly where it is the same.
 - A rewritten lesson ends with the references that its text cites (references.py), and rules.py
@@ -34,6 +35,7 @@ import jupytext
 import nbformat
 import rules
 import style
+from curtain import draw_curtains
 from cut_cells import cut_cells
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -160,6 +162,7 @@ def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
     execute(notebook, source.stem, folder=notebooks)
     refuse(notebook, source)
     path, picture = notebooks / f"{source.stem}.ipynb", cover(notebook, source.stem)
+    draw_curtains(notebook)
     write_file(path, f"{nbformat.writes(notebook)}\n".encode())
     if picture is not None:
         write_file(notebooks / "pictures" / f"{source.stem}.png", picture)
@@ -178,6 +181,7 @@ def build_text(source: Path, notebooks: Path = NOTEBOOKS) -> Path:
     for cell, executed in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
     refuse(notebook, source)
+    draw_curtains(notebook)
     drawn_by = before.metadata.get("mrcnn_edu", {}).get("matplotlib")
     notebook.metadata.mrcnn_edu.matplotlib = drawn_by  # the outputs are those of that day
     write_file(path, f"{nbformat.writes(notebook)}\n".encode())

@@ -102,7 +102,7 @@ class Cell(IPyNbCell):
             self.raise_cell_error("The kernel died (out of memory, or a crash in compiled code)")
 
     def compare_outputs(self, test, ref, skip_compare=None):
-        test, ref = ([o for o in outputs if not is_live(o)] for outputs in (test, ref))
+        test, ref = ([o for o in outputs if not is_ours(o)] for outputs in (test, ref))
         if not super().compare_outputs(test, ref, skip_compare):
             return False
         alike = self.parent.draws_alike()
@@ -111,9 +111,12 @@ class Cell(IPyNbCell):
         return not self.comparison_traceback
 
 
-def is_live(output: dict) -> bool:
-    """Whether an output is for whoever runs the cell (mrcnn_edu/progress.py): it is not stored."""
-    return output.get("metadata", {}).get("mrcnn_edu") == "live"
+def is_ours(output: dict) -> bool:
+    """Whether an output is for whoever runs the cell, or hides the others: not what is compared.
+
+    mrcnn_edu/progress.py marks those that are not stored, curtain.py the one that is stored only.
+    """
+    return "mrcnn_edu" in output.get("metadata", {})
 
 
 def pictures(outputs) -> list[tuple[str, np.ndarray]]:

@@ -20,6 +20,11 @@ def tags_of(cell: Any) -> set[str]:
     return set(cell.metadata.get("tags", []))
 
 
+def outputs_of(cell: Any) -> list[Any]:
+    """What a cell has made; build.py adds other outputs, with a word of ours in their metadata."""
+    return [o for o in cell.get("outputs", []) if "mrcnn_edu" not in o.get("metadata", {})]
+
+
 def lines_of_asserts(code: str) -> list[int]:
     """The lines in which assert statements begin. IPython's magics are passed over."""
     plain = re.sub(r"(?m)^[%!].*$", "pass", code)
@@ -33,7 +38,7 @@ def complaints_of_claims(cells: list[Any]) -> Iterator[str]:
             continue
         if below is not None and not {"claim", "heading"} & tags_of(below):
             yield f"{cell.id}: move this claim to the end of its section, below {below.id}"
-        if cell.outputs:
+        if outputs_of(cell):
             yield f"{cell.id}: a claim should have no output, because its code is not shown"
 
 
@@ -59,10 +64,10 @@ def complaints_of_predictions(cells: list[Any]) -> Iterator[str]:
             continue
         if end is None or not cells[end].source.startswith(EXPLAINED):
             yield f'{answers[-1].id}: explain the answer in a text that begins with "{EXPLAINED}"'
-        if answers[-1].execution_count and not any(cell.outputs for cell in answers):
+        if answers[-1].execution_count and not any(map(outputs_of, answers)):
             yield f"{answers[-1].id}: its output should answer {question.id}, but it has none"
         for cell in between:
-            if cell.outputs and not cell.metadata.get("jupyter", {}).get("outputs_hidden"):
+            if outputs_of(cell) and not cell.metadata.get("jupyter", {}).get("outputs_hidden"):
                 yield f"{cell.id}: this output gives away the answer to {question.id}"
         hidden = {shown for cell in answers for shown in contents(cell)}
         for cell in cells[:index]:
@@ -73,7 +78,7 @@ def complaints_of_predictions(cells: list[Any]) -> Iterator[str]:
 def contents(cell: Any) -> set[str]:
     """The texts and pictures in a cell's outputs."""
     found = set()
-    for output in cell.get("outputs", []):
+    for output in outputs_of(cell):
         shown = {"text": output.get("text", ""), **output.get("data", {})}
         if len(shown) > 2:  # a picture's plain text is but the name of its class
             del shown["text/plain"]
@@ -85,7 +90,7 @@ def complaints_of_captions(cells: list[Any]) -> Iterator[str]:
     """Pictures without a caption, or whose numbers do not run 1, 2, 3, ... through the lesson."""
     number = 0
     for cell in cells:
-        for output in cell.get("outputs", []):
+        for output in outputs_of(cell):
             kinds = [kind for kind in output.get("data", {}) if kind.startswith("image/")]
             if not kinds:
                 continue

@@ -4,6 +4,8 @@ import shutil
 from pathlib import Path
 
 import browser
+import build
+import curtain
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
@@ -155,3 +157,76 @@ def drag(page, locator, right, down):
 def center_of(locator):
     frame = locator.bounding_box()
     return frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+
+
+PREDICTION = """\
+# %% [markdown]
+# # 90 · Example
+#
+# > **Predict.** How many are there?
+
+# %%
+print("There are", 1 + 1)
+
+# %%
+from mrcnn_edu.viz import Picture
+
+picture = Picture(4, 2)
+picture.subplots().plot([1, 2])
+picture
+
+# %% [markdown]
+# **What happened.** Now you know.
+
+# %%
+picture
+
+# %% tags=["claim"]
+# For us: the text is still true.
+checked = 1 + 1 == 2
+assert checked
+"""
+
+
+@pytest.fixture(scope="module")
+def prediction(folder):
+    source = folder / "90_prediction.py"
+    source.write_text(PREDICTION)
+    return build.build(source, folder).name
+
+
+def test_an_answer_is_not_on_screen_until_it_is_asked_for_or_the_cell_is_run(lab, prediction):
+    with browser.open_notebook(lab, prediction) as page:
+        cells = page.locator(".jp-Notebook .jp-CodeCell")
+        text, chart, again, claim = (cells.nth(i) for i in range(4))
+        images = "img >> visible=true"
+        again.locator(images).wait_for()
+        for cell in (text, chart):
+            assert cell.locator(".jp-OutputArea-output").count() == 0
+            assert cell.locator(".jp-OutputPlaceholder").inner_text().strip() == curtain.TEXT
+        assert "There are 2" not in page.locator(".jp-Notebook").inner_text()
+        assert "checked" not in claim.inner_text()
+
+        text.locator(".jp-OutputPlaceholder").click()
+        text.get_by_text("There are 2").wait_for()
+        assert curtain.TEXT not in text.inner_text()
+        assert chart.locator(images).count() == 0
+
+        browser.run_all_cells(page)
+        chart.locator(images).wait_for()
+        assert chart.locator(".jp-OutputPlaceholder").count() == 0
+        assert text.locator(images).count() == 0  # nothing is left of the curtain
+        assert "checked" not in claim.inner_text()
+
+
+def test_a_chart_is_seen_before_and_after_the_notebook_is_trusted(lab, prediction):
+    """JupyterLab draws no SVG that it does not trust: then the PNG is seen, as large as the SVG."""
+    with browser.open_notebook(lab, prediction) as page:
+        again = page.locator(".jp-Notebook .jp-CodeCell").nth(2)
+        sizes = []
+        for kind in ("png", "svg"):
+            image = again.locator(f"img[src^='data:image/{kind}']")
+            image.wait_for()
+            sizes.append(image.evaluate("image => [image.width, image.height, image.complete]"))
+            browser.run_all_cells(page)
+        assert sizes[0] == sizes[1] and sizes[0][:2] == [288, 144]

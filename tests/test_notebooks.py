@@ -14,11 +14,13 @@ import xml.etree.ElementTree as ElementTree
 from copy import deepcopy
 from pathlib import Path
 
+import contents
 import nbformat
 import numpy as np
 import pytest
 import rules
 import style
+from curtain import curtain
 from cut_cells import cut_cells
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from paragraphs import paragraphs
@@ -70,16 +72,13 @@ def test_every_notebook_has_a_source():
     assert built <= {source.stem for source in (NOTEBOOKS / "src").glob("*.py")}
 
 
-def test_the_indexes_link_every_lesson_with_its_minutes_and_its_picture(source):
-    minutes = style.Lesson(source).stated_minutes()
-    picture = f"pictures/{source.stem}.png"
-    assert (NOTEBOOKS / picture).is_file()
-    readme = (NOTEBOOKS.parent / "README.md").read_text()
-    row = rf"\(notebooks/{source.stem}.ipynb\) \| .* \| {minutes} \| <img .*{picture}"
-    assert re.search(row, readme)
-    if source != SOURCES[0]:
-        item = rf"\({source.stem}.ipynb\), {minutes}\s[^<]*<br><img src='{picture}'"
-        assert re.search(item, SOURCES[0].read_text())
+@pytest.mark.parametrize("document", [contents.README, contents.FIRST], ids=lambda path: path.name)
+def test_the_indexes_have_every_lesson_with_its_minutes_and_its_picture(document):
+    assert contents.filled(document) == document.read_text(), "run python notebooks/contents.py"
+    assert sorted(contents.QUESTIONS) == [source.stem for source in SOURCES]
+    for source in SOURCES:
+        assert style.Lesson(source).stated_minutes() == contents.read_lesson(source.stem).minutes
+        assert (NOTEBOOKS / "pictures" / f"{source.stem}.png").is_file()
 
 
 def test_notebook_is_built_from_its_source(source, notebook):
@@ -258,6 +257,39 @@ def test_text_alone_is_taken_over_and_outputs_stay(tmp_path):
         build.build_text(write_source(tmp_path, text.replace("6 * 7", "54")), tmp_path)
 
 
+QUESTION = """\
+# %% [markdown]
+# > **Predict.** How many?
+
+# %%
+print(6 * 7)
+
+# %%
+x = 1
+
+# %% [markdown]
+# **What happened.** So many.
+
+# %%
+print("more")
+"""
+
+
+def test_a_curtain_is_before_hidden_outputs_alone(tmp_path):
+    path = build.build(write_source(tmp_path, QUESTION), tmp_path)
+    hidden, empty, shown = code_cells(nbformat.read(path, as_version=4))
+    before, answer = hidden.outputs
+    assert before == curtain() and answer.text == "42\n"
+    assert empty.outputs == [] and [output.text for output in shown.outputs] == ["more\n"]
+    assert empty.metadata.jupyter == {"outputs_hidden": True}
+    again = write_source(tmp_path, QUESTION.replace("How many", "Which number"))
+    hidden, _, _ = code_cells(nbformat.read(build.build_text(again, tmp_path), as_version=4))
+    assert hidden.outputs == [before, answer]  # there is one, not two
+    tells = write_source(tmp_path, QUESTION.replace("> **Predict.**", "Think:"))
+    hidden, _, _ = code_cells(nbformat.read(build.build_text(tells, tmp_path), as_version=4))
+    assert hidden.outputs == [answer]
+
+
 LIVE = """\
 # %%
 from mrcnn_edu.progress import progress_bar
@@ -375,32 +407,6 @@ def test_a_deck_has_a_slide_for_each_section_and_no_hints(source):
         assert (slide == "slide") == bool(tags & {"title", "heading"}), cell.id
         assert (slide == "fragment") == bool(tags & {"answer", "hide-output"}), cell.id
         assert (slide == "skip") == bool(tags & {"hint", "solution", "claim"}), cell.id
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_teachers_tools_know_the_cells_apart():
-    """nbconvert makes a deck with a column for each section, and a handout without answers."""
-    from nbconvert import HTMLExporter, SlidesExporter  # here, because this takes seconds
-    from nbconvert.preprocessors import TagRemovePreprocessor
-
-    notebook = nbformat.read(NOTEBOOKS / "02_boxes.ipynb", as_version=4)
-    texts = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
-    headings = sum(re.match(r"##? ", text) is not None for text in texts)
-    answers = sum(text.startswith("<details>") for text in texts)
-    deck, _ = SlidesExporter().from_notebook_node(notebook)
-    columns = re.findall(r"<section>\s*<section[^>]*>.*?</section>\s*</section>", deck, re.DOTALL)
-    assert len(columns) == headings
-    assert all(re.search(r"<h[12] ", column) for column in columns)
-    assert sum(column.count("<details>") for column in columns) == answers
-    revealing = sum("hide-output" in cell.metadata.get("tags", []) for cell in notebook.cells)
-    assert deck.count('class="fragment"') == answers + revealing > 10
-
-    handout = HTMLExporter()
-    removal = TagRemovePreprocessor(remove_cell_tags={"answer"}, enabled=True)
-    handout.register_preprocessor(removal, enabled=True)
-    page, _ = handout.from_notebook_node(notebook)
-    assert "<details>" not in page and page.count("<strong>Predict:") == answers
 
 
 SECTIONS = """\
@@ -666,6 +672,7 @@ def verdicts(tmp_path_factory):
         (BAR, [], True),
         ("display({'text/plain': 'trained'}, raw=True)", [], True),
         (PLAYER, [PLAYER_PICTURE], True),
+        ("draw(100)", [curtain(), picture(100)], True),
         (DRAWING, [], True),
         ("chart(9)", [drawing(9)], True),
         ("chart(9)", [drawing(8)], True),
@@ -726,12 +733,13 @@ def read_report(path):
         ("pictures", 9, "passed", ""),  # a progress bar, which is not stored
         ("pictures", 10, "failure", "trained"),
         ("pictures", 11, "passed", ""),  # a player, of which only the picture is stored
-        ("pictures", 13, "passed", ""),  # a drawing
-        ("pictures", 14, "failure", "drawing 0 (SVG) differs"),
-        ("pictures", 15, "failure", "drawings (SVG) stored: 0, now: 1"),
-        ("pictures", 16, "passed", ""),  # the PNG beside a drawing decides
-        ("pictures", 17, "failure", "of the pixels differ"),
-        ("pictures", 18, "passed", ""),  # a chart on whose size it depends if there is a drawing
+        ("pictures", 12, "passed", ""),  # a curtain, which no cell has made
+        ("pictures", 14, "passed", ""),  # a drawing
+        ("pictures", 15, "failure", "drawing 0 (SVG) differs"),
+        ("pictures", 16, "failure", "drawings (SVG) stored: 0, now: 1"),
+        ("pictures", 17, "passed", ""),  # the PNG beside a drawing decides
+        ("pictures", 18, "failure", "of the pixels differ"),
+        ("pictures", 19, "passed", ""),  # a chart on whose size it depends if there is a drawing
         ("other_matplotlib", 5, "passed", ""),
         ("other_matplotlib", 6, "failure", "drawings (SVG) stored: 0, now: 1"),
         ("other_matplotlib", 1, "passed", ""),

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties
 from matplotlib.textpath import text_to_path
 
-from mrcnn_edu.viz.style import LABEL
+from mrcnn_edu.viz.style import TITLE
 
 LONGEST_LINE = 90  # characters: longer lines are hard to read
-LINE, SPACE = 0.17, 0.07  # inches: the height of a line, and the space above the first one
-MARGIN, BASE = 0.05, 0.06  # inches on the left and right, and below the last line's letters
+LINE, SPACE = 0.19, 0.05  # inches: the height of a line, and the space above the first one
+MARGIN, BASE = 0.05, 0.07  # inches on the left and right, and below the last line's letters
 WIDER = 1.06  # letters are drawn at whole pixels, and wider than their outlines by that
 NUMBER = re.compile(r"Figure \d+\.")
 WORD = re.compile(r"(?:\$[^$]+\$|\S)+")  # a formula belongs to one word, with its spaces
@@ -41,7 +41,7 @@ class Caption:
                 parts = [(MARGIN, self.number, "bold"), (self.indent, line, "normal")]
             for x, part, weight in parts:
                 drawn = figure.text(
-                    x / width, y / height, part, weight=weight, fontsize=LABEL, color="#333333"
+                    x / width, y / height, part, weight=weight, fontsize=TITLE, color="#333333"
                 )
                 drawn.set_in_layout(False)
 
@@ -65,5 +65,5 @@ def set_caption(text: str, width: float) -> Caption:
 
 def _width(line: str, weight: str = "normal") -> float:
     """The width of a line in inches, about."""
-    font, letters = FontProperties(size=LABEL, weight=weight), line.replace("$", "")
+    font, letters = FontProperties(size=TITLE, weight=weight), line.replace("$", "")
     return WIDER * text_to_path.get_text_width_height_descent(letters, font, ismath=False)[0] / 72
