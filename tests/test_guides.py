@@ -6,6 +6,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from contents import lessons
 from PIL import Image, ImageChops, ImageStat
 
 from mrcnn_edu.ablations import TABLES
@@ -103,6 +104,35 @@ def test_every_guide_leads_on():
     for guide in set(DOCS.glob("*.md")):
         others = {link.partition("#")[0] for link in links_of(guide.read_text())}
         assert {path.name for path in DOCS.glob("*.md")} & others, guide.name
+
+
+@pytest.mark.parametrize(("plan", "hours"), [("90 minutes", 1.5), ("two days", 14), ("a week", 35)])
+def test_the_plans_for_teachers_fit_their_time(plan, hours):
+    rows = re.findall(r"^\| (.+?) \| (.+?) \|", (DOCS / "teaching.md").read_text(), re.MULTILINE)
+    minutes = {lesson.number: lesson.minutes for lesson in lessons()}
+    planned: set[str] = set()
+    for time, taken in rows:
+        numbers = set(re.findall(r"\b\d\d\b(?=[],]|$)", taken))
+        planned = planned | numbers if taken.startswith("these") else numbers
+        if time.startswith(plan):
+            break
+    assert planned and sum(minutes[number] for number in planned) <= 60 * hours
+
+
+def tags_of(notebook: Path) -> set[str]:
+    cells = json.loads(notebook.read_text())["cells"]
+    return {tag for cell in cells for tag in cell["metadata"].get("tags", [])}
+
+
+def test_what_teachers_take_out_is_there():
+    text = (DOCS / "teaching.md").read_text()
+    lesson = re.search(r"remove_cell_tags (\w+) \\\s+(\S+\.ipynb)", text)
+    assert lesson is not None
+    assert lesson[1] in tags_of(ROOT / lesson[2])
+    named = re.search(r"Cells have tags.*?:(.*?)\. ", text, re.DOTALL)
+    assert named is not None
+    used = set().union(*(tags_of(path) for path in (ROOT / "notebooks").glob("*.ipynb")))
+    assert set(re.findall(r"`([\w-]+)`", named[1])) <= used
 
 
 def test_the_readme_is_short_and_promises_nothing():
