@@ -371,22 +371,22 @@ exercises.check_mask_iou(mask_iou)
 # ## The lessons
 #
 # <!-- lessons -->
-# - 01 [Instance segmentation and its data](01_data.ipynb), 60 minutes: What is the ground truth of
+# - 01 [Instance segmentation and its data](01_data.ipynb), 150 minutes: What is the ground truth of
 #   an image, and how is it stored in a file?
 #   <br><img src='pictures/01_data.png' height='90' alt=''>
-# - 02 [Boxes](02_boxes.ipynb), 140 minutes: When do two boxes show the same object, and which of
+# - 02 [Boxes](02_boxes.ipynb), 170 minutes: When do two boxes show the same object, and which of
 #   them should stay?
 #   <br><img src='pictures/02_boxes.png' height='90' alt=''>
-# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 75 minutes: What does each detector compute
+# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 95 minutes: What does each detector compute
 #   once for an image, and what for every region?
 #   <br><img src='pictures/03_history.png' height='90' alt=''>
 # - 04 [Backbone and pyramid](04_backbone.ipynb), 60 minutes: On which feature map should a network
 #   look for an object?
 #   <br><img src='pictures/04_backbone.png' height='90' alt=''>
-# - 05 [Anchors](05_anchors.ipynb), 60 minutes: How can a network with a fixed output shape return
+# - 05 [Anchors](05_anchors.ipynb), 160 minutes: How can a network with a fixed output shape return
 #   any number of boxes?
 #   <br><img src='pictures/05_anchors.png' height='90' alt=''>
-# - 06 [The region proposal network](06_rpn.ipynb), 60 minutes: Which of thousands of anchors are
+# - 06 [The region proposal network](06_rpn.ipynb), 150 minutes: Which of thousands of anchors are
 #   worth a closer look?
 #   <br><img src='pictures/06_rpn.png' height='90' alt=''>
 # - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does it cost a mask when
