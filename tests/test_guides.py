@@ -8,6 +8,7 @@ from urllib.parse import unquote
 import pytest
 from contents import lessons
 from PIL import Image, ImageChops, ImageStat
+from prose import bare_places, wrong_words
 
 from mrcnn_edu.ablations import TABLES
 from mrcnn_edu.ablations.precomputed import precomputed
@@ -92,6 +93,13 @@ def test_every_picture_says_what_it_shows(guide):
     text = CODE.sub("", guide.read_text())
     assert re.findall(r"!\[\s*\]", text) == []
     assert all("alt=" in tag for tag in re.findall(r"<img\b[^>]*>", text))
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=name_of)
+def test_every_guide_uses_the_words_of_the_field(guide):
+    text = guide.read_text()
+    assert list(wrong_words(text)) == []
+    assert list(bare_places(text)) == []
 
 
 def test_the_index_lists_every_guide_and_the_readme_leads_to_the_index():
