@@ -65,8 +65,10 @@ def average_precision():
 
 
 def history():
-    cost = {"image": 88e9, "crop": 7e9, "RPN": 32e9, "box head": 14e6, "mask head": 5e8}
-    return widgets.history_player(cost)
+    systems = {"R-CNN": ancestors.load("rcnn"), "Fast R-CNN": ancestors.load("fast-rcnn")}
+    image, target = Shapes(100, seed=5)[58]
+    proposals = ancestors.selective_search(image, n=100)
+    return widgets.history_player(systems, image, target, proposals)
 
 
 def heads():
@@ -84,6 +86,11 @@ def ablations():
 def fcis():
     names = {"FCIS": "fcis", "Mask R-CNN": "mask-rcnn"}
     return widgets.fcis_player({title: ancestors.load(name) for title, name in names.items()})
+
+
+def cost():
+    parts = {"image": 88e9, "crop": 7e9, "RPN": 32e9, "box head": 14e6, "mask head": 5e8}
+    return widgets.cost_player(parts)
 
 
 def gpu():
@@ -106,6 +113,7 @@ PLAYERS = [
     ablations,
     fcis,
     gpu,
+    cost,
 ]
 
 

@@ -11,414 +11,532 @@
 # ---
 
 # %% [markdown]
-# # 03 · From R-CNN to Mask R-CNN: compute once, use for every region
+# # 03 · From R-CNN to Mask R-CNN
 #
-# Four networks and a rival, one idea: what several regions need, compute once. All five are here,
-# trained in the same way, and run while you watch. After this lesson (75 minutes) you can
+# **The question.** In 2012 a neural network could say what a photograph shows, but not where it is,
+# nor how many there are. Which steps led from there to Mask R-CNN, and what was wrong with each of
+# them, so that somebody took the next one?
 #
-# - say what each generation shares, what it computes for every region, and what is not learned;
-# - count the multiply-adds of a layer, and of a detector, by hand;
-# - say from how many regions on sharing pays off, and what the mask branch adds;
-# - measure where a detector spends its time, and tell which of the papers' times can be compared.
+# **You will be able to**
+#
+# - tell the story in four steps, and name the problem that each paper solved;
+# - mark in each of the four detectors what it computes once for an image, what it computes for every
+#   region, and which of its parts learn together;
+# - show by an experiment which mistake no detector of this family can repair;
+# - say which of the papers' figures can be compared, and what came after 2017.
+#
+# *Time: 95 minutes, of which the story takes 35; the last exercise can wait. You need lessons 00 and
+# 02. Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1, which tells the first half
+# of this story in two pages.*
 
 # %%
-from inspect import getsource
+from inspect import getsource  # for the solutions of the exercises
+from math import comb
 
 import torch
-from torch.nn.functional import interpolate
+from skimage.color import label2rgb
+from skimage.data import coffee
+from skimage.segmentation import felzenszwalb
 
-from mrcnn_edu import Config, MaskRCNN, ancestors, load, viz
-from mrcnn_edu.ancestors.cost import cost_of_proposals, measure_cost, multiply_adds
+from mrcnn_edu import ancestors, viz
+from mrcnn_edu.ancestors.cost import measure_cost
+from mrcnn_edu.ancestors.rcnn import warp_regions
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data import Shapes
-from mrcnn_edu.roi_ops import feature_table
-
-viz.show_flow("features")
 
 # %% [markdown]
-# ## The problem
+# ## One picture, one label
 #
-# A network that classifies *one* object is old; an image holds several, anywhere. So cut the
-# problem in two: **proposals**, boxes that may hold an object, and a network that looks at each.
-# But boxes overlap. Here are the 100 proposals that `shapes-tiny` predicts for one scene. Must the
-# features of an object be computed again for every box that it lies in?
+# In 2012
+# [AlexNet](https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html),
+# a convolutional network by Krizhevsky, Sutskever and Hinton, won the ImageNet competition by a wide
+# margin. It chose one of 1,000 labels for each photograph, and "espresso" and "cup" are among them.
+# But the photograph below shows three objects. One label can't tell us that, nor where they are.
 
 # %%
-model, (image, target) = load("shapes-tiny").eval(), Shapes(100, seed=5)[16]
-trace = model.trace([image])
-proposals = trace.proposals[0].boxes  # [100, 4]
-panels = {"objects": (target["boxes"], "gt"), "100 proposals": (proposals, "proposal")}
-viz.show_panels(image, panels).caption("Which pixels lie in many boxes?")
-
-# %% [markdown]
-# ## 1. R-CNN: every region through the whole network
-#
-# **R-CNN** (regions with features of a CNN, a convolutional network) takes about 2,000 proposals
-# from a method that is not learned (selective search, which merges pieces of similar color). Such
-# a box is called a **region** or **RoI**, region of interest; it is not a set of pixels, as in
-# lesson 01. R-CNN crops each one, **warps** it (scales it to one size, whatever its shape), and
-# sends it through the backbone, the many convolutions that turn pixels into features.
-
-
-# %%
-def warp(box, size=96):
-    return interpolate(viz.crop(image, box)[None], size=(size, size), mode="bilinear")[0]
-
-
-pictures = {f"proposal {i}": warp(proposals[i]) for i in (0, 5, 30, 60, 90)}
-viz.show_images(pictures).caption("What R-CNN's backbone sees: five of a hundred such images.")
-
-# %% [markdown]
-# What does that cost? Count **multiply-adds**: one multiplication and the addition that follows. A
-# convolution computes H x W values for each output channel, and each of them is a sum over C input
-# channels times the k x k positions of its **kernel**, the square of weights that slides:
-#
-# multiply-adds = (H x W x output channels) x (input channels x k x k)
-#
-# **Predict:** the first layer of `shapes-tiny` computes 32 channels of 48 x 48 from 3 channels of
-# 96 x 96, with a 3 x 3 kernel. Is that about 20 thousand, 2 million or 200 million multiply-adds?
-#
-# PyTorch counts for us, by watching what is computed (`multiply_adds`). Convolutions count, and
-# **fully connected** layers, in which each output is a weighted sum of *all* inputs. Sums, **ReLU**
-# (negative values become 0) and **pooling** (a few neighbors become one value), which are far less
-# work, do not.
-
-# %%
-pixels, first_layer = torch.zeros(1, 3, 96, 96), (48 * 48 * 32) * (3 * 3 * 3)
-assert multiply_adds(model.backbone.conv1, pixels) == first_layer
-whole = multiply_adds(torch.nn.Sequential(model.backbone, model.neck), pixels)  # neck: lesson 04
-print(f"first layer: {48 * 48 * 32:,} outputs of 27 each, {first_layer:,}")
-print(f"one pass: {whole / 1e9:.2f} billion; 100 regions: {100 * whole / 1e9:.1f} billion")
-
-# %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# About 2 million: 73,728 outputs of 27 multiply-adds each. (If you said 20 thousand, you multiplied
-# H x W x 9, without the channels. The numbers of input channels and of output channels are both
-# factors, and that is where the work is.)
-# </details>
-#
-# ## 2. Fast R-CNN: one pass, then pool
-#
-# **Fast R-CNN** sends the image through the backbone *once*. Each region takes its piece of that
-# feature map: RoIPool (section 2.1) turns any box into 7 x 7 values per channel (lesson 07 has its
-# better successor, RoIAlign, which our model uses). Then come two fully connected layers, and two
-# outputs side by side: a class, and a better box. Here it is, step by step.
-
-# %%
-with torch.no_grad():
-    features = model.features(trace.batch)  # once
-    table = feature_table(features[:3])  # for lookups (lesson 07); only the RPN reads the fourth
-    pooled = model.pool(table, [proposals], output_size=7)  # [100, 64, 7, 7]
-    class_logits, box_deltas = model.box_head(pooled)
-torch.testing.assert_close(class_logits, trace.class_logits)  # the package's
-torch.testing.assert_close(box_deltas, trace.box_deltas)
-print(getsource(type(model.box_head).forward))
-
-# %% [markdown]
-# **Predict:** for 100 regions of this model, how many times fewer multiply-adds does Fast R-CNN's
-# way need than R-CNN's: about 10, 75 or 100 times?
-
-# %%
-head = multiply_adds(model.box_head, torch.zeros(1, 64, 7, 7))  # for each region, both ways
-n = torch.arange(1, 101)
-ways = {"R-CNN's way": n * (whole + head) / 1e9, "Fast R-CNN's way": (whole + n * head) / 1e9}
-picture = viz.show_lines(n, ways, "regions", "multiply-adds, billions")
-picture.caption("One line climbs by a whole pass for each region. What does the other climb by?")
-
-# %%
-fewer = (ways["R-CNN's way"] / ways["Fast R-CNN's way"])[-1].item()
-print(f"a pass {whole / 1e6:.1f} million, a head {head / 1e6:.2f} million; {fewer:.0f} times fewer")
-assert 70 < fewer < 80 and 0.23 < 100 * head / (whole + 100 * head) < 0.27
-
-# %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# About 75 times. (100 times would be right if only the backbone cost anything. The head still runs
-# for every region, and at 100 regions it is a quarter of Fast R-CNN's work.)
-# </details>
-#
-# ## 3. It is not the same computation
-#
-# Is sharing only faster, or does it change the result? A value of the feature map depends on far
-# more pixels than lie in the box; R-CNN cuts those off. So we read the features of one region from
-# the scene, and from the scene with everything outside the box painted gray.
-#
-# **Predict:** the region is a ground-truth box. How much do its features change when only what is
-# *outside* the box turns gray: not at all, by about a tenth, or by more than half?
-
-# %%
-box, alone = target["boxes"][1:2], torch.full_like(image, 0.5)
-x1, y1, x2, y2 = box[0].long().tolist()
-alone[:, y1:y2, x1:x2] = image[:, y1:y2, x1:x2]
-viz.show_images({"the scene": image, "surroundings gray": alone}).caption(
-    "The violet triangle, twice."
+pixels = coffee()[::2, ::2]  # every other pixel: [200, 300, 3]
+photo = torch.from_numpy(pixels).permute(2, 0, 1) / 255
+objects = [[95, 9, 204, 153], [38, 35, 239, 196], [164, 33, 212, 163]]
+objects = torch.tensor(objects).float()  # cup, saucer and spoon
+viz.show_boxes(photo, objects, "gt").caption(
+    "Figure 1. Three objects, with boxes that we marked by hand: a cup, "
+    "a saucer and a spoon. A classifier gives the whole picture one label."
 )
 
+# %% [markdown]
+# An obvious idea is to cut the picture into boxes and to classify what is in each of them. A box
+# around the spoon would get the label "spoon", and the box would tell us where it is. But which boxes
+# should we try?
+#
+# > **Predict.** This picture has 300 × 200 pixels. How many different boxes fit into it, if their
+# > corners have whole-number coordinates: about 60 thousand, 9 million, or 900 million?
+
 # %%
-batch = model.preprocess([image, alone])
-with torch.no_grad():
-    scene, gray = model.pool(feature_table(model.features(batch)[:3]), [box, box], output_size=7)
-print(f"features changed by {(gray - scene).norm() / scene.norm():.0%}, box {x2 - x1} pixels wide")
-assert 0.5 < (gray - scene).norm() / scene.norm() < 1
+n_boxes = comb(301, 2) * comb(201, 2)
+print(f"{n_boxes:,} boxes, {n_boxes / 1000 / 3600 / 24:.1f} days at 1 ms each")
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# **What happened.** A box is given by two of the $W + 1$ vertical lines between pixels and two of the
+# $H + 1$ horizontal ones, so an image of $W \times H$ pixels has
 #
-# By more than half. The box is 24 pixels wide, and each value was computed from pixels further away
-# than that: Fast R-CNN's features have seen the surroundings. R-CNN's crop has lost them, and has
-# another scale besides: it is a different computation. ("Not at all" would be right for pixels, but
-# features are not pixels.)
-# </details>
+# $$N = \binom{W + 1}{2} \binom{H + 1}{2}$$
 #
-# ## 4. Faster R-CNN and Mask R-CNN: proposals from the same features, and one more branch
+# boxes. If you said 60 thousand, you counted positions, but at each position there are boxes of all
+# sizes and shapes. At a thousand boxes a second, a network would be busy with this one picture for
+# ten days.
 #
-# Up to here proposals came from outside. **Faster R-CNN** (section 3) adds the **RPN** (lesson 06),
-# a small network that slides over the *same* feature maps and predicts where an object may be. Let
-# us count at the paper's size: ResNet-50 with a pyramid, 800 x 800 pixels, 1,000 proposals. On the
-# device `meta` tensors have shapes but no values, so nothing is really computed.
+# Detectors of that time, such as the [deformable part
+# models](https://doi.org/10.1109/TPAMI.2009.167) of Felzenszwalb, Girshick, McAllester and Ramanan
+# (2010), slid windows of a few shapes over a coarse grid. They could afford that because their
+# features were cheap to compute. For a deep network, somebody had to choose the boxes.
+#
+# ## Where to look, without learning
+#
+# **Selective search** by [Uijlings, van de Sande, Gevers and
+# Smeulders](https://doi.org/10.1007/s11263-013-0620-5) (2013) relies on a simple observation: the
+# pixels of an object often look alike. It divides the image into small pieces of similar color. Then
+# it merges the two neighbors that look most alike, again and again, until the whole image is one
+# piece. Every piece that existed on the way gives a box, and these boxes are the proposals.
 
 # %%
-with torch.device("meta"):
-    large, faster = MaskRCNN(Config()).eval(), MaskRCNN(Config(mask_head=None)).eval()
-    shared = torch.nn.Sequential(large.backbone, large.neck)
-    scene, crop = torch.zeros(1, 3, 800, 800), torch.zeros(1, 3, 224, 224)
-    region, mask_region = torch.zeros(1, 256, 7, 7), torch.zeros(1, 256, 14, 14)
-    inputs = scene, crop, shared(scene), region, mask_region
+proposals = ancestors.selective_search(photo)  # takes a few seconds
+iou = box_iou(objects, proposals)  # [3, N]
+best_iou, rank = iou.max(dim=1)  # for each object, the one that fits best
+print(len(proposals), "proposals; the best have IoUs", best_iou)
 
 # %%
-stages = shared, shared, large.rpn_head, large.box_head, large.mask_head
-names = "image", "crop", "RPN", "box head", "mask head"
-cost = {n: multiply_adds(*run) for n, *run in zip(names, stages, inputs, strict=True)}
-four_layers = 256 * 7 * 7 * 1024 + 1024 * 1024 + 1024 * 91 + 1024 * 4 * 91
-assert cost["box head"] == four_layers  # fully connected: inputs times outputs
+segments = felzenszwalb(pixels, scale=100, min_size=20)
+painted = torch.from_numpy(label2rgb(segments, pixels, kind="avg")) / 255
+picture, (left, right) = viz.row(2, ratio=2 / 3)
+viz.draw_image(left, painted.permute(2, 0, 1), "small pieces")
+viz.draw_image(right, photo, "three of the proposals")
+viz.draw_boxes(right, proposals[rank], "proposal")
+picture.caption(
+    "Figure 2. Left: the pieces that the search starts from, each in its "
+    "mean color. Right: the best proposals for cup, saucer and spoon."
+)
 
 # %% [markdown]
-# **Mask R-CNN** (section 3) leaves all that as it is and adds a branch beside class and box: a mask
-# for each region, from RoIAlign's features. When it detects, the branch runs on the 100 best
-# *detections* only, not on 1,000 proposals. `mask_head=None` removes it: Faster R-CNN.
-#
-# **Predict:** the RPN looks at every position of every map. Is its work less than half of the
-# shared pass, about as much, or several times as much? Does sharing pay off for 10 regions? And for
-# an image with 100 detections, how much does the mask branch add to the rest: 4, 40 or 400 %?
+# For each of the three objects there is a proposal with an IoU above 0.7 among the first hundred,
+# although nothing here has ever been trained. But selective search doesn't know what an object is.
+# Most of its other boxes hold a shadow, a piece of wood, or half a cup, and something has to tell the
+# good ones from the bad.
 
-# %%
-print("billions:", {name: round(number / 1e9, 3) for name, number in cost.items()})
-print(f"RPN: {cost['RPN'] / cost['image']:.0%} of the pass over the image")
-print(f"one image is {cost['image'] / cost['crop']:.2f} crops")
-assert cost["RPN"] < cost["image"] / 2 and 12 < cost["image"] / cost["crop"] < 13
-
-# %%
-without = cost["image"] + cost["RPN"] + 1000 * cost["box head"]
-more = {n: n * cost["mask head"] / without for n in (10, 100, 1000)}
-print("masks add to the rest", {n: f"{fraction:.0%}" for n, fraction in more.items()})
-print(f"a mask costs as much as {cost['mask head'] / cost['box head']:.0f} boxes")
-assert faster.mask_head is None and 0.38 < more[100] < 0.42  # all other layers are the same
+# %% tags=["claim"]
+assert (best_iou > 0.7).all() and rank.max() < 100
+assert 900e6 < n_boxes < 910e6 and 10 < n_boxes / 1000 / 3600 / 24 < 11
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# ## 1. R-CNN: classify every region
 #
-# Less than half. At 10 regions, crops of 224 pixels are *cheaper* than a pass over 800 x 800:
-# sharing pays off from 13 on, and not always, as one might think. With 1,000 regions the question
-# does not arise. The mask branch adds 40 % at most, and 4 % for an image with ten objects; the
-# paper reports about 20 % in *time*, since operations are not time. One mask costs as much as 37
-# boxes, since its convolutions run over 14 x 14 positions; run for all 1,000 proposals it would
-# cost four times the rest of the network.
-# </details>
+# [R-CNN](https://arxiv.org/abs/1311.2524) by Girshick, Donahue, Darrell and Malik (2014) put the two
+# together. **R-CNN** stands for regions with CNN features. It takes about 2,000 proposals from
+# selective search and scales each to 227 × 227 pixels, whatever its shape. This is called
+# **warping**. A network like AlexNet then turns every warped region into a vector of features.
+
+# %%
+cup, saucer, spoon = warp_regions(photo, proposals[rank], size=227, context=0)
+viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
+    "Figure 3. What R-CNN's network sees: regions that are warped to squares. "
+    "The spoon has become wide, because its proposal is narrow."
+)
+
+# %% [markdown]
+# There were too few photographs with boxes to train such a network from the start. So it first
+# learned to classify ImageNet's photographs, which is called **pretraining**. Three more stages
+# followed ([R-CNN](https://arxiv.org/abs/1311.2524), section 2.3 and appendix C):
 #
-# ## 5. The family, running
+# 1. *Fine-tuning.* The network learns to classify warped regions. A region counts as an object if its
+#    IoU with the object's box is at least 0.5.
+# 2. *SVMs.* The features of all regions are saved to disk, and for each class a **support vector
+#    machine** is fitted to them, a linear classifier that keeps as wide a margin as it can between
+#    the class and everything else. Its positive examples are the ground-truth boxes alone. There are
+#    far too many negative ones, so it is fitted again and again to those that it still gets wrong.
+#    This is **hard negative mining**.
+# 3. *Box regressors.* Another linear model for each class predicts the box deltas of lesson 02, which
+#    move a proposal onto its object.
 #
-# Here is what each computes once, and what for every region. **FCIS** is the rival, the first fully
-# convolutional network to learn masks end to end: it has no head at all. Its maps predict for each
-# *part* of an object where it is, and a region only looks that up (lesson 13). The package has all
-# five, each trained on the same 2,000 scenes (`python tools/make_ancestors.py`). Its Faster
-# R-CNN is Mask R-CNN without masks: it reads a pyramid with RoIAlign. Fast R-CNN reads one map with
-# RoIPool, as in the paper.
+# Why SVMs, when the network already classifies? With the network's own scores, accuracy on Pascal VOC
+# 2007 dropped from 54.2 to 50.9 % ([R-CNN](https://arxiv.org/abs/1311.2524), appendix B). Probably
+# the examples made the difference, because a region with an IoU of 0.5 is a sloppy example of its
+# class, while the SVMs had exact boxes and the hardest negatives.
+#
+# R-CNN was a sensation. On VOC 2012 it improved the best earlier result by more than 30 %. But 2,000
+# regions are 103 million pixels, for a photograph that has fewer than 0.2 million. With the deeper
+# network VGG-16, one photograph took 47 seconds on a GPU, and the saved features took hundreds of
+# gigabytes ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1.1).
+#
+# ## 2. Fast R-CNN: one pass, one loss
+#
+# Proposals overlap. A pixel of the cup lies in hundreds of them, so R-CNN computes its features
+# hundreds of times. [SPPnet](https://arxiv.org/abs/1406.4729) by He, Zhang, Ren and Sun (2014) turned
+# the order around: it sends the whole image through the convolutions once, and cuts the regions out
+# of the feature map. [Fast R-CNN](https://arxiv.org/abs/1504.08083) by Girshick (2015) builds on that.
+# In **Fast R-CNN**, RoIPool reads the features under any box as a grid of 7 × 7 values per channel.
+# You met its successor, RoIAlign, in lesson 00. Then come two fully connected layers and two outputs
+# side by side, class scores and box deltas.
+#
+# Training changed just as much. One loss replaces the SVMs and the separate regressors ([Fast
+# R-CNN](https://arxiv.org/abs/1504.08083), equation 1):
+#
+# $$L = L_{cls}(p, u) + \lambda\, [u \ge 1]\, L_{loc}(t^u, v)$$
+#
+# Here $p$ are the predicted class probabilities and $u$ is the region's true class, with 0 for
+# background. $t^u$ are the deltas that the network predicts for class $u$, and $v$ are those that
+# lead to the object's box. The bracket $[u \ge 1]$ is 1 for an object and 0 for background, which has
+# no box. The weight $\lambda$ is 1. The gradient of this one number reaches the convolutions, so they
+# learn what is good for classes and for boxes at the same time. This is **end-to-end training**.
+
+# %%
+viz.show_trained_together().caption(
+    "Figure 4. From top to bottom, more and more parts learn together from "
+    "one loss. R-CNN trained its three parts one after the other."
+)
+
+# %% [markdown]
+# Nothing is saved to disk any more, and training with VGG-16 took 9.5 hours instead of 84. The time
+# for an image fell from 47 to 0.32 seconds ([Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4).
+# Lesson 17 looks at where that comes from.
+#
+# ## 3. Faster R-CNN: the network proposes
+#
+# The 0.32 seconds leave something out, namely selective search. With it, an image took 1.83 seconds,
+# and 1.51 of them were the search ([Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5). Once
+# the network was fast, the proposals were the slow part.
+#
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497) by Ren, He, Girshick and Sun (2015) takes them from
+# the feature map. It has been computed anyway, and it describes what is at every location. So a small
+# network slides over it and predicts at each location whether an object is near, and where its box
+# lies. This is the region proposal network, the RPN of lesson 00. It needs 10 milliseconds instead of
+# 1.5 seconds, and because it learns what objects look like, 300 of its proposals do better than 2,000
+# of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on the same backbone.
+#
+# ## 4. Mask R-CNN: an outline for every region
+#
+# In the next two years backbones became deeper, with [ResNet](https://arxiv.org/abs/1512.03385), and
+# got a pyramid of feature maps, [FPN](https://arxiv.org/abs/1612.03144). Lesson 04 is about both. What
+# was still missing was the outline. [Mask R-CNN](https://arxiv.org/abs/1703.06870) by He, Gkioxari,
+# Dollár and Girshick (2017) adds it with surprisingly little. A third branch, a small network of
+# convolutions, predicts a mask for each region, beside class and box, and it adds about 20 % to the
+# time ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1). And RoIAlign replaces RoIPool,
+# which rounds coordinates. A class label survives that, but a mask does not, as lesson 07 shows.
+#
+# A region's loss is again a sum, $L = L_{cls} + L_{box} + L_{mask}$. So **Mask R-CNN** is Faster R-CNN
+# with a third term, and with features that are read at the right position.
 
 # %% tags=["cover"]
-columns = ["proposals", "backbone", "region's features", "class, box", "mask"]
-family = {
-    "R-CNN": ["outside", "each: region", "each: crop, warp", "each: region", ""],
-    "Fast R-CNN": ["outside", "once", "each: RoIPool", "each: region", ""],
-    "Faster R-CNN": ["once: RPN", "once", "each: RoIPool", "each: region", ""],
-    "FCIS": ["once: RPN", "once", "each: lookup", "each: mean", "each: lookup"],
-    "Mask R-CNN": ["once: RPN", "once", "each: RoIAlign", "each: region", "each: detection"],
+viz.show_family().caption(
+    "Figure 5. The four detectors side by side. From left to right, more "
+    "is computed once for the image and less for each region."
+)
+
+# %% [markdown]
+# There was a rival. [FCIS](https://arxiv.org/abs/1611.07709) by Li, Qi, Dai, Ji and Wei (2017) had won
+# the COCO segmentation challenge of 2016, and it has no heads at all. Its convolutions compute for
+# each *part* of an object a map of where such parts are, and a region only looks up its parts in
+# these maps. That is elegant, but where objects overlap, their parts get mixed up. Lesson 13 lets the
+# two compete.
+
+# %% tags=["claim"]
+assert 2000 * 227 * 227 // 10**6 == 103 and 500 * 375 < 200_000  # a typical photograph of VOC
+assert round(0.146 + 1.510 + 0.174, 2) == 1.83 and round(0.146 + 0.174, 2) == 0.32
+
+# %% [markdown]
+# ## 5. All five on one scene
+#
+# The package contains all five, built from the same parts and trained on the same 2,000 synthetic
+# images. We let them detect the objects of one scene. R-CNN and Fast R-CNN get the first 100
+# proposals of selective search, the other three find their own.
+#
+# > **Predict.** How many images or warped regions pass through the backbone of each of the five? And
+# > which of the five will return outlines?
+
+# %%
+names = ["R-CNN", "Fast R-CNN", "Faster R-CNN", "FCIS", "Mask R-CNN"]
+files = ["rcnn", "fast-rcnn", "faster-rcnn", "fcis", "mask-rcnn"]
+systems = {}
+for name, file in zip(names, files, strict=True):
+    systems[name] = ancestors.load(file)
+image, target = Shapes(100, seed=5, render_size=384)[58]
+small_image, _ = Shapes(100, seed=5)[58]  # the same scene, 96 pixels wide
+searched = 4 * ancestors.selective_search(small_image, n=100)  # [100, 4]
+
+# %%
+detections = {}
+for name, system in systems.items():
+    needs_proposals = name in ("R-CNN", "Fast R-CNN")
+    given = {"proposals": [searched]} if needs_proposals else {}
+    (found,), cost = measure_cost(system, [image], **given)
+    detections[name] = found[found.scores > 0.5]
+    print(f"{name:13} {cost.passes:3} through the backbone")
+
+# %%
+classes = systems["R-CNN"].classes
+viz.show_comparison(image, detections, classes, target).caption(
+    "Figure 6. Five detectors on one scene. All of them find the five "
+    "objects, and FCIS and Mask R-CNN outline them, too."
+)
+
+# %% [markdown]
+# **What happened.** R-CNN sends all 100 regions through its backbone, the others send one image.
+# Outlines come from FCIS and Mask R-CNN only. Look at the boxes as well. Those of Fast R-CNN are the
+# least exact, because it reads one coarse feature map with RoIPool. Those of R-CNN are surprisingly
+# good, but a warped region with one of our synthetic shapes in it is an easy picture. On photographs
+# the order was a different one, as we will see now.
+
+# %% tags=["claim"]
+assert [len(found) for found in detections.values()] == [5] * 5 == [len(target["labels"])] * 5
+for found in detections.values():
+    same = found.labels == target["labels"][:, None]
+    assert (box_iou(target["boxes"], found.boxes) * same).amax(dim=1).min() > 0.7
+assert [name for name, d in detections.items() if d.masks is not None] == ["FCIS", "Mask R-CNN"]
+mean_iou = {n: box_iou(target["boxes"], d.boxes).amax(dim=1).mean() for n, d in detections.items()}
+assert min(mean_iou, key=mean_iou.get) == "Fast R-CNN"
+
+# %% [markdown]
+# ## 6. Three and a half years
+#
+# > **Predict.** R-CNN with VGG-16 needed 47 seconds for an image. Mask R-CNN appeared three and a
+# > half years later. Its backbone is much deeper, and it draws masks. How many seconds does it need:
+# > about 5, 1, or 0.2?
+
+# %%
+viz.show_timeline().caption(
+    "Figure 7. Eight papers by the month in which they appeared on arXiv, "
+    "with the accuracy and the seconds per image that they report."
+)
+
+# %% [markdown]
+# **What happened.** It needs about 0.2 seconds, less than a two-hundredth of R-CNN's 47. Each paper on
+# the way removed what had become the slowest part.
+#
+# Read such a figure with care. AP, average precision, measures accuracy, and lesson 11 defines it.
+# Pascal VOC and COCO differ in their photographs and in what counts as a correct box, so 69.9 % and
+# 21.5 % belong to the same Faster R-CNN. Compare bars within a row only, and look at the backbone
+# below them, because a better backbone improves every detector. With times, ask what they include.
+# R-CNN's leaves out selective search, Fast R-CNN's contains it, and later papers used other GPUs.
+
+# %% tags=["claim"]
+assert 47 / 0.195 > 200
+
+# %% [markdown]
+# ## Where it breaks
+#
+# All five share a weakness. Their heads only score and correct the proposals that they get. So what
+# happens to an object that nobody has proposed? We take proposals of the star away from Fast R-CNN,
+# first those with an IoU of 0.7 or more, then 0.5, then 0.3.
+#
+# > **Predict.** Other proposals still touch the star. Will the head move one of them onto it? If not,
+# > at which of the three steps is the star lost?
+
+# %%
+star = target["boxes"][2:3]
+star_iou = box_iou(star, searched)[0]  # [100]
+
+
+def detect_below(limit):
+    """What Fast R-CNN detects with proposals below an IoU with the star."""
+    kept = searched[star_iou < limit]
+    (found,) = systems["Fast R-CNN"].detect([image], proposals=[kept])
+    return found[found.scores > 0.5]
+
+
+for limit in (1.0, 0.7, 0.5, 0.3):
+    reached = box_iou(star, detect_below(limit).boxes).max()
+    print(f"only proposals below {limit}: IoU {reached:.2f}")
+
+# %%
+panels = {
+    "all proposals": (detect_below(1.0).boxes, "detection"),
+    "without IoU 0.5 and more": (detect_below(0.5).boxes, "detection"),
 }
-viz.show_sharing(family, columns).caption("From top to bottom: which fields turn green?")
-
-# %%
-files = "rcnn", "fast-rcnn", "faster-rcnn", "fcis", "mask-rcnn"
-systems = {name: ancestors.load(file) for name, file in zip(family, files, strict=True)}
-detections = {name: system.detect([image])[0] for name, system in systems.items()}
-confident = {name: d[d.scores > 0.5] for name, d in detections.items()}
-viz.show_comparison(image, confident, systems["R-CNN"].classes).caption("Which have masks?")
+viz.show_panels(image, panels).caption(
+    "Figure 8. Fast R-CNN's detections with all proposals, and without those "
+    "that lie on the star. No other detection takes its place."
+)
 
 # %% [markdown]
-# Now a photograph. Our five know only the six outlines of the synthetic images, and every class
-# label that they predict there would be wrong, so we look at their *time* alone: `measure_cost`
-# runs `detect` with a clock. R-CNN and Fast R-CNN get 300 proposals from selective search, the
-# others get theirs from an RPN.
+# **What happened.** Without the best proposals, those of 0.7 and more, the star is still found, but
+# its box is worse. Without those of 0.5 and more it is lost, although 14 other proposals touch it. In
+# training, regions below that IoU were background, so background is what the head predicts for them.
 #
-# **Predict:** what takes most of R-CNN's time, and what most of Fast R-CNN's?
+# You would notice this failure by measuring **recall**, the fraction of objects that have a good
+# proposal. If it is 90 %, one object in ten is lost before any head has looked at it. Lesson 06
+# measures the RPN's.
 
-# %%
-# NBVAL_IGNORE_OUTPUT
-photo = viz.sample_photograph()
-for _ in range(2):  # the first time is to warm up
-    costs = {name: measure_cost(system, [photo])[1] for name, system in systems.items()}
-print("backbone passes:", {name: c.passes for name, c in costs.items()})
-assert costs["Fast R-CNN"].proposals > costs["Fast R-CNN"].total / 2
-picture = viz.show_parts({name: c.milliseconds for name, c in costs.items()}, "milliseconds")
-picture.caption("One photograph. Which bar is nearly of one color?")
+# %% tags=["claim"]
+by_limit = [box_iou(star, detect_below(n).boxes).max().item() for n in (1.0, 0.7, 0.5, 0.3)]
+assert by_limit[0] > by_limit[1] > 0.5 and max(by_limit[2:]) < 0.1
+assert ((star_iou > 0) & (star_iou < 0.5)).sum() == 14
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# Selective search, for both: it runs on the photograph at full size, while Fast R-CNN's network
-# sees it scaled down. R-CNN's 300 passes are added to that (two runs of the search differ by more
-# than these take, so either bar may be the longer); with VGG16 and about 2,000 regions they took 47
-# seconds, far more than any search. Fast R-CNN spent 1.51 of 1.83 seconds on the search: once the
-# network had become fast, it was the proposals that were slow, and so the RPN was invented.
-# </details>
-#
-# And with more proposals? We give R-CNN and Fast R-CNN more of them, found beforehand, so that the
-# search does not count, and let each RPN propose as many.
-#
-# **Predict:** from 10 to 1,000 proposals, how many times as long does each of the five take?
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-counts, boxes = torch.tensor([10, 100, 300, 1000]), ancestors.selective_search(photo)
-lines = {
-    name: torch.tensor(
-        [min(cost_of_proposals(system, photo, boxes[:n]).total for _ in range(3)) for n in counts]
-    )
-    for name, system in systems.items()
-}  # the shortest of three times: other programs use this computer, too
-longer = {name: (seconds[-1] / seconds[0]).item() for name, seconds in lines.items()}
-print("times as long:", {name: round(times) for name, times in longer.items()})
-slowest, second = sorted(lines, key=lambda name: -lines[name][-1])[:2]
-assert slowest == "R-CNN" and lines[slowest][-1] > 1.5 * lines[second][-1]
-viz.show_lines(counts, lines, "proposals", "seconds").caption("Whose line climbs, and why?")
-
-# %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# R-CNN more than ten times, the others a few times. R-CNN pays a whole pass for each proposal, the
-# others pay for their heads, and FCIS, which has none, for reading its maps. So R-CNN's line is
-# straight and steep, and theirs are low: this is sharing, as the clock sees it.
-# </details>
-#
-# And the papers' times per image, in seconds. (Those of Fast R-CNN's first comparison come from
-# notes on the paper. VGG16 and ResNet-101 are backbones.) Which may be compared? Look at the parts.
-
-# %%
-rcnn, fast, fast_and_proposals, faster_rcnn, mask_rcnn = 47, 0.32, 1.830, 0.198, 0.195
-assert abs(fast - (0.146 + 0.174)) < 1e-9  # convolutions and heads: proposals are not in it
-assert abs(fast_and_proposals - (0.146 + 1.510 + 0.174)) < 1e-9  # selective search: 1.510
-assert abs(faster_rcnn - (0.141 + 0.010 + 0.047)) < 1e-9  # RPN: 0.010
-print(f"R-CNN {rcnn} s, Fast R-CNN {fast} s, both with VGG16: {rcnn / fast:.0f} times")
-print(f"with proposals: {fast_and_proposals} s, Faster R-CNN: {faster_rcnn} s")
-print(f"Mask R-CNN: {mask_rcnn} s, another backbone (ResNet-101-FPN) and another GPU (M40)")
-
-# %% [markdown]
-# 47 and 0.32 belong together, and so do 1.830 and 0.198; 0.32 against 0.198 would compare a time
-# without proposals with one that includes them. Mask R-CNN's 0.195 stands alone.
-#
-# ## Where it breaks: a region that nobody proposed
-#
-# Heads score proposals, and move them a little. We remove those that overlap one object, in
-# steps: first those with an IoU of 0.7 or more, then 0.5, then 0.3.
-#
-# **Predict:** with the proposals of 0.3 and more gone, others still touch the object. Will the box
-# head move one of them onto it?
-
-# %%
-iou = box_iou(target["boxes"], proposals)  # [5, 100]
-
-
-def detect_without(row, limit):
-    keep = iou[row] < limit
-    kept = trace.proposals[0]._replace(boxes=proposals[keep])
-    selected = model.select(class_logits[keep], box_deltas[keep], [kept], trace.batch)[0]
-    return selected.boxes[selected.scores > 0.5]
-
-
-# %%
-for row, gt_box in enumerate(target["boxes"]):
-    detected = [detect_without(row, limit) for limit in (2, 0.7, 0.5, 0.3)]  # 2: all are kept
-    best = [box_iou(gt_box[None], boxes).max().item() for boxes in detected]
-    print(f"object {row}: best IoU of a detection", [round(value, 2) for value in best])
-    assert min(best[:2]) > 0.7 and best[-1] < 0.3
-
-# %%
-n_removed, n_left = (iou[0] >= 0.3).sum(), ((iou[0] > 0) & (iou[0] < 0.3)).sum()
-print(f"{n_removed} proposals of object 0 removed; {n_left} that touch it remain")
-before, after = detect_without(0, 2), detect_without(0, 0.3)
-panels = {"all proposals": (before, "detection"), "without object 0's": (after, "detection")}
-viz.show_panels(image, panels).caption("Which object has no box on the right?")
-
-# %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# No. A head can correct a proposal (without those of 0.7 and more, each object is still found), but
-# it classifies what lies beside an object as background. Nothing that comes later can bring an
-# object back. That is why the RPN's **recall** matters, the fraction of the objects that get a
-# proposal (lesson 06). Sharing has a weak spot, too: a region's piece of a shared map must be read
-# at the right position, and RoIPool does not do that (lesson 07).
-# </details>
-#
 # ## Play
 #
-# Change the number of proposals, and the number of detections that get a mask. Where do the bars of
-# R-CNN and Fast R-CNN meet? How much does the mask branch add to Mask R-CNN's bar, with 10
-# detections and with 100?
+# Give R-CNN or Fast R-CNN only the first proposals of selective search, and write down what you find.
+#
+# - How many proposals does it take until all five objects have one? Are all five detected then?
+# - Which object is the last one, and why might selective search have trouble with it?
+# - Go on to 100. What happens to a detection that was right with 50 proposals?
 
 # %%
 from mrcnn_edu.course.widgets import history_player
 
-history_player(cost)
+search_based = {name: systems[name] for name in ("R-CNN", "Fast R-CNN")}
+history_player(search_based, image, target, searched).caption(
+    "Figure 9. Left: the given proposals (gray), and the best one on each "
+    "object (orange). Right: what the detector finds with them."
+)
 
 # %% [markdown]
-# ## Exercises
+# ## What came after
 #
-# Our solution, when you have tried: `print(getsource(exercises.convolution_cost))`.
+# The R-CNNs are *two-stage* detectors, because proposals come first and heads second. A **one-stage
+# detector** such as [YOLO](https://arxiv.org/abs/1506.02640), [SSD](https://arxiv.org/abs/1512.02325)
+# (both 2016) or [RetinaNet](https://arxiv.org/abs/1708.02002) (2017) predicts classes and boxes at
+# every location at once, which is simpler and faster. *Anchor-free* detectors such as
+# [FCOS](https://arxiv.org/abs/1904.01355) and [CenterNet](https://arxiv.org/abs/1904.07850) (2019) do
+# without the fixed boxes that lesson 05 is about. In [DETR](https://arxiv.org/abs/2005.12872) (2020) a
+# transformer predicts the whole set of objects, one box for each, so it needs no NMS either.
+# [Mask2Former](https://arxiv.org/abs/2112.01527) (2022) predicts masks in this way and solves
+# semantic, instance and panoptic segmentation with one network. [Segment
+# Anything](https://arxiv.org/abs/2304.02643) (2023) has learned from a billion masks to outline
+# whatever you point at, but it doesn't say what that is. Mask R-CNN is still around, too. New
+# backbones are often tested with it, as in [ViTDet](https://arxiv.org/abs/2203.16527) (2022).
 #
-# **1.** `convolution_cost(height, width, inputs, outputs, kernel, stride)`: the multiply-adds of a
-# convolution on a map of height x width, both of which it divides by the stride and rounds up.
-# Inputs and outputs are numbers of channels, kernel is the k of k x k. 2 lines.
+# ## Exercise 1: in which order?
 #
-# **2.** `regions_cost(n, image, crop, head)`: the multiply-adds of n regions as a tuple, R-CNN's
-# and then Fast R-CNN's, given those of a pass over the image, over a crop, and of the head. 1 line.
+# ★☆☆ · about 5 minutes
 #
-# **3.** `sharing_pays_from(image, crop)`: the smallest number of regions, a whole number, for which
-# sharing needs fewer multiply-adds; all numbers are whole. 1 line.
+# Mask R-CNN detects in ten steps, which are `exercises.STEPS` in the right order. Before you look at
+# that list, write your own. `in_order(steps)` gets a few of the ten strings in disorder and returns
+# them as a list in the order in which Mask R-CNN runs them.
+#
+# The ten are, by the alphabet: `"NMS of the detections"`, `"NMS of the proposals"`, `"RPN head"`,
+# `"RoIAlign of the detections"`, `"RoIAlign of the proposals"`, `"backbone and FPN"`, `"box head"`,
+# `"mask head"`, `"paste the masks"`, `"scale the image"`.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+#
+# Put the ten into a list of your own, in order. To sort others by it, use each string's index in the
+# list as the key.
+# </details>
+# <details><summary><b>Hint 2</b>: a trap</summary>
+#
+# Mask R-CNN does not predict masks for all proposals. What has to be known before it can choose the
+# boxes that get one?
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# Run `print(exercises.STEPS)`, and then `print(getsource(exercises.in_order))`.
+# </details>
 
 # %%
 from mrcnn_edu.course.exercises import history as exercises
 
 
-def convolution_cost(height, width, inputs, outputs, kernel, stride): ...
+def in_order(steps): ...
 
 
-def regions_cost(n, image, crop, head): ...
-
-
-def sharing_pays_from(image, crop): ...
-
-
-exercises.check_convolution_cost(convolution_cost)
-exercises.check_regions_cost(regions_cost)
-exercises.check_sharing_pays_from(sharing_pays_from)
+exercises.check_in_order(in_order)
 
 # %% [markdown]
-# ## Remember
+# ## Exercise 2: once, or for every region?
 #
-# - R-CNN computes everything for each region; Fast R-CNN shares the backbone's pass, Faster R-CNN
-#   the proposals' too, and Mask R-CNN adds a mask branch on the same features.
-# - Multiply-adds of a convolution: the number of outputs, times the number of products in each.
-# - An object without a proposal is missed, whatever the heads can do.
+# ★★☆ · about 10 minutes
 #
-# torchvision has `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`; in detectron2 they are one
-# `GeneralizedRCNN`, with `MASK_ON` or without. Next: **04, backbone and pyramid**, the pass that
-# all regions share.
+# Write `count_runs(detector, part, n_regions, n_detections)`: how often does a detector run one of its
+# parts for one image? `detector` is `"R-CNN"`, `"Fast R-CNN"`, `"Faster R-CNN"` or `"Mask R-CNN"`, and
+# `part` is `"selective search"`, `"backbone"`, `"RPN"`, `"class and box"` or `"mask"`. There are
+# `n_regions` proposals, and `n_detections` boxes are left in the end. Mask R-CNN predicts masks for
+# these alone.
+#
+# For example, `count_runs("R-CNN", "backbone", 300, 20)` is 300, and for `"Fast R-CNN"` it is 1. A
+# detector without a part runs it 0 times.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+#
+# Go through the columns of Figure 5. Which blocks are yellow, and which are not there at all?
+# </details>
+# <details><summary><b>Hint 2</b>: what it should give</summary>
+#
+# For Mask R-CNN with 300 proposals and 20 detections: 0 searches, 1 pass through the backbone, 1 run
+# of the RPN, 300 of class and box, and 20 of the mask branch.
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# Run `print(getsource(exercises.count_runs))`.
+# </details>
+
+# %%
+def count_runs(detector, part, n_regions, n_detections): ...
+
+
+exercises.check_count_runs(count_runs)
+
+# %% [markdown]
+# ## Exercise 3: the heart of selective search
+#
+# ★★★ · 30 to 60 minutes
+#
+# Write `group_regions(colors, sizes, boxes, neighbors)`, which merges the pieces of an image until no
+# two of them touch, and returns the boxes of all regions that existed on the way. It is a simple form
+# of algorithm 1 of [selective search](https://doi.org/10.1007/s11263-013-0620-5).
+#
+# - `colors` `[n, 3]`: the mean color of each of the $n$ initial regions. `sizes` `[n]`: their numbers
+#   of pixels. `boxes` `[n, 4]`. `neighbors`: a list of pairs `(i, j)` of regions that touch.
+# - The distance of two regions $a$ and $b$ with colors $c$, sizes $s$ and an image of $S$ pixels, the
+#   sum of all initial sizes, is $\lVert c_a - c_b \rVert + (s_a + s_b) / S$.
+# - As long as two regions touch, merge the two that are closest. The merged region gets the next
+#   number, the mean color of its pixels, and the box around both. It touches whatever one of its two
+#   parts touched, and the parts are gone.
+# - Return a tensor `[n + merges, 4]`: the initial boxes, then the merged ones in the order in which
+#   they were created.
+#
+# For example, three gray regions in a row with grays 0.1, 0.8 and 0.9 and 40 pixels each: regions 1
+# and 2 merge first and become region 3, then regions 0 and 3 merge and become region 4. So there are
+# five boxes.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+#
+# Keep growing lists of colors, sizes and boxes, and a set of the pairs that touch. In each round,
+# choose the pair with the smallest distance, append the merged region to the lists, and rename its
+# two parts in all other pairs.
+# </details>
+# <details><summary><b>Hint 2</b>: a structure that helps</summary>
+#
+# A pair has no order. <code>frozenset((i, j))</code> doesn't either, and a set of them drops pairs
+# that have become equal.
+# </details>
+# <details><summary><b>Hint 3</b>: a trap</summary>
+#
+# The mean color of a merged region is weighted by size: a large region hardly changes when a small
+# one joins it. And the size term makes small regions merge first. Without it, one region would
+# swallow its neighbors one by one.
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# Run `print(getsource(exercises.group_regions))`.
+# </details>
+
+# %%
+def group_regions(colors, sizes, boxes, neighbors): ...
+
+
+exercises.check_group_regions(group_regions)
+
+# %% [markdown]
+# ## What to remember
+#
+# - R-CNN showed that a classifier becomes a detector if somebody proposes regions. It ran a network on
+#   each of 2,000 regions and trained in three stages.
+# - Fast R-CNN computes features once for the image and learns with one loss. Faster R-CNN takes the
+#   proposals from the same features. Mask R-CNN adds a mask branch, and rounds nothing.
+# - An object without a good proposal is lost, however good the heads are.
+#
+# **In the wild.** torchvision has `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`. In
+# detectron2 both are the class `GeneralizedRCNN`, with `MODEL.MASK_ON` or without, and with
+# `PrecomputedProposals` it is Fast R-CNN. What each part costs is the subject of lesson
+# [17](17_costs.ipynb), which you can read after lesson 08.
+#
+# **Next:** [04, backbone and pyramid](04_backbone.ipynb), the pass over the image that all regions
+# share.

@@ -12,7 +12,7 @@ find_mistakes      lesson 01, larger: what is wrong in a file of annotations
 annotations        lesson 01: masks from run-length encodings, their boxes, the semantic map
 soft_nms           lesson 02, larger: soft-NMS
 boxes              lesson 02: IoU, box encoding, non-maximum suppression
-cost               lesson 17: multiply-adds of a layer, of n regions, and of a whole detector
+cost               lesson 17: multiply-adds of a layer, when sharing pays, and a whole detector
 group_regions      lesson 03, larger: the grouping inside selective search
 history            lesson 03: what runs how often, and in which order
 top_down           lesson 04, larger: a feature pyramid from given maps and weights
@@ -42,11 +42,11 @@ LESSONS = {
     "06 the RPN": ("rpn", "propose"),
     "07 RoIPool and RoIAlign": ("roi_align",),
     "08 the heads": ("heads",),
+    "17 what each part costs": ("cost",),
     "09 the mask loss": ("mask_loss",),
     "10 training": ("training",),
     "11 average precision": ("average_precision",),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
     "16 the GPU": ("gpu",),
-    "17 what each part costs": ("cost",),
 }

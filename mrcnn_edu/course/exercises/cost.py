@@ -1,4 +1,4 @@
-"""Lesson 17, what each part costs: multiply-adds of a layer, of n regions, of a whole detector."""
+"""Lesson 17, what each part costs: a layer, sharing, and a whole detector, in multiply-adds."""
 
 from collections.abc import Callable
 from math import ceil
@@ -28,21 +28,6 @@ def check_convolution_cost(attempt: Callable) -> None:
         "sides that the stride does not divide": (7, 9, 4, 4, 5, 2),
     }
     check(attempt, convolution_cost, cases)
-
-
-def regions_cost(n: int, image: int, crop: int, head: int) -> tuple[int, int]:
-    """Multiply-adds for n regions: of R-CNN, and of Fast R-CNN, which shares the backbone."""
-    return n * (crop + head), image + n * head
-
-
-def check_regions_cost(attempt: Callable) -> None:
-    """Check a function like `regions_cost` on one region, none and many."""
-    cases = {
-        "one region": (1, 100, 20, 3),
-        "ten regions": (10, 100, 20, 3),
-        "no region: the image is looked at all the same": (0, 100, 20, 3),
-    }
-    check(attempt, regions_cost, cases)
 
 
 def sharing_pays_from(image: int, crop: int) -> int:

@@ -3,9 +3,6 @@
 from collections.abc import Callable
 
 from mrcnn_edu.course.exercises.check import check
-from mrcnn_edu.course.exercises.cost import check_convolution_cost as check_convolution_cost
-from mrcnn_edu.course.exercises.cost import check_regions_cost as check_regions_cost
-from mrcnn_edu.course.exercises.cost import check_sharing_pays_from as check_sharing_pays_from
 from mrcnn_edu.course.exercises.group_regions import check_group_regions as check_group_regions
 from mrcnn_edu.course.exercises.group_regions import group_regions as group_regions
 

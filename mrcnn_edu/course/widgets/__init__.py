@@ -9,7 +9,7 @@ annotations        lesson 01: an outline as a polygon, and the bytes of three en
 boxes              lesson 02: candidates, and which of them NMS keeps
 two_boxes          lesson 02: two boxes to drag, their IoU and deltas
 nms_steps          lesson 02: NMS, one kept box at a time
-history            lesson 03: the cost of each generation from R-CNN to Mask R-CNN
+history            lesson 03: how many proposals a detector needs
 backbone           lesson 04: an object, and the pyramid level it is pooled from
 anchors            lesson 05: how anchors of other sizes and ratios cover the objects
 level_facts        what is known of the anchors of each feature map
@@ -23,6 +23,7 @@ average_precision  lesson 11: a score threshold, and its point on the precision-
 ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
 gpu                lesson 16: RoIAlign below the roofline of a GPU
+cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
 
 from mrcnn_edu.course.widgets.ablations import ablation_player
@@ -31,6 +32,7 @@ from mrcnn_edu.course.widgets.annotations import region_player
 from mrcnn_edu.course.widgets.average_precision import average_precision_player
 from mrcnn_edu.course.widgets.backbone import backbone_player
 from mrcnn_edu.course.widgets.boxes import nms_player
+from mrcnn_edu.course.widgets.cost import cost_player
 from mrcnn_edu.course.widgets.fcis import fcis_player
 from mrcnn_edu.course.widgets.gpu import gpu_player
 from mrcnn_edu.course.widgets.heads import heads_player
@@ -47,7 +49,7 @@ from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
     "Player", "ablation_player", "anchor_player", "average_precision_player", "backbone_player",
-    "fcis_player", "gpu_player", "heads_player", "history_player", "location_player", "mask_player",
-    "nms_player", "nms_steps_player", "region_player", "roi_player", "rpn_player", "scene_player",
-    "training_player", "two_boxes_player",
+    "cost_player", "fcis_player", "gpu_player", "heads_player", "history_player", "location_player",
+    "mask_player", "nms_player", "nms_steps_player", "region_player", "roi_player", "rpn_player",
+    "scene_player", "training_player", "two_boxes_player",
 ]  # fmt: skip

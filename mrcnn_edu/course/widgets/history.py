@@ -2,47 +2,46 @@
 
 from collections.abc import Mapping
 
-from ipywidgets import FloatLogSlider, IntSlider
+from ipywidgets import Dropdown, IntSlider
+from torch import Tensor
 
 from mrcnn_edu import viz
+from mrcnn_edu.ancestors import RCNN, FastRCNN
+from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.viz import Picture
 
+FOUND_IOU = 0.5  # a proposal with this IoU lies on an object
+MIN_SCORE = 0.5
 
-def history_player(cost: Mapping[str, float]) -> Player:
-    """Multiply-adds of each generation, for more or fewer proposals and detections.
 
-    cost: multiply-adds of one pass over the "image" and over a "crop", of the "RPN", and of the
-    "box head" and the "mask head" for one region.
+def history_player(
+    systems: Mapping[str, RCNN | FastRCNN], image: Tensor, target: dict, proposals: Tensor
+) -> Player:
+    """What a detector finds in an image if it is given only the first of the proposals.
+
+    systems: name -> a detector without an RPN. image: [C, H, W]. target: its ground truth.
+    proposals: [R, 4], in pixels of the image, best first. For each object, the one that lies best
+    on it stands out, if their IoU is at least 0.5.
     """
-    giga = {name: n / 1e9 for name, n in cost.items()}
+    iou = box_iou(target["boxes"], proposals)  # [M, R]
 
-    def draw(proposals: float, detections: int) -> Picture:
-        n = round(proposals)
-        shared = giga["image"] + n * giga["box head"]
-        totals = {
-            "R-CNN": n * (giga["crop"] + giga["box head"]),
-            "Fast R-CNN": shared,
-            "Faster R-CNN": shared + giga["RPN"],
-            "Mask R-CNN": shared + giga["RPN"] + min(n, detections) * giga["mask head"],
-        }
-        picture = Picture(7, 2.6)
-        axes = picture.subplots()
-        colors = [viz.GRAY, viz.GRAY, viz.GRAY, viz.HIGHLIGHT]
-        bars = axes.barh(list(totals), list(totals.values()), color=colors)
-        axes.bar_label(bars, [f"{total:,.0f}" for total in totals.values()], padding=3, fontsize=9)
-        title = f"billions of multiply-adds: {n:,} proposals, up to {detections} masks"
-        axes.set_title(title, fontsize=10)
-        axes.set_xscale("log")
-        axes.set_xlim(1, 1e5)
-        axes.set_xticks([1, 10, 100, 1000, 10_000], ["1", "10", "100", "1,000", "10,000"])
-        axes.minorticks_off()
-        axes.invert_yaxis()
-        axes.spines[["top", "right"]].set_visible(False)
+    def draw(given: int, detector: str) -> Picture:
+        detections = systems[detector].detect([image], proposals=[proposals[:given]])[0]
+        confident = detections[detections.scores > MIN_SCORE]
+        picture, (left, right) = viz.row(2, 3.8, image.shape[1] / image.shape[2])
+        best = [int(row.argmax()) for row in iou[:, :given] if (row >= FOUND_IOU).any()]
+        n_objects = len(target["boxes"])
+        viz.draw_image(left, image, f"{given} proposals, on {len(best)} of {n_objects} objects")
+        viz.draw_boxes(left, proposals[:given], viz.GRAY, width=0.6)
+        viz.draw_boxes(left, proposals[best], "proposal")
+        objects = confident.boxes, confident.labels, None, systems[detector].classes
+        title = f"{detector}: {len(confident)} detections"
+        viz.draw_instances(right, image, *objects, confident.scores, title)
         return picture
 
     return Player(
         draw,
-        proposals=FloatLogSlider(1000, base=10, min=0, max=3.3, step=0.1),
-        detections=IntSlider(100, 0, 100, 5),
+        given=IntSlider(min(20, len(proposals)), 0, len(proposals), description="proposals"),
+        detector=Dropdown(options=list(systems), value=list(systems)[-1]),
     )
