@@ -86,7 +86,8 @@ def show_comparison(
 
 def show_images(images: Mapping[str, Tensor]) -> Picture:
     """Images next to each other: title -> [C, H, W]."""
-    picture, panels = row(len(images))
+    ratio = max(image.shape[1] / image.shape[2] for image in images.values())
+    picture, panels = row(len(images), ratio=ratio)
     for axes, (title, image) in zip(panels, images.items(), strict=True):
         draw_image(axes, image, title)
     return picture

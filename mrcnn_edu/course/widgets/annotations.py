@@ -40,7 +40,7 @@ def region_player(name: str = "star") -> Player:
         viz.draw_image(left, pixels, f"{corners} corners, IoU {iou:.2f}")
         ring = [*polygon.tolist(), polygon[0].tolist()]
         x, y = zip(*ring, strict=True)
-        left.plot(x, y, ".-", color=viz.ROLES["detection"], linewidth=1.5)
+        left.plot(x, y, ".-", color=viz.OTHER_COLORS[0], linewidth=1.5)
         bars = right.barh(list(n_bytes), list(n_bytes.values()), color=viz.GRAY)
         right.bar_label(bars, padding=3, fontsize=9)
         right.set_title(f"bytes, {size} x {size} pixels", fontsize=10)
