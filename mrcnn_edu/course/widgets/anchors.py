@@ -13,13 +13,17 @@ from mrcnn_edu.viz import Picture
 
 
 def anchor_player(
-    image: Tensor, boxes: Tensor, sizes: tuple[float, ...], strides: tuple[int, ...]
+    image: Tensor,
+    boxes: Tensor,
+    sizes: tuple[float, ...],
+    strides: tuple[int, ...],
+    shown: Tensor | None = None,
 ) -> Player:
     """How anchors of other sizes and ratios cover the objects.
 
     image: [C, H, W], on which the anchors at its center are drawn. boxes: [M, 4] of the objects in
     all images, which have the same size as this one. sizes: the anchor size of each level, one more
-    than the backbone's `strides`.
+    than the backbone's `strides`. shown: the same image in a higher resolution, for the picture.
     """
     height, width = image.shape[-2:]
     grids = pyramid_grids((height, width), strides)
@@ -32,7 +36,9 @@ def anchor_player(
         best = box_iou(boxes, torch.cat(levels)).amax(dim=1)
         picture = Picture(8, 3.4)
         left, right = picture.subplots(1, 2, width_ratios=(3, 4))
-        viz.draw_image(left, image, f"{len(torch.cat(levels)):,} anchors; those at the center")
+        title = f"{len(torch.cat(levels)):,} anchors; those at the center"
+        viz.draw_image(left, image if shown is None else shown, title)
+        left.images[0].set_extent((0, width, height, 0))
         for level in levels:
             centered = viz.anchors_at(level, (width / 2, height / 2), len(ratios))
             viz.draw_boxes(left, centered, "anchor", width=1.5)
