@@ -374,7 +374,8 @@ def test_every_lesson_has_one_thing_in_a_cell(source):
     assert len(of_kind["predict"]) == text.count("**Predict")
     answers = text.count("<summary><b>Answer</b>") + text.count(rules.EXPLAINED)
     assert len(of_kind["answer"]) == answers
-    assert len(of_kind["title"]) == 1 and len(of_kind["heading"]) == text.count("\n# ## ")
+    written = text.count("\n# ## ") + any(cell.source == "## References" for cell in cells)
+    assert len(of_kind["title"]) == 1 and len(of_kind["heading"]) == written
     assert len(of_kind["exercise"]) >= 3  # two or more, and their code
     assert any(cell.cell_type == "code" for cell in of_kind["play"])
     assert not any("# ## " in cell.source for cell in cells)
