@@ -125,7 +125,9 @@ def test_every_paper_that_a_lesson_links_is_in_the_list(source):
     reference_list([cell.source for cell in cells if cell.cell_type == "markdown"])
 
 
-@pytest.mark.parametrize("name", ["README.md", *sorted(p.name for p in ROOT.glob("docs/*.md"))])
-def test_every_paper_that_the_guides_link_is_in_the_list(name):
-    path = ROOT / name if (ROOT / name).is_file() else ROOT / "docs" / name
-    reference_list([path.read_text()])
+GUIDES = [ROOT / "README.md", *sorted(ROOT.glob("docs/*.md"))]
+
+
+@pytest.mark.parametrize("guide", GUIDES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_paper_that_the_guides_link_is_in_the_list(guide):
+    reference_list([guide.read_text()])

@@ -1,4 +1,4 @@
-"""Draw the README's pictures again, after the scenes, the look or the weights have changed.
+"""Draw the pictures of the guides again, after the scenes, the look or the weights have changed.
 
     python tools/make_pictures.py [FOLDER]
 
