@@ -24,7 +24,7 @@
 # - write non-maximum suppression in six lines, and describe its result in a single sentence;
 # - choose its threshold, and recognize when it has deleted an object.
 #
-# *Time: 170 minutes, 80 of them for the exercises. If you take two sittings, stop before section 4.
+# *Time: 170 minutes, 80 of them for the exercises. If you take two sittings, stop before NMS.
 # You need lessons 00 and 01. Reading: [R-CNN](https://arxiv.org/abs/1311.2524), appendix C, and
 # [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.1.2.*
 
@@ -214,9 +214,9 @@ assert iou_by_counting((0, 0, 6, 4), (2, 0, 8, 4)) == 0.5  # moved by a third
 # uses it.
 #
 # Suppose we are given a box with center $(x_a, y_a)$, width $w_a$ and height $h_a$. The letter $a$
-# stands for **anchor**, a box that is fixed in advance as a starting point; lesson 05 is about
-# those. We want the box with center $(x, y)$, width $w$ and height $h$. The four **box deltas** say
-# how to get there:
+# stands for **anchor**, a box that is fixed in advance as a starting point and the subject of
+# lesson 05. In the box head, a proposal takes its place. We want the box with center $(x, y)$,
+# width $w$ and height $h$. The four **box deltas** say how to get there:
 #
 # $$d_x = \frac{x - x_a}{w_a}, \qquad d_y = \frac{y - y_a}{h_a}, \qquad
 # d_w = \ln \frac{w}{w_a}, \qquad d_h = \ln \frac{h}{h_a}.$$
@@ -414,7 +414,7 @@ viz.show_nms_steps(
 
 # %% [markdown]
 # In code, it is easier to go through the boxes from the highest score to the lowest, and to ask of
-# each one whether it overlaps a box that was kept before.
+# each one whether it overlaps a kept box by more than the threshold.
 #
 # > **Predict.** Six boxes form a chain, with the highest score on the left and the lowest on the
 # > right. Neighbors have an IoU of 0.43, boxes two apart 0.15, and boxes farther apart less. Which
@@ -561,7 +561,8 @@ for threshold in (0.3, 0.5, 0.9):
     title = f"threshold {threshold}: {len(kept)} left"
     panels[title] = (4 * candidates.boxes[kept], "detection")
 viz.show_panels(large_pairs[514][0], panels).caption(
-    "Figure 9. The boxes of two rings before NMS, and those that NMS keeps with three thresholds."
+    "Figure 9. The boxes that the model predicts for two rings, and those "
+    "that NMS keeps with three thresholds."
 )
 
 # %% [markdown]
@@ -609,7 +610,12 @@ curves = {
     "false negatives": counts[:, 0],
     "false positives": counts[:, 1],
 }
-chart = viz.show_lines(thresholds, curves, "NMS threshold", "errors in 100 scenes")
+chart = viz.show_lines(
+    thresholds,
+    curves,
+    xlabel="NMS threshold",
+    ylabel="errors in 100 scenes",
+)
 chart.axes[0].set_ylim(0)
 chart.caption(
     "Figure 10. Errors in 100 crowded scenes, by the threshold of NMS. "
@@ -690,14 +696,16 @@ for axes, (name, kept) in zip(rows, kept_coins.items(), strict=True):
 picture.caption(
     "Figure 11. Twelve coins. Within each class, a ring and a circle on the "
     "same coin don't compete, and five coins keep both. Across classes, every "
-    "coin keeps one box. The cross between the coins is a mistake of the model."
+    "coin keeps one box. The cross between the coins is the model's mistake."
 )
 
 # %% [markdown]
-# The model calls most coins rings, and it finds all twelve, which is more than we could ask. On
-# five of them it is in two minds, and predicts a ring *and* a circle. NMS within each class keeps
-# both. NMS across classes keeps the more confident one, and for this photograph that is clearly
-# better. So why doesn't Mask R-CNN do that?
+# The model calls most coins rings, and it finds all twelve, which is more than we could ask. Its
+# confidence is not worth much here, for if we cropped the photograph a few rows lower, some of the
+# boxes would change. But the picture shows the point well. On five coins the model is in two minds,
+# and predicts a ring *and* a circle. NMS within each class keeps both. NMS across classes keeps the
+# more confident one, and for this photograph that is clearly better. So why doesn't Mask R-CNN do
+# that?
 
 # %% tags=["claim"]
 assert photo.shape == (3, 144, 384) and model.trace([photo]).batch.sizes == [(60, 160)]
@@ -734,7 +742,7 @@ viz.show_panels(large_pairs[435][0], panels).caption(
 #
 # How would you notice? You need scenes with ground truth, and you compare the missed objects before
 # and after NMS. Whatever is missing only afterwards, NMS has deleted. We do this for the 100
-# crowded scenes of section 6.
+# crowded scenes from above.
 
 # %%
 missed_before, _ = errors(1.0)  # no IoU is above 1: without NMS
@@ -1038,5 +1046,5 @@ exercises.check_soft_nms(soft_nms)
 # edges and does without anchors. And [DETR](https://arxiv.org/abs/2005.12872) trains a network to
 # predict each object exactly once, and needs no NMS at all.
 #
-# **Next:** lesson 03 tells how detectors got from R-CNN to Mask R-CNN, in four steps. Each of them
-# uses the boxes, deltas and NMS of this lesson.
+# **Next:** lesson 03 tells the story of four detectors, from R-CNN to Mask R-CNN. All of them use
+# the boxes, deltas and NMS of this lesson.
