@@ -48,7 +48,7 @@ def stages(s: TracedScene) -> list[Stage]:
     summary = "Mask R-CNN finds each object, classifies it, and outlines its pixels."
     return [
         Stage("", summary, d.result, 1),
-        Stage("Image", "The network sees 96\u00a0×\u00a096 pixels.", d.image),
+        Stage("Image", "The network sees 96\u00a0×\u00a096\u00a0pixels.", d.image),
         Stage(
             "Feature pyramid",
             "The backbone and the FPN compute four feature maps, from fine to coarse.",
@@ -83,7 +83,11 @@ def stages(s: TracedScene) -> list[Stage]:
             f"That leaves {len(s.boxes)} objects.",
             d.class_and_box,
         ),
-        Stage("Mask head", "In each box, the mask head predicts 28 × 28 mask values.", d.mask),
+        Stage(
+            "Mask head",
+            "In each box, the mask head predicts 28\u00a0×\u00a028 mask values.",
+            d.mask,
+        ),
     ]
 
 
@@ -129,10 +133,18 @@ def timeline(all_stages: list[Stage]) -> Iterator[tuple[Image.Image, int]]:
             frame = canvas.frame(index, i / max(stage.frames - 1, 1))
             if i == 0 and before is not None:
                 for j in range(1, BLEND):
-                    yield Image.blend(before, frame, j / BLEND), STEP
+                    yield blended(before, frame, j / BLEND), STEP
             is_last = i == stage.frames - 1
             yield frame, HOLD if is_last else STEP
             before = frame
+
+
+def blended(before: Image.Image, after: Image.Image, progress: float) -> Image.Image:
+    """A frame between two stages: the scene changes little by little, the text at once."""
+    between = Image.blend(before, after, progress)
+    left = round(TEXT * DPI / 72)
+    between.paste(after.crop((left, 0, *after.size)), (left, 0))
+    return between
 
 
 def main(folder: Path = FOLDER) -> None:
