@@ -17,7 +17,7 @@ from mrcnn_edu.viz.svg import chart_svg
 
 PAD = 0.05  # space on each side of each panel, in units of 72 pixels
 SHOWN_DPI = 72  # pixels an inch at which a picture is shown; it has twice as many
-JPEG = {"quality": 75, "subsampling": 0, "optimize": True}  # colored lines keep their color
+JPEG = {"quality": 70, "subsampling": 0, "optimize": True}  # colored lines keep their color
 LARGEST_SVG = 60_000  # bytes of a chart; a curve of many points is smaller as a PNG
 CHART_COLORS = 128  # of the PNG beside an SVG: nobody sees the difference to all of them
 

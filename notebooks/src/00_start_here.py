@@ -11,11 +11,26 @@
 # ---
 
 # %% [markdown]
-# # 00 · Start here: a Mask R-CNN takes a scene apart
+# # 00 · Start here: one image, all the way through
 #
-# A trained network looks at an image it has never seen, and we look over its shoulder at every
-# stage. After this lesson (45 minutes) you can name the stages of Mask R-CNN, say what each hands
-# to the next and in which shape, and try your own scenes on it.
+# **The question.** You give a neural network an image. It returns every object in it, with a class,
+# a box and an outline that is exact to the pixel. What happens in between?
+#
+# **You will be able to**
+#
+# - name the stages of Mask R-CNN, and say what each one passes on to the next;
+# - run a trained Mask R-CNN yourself, and look inside at every stage;
+# - tell which of its stages asks "where might something be?" and which asks "what is it?";
+# - recognize two situations in which the network is confident and wrong.
+#
+# *Time: 130 minutes, 65 of them for the exercises. You need some Python, and you should have met
+# PyTorch tensors and convolutions before. Reading, now or later: [Mask
+# R-CNN](https://arxiv.org/abs/1703.06870), sections 1 and 3.*
+#
+# Welcome. This lesson is a tour. We follow one image through the whole network and stop at every
+# stage just long enough to see what it does. Don't try to understand everything at once, because
+# each stop has a lesson of its own later. In JupyterLab, press Shift+Enter to run a cell and go on
+# to the next one.
 
 # %%
 from inspect import getsource
@@ -28,322 +43,499 @@ from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.nms import batched_nms
 
-viz.show_flow("image")
+viz.show_architecture().caption(
+    "Figure 1. The map of our tour. An image enters on the left, and three "
+    "branches share the features computed from it: one proposes regions, one "
+    "classifies them and corrects their boxes, and one predicts their masks."
+)
 
 # %% [markdown]
-# ## The problem
+# ## The task: which objects, and which pixels?
 #
-# **Instance segmentation**: find every object, classify it, *and* outline each one by itself, even
-# where one hides another. Our scenes are synthetic images, rendered from a seed, so we know the
-# **ground truth**, the right answer, to the pixel. An object's class is its outline; color, size
-# and background say nothing. Here is one of them, drawn with many pixels for your eyes.
+# To learn how a detector works, we need images in which we know every object. Photographs with
+# hand-drawn outlines exist by the hundred thousand, but a network that learns from them must train
+# for days. So this course uses **synthetic images** that the package draws itself: paper shapes on
+# a desk, of six **classes**, from triangle to cross. They are small enough for a laptop, and
+# because the program drew them, it knows exactly which pixels belong to which shape. That knowledge
+# is called the **ground truth**.
 
 # %%
 scenes = Shapes(1000, seed=1)
-crisp = Shapes(1000, seed=1, render_size=384)  # the same scenes, with 384 x 384 pixels
-large_image, large_target = crisp[350]
-viz.show_ground_truth(large_image, large_target, scenes.classes)
+# The same scenes with more pixels, and without the camera's noise:
+large_scenes = Shapes(1000, seed=1, render_size=384, noise=0)
+large_image, large_target = large_scenes[350]
+
+viz.show_ground_truth(large_image, large_target, scenes.classes, width=3).caption(
+    "Figure 2. A scene, and its ground truth. Every object has a class label, "
+    "a bounding box and a mask. The two crosses have a mask each, although "
+    "they belong to the same class."
+)
 
 # %% [markdown]
-# A small network needs fewer pixels. Ours sees 96 x 96 of the same scene.
+# A **bounding box** is the smallest upright rectangle around an object, and a **mask** says for
+# every pixel whether it belongs to the object. Finding a class, a box and a mask for each object
+# separately is called **instance segmentation**. Look at the circle in the picture. The star hides
+# a part of it, and so a bite is missing from the circle's mask.
+#
+# The network itself sees the scene with fewer pixels, 96 × 96. That is little, but enough.
 
 # %%
 image, target = scenes[350]
-viz.show_images({"for you": large_image, "for the network": image})
-
-# %% [markdown]
-# The ground truth of one image is three tensors. A **box** is `(x1, y1, x2, y2)` in pixels, a
-# **label** a whole number from 1 up (0 means background, here and everywhere), and a **mask** an
-# image with one bit for each pixel.
-#
-# **Predict:** for M objects in an image of H x W pixels, which shapes do the three have?
+viz.show_images({"for the network": image}).caption(
+    "Figure 3. The 96 × 96 pixels that the network gets, with the noise of a "
+    "camera. You can still tell the star from the crosses, but only just."
+)
 
 # %%
-{name: list(target[name].shape) for name in ("boxes", "labels", "masks")}
+print("image ", list(image.shape), image.dtype)
+for name in ("boxes", "labels", "masks"):
+    print(name, list(target[name].shape), target[name].dtype)
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# An image is a tensor of shape $[3, H, W]$ with values from 0 to 1, one layer for each of red,
+# green and blue. The ground truth of $M$ objects is a box tensor $[M, 4]$, a label tensor $[M]$ and
+# a mask tensor $[M, H, W]$. Here $M$ is 5.
 #
-# `[M, 4]`, `[M]` and `[M, H, W]`. The usual wrong answer is one mask `[H, W]` for the whole image:
-# that would be *semantic* segmentation, in which two circles that touch become one region.
-# </details>
+# ## The answer first
 #
-# ## The whole model, in one line
-#
-# `shapes-tiny` is a small Mask R-CNN that comes with this package, trained on such scenes with
-# other seeds. `detect` takes a list of images and returns boxes, labels, scores and masks for each.
-# It scales each image to the size that the network is made for, here 96 x 96, and scales the
-# results back.
+# Let's see the result before we ask how it comes about. `shapes-tiny` is a small Mask R-CNN that
+# comes with the package. It was trained for an hour and a half on scenes like this one, but not on
+# this one. Its method `detect` takes a list of images and returns the model's **predictions** for
+# each of them, which are called **detections**. A detection has a box, a label, a mask and a
+# **score** from 0 to 1 that states the model's confidence.
 
 # %% tags=["cover"]
 model = mrcnn_edu.load("shapes-tiny")
 detections = model.detect([large_image])[0]
 confident = detections[detections.scores > 0.5]
-viz.show_detections(large_image, confident, model.classes, large_target)
+
+viz.show_detections(large_image, confident, model.classes, large_target, width=3.2).caption(
+    "Figure 4. What the model should find, and what it finds. It is sure of "
+    "all five objects. The outlines are a little rounder than the true ones, "
+    "most of all where the star lies on the circle."
+)
 
 # %% [markdown]
-# How did it get there? `trace` does the same as `detect` and keeps everything it computes on the
-# way. We trace the 96 x 96 pixels. Here are the shapes, in order: features `[B, C, H, W]` of each
-# map, objectness `[B, A]`, region features `[R, C, 7, 7]`, class logits `[R, K + 1]`, mask logits
-# `[D, K + 1, m, m]`. The letters: B images, C **channels** (the values at one position of a feature
-# map), A anchors, R regions, K classes, D detections. A **logit** is a score before it is turned
-# into a probability.
+# That is the whole task, and the network does it in a few hundredths of a second. The rest of this
+# lesson opens it up. The method `trace` computes the same as `detect`, but it keeps every
+# intermediate result, so that we can look at one after the other.
 
 # %%
 trace = model.trace([image])
-confident = trace.detections[0][trace.detections[0].scores > 0.5]
-for stage in ("features", "objectness", "roi_features", "class_logits", "mask_logits"):
-    value = getattr(trace, stage)
-    tensors = value if isinstance(value, list) else [value]
-    print(f"{stage:13}", *[list(tensor.shape) for tensor in tensors])
+print([name for name in vars(trace)])
+
+# %% tags=["claim"]
+assert len(confident) == len(large_target["labels"]) == 5
+assert confident.scores.min() > 0.95
+assert sorted(confident.labels.tolist()) == sorted(large_target["labels"].tolist())
+names = [scenes.classes[label - 1] for label in target["labels"]]
+assert sorted(names) == ["circle", "cross", "cross", "star", "triangle"]
+either = confident.masks[:, None] | large_target["masks"]
+both = confident.masks[:, None] & large_target["masks"]
+mask_ious = both.sum(dim=(2, 3)) / either.sum(dim=(2, 3))
+assert mask_ious.amax(dim=0).min() > 0.85
+for name, value in vars(trace.detections[0]).items():
+    assert value.equal(getattr(model.detect([image])[0], name))
 
 # %% [markdown]
-# ## 1. Features: what is where
+# ## 1. Features: describe every part of the image
 #
-# A **backbone** of convolutions turns the image into **feature maps**, in which every position
-# describes what is around it. A map of **stride** s has one position for every s x s pixels. The
-# **feature pyramid** (FPN) has several strides, its **levels**: fine ones for small objects, coarse
-# ones for large.
+# A pixel alone says very little. Whether an orange pixel belongs to a cross or to a circle depends
+# on its neighborhood. The first part of the network, the **backbone**, therefore replaces pixels by
+# descriptions. It is a stack of convolutions that ends in several **feature maps**. At each
+# position of a map there is a **feature vector**, a list of numbers that describes what the image
+# shows around that position. Each entry of the vector is called a **channel**.
 #
-# **Predict:** how many times as many positions does the map of stride 4 have as the map of stride
-# 32: 8, 16 or 64? Below, we paint the objects over with the image's mean color, and compare the
-# features. The brighter a position is, the more its feature vector, its C values, has changed.
+# Nobody decides what the channels mean, because training does. But we can look at them.
 
 # %%
-painted = torch.where(target["masks"].any(dim=0), image.mean(dim=(1, 2), keepdim=True), image)
-levels = zip(trace.features, model.trace([painted]).features, strict=True)
-changes = [(level - without)[0].norm(dim=0) for level, without in levels]
-strides = [image.shape[-1] // level.shape[-1] for level in trace.features]
-viz.show_maps(changes, [f"stride {s}" for s in strides], image)
-
-# %%
-height, width = image.shape[-2:]
-assert [level.shape[-1] for level in trace.features] == [width // s for s in strides]
-assert trace.features[0][0, 0].numel() == 64 * trace.features[3][0, 0].numel()
-width, strides, [level.shape[-1] for level in trace.features]
+stages = model.backbone(trace.batch.images)
+first_map = stages[0]  # [1, 48, 24, 24]
+viz.show_channels(first_map, image, [16, 26, 22, 11]).caption(
+    "Figure 5. Four of the 48 channels of the first map. Channel 16 is bright "
+    "on the paper, so that the objects appear as silhouettes. The others "
+    "respond to edges, each to those of another kind. No channel is enough by "
+    "itself, but together they describe each position."
+)
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# That was the backbone's first map. The rest of the network works with four maps of several sizes.
+# The finest has one position for every 4 × 4 pixels, which we call a **stride** of 4. The next ones
+# have strides of 8, 16 and 32. Fine maps are there for small objects and coarse maps for large
+# ones. Together they form a **feature pyramid** ([FPN](https://arxiv.org/abs/1612.03144), lesson
+# 04).
 #
-# 64. The stride divides the width, as the code above checks for all four maps, and the height as
-# well. (If you said 8, you counted along one side only.) Coarse maps are cheap, but on them a small
-# object soon covers less than one position, and a position sees so far that it changes even where
-# there is no object.
-# </details>
-#
-# ## 2. Anchors and objectness: where might something be?
-#
-# At every position of every map there are a few **anchors**, boxes of fixed size and shape (k = 3
-# shapes here). The **region proposal network** (RPN) predicts one thing for each: is there an
-# object about here? (Section 3.1 of the paper on Faster R-CNN. Where a lesson names no paper,
-# sections, figures and tables are those of the paper on Mask R-CNN, He et al. 2017.)
+# > **Predict.** The image has 96 × 96 pixels. How many positions does the map of stride 4 have? And
+# > how many times as many is that as the map of stride 32 has: 8, 16 or 64 times?
 
 # %%
-viz.show_anchors_at_center(image, trace.anchors, trace.batch.sizes[0])
+for level in trace.features:
+    height, width = level.shape[-2:]
+    stride = image.shape[-1] // width
+    print(f"stride {stride:2}: {height:2} × {width:2} = {height * width:3}")
 
 # %% [markdown]
-# **Predict:** the list above has 2,295 objectness scores, one for each anchor. What fraction of
-# them belongs to the finest of the four maps: a quarter, a half, or three quarters?
+# **What happened.** There are $24 \times 24 = 576$ positions at stride 4 and only $3 \times 3 = 9$
+# at stride 32, which is 64 times fewer. The stride divides the width *and* the height. If you said
+# 8, you counted along one side only.
+#
+# To see what a whole map knows, we can turn each feature vector into a color, such that similar
+# vectors get similar colors.
+
+# %%
+two_finest = trace.features[:2]
+viz.show_feature_colors(two_finest, image, ["stride 4", "stride 8"]).caption(
+    "Figure 6. Two of the four maps. Their 64 channels are condensed to three "
+    "and shown as colors. Objects stand out from the paper, and their middles "
+    "differ from their edges, although nobody has told the network what an "
+    "edge is."
+)
+
+# %% tags=["claim"]
+assert [level.shape[-1] for level in trace.features] == [24, 12, 6, 3]
+assert all(level.shape[1] == 64 for level in trace.features)
+
+# %% [markdown]
+# ## 2. Anchors: where might something be?
+#
+# Now the network has to decide where to look. The trouble is that an object can be anywhere and of
+# any size. Mask R-CNN solves this as [Faster R-CNN](https://arxiv.org/abs/1506.01497) did. It lays
+# down a fixed set of boxes, the **anchors**, at every position of every map, small ones on fine
+# maps and large ones on coarse maps. Then it asks the same question about each of them: is there an
+# object near this box?
+
+# %%
+viz.show_anchors_at_center(large_image, trace.anchors, trace.batch.sizes[0]).caption(
+    "Figure 7. The three anchors at the position nearest to the middle, on "
+    "each of the four maps. Every other position has three like them."
+)
+
+# %% [markdown]
+# Answering that question is the job of the **region proposal network**, or **RPN**. It outputs one
+# **objectness** score for each anchor.
+#
+# > **Predict.** There are three anchors at every position of the four maps. What fraction of all
+# > anchors lies on the finest map: a quarter, a half, or three quarters?
 
 # %%
 positions = [level.shape[-2] * level.shape[-1] for level in trace.features]
-n_anchors = sum(positions) * 3
-assert n_anchors == trace.objectness.shape[1] == 2295
-print(" + ".join(str(n) for n in positions), "positions, times 3 =", n_anchors, "anchors")
+n_anchors = 3 * sum(positions)
+print(positions, "positions, and", n_anchors, "anchors")
 print(f"on the finest map: {positions[0] / sum(positions):.0%}")
 
+# %% [markdown]
+# **What happened.** Three quarters of them, because each map has four times as many positions as
+# the next one. If you said a quarter, you gave every map the same number.
+#
+# So the network examines 2,295 anchors to find five objects, and for nearly all of them the right
+# score is close to 0. The next picture shows the scores where the anchors are, on the grid of each
+# map.
+
 # %%
-per_level = trace.objectness[0].sigmoid().split([len(a) for a in trace.anchors])
-levels = zip(per_level, trace.features, strict=True)
-maps = [level.unflatten(0, (*f.shape[-2:], 3)).amax(-1) for level, f in levels]
-viz.show_objectness(image, maps, strides)
+scores_of_levels = trace.objectness[0].sigmoid().split([len(anchors) for anchors in trace.anchors])
+best_scores = []
+for scores, level in zip(scores_of_levels, trace.features, strict=True):
+    height, width = level.shape[-2:]
+    best_scores.append(scores.reshape(height, width, 3).amax(dim=2))
+
+viz.show_objectness(large_image, best_scores, [4, 8, 16, 32]).caption(
+    "Figure 8. Objectness, the best of the three anchors at each position, "
+    "from 0 (black) to 1 (bright). The small objects light up on fine maps "
+    "and the large ones on coarser maps."
+)
+
+# %% tags=["claim"]
+assert n_anchors == trace.objectness.shape[1] == 2295
+assert 0.74 < positions[0] / sum(positions) < 0.76
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# ## 3. Proposals: the best boxes, each only once
 #
-# Three quarters: each map has four times the positions of the next one. (If you said a quarter, you
-# gave each of the four maps the same number.) There are thousands of anchors for a handful of
-# objects: nearly every anchor is background. That is why training uses only a sample of them, and
-# why almost all of each map is dark. (Brightness is the probability, 0 to 1, of the best of a
-# position's k anchors.) Look at *which* map is bright on a small object and which on a large one.
-# </details>
+# An anchor near an object rarely fits it well. The RPN therefore predicts a second thing for each
+# anchor, a correction that shifts and resizes it. The corrected boxes with the highest scores are
+# the candidates for objects. Many of them lie on the same object, though, because an object has
+# many anchors around it. **Non-maximum suppression**, or **NMS**, removes the superfluous ones. It
+# keeps the best-scoring box, deletes the boxes that overlap it too much, and goes on to the best of
+# those that are left. What remains are the **proposals**.
 #
-# ## 3. Proposals: the best boxes, without near-duplicates
-#
-# For each anchor the RPN also predicts **box deltas**, which move and stretch the anchor onto its
-# object. The best of these boxes are the **candidates**, and of those that overlap too much only
-# the best is kept: **non-maximum suppression** (NMS). Overlap is measured by **IoU**, intersection
-# over union: the area that two boxes share, divided by the area that either covers; 1 for equal
-# boxes, 0 for boxes apart.
-#
-# **Predict:** an object with a good anchor on it has many more good anchors next to it. Of the
-# candidates with a high confidence, what fraction will NMS throw away?
+# > **Predict.** Take the candidates with an objectness above 0.5. What fraction of them will NMS
+# > delete: about a tenth, about a half, or most of them?
 
 # %%
 proposals = trace.proposals[0]
-best = proposals.candidate_scores.argsort(descending=True)[:40]
-before, after = proposals.candidates[best], proposals.boxes[proposals.scores > 0.5]
-panels = {"40 of the candidates": (before, "anchor"), "score > 0.5, after NMS": (after, "proposal")}
-viz.show_panels(image, panels)
+kept = batched_nms(
+    proposals.candidates,
+    proposals.candidate_scores,
+    proposals.candidate_levels,  # each level is treated separately
+    iou_threshold=0.7,
+)
+scores_before = proposals.candidate_scores
+scores_after = proposals.candidate_scores[kept]
+before = proposals.candidates[scores_before > 0.5]
+after = proposals.candidates[kept][scores_after > 0.5]
 
-# %%
-levels = proposals.candidate_levels  # boxes of different levels do not compete
-kept = batched_nms(proposals.candidates, proposals.candidate_scores, levels, iou_threshold=0.7)
-assert proposals.boxes.equal(proposals.candidates[kept[: len(proposals.boxes)]])
-n_before = (proposals.candidate_scores > 0.5).sum().item()
-n_after = (proposals.candidate_scores[kept] > 0.5).sum().item()
-assert n_after < n_before / 2
-print(f"score > 0.5: {n_before} before NMS, {n_after} after, for {len(confident)} detections")
-
-# %% [markdown]
-# <details><summary><b>Answer</b></summary>
-#
-# More than half of them. Boxes that overlap *less* than the threshold (an IoU of 0.7) stay, so most
-# objects still have several proposals, and some lie across two objects: the box head decides.
-# </details>
-#
-# ## 4. Region features: every box the same size
-#
-# The next layers need inputs of one size, and boxes have all sizes. **RoIAlign** divides each box
-# (a **RoI**, region of interest) into 7 x 7 **bins** and reads the feature map in each of them, by
-# interpolation and without rounding anything (section 3; lesson 07 shows why that matters). Above
-# is the piece of the image, below the strength of its features.
-
-# %%
-regions = proposals.boxes[:6]
-strength = trace.roi_features[:6].norm(dim=1)
-viz.show_regions(image, regions, strength, [f"proposal {i}" for i in range(6)])
+panels = {
+    f"before NMS: {len(before)}": (4 * before, "proposal"),
+    f"after NMS: {len(after)}": (4 * after, "proposal"),
+}
+viz.show_panels(large_image, panels, width=2.7).caption(
+    "Figure 9. All boxes with an objectness above 0.5, before and after NMS. "
+    "Every object keeps a few boxes that differ enough from each other."
+)
 
 # %% [markdown]
-# ## 5. Class and box
+# **What happened.** Most of them are gone. Even so, every object still has several proposals,
+# because boxes that overlap by less than the threshold may all stay. Lesson 02 explains how overlap
+# is measured.
 #
-# A **head** is a small network at the end that answers one question. For every region the **box
-# head** predicts K + 1 scores, for K classes and background, and a refined box. The scores compete:
-# a **softmax** makes them positive, with a sum of 1.
-#
-# **Predict:** the proposals above are ordered by objectness. Will the first ones also have the
-# highest class scores?
+# The first half of the network ends here. It has answered "where might something be?" without
+# knowing anything about classes. Of 2,295 anchors it passes on the 100 best proposals, good and bad
+# ones alike.
 
-# %%
-scores = trace.class_logits.softmax(dim=1)
-overlap = box_iou(proposals.boxes, target["boxes"])  # [R, M]
-across = ((overlap > 0.2).sum(dim=1) == 2) & (overlap < 0.5).all(dim=1)  # across two objects
-rejected = (across & (scores.argmax(dim=1) == 0)).nonzero()[0].item()  # the first of them
-assert rejected > 4 and proposals.scores[rejected] > 0.85
-assert scores[rejected, 0] > 0.9
-assert scores[:5].amax(dim=1).min() > 0.9 and (scores[:5].argmax(dim=1) > 0).all()
-print(f"proposal {rejected}: objectness {proposals.scores[rejected]:.2f}, IoU with the objects:")
-print([round(iou, 2) for iou in overlap[rejected].tolist()])
-
-shown, class_names = [0, 1, 2, 3, 4, rejected], ["background", *model.classes]
-viz.show_scores(scores[shown], class_names, [f"proposal {i}" for i in shown])
+# %% tags=["claim"]
+assert len(after) < len(before) / 2
+assert len(proposals.boxes) == 100
+assert proposals.boxes.equal(proposals.candidates[kept[:100]])
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# ## 4. Region features: every proposal gets the same size
 #
-# The first ones do, the last one shown does not, though its objectness is nearly as high: it lies
-# across two objects and covers neither. The RPN knew only that something is there; the box head,
-# which sees the whole region, classifies it as background.
-# </details>
-#
-# ## 6. Masks, and back into the image
-#
-# For each detection the **mask head** predicts a small m x m mask *for every class*, and the class
-# predicted by the box head picks one of them (section 3: mask and class are decoupled). Below, dark
-# is 0 and bright is 1. Pasting stretches it over its box and thresholds it at one half.
+# The second half looks at each proposal closely. Its layers expect inputs of one fixed size, but
+# proposals come in all sizes. **RoIAlign** bridges the gap. It lays a grid of 7 × 7 cells over the
+# proposal, which is now called a **region of interest** or **RoI**, and reads the feature map in
+# each cell. The result is a small feature map for every proposal. Lesson 07 shows why it must be
+# read with great care.
 
 # %%
-n = min(6, len(confident))
-titles = [model.classes[label - 1] for label in confident.labels[:n]]
-viz.show_regions(image, confident.boxes[:n], confident.mask_probs[:n], titles)
-
-# %%
-assert trace.mask_logits.shape[1] == len(model.classes) + 1  # channel 0, background, is unused
-(detections,) = model.detect([image])
-for name, value in vars(trace.detections[0]).items():
-    assert value.equal(getattr(detections, name))
-print(f"detect and trace agree; mask logits {list(trace.mask_logits.shape)}")
+best = [0, 1, 4, 5]
+regions = proposals.boxes[best]
+strength = trace.roi_features[best].norm(dim=1)
+titles = [f"proposal {i}" for i in best]
+viz.show_regions(large_image, 4 * regions, strength, titles).caption(
+    "Figure 10. Four of the best proposals, and below each the strength of "
+    "its region features on a grid of 7 × 7 cells. Two proposals lie on the "
+    "circle. They differ a little, and so do their features."
+)
 
 # %% [markdown]
-# That was all of it. The package's version is the same list of steps; nothing is hidden:
+# ## 5. Class and box: what is it?
+#
+# A **head** is a small network at the end that answers one question. The **box head** reads the
+# region features and outputs a score for each of the $K = 6$ classes, and one more for
+# **background**, which means "no object here". A **softmax** turns the scores into probabilities
+# that add up to 1. The box head also corrects the box once more.
+#
+# > **Predict.** The proposals are sorted by objectness. The first three have an objectness of
+# > nearly 1. Will the box head be just as confident about their classes? And what should it say
+# > about a proposal that contains one half of the circle and one half of the star?
 
 # %%
-print(getsource(mrcnn_edu.MaskRCNN.trace))
+probabilities = trace.class_logits.softmax(dim=1)  # [100, K + 1]
+overlaps = box_iou(proposals.boxes, target["boxes"])  # [100, M]
+on_two_objects = (overlaps > 0.25).sum(dim=1) == 2
+covers_none = (overlaps < 0.5).all(dim=1)
+between = (on_two_objects & covers_none).nonzero()[0].item()
 
-# %% [markdown]
-# ## Where it breaks
-#
-# The network has seen six outlines and no others. Show it **blobs**, random outlines that belong to
-# none of its classes. **Predict:** will it find nothing, or be wrong with confidence?
+chosen = [0, 1, 2, between]
+viz.show_scores(
+    probabilities[chosen],
+    ["background", *model.classes],
+    [f"proposal {i}" for i in chosen],
+).caption(
+    "Figure 11. Class probabilities of the three best proposals, and of one "
+    "that lies across the circle and the star."
+)
 
 # %%
-strange = Shapes(200, seed=6, outlines="blobs", n_objects=(4, 5), render_size=384)
-blobs, gt = strange[168]
-detections = model.detect([blobs])[0]
-detections = detections[detections.scores > 0.5]
-assert len(detections) >= len(gt["labels"])
-either = (detections.masks[:, None] | gt["masks"]).sum(dim=(2, 3))
-mask_iou = (detections.masks[:, None] & gt["masks"]).sum(dim=(2, 3)) / either  # [D, M]
-assert min(t.amax(0).min() for t in (mask_iou, box_iou(detections.boxes, gt["boxes"]))) > 0.7
-viz.show_detections(blobs, detections, model.classes, gt, strange.classes)
+objectness = proposals.scores[between].item()
+print(f"objectness of proposal {between}: {objectness:.2f}")
+print(f"probability of background: {probabilities[between, 0]:.2f}")
 
 # %% [markdown]
-# <details><summary><b>Answer</b></summary>
+# **What happened.** The box head is sure of the first three, and it rejects the last one, although
+# its objectness is almost as high as theirs. The RPN saw that *something* is there. The box head,
+# which sees the whole region, noticed that the box fits neither of the two objects. This division
+# of labor is why the method is called *two-stage*. The first stage may be generous because the
+# second is strict.
+
+# %% tags=["claim"]
+assert probabilities[:5].amax(dim=1).min() > 0.9
+assert (probabilities[:5].argmax(dim=1) > 0).all()
+assert between > 4 and objectness > 0.85 and probabilities[between, 0] > 0.9
+assert {names[i] for i in (overlaps[between] > 0.25).nonzero()[:, 0]} == {"circle", "star"}
+assert proposals.scores[:5].min() > 0.97
+first_labels = probabilities[:6].argmax(dim=1)
+assert (first_labels == 3).sum() == 2  # two proposals on the circle
+
+# %% [markdown]
+# ## 6. Masks: which pixels?
 #
-# It finds them and gives them class labels that are wrong: it might have predicted "background",
-# but in training that meant regions without an outline, and then one of the classes must win. Its
-# boxes and even its masks are good all the same: "where" was learned more generally than "what".
-# </details>
+# One question is left, and it is the one that gives Mask R-CNN its name. For each detection the
+# **mask head** predicts a small mask of 28 × 28 values *for every class*. The class that the box
+# head has chosen decides which of these masks is used. Finally, the mask is stretched over its box,
+# and every pixel with a value above one half belongs to the object.
+
+# %%
+found = trace.detections[0]
+found = found[found.scores > 0.5]
+titles = [model.classes[label - 1] for label in found.labels]
+viz.show_regions(large_image, 4 * found.boxes, found.mask_probs, titles).caption(
+    "Figure 12. The five detections, and their masks before they are pasted "
+    "into the image. In the circle's mask you can see the bite where the star "
+    "covers it."
+)
+
+# %% [markdown]
+# That was the whole network. You have now seen every stage that the map in Figure 1 shows:
 #
-# ## Play: a scene of your own
+# | stage | what it does | shape here |
+# |---|---|---|
+# | features | describes every position | $[1, 64, 24, 24]$ and coarser |
+# | RPN | scores and corrects 2,295 anchors | $[1, 2295]$ |
+# | proposals | keeps 100 boxes | $[100, 4]$ |
+# | RoIAlign | cuts out their features | $[100, 64, 7, 7]$ |
+# | box head | classifies them, corrects the boxes | $[100, 7]$ |
+# | mask head | predicts a mask for each class | $[6, 7, 28, 28]$ |
 #
-# Move the sliders (run the notebook first). When are objects missed? How small is too small?
+# There are six masks because a sixth detection, with a score of 0.13, was below our threshold. The
+# second dimension has 7 entries, one for each class and an unused one for the background. If you'd
+# like to check that nothing is hidden, open the file `model.py` of the package, where `trace` is
+# one list of these steps.
+
+# %% tags=["claim"]
+assert list(trace.features[0].shape) == [1, 64, 24, 24]
+assert list(trace.roi_features.shape) == [100, 64, 7, 7]
+assert list(trace.class_logits.shape) == [100, 7]
+n_found = len(trace.detections[0].labels)
+assert list(trace.mask_logits.shape) == [n_found, 7, 28, 28]
+assert len(found) == 5 and n_found == 6
+assert 0.1 < trace.detections[0].scores[5] < 0.2
+
+# %% [markdown]
+# ## Where it breaks: confident and wrong
+#
+# A network knows only what it was trained on. Ours has seen six outlines and nothing else. What
+# does it make of a shape that belongs to none of its classes? The package can draw **blobs**, whose
+# outlines are random.
+#
+# > **Predict.** Will the model ignore the blobs, find them with low scores, or find them with high
+# > scores? And will their masks be any good?
+
+# %%
+finer = {"render_size": 384, "noise": 0}
+blob_scenes = Shapes(200, seed=6, outlines="blobs", n_objects=(4, 5), **finer)
+blobs, blob_target = blob_scenes[168]
+wrong = model.detect([blobs])[0]
+wrong = wrong[wrong.scores > 0.5]
+
+viz.show_detections(blobs, wrong, model.classes, blob_target, blob_scenes.classes, width=3).caption(
+    "Figure 13. Five blobs, and what the model predicts. The classes "
+    "are wrong and the scores are high, but boxes and masks are good."
+)
+
+# %% [markdown]
+# **What happened.** The model finds all five, outlines them well, and gives them class labels that
+# mean nothing, with scores of up to 1. It could have answered "background". But in training,
+# background meant a region without an object, and so one of the six classes has to win. Note what
+# this tells us. *Where* an object is was learned in a more general way than *what* it is. And a
+# high score doesn't mean that the answer is right. It means that nothing in the training data
+# looked more like it.
+#
+# Now for a real photograph. The cup and the saucer are round, so there is hope.
+#
+# > **Predict.** How many of the two round objects will the model outline correctly?
+
+# %%
+from skimage.data import coffee
+
+photo = torch.from_numpy(coffee()).permute(2, 0, 1) / 255  # [3, 400, 600]
+seen = model.detect([photo])[0]
+seen = seen[seen.scores > 0.5]
+viz.show_detections(photo, seen, model.classes, width=4).caption(
+    "Figure 14. What a model that has only seen paper shapes predicts for a "
+    "cup of coffee, a spoon and a table. The photograph is by Rachel "
+    "Michetti and comes with scikit-image."
+)
+
+# %% [markdown]
+# **What happened.** None. The model sees pieces of shapes everywhere, some of them with high
+# scores, because shadows, wood grain and reflections are nothing like the paper it was trained on.
+# How would you notice such a failure if you couldn't look at every image? Not by the scores. You
+# need images whose ground truth you know and that look like those you care about. Lesson 11
+# measures exactly that.
+#
+# The same architecture, trained on 118,000 photographs of the
+# [COCO](https://arxiv.org/abs/1405.0312) dataset, would outline the cup, the spoon and the table.
+# If you have downloaded the published weights with `mrcnn_edu.load("coco-resnet50-fpn")`, which
+# takes 170 MB, the next cell shows it.
+
+# %%
+# NBVAL_IGNORE_OUTPUT
+if mrcnn_edu.weights.is_downloaded("coco-resnet50-fpn"):
+    published = mrcnn_edu.load("coco-resnet50-fpn")
+    known = published.detect([photo])[0]
+    known = known[known.scores > 0.7]
+    result = viz.show_detections(photo, known, published.classes)
+else:
+    result = "The published weights are not on this computer."
+result
+
+# %% tags=["claim"]
+assert len(wrong) == len(blob_target["labels"]) == 5
+assert wrong.scores.max() > 0.99
+either = wrong.masks[:, None] | blob_target["masks"]
+both = wrong.masks[:, None] & blob_target["masks"]
+mask_ious = both.sum(dim=(2, 3)) / either.sum(dim=(2, 3))
+box_ious = box_iou(wrong.boxes, blob_target["boxes"])
+assert mask_ious.amax(dim=0).min() > 0.7 and box_ious.amax(dim=0).min() > 0.7
+assert len(seen) > 5 and seen.scores.max() > 0.9
+
+# %% [markdown]
+# ## Play: scenes of your own
+#
+# Run the notebook up to here and move the sliders. Then answer three questions and write down what
+# you found. Down to which size does the model find objects reliably? What happens to the masks when
+# many objects lie on top of each other? And can you find a scene in which the model is sure of an
+# object that isn't there?
 
 # %%
 from mrcnn_edu.course.widgets import scene_player
 
-scene_player(model)
+scene_player(model).caption("Figure 15. A scene that you choose, and what the model detects in it.")
 
 # %% [markdown]
-# ## A real photograph
+# Below are the exercises. Every one of them has a check that tells you right away whether your
+# function is correct, and hints that you can open one at a time.
 #
-# The same steps at the paper's size: the shorter side becomes 800 pixels, and there are anchors
-# from 32 to 512 pixels at every position. Preprocessing and anchors need no trained weights. With
-# torchvision's published ones the second cell below finds the people and things in the photograph;
-# the first time, `mrcnn_edu.load("coco-resnet50-fpn")` downloads them (170 MB), once.
-
-# %%
-photo = viz.sample_photograph()
-paper = mrcnn_edu.MaskRCNN(mrcnn_edu.Config())
-batch = paper.preprocess([photo])
-height, width = batch.sizes[0]
-anchors = paper.anchors(paper.features(batch), batch)
-middle = [viz.anchors_at(level, (width / 2, height / 2)) for level in anchors]
-scale = photo.shape[-1] / width
-viz.show_boxes(photo, torch.cat(middle) * scale, "anchor", f"read at {width} x {height}")
-
-# %%
-# NBVAL_IGNORE_OUTPUT
-picture = 'Run mrcnn_edu.load("coco-resnet50-fpn") once to see what it finds in the photograph.'
-if mrcnn_edu.weights.is_downloaded("coco-resnet50-fpn"):
-    published = mrcnn_edu.load("coco-resnet50-fpn")
-    detections = published.detect([photo])[0]
-    detections = detections[detections.scores > 0.7]
-    picture = viz.show_detections(photo, detections, published.classes)
-picture
-
-# %% [markdown]
-# ## Exercises
+# ## Exercise 1: count the objects of each class
 #
-# Write your lines in the place of `...` and run the cell: it prints "ok", or "not yet" and why.
+# ★☆☆ · about 5 minutes
 #
-# **1.** `count_by_name(labels, classes)`: how many there are of each class, as
-# `{"circle": 2, "star": 1}`, only names that occur; labels is a tensor `[D]`, perhaps empty, and
-# classes the list of K names. Mind what label 0 is, and so which name label 1 has. About 2 lines.
-# (Our solution, when you have tried: `print(getsource(exercises.count_by_name))`.)
+# Write `count_by_name(labels, classes)`. The tensor `labels` `[D]` holds the class labels of D
+# detections, and `classes` is the list of the K class names. Return a dictionary with the number of
+# detections of each class that occurs. Remember that label 0 is the background.
 #
-# **2.** `mask_iou(a, b)`: for two masks `[H, W]` of bool, the number of pixels in both divided by
-# the number in either; 0 if there are none. About 2 lines.
+# For example, the labels `[3, 1, 3]` and the names `["triangle", "square", "circle"]` give
+# `{"circle": 2, "triangle": 1}`.
+#
+# Replace the `...` with your lines and run the cell. The check prints "ok", or it shows you the
+# first case in which your function is wrong.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+# Go through the labels one by one. Find the name of each, and add 1 to that name's count.
+# </details>
+# <details><summary><b>Hint 2</b>: what it should give</summary>
+# With the three names above, the labels <code>[2, 2, 2, 1]</code> give
+# <code>{"square": 3, "triangle": 1}</code>, and an empty tensor gives <code>{}</code>.
+# </details>
+# <details><summary><b>Hint 3</b>: the first line</summary>
+# <code>names = [classes[label - 1] for label in labels.tolist()]</code>
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# Label 1 belongs to `classes[0]`, so every label is one larger than the index of its name. The rest
+# is counting. Our code: `print(getsource(exercises.count_by_name))`.
+# </details>
 
 # %%
 from mrcnn_edu.course.exercises import start_here as exercises
@@ -352,23 +544,199 @@ from mrcnn_edu.course.exercises import start_here as exercises
 def count_by_name(labels, classes): ...
 
 
+exercises.check_count_by_name(count_by_name)
+
+# %% [markdown]
+# ## Exercise 2: compare two masks
+#
+# ★☆☆ · about 5 minutes
+#
+# You have met the IoU of two boxes. Masks are compared in the same way, pixel by pixel. Write
+# `mask_iou(a, b)` for two masks `[H, W]` of bool: the number of pixels that lie in both masks,
+# divided by the number of pixels that lie in at least one of them. If both masks are empty, return
+# 0.
+#
+# For example, a square of 4 × 4 pixels and the 2 × 2 pixels in its middle have an IoU of 4 / 16 =
+# 0.25.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+# For tensors of bool, <code>a & b</code> is true where both are, and <code>a | b</code> where at
+# least one is. The sum of such a tensor counts its pixels.
+# </details>
+# <details><summary><b>Hint 2</b>: a trap</summary>
+# Two empty masks have a union of 0 pixels. Without a special case, your function returns
+# <code>nan</code>.
+# </details>
+# <details><summary><b>Hint 3</b>: the first line</summary>
+# <code>union = (a | b).sum().item()</code>
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# Count the pixels of `a & b` and of `a | b`, and divide only if there are any. Our code:
+# `print(getsource(exercises.mask_iou))`.
+# </details>
+
+
+# %%
 def mask_iou(a, b): ...
 
 
-exercises.check_count_by_name(count_by_name)
 exercises.check_mask_iou(mask_iou)
+
+# %% [markdown]
+# ## Exercise 3: how sure must a detection be?
+#
+# ★★☆ · about 15 minutes
+#
+# In this lesson we drew the detections with a score above 0.5. Is 0.5 a good choice? To find out,
+# count what a threshold lets through. Write `count_errors(iou, scores, threshold)`. Here `iou` `[D,
+# M]` is the IoU of each of D detections with each of M objects, and `scores` `[D]` are the
+# detections' scores. Return three whole numbers:
+#
+# 1. how many objects are *found*, which means that a detection with a score of at least
+#    `threshold` has an IoU of at least 0.5 with the object;
+# 2. how many objects are *missed*, which are the other ones;
+# 3. how many detections are *false*, which means that their score is at least `threshold`, but
+#    they have an IoU of at least 0.5 with no object.
+#
+# For example, take two detections and one object, with the IoUs `[[0.8], [0.1]]` and the scores
+# `[0.9, 0.6]`. A threshold of 0.5 gives `(1, 0, 1)`, and one of 0.7 gives `(1, 0, 0)`.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+# First throw away the rows of detections whose score is too low. What is left is a table. An object
+# is found if its <em>column</em> contains an IoU of at least 0.5. A detection is false if its
+# <em>row</em> contains none.
+# </details>
+# <details><summary><b>Hint 2</b>: what it should give</summary>
+# The IoUs <code>[[0.9, 0.0, 0.1], [0.7, 0.1, 0.0], [0.0, 0.2, 0.6]]</code> with scores above the
+# threshold give <code>(2, 1, 0)</code>: two detections of the first object find it only once.
+# </details>
+# <details><summary><b>Hint 3</b>: the first line</summary>
+# <code>good = iou[scores >= threshold] >= 0.5</code>
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# `good.any(dim=0)` tells for each object whether it is found, and `good.any(dim=1)` for each
+# detection whether it lies on an object. Our code: `print(getsource(exercises.count_errors))`.
+# </details>
+
+
+# %%
+def count_errors(iou, scores, threshold): ...
+
+
+exercises.check_count_errors(count_errors)
+
+# %% [markdown]
+# ## Exercise 4: one map for the whole image
+#
+# ★★★ · 30 to 60 minutes
+#
+# Detections may overlap, and so may their masks. Some programs need a simpler answer, in which each
+# pixel belongs to at most one object. **Panoptic segmentation** asks for such a map. Its authors
+# make one from detections with a short procedure ([Panoptic
+# Segmentation](https://arxiv.org/abs/1801.00868)), and now you do.
+#
+# Write `panoptic_map(masks, labels, scores, min_score, min_visible)`. The masks are `[D, H, W]` of
+# bool, and labels and scores are `[D]`. Take the detections one after the other, the highest score
+# first, and stop at scores below `min_score`. For each detection,
+#
+# - find its *visible* pixels, those of its mask that no detection before it has taken;
+# - leave the detection out if its mask is empty, or if its visible pixels are less than the
+#   fraction `min_visible` of its mask;
+# - otherwise write the number `1000 * label + n` into its visible pixels, where n counts the
+#   objects of this label that have been placed so far: 1 for the first, 2 for the second.
+#
+# Return the map `[H, W]` of whole numbers, with 0 where there is no object. From such a number you
+# can read the class (`value // 1000`) and the object (`value % 1000`).
+#
+# For example, take two detections of class 2 in an image of one row and six columns. The first has
+# the mask `####..` and a score of 0.9, the second `..####` and 0.8. With `min_visible=0.5` the map
+# is `[[2001, 2001, 2001, 2001, 2002, 2002]]`. With `min_visible=0.6` the second is left out, and
+# the last two pixels are 0.
+#
+# <details><summary><b>Hint 1</b>: the idea</summary>
+# Start with a map of zeros. A pixel is free as long as the map is 0 there. Loop over
+# <code>scores.argsort(descending=True)</code>.
+# </details>
+# <details><summary><b>Hint 2</b>: the visible pixels</summary>
+# <code>visible = masks[d] & (placed == 0)</code>, where <code>placed</code> is the map. Compare
+# <code>visible.sum()</code> with <code>masks[d].sum()</code>.
+# </details>
+# <details><summary><b>Hint 3</b>: the numbers</summary>
+# A dictionary from the label to the number of its objects helps. Only a detection that is placed
+# may raise its label's number.
+# </details>
+# <details><summary><b>Hint 4</b>: a trap</summary>
+# A detection that is left out takes no pixel. They stay free for the detections after it.
+# </details>
+# <details><summary><b>Solution</b></summary>
+#
+# One loop with one `if` is enough. It is tempting to paint all masks over each other, the best one
+# last, because that gives the right overlaps. But then nobody knows how much of a mask was hidden,
+# and a sliver of a wrong detection stays in the map. Our code:
+# `print(getsource(exercises.panoptic_map))`.
+# </details>
+
+
+# %%
+def panoptic_map(masks, labels, scores, min_score, min_visible): ...
+
+
+exercises.check_panoptic_map(panoptic_map)
+
+# %% [markdown]
+# When the check says "ok", look at a map of your own in a new cell:
+#
+# ```python
+# found = model.detect([image])[0]
+# result = panoptic_map(found.masks, found.labels, found.scores, 0.5, 0.5)
+# viz.show_maps([result], ["class and object of each pixel"])
+# ```
+
+# %% [markdown]
+# ## What you have solved
+#
+# A check that passes is noted in a small file beside this notebook, `exercises_solved.json`, so
+# that you will find it there tomorrow. The table shows all exercises of the course. Run the cell
+# again whenever you come back, or type `mrcnn-edu progress` in a terminal.
+
+# %%
+from mrcnn_edu.course.progress import show_progress
+
+show_progress()
 
 # %% [markdown]
 # ## Remember
 #
-# - Image, features, proposals, region features, then class, box and mask of every region.
-# - The first half asks "where might something be?", the second "what is it, and which pixels?".
-# - Thousands of anchors become a hundred proposals, and those a handful of detections.
+# - Features describe every position of the image, on several maps of different stride.
+# - The RPN asks "where might something be?" about thousands of anchors, and passes on about a hundred
+#   proposals.
+# - RoIAlign gives every proposal the same size. The box head asks "what is it?", and the mask head
+#   asks "which pixels?".
+# - A high score means that the model is confident, not that it is right.
 #
-# torchvision calls the stages `transform`, `backbone`, `rpn` and `roi_heads`, detectron2
-# `preprocess_image`, `backbone`, `proposal_generator` and `roi_heads`.
+# ## In the wild
+#
+# Other libraries have the same stages under slightly different names, so that you will find your
+# way around in them.
+#
+# | here | torchvision | detectron2 |
+# |---|---|---|
+# | `preprocess` | `transform` | `preprocess_image` |
+# | `features` | `backbone` | `backbone` |
+# | `rpn_head`, `propose` | `rpn` | `proposal_generator` |
+# | `pool`, `box_head`, `mask_head` | `roi_heads` | `roi_heads` |
+#
+# Newer methods answer the same question in other ways. [YOLACT](https://arxiv.org/abs/1904.02689)
+# does without the second stage to be faster, [Mask2Former](https://arxiv.org/abs/2112.01527)
+# replaces boxes by learned queries, and [SAM](https://arxiv.org/abs/2304.02643) outlines what you
+# point at, without naming it. Each of them is easier to understand once you know this one.
 #
 # ## The lessons
+#
+# Every lesson takes one stage apart. You can read them in order, or jump to the question that
+# interests you. Words that you don't know are in the [glossary](glossary.ipynb).
 #
 # <!-- lessons -->
 # - 01 [Instance segmentation and its data](01_data.ipynb), 150 minutes: What is the ground truth of
@@ -386,7 +754,7 @@ exercises.check_mask_iou(mask_iou)
 # - 05 [Anchors](05_anchors.ipynb), 160 minutes: How can a network with a fixed output shape return
 #   any number of boxes?
 #   <br><img src='pictures/05_anchors.png' height='90' alt=''>
-# - 06 [The region proposal network](06_rpn.ipynb), 150 minutes: Which of thousands of anchors are
+# - 06 [The region proposal network](06_rpn.ipynb), 180 minutes: Which of thousands of anchors are
 #   worth a closer look?
 #   <br><img src='pictures/06_rpn.png' height='90' alt=''>
 # - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does it cost a mask when
@@ -415,4 +783,5 @@ exercises.check_mask_iou(mask_iou)
 #   <br><img src='pictures/16_gpu.png' height='90' alt=''>
 # <!-- /lessons -->
 #
-# Next: **01, instance segmentation and its data**.
+# **Next:** lesson 01 takes a closer look at the data. What exactly is the ground truth of an image,
+# and how do you notice that it is wrong?

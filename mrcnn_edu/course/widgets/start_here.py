@@ -16,12 +16,12 @@ def scene_player(model: MaskRCNN, score_threshold: float = 0.5) -> Player:
         fraction = size / 100
         extent = fraction, fraction
         scenes = Shapes(
-            1, seed=seed, n_objects=(number, number), object_size=extent, render_size=384
+            1, 96, seed, n_objects=(number, number), object_size=extent, noise=0, render_size=384
         )
         image, target = scenes[0]  # 384 x 384 pixels, of which the network sees 96 x 96
         detections = model.detect([image])[0]
         detections = detections[detections.scores >= score_threshold]
-        return viz.show_detections(image, detections, scenes.classes, target)
+        return viz.show_detections(image, detections, scenes.classes, target, width=3.2)
 
     return Player(
         draw,
