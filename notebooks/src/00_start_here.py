@@ -122,7 +122,13 @@ viz.show_detections(large_image, confident, model.classes, large_target, width=3
 
 # %%
 trace = model.trace([image])
-print([name for name in vars(trace)])
+print(list(vars(trace)))
+
+# %% [markdown]
+# You can read how little separates the two. This is the package's own code for `detect`:
+
+# %%
+print(getsource(mrcnn_edu.MaskRCNN.detect))
 
 # %% tags=["claim"]
 assert len(confident) == len(large_target["labels"]) == 5
@@ -710,8 +716,8 @@ show_progress()
 # ## Remember
 #
 # - Features describe every position of the image, on several maps of different stride.
-# - The RPN asks "where might something be?" about thousands of anchors, and passes on about a hundred
-#   proposals.
+# - The RPN asks "where might something be?" about thousands of anchors, and passes on about a
+#   hundred proposals.
 # - RoIAlign gives every proposal the same size. The box head asks "what is it?", and the mask head
 #   asks "which pixels?".
 # - A high score means that the model is confident, not that it is right.
