@@ -404,10 +404,7 @@ assert abs(mask_iou(ring, read_back) - (1 - 0.55**2)) < 0.005 and from_rle.equal
 # would hardly put one corner exactly where we did. How much would your mask differ from ours?
 #
 # Let us imitate a second person. We move every coordinate by a random amount of about two pixels,
-# draw the masks again, and compare. The photograph is 600 pixels wide, so two pixels are not much.
-#
-# > **Predict.** Whose masks will agree less, the cup's or the spoon's? And what will be the mean
-# > IoU of two drawings of the spoon: 0.99, 0.95 or 0.90?
+# draw the mask again, and compare. The photograph is 600 pixels wide, so two pixels are not much.
 
 
 # %%
@@ -419,6 +416,10 @@ def draw_again(polygons, generator):
         moved.append((torch.tensor(corners) + offsets).tolist())
     return decode_mask(moved, height, width)
 
+
+# %% [markdown]
+# > **Predict.** Whose masks will agree less, the cup's or the spoon's? And what will be the mean
+# > IoU of two drawings of the spoon: 0.99, 0.95 or 0.90?
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -794,19 +795,19 @@ assert in_own_box > 0.9 * given["masks"][triangle].sum() and triangle + 1 not in
 # The player draws a star as a polygon, whose corners lie at equal angles. Dark pixels are in the
 # star and in the polygon.
 #
-# 1. Compare 10 corners with 12. Which polygon is better, and why?
-# 2. How many corners do you need for an IoU of 0.95?
+# 1. Compare 10 corners with 12 and with 38. Why are ten better than both?
+# 2. Which other numbers of corners do well? What do they have in common?
 # 3. With 10 corners, from which size on does the polygon take fewer bytes than RLE?
 #
-# Write down the three numbers that you found, and in one sentence what they tell somebody who draws
-# outlines for a living.
+# Write down what you found, and one piece of advice for somebody who outlines objects for a living.
+# Where should the corners be?
 
 # %%
 from mrcnn_edu.course.widgets import region_player
 
 region_player("star").caption(
-    "Figure 11. A star, drawn with a number of corners that you choose, and "
-    "what it costs in each of the three forms."
+    "Figure 11. A star, drawn with as many corners as you choose, and what "
+    "it costs in each of the three forms."
 )
 
 # %% [markdown]
