@@ -20,12 +20,13 @@ QUESTIONS = {  # of each lesson, by the name of its files, in the order in which
     "00_start_here": "What happens between an image and the objects that are outlined in it?",
     "01_data": "What is the ground truth of an image, and how is it stored in a file?",
     "02_boxes": "When do two boxes show the same object, and which of them should stay?",
-    "03_history": "What does each detector compute once for an image, and what for every region?",
+    "03_history": "Which steps led from labels for whole images to an outline for each object?",
     "04_backbone": "On which feature map should a network look for an object?",
     "05_anchors": "How can a network with a fixed output shape return any number of boxes?",
     "06_rpn": "Which of thousands of anchors are worth a closer look?",
     "07_roi_align": "What does it cost a mask when coordinates are rounded to whole numbers?",
     "08_heads": "Why should a mask keep its layout in every layer, and how fine must it be?",
+    "17_costs": "What does each part cost, and what is saved by sharing it among regions?",
     "09_mask_loss": "Why should the classes not compete for a pixel?",
     "10_training": "Which boxes does a network learn from, and how do you see that it learns?",
     "11_average_precision": "How can one number evaluate a ranked list of detections?",
@@ -72,11 +73,12 @@ def read_lesson(name: str) -> Lesson:
 
 def table() -> str:
     """The table of the README, in Markdown."""
-    rows = ["| | lesson, and the question it answers | minutes | |", "|---|---|---:|---|"]
+    rows = ["| | lesson, and the question it answers | minutes |", "|---|---|---:|"]
     for lesson in lessons():
-        link = f"**[{lesson.title}](notebooks/{lesson.name}.ipynb)**"
-        picture = f'<img src="notebooks/pictures/{lesson.name}.png" width="200" alt="">'
-        row = lesson.number, f"{link}<br>{lesson.question}", str(lesson.minutes), picture
+        file = f"notebooks/pictures/{lesson.name}.png"
+        picture = f'<img src="{file}" width="200" align="right" alt="">'  # above the text on phones
+        text = f"**[{lesson.title}](notebooks/{lesson.name}.ipynb)**<br>{lesson.question}"
+        row = lesson.number, f"{picture}{text}", str(lesson.minutes)
         rows.append(f"| {' | '.join(row)} |")
     return "\n".join(rows)
 

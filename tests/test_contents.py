@@ -46,10 +46,8 @@ def test_title_and_minutes_are_read_from_the_source(source, time):
     (lesson,) = contents.lessons()
     assert lesson == ("17_cost", "What each part costs", "What costs the most?", 45)
     assert lesson.number == "17"
-    row = (
-        "| 17 | **[What each part costs](notebooks/17_cost.ipynb)**<br>What costs the most? | 45 |"
-    )
-    assert row in contents.table()
+    shown = "**[What each part costs](notebooks/17_cost.ipynb)**<br>What costs the most? | 45 |"
+    assert shown in contents.table()
     assert contents.course_list() == ""  # lesson 00 does not list itself, whatever it is called
 
 
