@@ -1007,8 +1007,8 @@ exercises.check_find_mistakes(find_mistakes)
 # classes in COCO's photographs, saucers included, and
 # [Cityscapes](https://arxiv.org/abs/1604.01685) the people and vehicles in street scenes. The work
 # itself has changed, too. For [SAM](https://arxiv.org/abs/2304.02643), section 4, people outlined
-# objects with the help of the network that they were training. In the end they needed 14 seconds
-# for an object, and then the network drew a billion masks alone.
+# objects with the help of the network that they were training. The time for an object fell from 34
+# to 14 seconds while the network improved, and in the end it drew a billion masks alone.
 #
 # ## Next
 #
