@@ -510,7 +510,7 @@
 # as ReLU between them.
 # <br>torchvision: `TwoMLPHead`, as the box head · detectron2: `FastRCNNConvFCHead`, as the box head
 #
-# **multiply-add** (MAC, FLOP) · lesson [03](03_history.ipynb)
+# **multiply-add** (MAC, FLOP) · lesson [17](17_costs.ipynb)
 # <br>A multiply-add is one multiplication and the addition that follows it; the number of
 # multiply-adds measures a network's work, and a FLOP count is the same number or twice as large,
 # depending on the author.
