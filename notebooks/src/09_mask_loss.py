@@ -61,7 +61,7 @@ print("class logits", list(class_logits.shape), " mask logits", list(mask_logits
 scores = class_logits[0].softmax(dim=0)
 covered = (mask_logits[0, 1:] > 0).float().mean(dim=(1, 2))  # fraction of each mask's pixels
 triangle, square, circle, _, ring, cross = covered.tolist()
-assert cross > 0.3 and min(triangle, square) > 0.02 > max(circle, ring)
+assert cross > 0.3 and triangle > 0.1 and max(square, circle, ring) < 0.06
 titles = [f"{name} {score:.2f}" for name, score in zip(model.classes, scores[1:], strict=True)]
 masks = viz.show_maps(list(mask_logits[0, 1:].sigmoid()), titles, star, high=1)
 masks.caption("The masks of all six classes, with their class scores. Only the best one's is used.")
@@ -69,9 +69,9 @@ masks.caption("The masks of all six classes, with their class scores. Only the b
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Something of the star: the cross's is nearly a whole one, triangle's and square's show pieces, and
-# only circle's and ring's are all but empty. (They would be empty if the masks competed.) Nothing
-# in the training made them empty here; they never learned anything from stars. The next section
+# Something of the star: the cross's is nearly a whole one, the triangle's has a piece of it, and the
+# other three are all but empty. (All five would be empty if the masks competed.) Nothing in the
+# training asked for empty masks here; they never learned anything from stars. The next section
 # shows why.
 # </details>
 #
@@ -191,7 +191,7 @@ for percent in range(0, 101, 5):
         iou[name].append(((mask & gt_mask).sum() / (mask | gt_mask).sum()).item())
 
 # %%
-assert min(iou["sigmoid"]) > 0.85 and min(iou["softmax"]) < 0.6
+assert min(iou["sigmoid"]) > 0.8 and min(iou["softmax"]) < 0.6
 print("worst IoU:", {name: round(min(values), 2) for name, values in iou.items()})
 lines = {name: torch.tensor(values) for name, values in iou.items()}
 picture = viz.show_lines(torch.arange(0, 101, 5), lines, "% cross", "IoU of the mask")
