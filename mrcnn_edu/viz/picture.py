@@ -66,7 +66,7 @@ class Picture(Figure):
     def encoded(self, format: str | None = None) -> bytes:
         """The picture as the bytes of an image file, by default in the picture's own format."""
         canvas = FigureCanvasAgg(self)
-        if layout := self.get_layout_engine():
+        if self.axes and (layout := self.get_layout_engine()):
             layout.execute(self)  # twice, with draw: only now are the images' heights known
         canvas.draw()
         file = BytesIO()

@@ -69,8 +69,8 @@ masks.caption("The masks of all six classes, with their class scores. Only the b
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Something of the star: the cross's is nearly a whole one, the triangle's has a piece of it, and the
-# other three are all but empty. (All five would be empty if the masks competed.) Nothing in the
+# Something of the star: the cross's is nearly a whole one, the triangle's has a piece of it, and
+# the other three are all but empty. (All five would be empty if the masks competed.) Nothing in the
 # training asked for empty masks here; they never learned anything from stars. The next section
 # shows why.
 # </details>
@@ -144,13 +144,13 @@ print("logits that learn:", {name: (g != 0).sum().item() for name, g in gradient
 # ## 3. What competition does
 #
 # `shapes-tiny-softmax` was trained exactly like `shapes-tiny`, on the same scenes, with the same
-# seed and steps; only the mask loss differs. We show both models an object that is 30 % cross.
+# seed and steps; only the mask loss differs. We show both models an object that is 35 % cross.
 #
 # **Predict:** how will the softmax's two masks, star and cross, divide the object's pixels?
 
 # %%
 models = {"sigmoid": model, "softmax": load("shapes-tiny-softmax")}
-between, target = morph("star", "cross", 0.3)
+between, target = morph("star", "cross", 0.35)
 logits = {name: m.predict_on_boxes(between, target["boxes"])[1] for name, m in models.items()}
 p = {"sigmoid": logits["sigmoid"].sigmoid()[0], "softmax": logits["softmax"].softmax(dim=1)[0]}
 
@@ -200,9 +200,10 @@ picture.caption("At 0 the object is a star, at 100 a cross.")
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# They divide it, pixel by pixel: neither star nor cross reaches one half, though "not background"
-# is hardly in doubt, and whichever class the box head predicts, its mask has holes or is gone. The
-# sigmoid's masks do not have to share: whichever class wins, its mask is complete.
+# They divide it, pixel by pixel, and even the triangle takes a part: none of them reaches one half
+# on average, though "not background" is hardly in doubt, and whichever class the box head predicts,
+# its mask has holes or is gone. The sigmoid's masks do not have to share: whichever class wins, its
+# mask is complete.
 # </details>
 #
 # ## 4. And on average? Where the loss comes from
@@ -333,8 +334,9 @@ assert result["sigmoid"][0] < 0.8 and min(*result["softmax"], result["sigmoid"][
 # <details><summary><b>Answer</b></summary>
 #
 # Softmax masks know the class: they had to learn it. Sigmoid masks never had to, and their strength
-# means nothing: a third of the class labels are wrong. That is the price of decoupling, and it is
-# free, since the box head knows. But if you take a class from sigmoid masks, you read noise.
+# means nothing: more than a quarter of the class labels are wrong. That is the price of decoupling,
+# and it is free, since the box head knows. But if you take a class from sigmoid masks, you read
+# noise.
 # </details>
 #
 # ## Play

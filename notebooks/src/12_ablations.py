@@ -393,9 +393,9 @@ viz.show_differences(target["masks"][1], {name: m[1] for name, m in masks.items(
 # <details><summary><b>Answer</b></summary>
 #
 # By much more: the FCN has several times as many. Both find the blob and its rough shape. The
-# corners and bays, which no other blob has, are what the MLP blurs: its outlines are rounder, nearer
-# to the mean of all blobs. So a strict measure shows the difference and a mild one hardly does: for
-# the runs in the table above, AP50 is equal and AP75 is not.
+# corners and bays, which no other blob has, are what the MLP blurs: its outlines are rounder,
+# nearer to the mean of all blobs. So a strict measure shows the difference and a mild one hardly
+# does: for the runs in the table above, AP50 is equal and AP75 is not.
 # </details>
 #
 # ## Where it breaks: luck, reported
