@@ -191,7 +191,10 @@ def check_settings(settings: Any, limits: Mapping[Any, tuple[float, float]]) -> 
             raise ValueError(f"{field.name} is {value!r}: choose one of {listed}")
         if field.type is bool and not isinstance(value, bool):
             raise ValueError(f"{field.name} is {value!r}: give True or False")
-        if field.type is int and (not isinstance(value, int) or isinstance(value, bool)):
+        if value is None and type(None) in get_args(field.type):
+            continue
+        whole = field.type in (int, int | None)
+        if whole and (not isinstance(value, int) or isinstance(value, bool)):
             raise ValueError(f"{field.name} is {value!r}: give a whole number")
         if field.type is float and not _is_number(value):
             raise ValueError(f"{field.name} is {value!r}: give a number")

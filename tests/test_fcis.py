@@ -360,9 +360,10 @@ def test_two_objects_hide_more_of_each_other_the_nearer_they_are():
     assert far["labels"].tolist() == near["labels"].tolist() == [3, 2]
     assert covered_fraction(far["boxes"]).max() == 0 < covered_fraction(near["boxes"]).min()
     assert near["masks"][0].sum() < far["masks"][0].sum()  # the first lies behind
-    assert near["masks"][1].sum() == far["masks"][1].sum()
+    in_front = [item["masks"][1].sum().item() for item in (near, far)]
+    assert in_front[0] == pytest.approx(in_front[1], abs=4)  # pixels on the edge between the two
     with pytest.raises(ValueError, match="distance is 0: "):
-        two_objects("circle", "circle", 0)
+        two_objects("star", "circle", 0)
 
 
 def scene(boxes, found):

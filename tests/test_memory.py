@@ -54,13 +54,14 @@ def test_recomputed_activations_suit_other_models(changes):
 
 
 def test_fewer_activations_are_kept():
+    torch.manual_seed(0)
     model = MaskRCNN(Config.tiny(backbone="tiny-deep", norm="frozen"))
 
     def kept(training, n_images):
         with low_memory(model, training):
             return step_bytes(model, Shapes(n=n_images), n_images)
 
-    assert kept(RECOMPUTE, n_images=2) < 0.8 * kept(TRAINING, n_images=2)
+    assert kept(RECOMPUTE, n_images=4) < 0.85 * kept(TRAINING, n_images=4)
     # With fewer images the copies of the weights in bfloat16 would hide the difference.
     assert kept(LOWER, n_images=8) < 0.75 * kept(TRAINING, n_images=8)
 

@@ -81,8 +81,10 @@ def _are_percentages(folder: CocoFolder) -> bool:
 
 
 def _polygon_area(polygon: list[float]) -> float:
+    """The area inside a polygon; infinite or NaN where the coordinates are absurd."""
     x, y = np.array(polygon).reshape(-1, 2).T
-    return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        return abs(float(x @ np.roll(y, 1) - y @ np.roll(x, 1))) / 2
 
 
 def _notes(folder: CocoFolder) -> Iterator[Problem]:

@@ -61,7 +61,7 @@ print("class logits", list(class_logits.shape), " mask logits", list(mask_logits
 scores = class_logits[0].softmax(dim=0)
 covered = (mask_logits[0, 1:] > 0).float().mean(dim=(1, 2))  # fraction of each mask's pixels
 triangle, square, circle, _, ring, cross = covered.tolist()
-assert cross > 0.3 and min(triangle, square) > 0.02 > max(circle, ring)
+assert cross > 0.3 and triangle > 0.1 and max(square, circle, ring) < 0.06
 titles = [f"{name} {score:.2f}" for name, score in zip(model.classes, scores[1:], strict=True)]
 masks = viz.show_maps(list(mask_logits[0, 1:].sigmoid()), titles, star, high=1)
 masks.caption("The masks of all six classes, with their class scores. Only the best one's is used.")
@@ -69,9 +69,9 @@ masks.caption("The masks of all six classes, with their class scores. Only the b
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# Something of the star: the cross's is nearly a whole one, triangle's and square's show pieces, and
-# only circle's and ring's are all but empty. (They would be empty if the masks competed.) Nothing
-# in the training made them empty here; they never learned anything from stars. The next section
+# Something of the star: the cross's is nearly a whole one, the triangle's has a piece of it, and
+# the other three are all but empty. (All five would be empty if the masks competed.) Nothing in the
+# training asked for empty masks here; they never learned anything from stars. The next section
 # shows why.
 # </details>
 #
@@ -144,13 +144,13 @@ print("logits that learn:", {name: (g != 0).sum().item() for name, g in gradient
 # ## 3. What competition does
 #
 # `shapes-tiny-softmax` was trained exactly like `shapes-tiny`, on the same scenes, with the same
-# seed and steps; only the mask loss differs. We show both models an object that is 30 % cross.
+# seed and steps; only the mask loss differs. We show both models an object that is 35 % cross.
 #
 # **Predict:** how will the softmax's two masks, star and cross, divide the object's pixels?
 
 # %%
 models = {"sigmoid": model, "softmax": load("shapes-tiny-softmax")}
-between, target = morph("star", "cross", 0.3)
+between, target = morph("star", "cross", 0.35)
 logits = {name: m.predict_on_boxes(between, target["boxes"])[1] for name, m in models.items()}
 p = {"sigmoid": logits["sigmoid"].sigmoid()[0], "softmax": logits["softmax"].softmax(dim=1)[0]}
 
@@ -191,7 +191,7 @@ for percent in range(0, 101, 5):
         iou[name].append(((mask & gt_mask).sum() / (mask | gt_mask).sum()).item())
 
 # %%
-assert min(iou["sigmoid"]) > 0.85 and min(iou["softmax"]) < 0.6
+assert min(iou["sigmoid"]) > 0.8 and min(iou["softmax"]) < 0.6
 print("worst IoU:", {name: round(min(values), 2) for name, values in iou.items()})
 lines = {name: torch.tensor(values) for name, values in iou.items()}
 picture = viz.show_lines(torch.arange(0, 101, 5), lines, "% cross", "IoU of the mask")
@@ -200,9 +200,10 @@ picture.caption("At 0 the object is a star, at 100 a cross.")
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
 #
-# They divide it, pixel by pixel: neither star nor cross reaches one half, though "not background"
-# is hardly in doubt, and whichever class the box head predicts, its mask has holes or is gone. The
-# sigmoid's masks do not have to share: whichever class wins, its mask is complete.
+# They divide it, pixel by pixel, and even the triangle takes a part: none of them reaches one half
+# on average, though "not background" is hardly in doubt, and whichever class the box head predicts,
+# its mask has holes or is gone. The sigmoid's masks do not have to share: whichever class wins, its
+# mask is complete.
 # </details>
 #
 # ## 4. And on average? Where the loss comes from
@@ -333,8 +334,9 @@ assert result["sigmoid"][0] < 0.8 and min(*result["softmax"], result["sigmoid"][
 # <details><summary><b>Answer</b></summary>
 #
 # Softmax masks know the class: they had to learn it. Sigmoid masks never had to, and their strength
-# means nothing: a third of the class labels are wrong. That is the price of decoupling, and it is
-# free, since the box head knows. But if you take a class from sigmoid masks, you read noise.
+# means nothing: more than a quarter of the class labels are wrong. That is the price of decoupling,
+# and it is free, since the box head knows. But if you take a class from sigmoid masks, you read
+# noise.
 # </details>
 #
 # ## Play

@@ -353,7 +353,7 @@ job = setup.job(TABLES["2b"], TABLES["2b"].setting("softmax"), 0, 200)
 short = winner_shares(trained["softmax"], scenes)
 long = winner_shares(load("shapes-tiny-softmax"), scenes)
 values = torch.tensor([list(short.values()), list(long.values())])
-picture = viz.show_table(values, ["200 steps", "6,000 steps"], list(short))
+picture = viz.show_table(values, ["200 steps", "12,000 steps"], list(short))
 picture.caption("What wins in the mask pixels on an object, as fractions of them.")
 
 # %% [markdown]
@@ -364,7 +364,7 @@ picture.caption("What wins in the mask pixels on an object, as fractions of them
 # class is the strongest and still not over one half. Decoding the strongest class regains those
 # pixels; decoding "the class against background" also regains those where another class is ahead.
 # What is left is background; not all of that is the competition's fault, since a sigmoid mask
-# misses pixels, too. After 6,000 steps little of all this remains (lesson 09).
+# misses pixels, too. After 12,000 steps little of all this remains (lesson 09).
 # </details>
 #
 # Last, the MLP. Both mask heads learn blobs for 150 steps, and predict the masks of all of them in
@@ -393,9 +393,9 @@ viz.show_differences(target["masks"][1], {name: m[1] for name, m in masks.items(
 # <details><summary><b>Answer</b></summary>
 #
 # By much more: the FCN has several times as many. Both find the blob and its rough shape. The
-# corners and bays, which no other blob has, are what the MLP blurs: its outlines are rounder, nearer
-# to the mean of all blobs. So a strict measure shows the difference and a mild one hardly does: for
-# the runs in the table above, AP50 is equal and AP75 is not.
+# corners and bays, which no other blob has, are what the MLP blurs: its outlines are rounder,
+# nearer to the mean of all blobs. So a strict measure shows the difference and a mild one hardly
+# does: for the runs in the table above, AP50 is equal and AP75 is not.
 # </details>
 #
 # ## Where it breaks: luck, reported
