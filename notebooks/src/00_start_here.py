@@ -751,10 +751,10 @@ show_progress()
 # - 02 [Boxes](02_boxes.ipynb), 170 minutes: When do two boxes show the same object, and which of
 #   them should stay?
 #   <br><img src='pictures/02_boxes.png' height='90' alt=''>
-# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 95 minutes: What does each detector compute
-#   once for an image, and what for every region?
+# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 95 minutes: Which steps led from labels for
+#   whole images to an outline for each object?
 #   <br><img src='pictures/03_history.png' height='90' alt=''>
-# - 04 [Backbone and pyramid](04_backbone.ipynb), 60 minutes: On which feature map should a network
+# - 04 [Backbone and pyramid](04_backbone.ipynb), 150 minutes: On which feature map should a network
 #   look for an object?
 #   <br><img src='pictures/04_backbone.png' height='90' alt=''>
 # - 05 [Anchors](05_anchors.ipynb), 160 minutes: How can a network with a fixed output shape return
@@ -769,6 +769,9 @@ show_progress()
 # - 08 [Heads and the m x m mask](08_heads.ipynb), 75 minutes: Why should a mask keep its layout in
 #   every layer, and how fine must it be?
 #   <br><img src='pictures/08_heads.png' height='90' alt=''>
+# - 17 [What each part costs](17_costs.ipynb), 120 minutes: What does each part cost, and what is
+#   saved by sharing it among regions?
+#   <br><img src='pictures/17_costs.png' height='90' alt=''>
 # - 09 [The mask loss](09_mask_loss.ipynb), 60 minutes: Why should the classes not compete for a
 #   pixel?
 #   <br><img src='pictures/09_mask_loss.png' height='90' alt=''>
