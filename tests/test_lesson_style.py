@@ -135,9 +135,8 @@ def test_only_rewritten_lessons_make_it_fail(tmp_path, monkeypatch, capsys):
 
 def test_it_loads_nothing_that_is_heavy():
     """Under two seconds on any machine, because it is run before each commit."""
-    code = (
-        "import style, sys; style.main(); print({name.partition('.')[0] for name in sys.modules})"
-    )
+    code = "import style, sys; style.REWRITTEN = (); style.main()"
+    code += "; print({name.partition('.')[0] for name in sys.modules})"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=style.SOURCES.parent
     )

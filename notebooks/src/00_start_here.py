@@ -65,7 +65,9 @@ scenes = Shapes(1000, seed=1)
 large_scenes = Shapes(1000, seed=1, render_size=384, noise=0)
 large_image, large_target = large_scenes[350]
 
-viz.show_ground_truth(large_image, large_target, scenes.classes, width=3).caption(
+viz.show_ground_truth(
+    large_image, large_target, scenes.classes, width=3
+).caption(
     "Figure 2. A scene, and its ground truth. Every object has a class label, "
     "a bounding box and a mask. The two crosses have a mask each, although "
     "they belong to the same class."
@@ -109,7 +111,9 @@ model = mrcnn_edu.load("shapes-tiny")
 detections = model.detect([large_image])[0]
 confident = detections[detections.scores > 0.5]
 
-viz.show_detections(large_image, confident, model.classes, large_target, width=3.2).caption(
+viz.show_detections(
+    large_image, confident, model.classes, large_target, width=3.2
+).caption(
     "Figure 4. What the model should find, and what it finds. It is sure of "
     "all five objects. The outlines are a little rounder than the true ones, "
     "most of all where the star lies on the circle."
@@ -133,7 +137,9 @@ print(getsource(mrcnn_edu.MaskRCNN.detect))
 # %% tags=["claim"]
 assert len(confident) == len(large_target["labels"]) == 5
 assert confident.scores.min() > 0.95
-assert sorted(confident.labels.tolist()) == sorted(large_target["labels"].tolist())
+assert sorted(confident.labels.tolist()) == sorted(
+    large_target["labels"].tolist()
+)
 names = [scenes.classes[label - 1] for label in target["labels"]]
 assert sorted(names) == ["circle", "cross", "cross", "star", "triangle"]
 either = confident.masks[:, None] | large_target["masks"]
@@ -211,7 +217,9 @@ assert all(level.shape[1] == 64 for level in trace.features)
 # object near this box?
 
 # %%
-viz.show_anchors_at_center(large_image, trace.anchors, trace.batch.sizes[0]).caption(
+viz.show_anchors_at_center(
+    large_image, trace.anchors, trace.batch.sizes[0]
+).caption(
     "Figure 7. The three anchors at the position nearest to the middle, on "
     "each of the four maps. Every other position has three like them."
 )
@@ -238,7 +246,11 @@ print(f"on the finest map: {positions[0] / sum(positions):.0%}")
 # map.
 
 # %%
-scores_of_levels = trace.objectness[0].sigmoid().split([len(anchors) for anchors in trace.anchors])
+scores_of_levels = (
+    trace.objectness[0]
+    .sigmoid()
+    .split([len(anchors) for anchors in trace.anchors])
+)
 best_scores = []
 for scores, level in zip(scores_of_levels, trace.features, strict=True):
     height, width = level.shape[-2:]
@@ -368,7 +380,10 @@ print(f"probability of background: {probabilities[between, 0]:.2f}")
 assert probabilities[:5].amax(dim=1).min() > 0.9
 assert (probabilities[:5].argmax(dim=1) > 0).all()
 assert between > 4 and objectness > 0.85 and probabilities[between, 0] > 0.9
-assert {names[i] for i in (overlaps[between] > 0.25).nonzero()[:, 0]} == {"circle", "star"}
+assert {names[i] for i in (overlaps[between] > 0.25).nonzero()[:, 0]} == {
+    "circle",
+    "star",
+}
 assert proposals.scores[:5].min() > 0.97
 first_labels = probabilities[:6].argmax(dim=1)
 assert (first_labels == 3).sum() == 2  # two proposals on the circle
@@ -385,7 +400,9 @@ assert (first_labels == 3).sum() == 2  # two proposals on the circle
 found = trace.detections[0]
 found = found[found.scores > 0.5]
 titles = [model.classes[label - 1] for label in found.labels]
-viz.show_regions(large_image, 4 * found.boxes, found.mask_probs, titles).caption(
+viz.show_regions(
+    large_image, 4 * found.boxes, found.mask_probs, titles
+).caption(
     "Figure 12. The five detections, and their masks before they are pasted "
     "into the image. In the circle's mask you can see the bite where the star "
     "covers it."
@@ -434,7 +451,9 @@ blobs, blob_target = blob_scenes[168]
 wrong = model.detect([blobs])[0]
 wrong = wrong[wrong.scores > 0.5]
 
-viz.show_detections(blobs, wrong, model.classes, blob_target, blob_scenes.classes, width=3).caption(
+viz.show_detections(
+    blobs, wrong, model.classes, blob_target, blob_scenes.classes, width=3
+).caption(
     "Figure 13. Five blobs, and what the model predicts. The classes "
     "are wrong and the scores are high, but boxes and masks are good."
 )
@@ -507,7 +526,9 @@ assert len(seen) > 5 and seen.scores.max() > 0.9
 # %%
 from mrcnn_edu.course.widgets import scene_player
 
-scene_player(model).caption("Figure 15. A scene that you choose, and what the model detects in it.")
+scene_player(model).caption(
+    "Figure 15. A scene that you choose, and what the model detects in it."
+)
 
 # %% [markdown]
 # Below are the exercises. Every one of them has a check that tells you right away whether your
@@ -751,10 +772,10 @@ show_progress()
 # - 02 [Boxes](02_boxes.ipynb), 170 minutes: When do two boxes show the same object, and which of
 #   them should stay?
 #   <br><img src='pictures/02_boxes.png' height='90' alt=''>
-# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 95 minutes: What does each detector compute
-#   once for an image, and what for every region?
+# - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 95 minutes: Which steps led from labels for
+#   whole images to an outline for each object?
 #   <br><img src='pictures/03_history.png' height='90' alt=''>
-# - 04 [Backbone and pyramid](04_backbone.ipynb), 60 minutes: On which feature map should a network
+# - 04 [Backbone and pyramid](04_backbone.ipynb), 150 minutes: On which feature map should a network
 #   look for an object?
 #   <br><img src='pictures/04_backbone.png' height='90' alt=''>
 # - 05 [Anchors](05_anchors.ipynb), 160 minutes: How can a network with a fixed output shape return
@@ -769,6 +790,9 @@ show_progress()
 # - 08 [Heads and the m x m mask](08_heads.ipynb), 75 minutes: Why should a mask keep its layout in
 #   every layer, and how fine must it be?
 #   <br><img src='pictures/08_heads.png' height='90' alt=''>
+# - 17 [What each part costs](17_costs.ipynb), 120 minutes: What does each part cost, and what is
+#   saved by sharing it among regions?
+#   <br><img src='pictures/17_costs.png' height='90' alt=''>
 # - 09 [The mask loss](09_mask_loss.ipynb), 60 minutes: Why should the classes not compete for a
 #   pixel?
 #   <br><img src='pictures/09_mask_loss.png' height='90' alt=''>

@@ -44,7 +44,7 @@ from mrcnn_edu.targets import rpn_targets
 
 viz.show_architecture("proposals").caption(
     "Figure 1. The region proposal network reads the feature maps and hands "
-    "its proposals to the heads, which look at nothing else."
+    "its proposals to the heads, which look at no other boxes."
 )
 
 # %% [markdown]
@@ -136,9 +136,9 @@ total = sum(parameter.numel() for parameter in head.parameters())
 print(f"{'total':20} {total:6,}")
 
 # %% [markdown]
-# **What happened.** About 38,000, nearly all of them in the 3 × 3 convolution. If you said 160,000,
-# you probably multiplied by the four maps. But the same weights are used at every location of every
-# map, so neither a larger image nor one more level would add a single parameter.
+# **What happened.** About 38,000, nearly all of them in the 3 × 3 convolution, `conv.0.0`. If you
+# said 160,000, you probably multiplied by the four maps. But the same weights are used at every
+# location of every map, so neither a larger image nor one more level would add a single parameter.
 #
 # **Why may all locations share their weights?** Because an object looks the same wherever it is. If
 # it moves to the right, its features move along, and so do the scores and the deltas, which are
@@ -147,15 +147,15 @@ print(f"{'total':20} {total:6,}")
 # in the image.
 #
 # **And why may all levels share them?** Compare the anchor sizes with the strides of the maps. With
-# sizes of 12, 24 and 48 pixels at strides of 4, 8 and 16, an anchor is 3 grid cells wide on each of
-# the first three levels. An object twice as large on a map twice as coarse covers the same number
-# of grid cells, and one and the same set of weights can recognize it. Our last level is an
+# sizes of 12, 24 and 48 pixels at strides of 4, 8 and 16, a square anchor is 3 grid cells wide on
+# each of the first three levels. An object twice as large on a map twice as coarse covers the same
+# number of grid cells, and one and the same set of weights can recognize it. Our last level is an
 # exception. Its anchors have a size of 72 pixels at a stride of 32, which is only 2.25 grid cells,
 # because anchors of 96 pixels would be as large as our whole images. A shift by one grid cell is
 # therefore a third of an anchor on the first three levels, but 4/9 of one on the last, and the
 # shared weights cannot be right for both. The sizes of [FPN](https://arxiv.org/abs/1612.03144),
 # from 32 at stride 4 to 512 at stride 64, have no such exception. Its section 4.1 also reports that
-# separate weights for each level are no more accurate.
+# separate weights for each level give a similar accuracy.
 #
 # Since the head works on each location by itself, we can follow one by hand. The circle at the left
 # edge of our scene has its center at (19, 34). On the map of stride 8, the nearest location is
@@ -329,6 +329,7 @@ for index in range(60):
     gt_boxes.append(scenes[index][1]["boxes"])
 
 
+# %%
 def labels_of_sample(batch_size):
     """The labels [n] of the anchors that a training step would use."""
     generators = [torch.Generator().manual_seed(i) for i in range(60)]
@@ -344,6 +345,7 @@ def labels_of_sample(batch_size):
     return torch.cat([sample.labels for sample in samples])
 
 
+# %%
 labels = labels_of_sample(batch_size=10_000)  # more than there are: all
 print(f"in each scene, {(labels == 1).sum() / 60:.1f} positive anchors")
 print(f"and {(labels == 0).sum() / 60:,.0f} negative ones")
@@ -370,9 +372,9 @@ for name, batch_size in {"all anchors": 10_000, "samples of 64": 64}.items():
 # %% [markdown]
 # **What happened.** If all anchors count, the lazy head is right in 99.8 % of them, and finds
 # nothing. In the samples it is wrong for one anchor in 14 instead of one in 500, so the objects
-# have 35 times as much influence on what is learned. If you said one half for the samples, you
-# trusted in the "up to". Our scenes have four or five positive anchors and not 32, and negatives
-# take the remaining places.
+# have about 35 times as much influence on what is learned. If you said one half for the samples,
+# you trusted in the "up to". Our scenes have four or five positive anchors and not 32, and
+# negatives take the remaining places.
 #
 # Here is such a sample.
 
@@ -395,8 +397,8 @@ viz.show_panels(crisp, panels, width=3).caption(
 )
 
 # %% [markdown]
-# Some of the negative anchors reach beyond the image. Faster R-CNN leaves all such anchors out of
-# its training, but [FPN](https://arxiv.org/abs/1612.03144), section 5.1, keeps them, and so do we.
+# Some of the negative anchors reach beyond the image. As lesson 05 explained, Faster R-CNN leaves
+# those out, and we keep them.
 #
 # We now know which anchors count. The next question is how to count them.
 
@@ -434,9 +436,9 @@ assert negatives.amin() < 0 or negatives.amax() > 96
 # ### Why smooth L1?
 #
 # The second part compares the four deltas with their targets. The obvious choice for an error $x$
-# is its square, the **L2 loss**, and the next one its absolute value, the **L1 loss**. The RPN uses
-# a mixture, **smooth L1**, which [Fast R-CNN](https://arxiv.org/abs/1504.08083), equation 3,
-# introduced:
+# is its square, the **L2 loss**, and the next one its absolute value $|x|$, the **L1 loss**. The
+# RPN uses a mixture, **smooth L1**, which [Fast R-CNN](https://arxiv.org/abs/1504.08083), equation
+# 3, introduced:
 #
 # $$\mathrm{smooth}_{L_1}(x) = \begin{cases}
 # \dfrac{x^2}{2\beta} & \text{if } |x| < \beta, \\[2ex]
@@ -444,7 +446,8 @@ assert negatives.amin() < 0 or negatives.amax() > 96
 # \end{cases}$$
 #
 # What matters for learning is not the loss itself but its derivative, because that decides how
-# strongly each anchor pulls at the weights.
+# strongly each anchor pulls at the weights. In the figure, the L2 loss is scaled to
+# $x^2 / (2\beta)$, so that it agrees with smooth L1 near 0.
 
 # %%
 viz.show_regression_losses().caption(
@@ -454,9 +457,9 @@ viz.show_regression_losses().caption(
 
 # %% [markdown]
 # > **Predict.** Three anchors have an error of 0.05, and a fourth one, which fits its object badly,
-# > has an error of 1. All errors add to the same gradient. What fraction of it comes from the
-# > fourth anchor, with L2 and with smooth L1? Take $\beta = 1/9$. The derivatives are $x/\beta$ in
-# > the parabola, and 1 on the straight part.
+# > has an error of 1. Suppose that they all pull at the same weight. What fraction of the pull comes
+# > from the fourth anchor, with L2 and with smooth L1? Take $\beta = 1/9$. The derivatives are
+# > $x/\beta$ in the parabola, and 1 on the straight part.
 
 # %%
 errors = torch.tensor([0.05, 0.05, 0.05, 1.0])
@@ -507,9 +510,16 @@ box_loss = smooth_l1.sum() / N
 print(f"objectness loss {objectness_loss:.4f}, box loss {box_loss:.4f}")
 
 # %% [markdown]
-# Both are close to 0, as the model is fully trained and the scene is an easy one. For comparison,
-# here are the losses of a head whose outputs are all 0. A head starts out much like that, because
-# its weights are initialized with a standard deviation of only 0.01.
+# Both are close to 0, as the model is fully trained and the scene is an easy one. The package's
+# version computes the same, except that it goes from logits to the loss in one step. That is safer
+# where a probability would be rounded to 0 or 1.
+
+# %%
+print(getsource(rpn_loss))
+
+# %% [markdown]
+# For comparison, here are the losses of a head whose outputs are all 0. A head starts out much like
+# that, because its weights are initialized with a standard deviation of only 0.01.
 
 # %%
 objectness_at_start, boxes_at_start = rpn_loss(
@@ -523,8 +533,8 @@ print(f"box loss {boxes_at_start:.4f}")
 
 # %% [markdown]
 # The objectness loss begins at $\ln 2$. Keep this number in mind, because a run that starts with a
-# very different one has a bug. The box loss is much smaller, since only 5 of the 64 anchors
-# contribute to it.
+# very different one probably has a bug. The box loss is much smaller, since only 5 of the 64
+# anchors contribute to it.
 
 # %% tags=["claim"]
 logits = trace.objectness[0, sample.anchors]
@@ -552,9 +562,9 @@ viz.show_panels(crisp, panels, width=2.8).caption(
 )
 
 # %% [markdown]
-# There are still 53 boxes, but they form five groups, one on each object. How well do they fit? For
-# that we look at all 60 scenes, and compute the IoU of every confident anchor with the object that
-# it fits best.
+# There are still 53 boxes, but they form five groups, one on each object. How well do they fit? Let
+# us call an anchor *confident* if its objectness is above one half. We look at all 60 scenes, and
+# compute the IoU of every confident anchor with the object that it fits best.
 
 # %%
 traces = []
@@ -562,6 +572,7 @@ for index in range(60):
     traces.append(model.trace([scenes[index][0]]))
 
 
+# %%
 def mean_iou(boxes_of_scenes):
     """The mean IoU of confident boxes with the object that each fits best."""
     best = []
@@ -576,8 +587,8 @@ print(f"anchors: mean IoU {mean_iou([anchors] * 60):.2f}")
 
 # %% [markdown]
 # > **Predict.** What will the mean IoU be after the anchors have moved? Figure 4 and the numbers
-# > above it give you an idea, but remember that you saw an isolated object of a convenient size
-# > there.
+# > above it give you an idea. But remember that you saw a single object there, and anchors right at
+# > its center.
 
 # %%
 moved_of_scenes = [decode_boxes(one.rpn_deltas[0], anchors) for one in traces]
@@ -589,15 +600,15 @@ print(f"moved: mean IoU {mean_iou(moved_of_scenes):.2f}")
 # it lies. All other anchors move, too, but the head has only learned deltas for positive anchors,
 # so where the others end up means little.
 #
-# What remains is to choose. We go through the steps once, for the map of stride 8, with the numbers
-# of anchors that are left. Figure 8 has already shown steps 2 and 3.
+# What remains is to choose. We go through the steps once, for the map of stride 8, and print how
+# many boxes are left.
 #
-# 1. Take the best anchors of the level, here 100. NMS compares all pairs of boxes, so it should not
-#    get more than necessary. Their boxes are called **candidates**.
-# 2. **Decode** their deltas.
+# 1. Take the anchors with the highest scores, here 100. NMS compares all pairs of boxes, so it
+#    should not get more than necessary.
+# 2. Decode their deltas, which moves them.
 # 3. **Clip** the boxes to the image. What lies outside can be seen by nobody, and IoU should not
 #    count it.
-# 4. Drop boxes that have no area left.
+# 4. Drop boxes that have no area left. The others are called **candidates**.
 # 5. Run NMS with a threshold of 0.7, and drop the near-duplicates.
 
 # %%
@@ -684,6 +695,7 @@ def recall_curve(boxes_of_scenes, tau, n=25):
     return torch.cat(found).float().mean(dim=0)
 
 
+# %%
 by_score = [one.objectness[0].argsort(descending=True) for one in traces]
 ranked = {
     "proposal": [one.proposals[0].boxes for one in traces],
@@ -745,6 +757,8 @@ photographs = {
     "the surface of the moon": gray.expand(3, -1, -1),
     "a cup of coffee": torch.from_numpy(coffee() / 255).permute(2, 0, 1),
 }
+
+# %%
 picture = viz.Picture(6.5, 2.9)
 panels = picture.subplots(1, 2, width_ratios=(1, 1.5))
 for panel, (title, photo) in zip(panels, photographs.items(), strict=True):
@@ -765,10 +779,11 @@ picture.caption(
 # stand out most, although no crater was among the training images. This is what it means that
 # objectness asks for an object of whatever class.
 #
-# The second photograph shows the limits. The cup and its saucer are larger than any object the RPN
-# has learned, and they have reflections and a handle, which paper shapes don't have. So it proposes
-# edges and parts. What counts as an object is not a property of the image. The RPN has taken it
-# from its training data.
+# The second photograph shows the limits. The saucer is larger than any object in the training
+# images, none of which is wider than half of its scene. The cup has a handle and a shadow inside,
+# and paper shapes have neither. So the RPN proposes parts, and even a dark corner of the table.
+# What counts as an object is not a property of the image. The RPN has taken it from its training
+# data.
 
 # %% tags=["claim"]
 found = model.trace([photographs["the surface of the moon"].float()]).proposals[0]
@@ -779,8 +794,8 @@ assert (found.scores > 0.5).sum() < 20
 # %% [markdown]
 # ## Where it breaks: without NMS, and with too much of it
 #
-# NMS at 0.7 is a compromise. What happens if we leave it out, and what if we make it as strict as
-# possible? We repeat it on the candidates of all scenes with three thresholds. A threshold of 1
+# NMS at 0.7 is a compromise. What happens if we leave it out, and what if we make it much stricter?
+# We repeat it on the candidates of all scenes with three thresholds. A threshold of 1
 # drops nothing, because no IoU is above 1.
 #
 # > **Predict.** With seven proposals per scene and $\tau = 0.7$, the RPN misses 5 % of the objects.
@@ -801,6 +816,7 @@ def proposals_with(nms_iou):
     return left
 
 
+# %%
 settings = {"no NMS": 1.0, "NMS at 0.7": 0.7, "NMS at 0.1": 0.1}
 results = {}
 nms_curves = {}
@@ -879,6 +895,10 @@ no_nms, at_70, at_10 = (1 - curve for curve in nms_curves.values())
 assert round(at_70[6].item(), 2) == 0.05 and 2.5 < no_nms[6] / at_70[6] < 3.5
 assert no_nms[24] <= at_70[24] and round(at_10[24].item(), 2) == 0.06
 assert 1.8 < at_10[24] / at_70[24] < 2.4 and at_10[24] == at_10[19]
+found = []
+for boxes, left in zip(gt_boxes, results["NMS at 0.1"], strict=True):
+    found.append((box_iou(boxes, left) >= 0.7).any(dim=1))
+assert round(1 - torch.cat(found).float().mean().item(), 2) == 0.06  # with all of them
 iou = box_iou(gt_boxes[44], results["no NMS"][44][:5]) >= 0.7
 assert sorted(iou.sum(dim=1).tolist()) == [0, 0, 1, 2, 2]
 assert (box_iou(gt_boxes[44], results["NMS at 0.7"][44][:5]) >= 0.7).any(dim=1).all()
