@@ -285,6 +285,7 @@ strides = []
 for stride, n_anchors in zip((4, 8, 16, 32), level_sizes, strict=True):
     strides.append(torch.full((n_anchors,), stride))
 strides = torch.cat(strides)[confident]
+print(f"{len(strides)} anchors have an objectness above one half")
 
 # %%
 print("confident anchors for each object, by stride")
@@ -457,9 +458,9 @@ viz.show_regression_losses().caption(
 
 # %% [markdown]
 # > **Predict.** Three anchors have an error of 0.05, and a fourth one, which fits its object badly,
-# > has an error of 1. Suppose that they all pull at the same weight. What fraction of the pull comes
-# > from the fourth anchor, with L2 and with smooth L1? Take $\beta = 1/9$. The derivatives are
-# > $x/\beta$ in the parabola, and 1 on the straight part.
+# > has an error of 1. Suppose that they all pull at the same weight. What fraction of the pull
+# > comes from the fourth anchor, with L2 and with smooth L1? Take $\beta = 1/9$. The derivatives
+# > are $x/\beta$ in the parabola, and 1 on the straight part.
 
 # %%
 errors = torch.tensor([0.05, 0.05, 0.05, 1.0])
