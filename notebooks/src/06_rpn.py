@@ -119,7 +119,8 @@ viz.show_rpn_window().caption(
 #
 # One branch outputs $k$ **objectness scores**, the network's confidence that each of the $k$
 # anchors lies on an object, of whatever class. The other outputs $4k$ box deltas, four for each
-# anchor. We have $k = 3$ anchors at each location, one for each aspect ratio.
+# anchor. The figure calls them $t$, as the paper does, and we write $d$, as in lesson 02. We have
+# $k = 3$ anchors at each location, one for each aspect ratio.
 #
 # Why only 3 × 3? Because each value of the feature map already depends on a large part of the
 # image, its receptive field. [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.1, gives
