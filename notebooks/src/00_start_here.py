@@ -176,8 +176,8 @@ viz.show_channels(first_map, image, [16, 26, 22, 11]).caption(
 )
 
 # %% [markdown]
-# Don't expect a channel to be tidy. In channel 16, for example, the middle of the circle is as
-# bright as the paper.
+# Don't expect a channel to be tidy. In channel 16, for example, the middle of the circle is bright,
+# too.
 #
 # That was the backbone's first map. A second part of the network combines the backbone's maps into
 # four new ones of different sizes, with 64 channels each, and all later stages work with these. In
