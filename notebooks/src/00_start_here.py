@@ -52,8 +52,8 @@ viz.show_architecture().caption(
 # %% [markdown]
 # ## The task: which objects, and which pixels?
 #
-# To learn how a detector works, we need images in which we know every object. Photographs with
-# hand-drawn outlines exist by the hundred thousand, but a network that learns from them must train
+# To learn how a detector works, we need images in which we know every object. There are hundreds of
+# thousands of photographs with hand-drawn outlines, but a network that learns from them must train
 # for days. So this course uses **synthetic images** that the package draws itself: paper shapes on
 # a desk, of six **classes**, from triangle to cross. They are small enough for a laptop, and
 # because the program drew them, it knows exactly which pixels belong to which shape. That knowledge
@@ -79,7 +79,8 @@ viz.show_ground_truth(
 # separately is called **instance segmentation**. Look at the circle in the picture. The star hides
 # a part of it, and so a bite is missing from the circle's mask.
 #
-# The network itself sees the scene with fewer pixels, 96 × 96. That is little, but enough.
+# The network itself sees the scene with fewer pixels, 96 × 96. That is not much, but it is enough.
+# If you pass it a larger image, it first shrinks the image to about this size.
 
 # %%
 image, target = scenes[350]
@@ -94,17 +95,18 @@ for name in ("boxes", "labels", "masks"):
     print(name, list(target[name].shape), target[name].dtype)
 
 # %% [markdown]
-# An image is a tensor of shape $[3, H, W]$ with values from 0 to 1, one layer for each of red,
-# green and blue. The ground truth of $M$ objects is a box tensor $[M, 4]$, a label tensor $[M]$ and
-# a mask tensor $[M, H, W]$. Here $M$ is 5.
+# An image is a tensor of shape $[3, H, W]$ with values from 0 to 1, one channel each for red, green
+# and blue. The ground truth of $M$ objects is a box tensor $[M, 4]$, a label tensor $[M]$ and a
+# mask tensor $[M, H, W]$. Here $M$ is 5.
 #
 # ## The answer first
 #
 # Let's see the result before we ask how it comes about. `shapes-tiny` is a small Mask R-CNN that
 # comes with the package. It was trained for an hour and a half on scenes like this one, but not on
 # this one. Its method `detect` takes a list of images and returns the model's **predictions** for
-# each of them, which are called **detections**. A detection has a box, a label, a mask and a
-# **score** from 0 to 1 that states the model's confidence.
+# each image. A predicted object is called a **detection**. It has a box, a label, a mask and a
+# **score** from 0 to 1, which is the model's confidence in it. We pass the large image, so that
+# boxes and masks come back in its pixels.
 
 # %% tags=["cover"]
 model = mrcnn_edu.load("shapes-tiny")
@@ -122,14 +124,16 @@ viz.show_detections(
 # %% [markdown]
 # That is the whole task, and the network does it in a few hundredths of a second. The rest of this
 # lesson opens it up. The method `trace` computes the same as `detect`, but it keeps every
-# intermediate result, so that we can look at one after the other.
+# intermediate result, so that we can look at one after the other. This time we pass the small
+# image, which is what the network sees in either case.
 
 # %%
 trace = model.trace([image])
 print(list(vars(trace)))
 
 # %% [markdown]
-# You can read how little separates the two. This is the package's own code for `detect`:
+# The list names every stop of our tour, and you don't need to know any of them yet. In the
+# package's own code for `detect` you can see how little separates the two methods:
 
 # %%
 print(getsource(mrcnn_edu.MaskRCNN.detect))
@@ -153,12 +157,13 @@ for name, value in vars(trace.detections[0]).items():
 # ## 1. Features: describe every part of the image
 #
 # A pixel alone says very little. Whether an orange pixel belongs to a cross or to a circle depends
-# on its neighborhood. The first part of the network, the **backbone**, therefore replaces pixels by
-# descriptions. It is a stack of convolutions that ends in several **feature maps**. At each
-# position of a map there is a **feature vector**, a list of numbers that describes what the image
-# shows around that position. Each entry of the vector is called a **channel**.
+# on its neighborhood. The first part of the network, the **backbone**, therefore replaces pixels
+# with descriptions. It is a stack of convolutions whose outputs are called **feature maps**. At
+# each position of a map there is a **feature vector**, a list of numbers that describes what the
+# image shows around that position. Each entry of the vector is called a **channel**.
 #
-# Nobody decides what the channels mean, because training does. But we can look at them.
+# Nobody decided what each channel should mean. The network worked that out in training, and we can
+# look at the result.
 
 # %%
 stages = model.backbone(trace.batch.images)
@@ -171,14 +176,18 @@ viz.show_channels(first_map, image, [16, 26, 22, 11]).caption(
 )
 
 # %% [markdown]
-# That was the backbone's first map. The rest of the network works with four maps of several sizes.
-# The finest has one position for every 4 × 4 pixels, which we call a **stride** of 4. The next ones
-# have strides of 8, 16 and 32. Fine maps are there for small objects and coarse maps for large
-# ones. Together they form a **feature pyramid** ([FPN](https://arxiv.org/abs/1612.03144), lesson
-# 04).
+# Don't expect a channel to be tidy. In channel 16, for example, the middle of the circle is bright,
+# too.
 #
-# > **Predict.** The image has 96 × 96 pixels. How many positions does the map of stride 4 have? And
-# > how many times as many is that as the map of stride 32 has: 8, 16 or 64 times?
+# That was the backbone's first map. A second part of the network combines the backbone's maps into
+# four new ones of different sizes, with 64 channels each, and all later stages work with these. In
+# the finest there is one position for every 4 × 4 pixels, which we call a **stride** of 4. The next
+# ones have strides of 8, 16 and 32. Fine maps are there for small objects and coarse maps for large
+# ones. Together they form a **feature pyramid**, and the part that builds it is the
+# [feature pyramid network](https://arxiv.org/abs/1612.03144), or FPN, the subject of lesson 04.
+#
+# > **Predict.** The image has 96 × 96 pixels. How many positions does the map of stride 32 have?
+# > And how many times as many does the map of stride 4 have: 8, 16 or 64 times?
 
 # %%
 for level in trace.features:
@@ -225,8 +234,12 @@ viz.show_anchors_at_center(
 )
 
 # %% [markdown]
-# Answering that question is the job of the **region proposal network**, or **RPN**. It outputs one
-# **objectness** score for each anchor.
+# The three boxes differ in shape. One is wide, one is square and one is tall. On the coarsest map
+# the positions are 32 pixels apart, so even the nearest one lies off the middle, and its boxes
+# reach beyond the image.
+#
+# Answering the question about each anchor is the job of the **region proposal network**, or
+# **RPN**. It outputs one **objectness** score for each anchor.
 #
 # > **Predict.** There are three anchors at every position of the four maps. What fraction of all
 # > anchors lies on the finest map: a quarter, a half, or three quarters?
@@ -243,7 +256,8 @@ print(f"on the finest map: {positions[0] / sum(positions):.0%}")
 #
 # So the network examines 2,295 anchors to find five objects, and for nearly all of them the right
 # score is close to 0. The next picture shows the scores where the anchors are, on the grid of each
-# map.
+# map. The coarsest map stays dark in it, because none of our objects is nearly as large as its
+# anchors.
 
 # %%
 scores_of_levels = (
@@ -270,11 +284,13 @@ assert 0.74 < positions[0] / sum(positions) < 0.76
 # ## 3. Proposals: the best boxes, each only once
 #
 # An anchor near an object rarely fits it well. The RPN therefore predicts a second thing for each
-# anchor, a correction that shifts and resizes it. The corrected boxes with the highest scores are
-# the candidates for objects. Many of them lie on the same object, though, because an object has
-# many anchors around it. **Non-maximum suppression**, or **NMS**, removes the superfluous ones. It
-# keeps the best-scoring box, deletes the boxes that overlap it too much, and goes on to the best of
-# those that are left. What remains are the **proposals**.
+# anchor, a correction that shifts and resizes it. The correction consists of four numbers, the
+# **box deltas**. The corrected boxes with the highest scores are the candidates for objects. Many
+# of them lie on the same object, though, because an object has many anchors around it.
+# **Non-maximum suppression**, or **NMS**, removes the superfluous ones. It keeps the best-scoring
+# box, deletes the boxes that overlap it too much, and goes on to the best of those that are left.
+# The boxes that it keeps are the **proposals**. In the code below, they are in pixels of the small
+# image, so we multiply them by 4 to draw them on the large one.
 #
 # > **Predict.** Take the candidates with an objectness above 0.5. What fraction of them will NMS
 # > delete: about a tenth, about a half, or most of them?
@@ -321,8 +337,9 @@ assert proposals.boxes.equal(proposals.candidates[kept[:100]])
 # The second half looks at each proposal closely. Its layers expect inputs of one fixed size, but
 # proposals come in all sizes. **RoIAlign** bridges the gap. It lays a grid of 7 × 7 cells over the
 # proposal, which is now called a **region of interest** or **RoI**, and reads the feature map in
-# each cell. The result is a small feature map for every proposal. Lesson 07 shows why it must be
-# read with great care.
+# each cell. The result is a small feature map for every proposal. It has 64 channels, too many to
+# show, so the next picture shows the length of the feature vector in each cell, as the *strength*
+# of the features there. Lesson 07 shows why the map must be read with great care.
 
 # %%
 best = [0, 1, 4, 5]
@@ -339,9 +356,9 @@ viz.show_regions(large_image, 4 * regions, strength, titles).caption(
 # ## 5. Class and box: what is it?
 #
 # A **head** is a small network at the end that answers one question. The **box head** reads the
-# region features and outputs a score for each of the $K = 6$ classes, and one more for
-# **background**, which means "no object here". A **softmax** turns the scores into probabilities
-# that add up to 1. The box head also corrects the box once more.
+# region features and outputs a score for each of the $K = 6$ classes, and one more for the
+# **background**, which means "no object here" and has the label 0. A **softmax** turns the scores
+# into probabilities that add up to 1. The box head also corrects the box once more.
 #
 # > **Predict.** The proposals are sorted by objectness. The first three have an objectness of
 # > nearly 1. Will the box head be just as confident about their classes? And what should it say
@@ -375,6 +392,11 @@ print(f"probability of background: {probabilities[between, 0]:.2f}")
 # which sees the whole region, noticed that the box fits neither of the two objects. This division
 # of labor is why the method is called *two-stage*. The first stage may be generous because the
 # second is strict.
+#
+# It is now a short step from the proposals to the detections. A proposal becomes a candidate for
+# every class whose probability is above a low threshold, here 0.05, and that probability is its
+# score. Several candidates may show the same object, so NMS removes the duplicates once more. The
+# candidates that are left are the detections.
 
 # %% tags=["claim"]
 assert probabilities[:5].amax(dim=1).min() > 0.9
@@ -391,10 +413,11 @@ assert (first_labels == 3).sum() == 2  # two proposals on the circle
 # %% [markdown]
 # ## 6. Masks: which pixels?
 #
-# One question is left, and it is the one that gives Mask R-CNN its name. For each detection the
-# **mask head** predicts a small mask of 28 × 28 values *for every class*. The class that the box
-# head has chosen decides which of these masks is used. Finally, the mask is stretched over its box,
-# and every pixel with a value above one half belongs to the object.
+# One question is left, and it is the one that gives Mask R-CNN its name. RoIAlign reads the
+# features in the box of each detection once more, this time on a finer grid of 14 × 14 cells. From
+# them, the **mask head** predicts a small mask of 28 × 28 values between 0 and 1 *for every class*.
+# The class that the box head has chosen decides which of these masks is used. Finally, the mask is
+# stretched over its box, and every pixel with a value above one half belongs to the object.
 
 # %%
 found = trace.detections[0]
@@ -435,7 +458,7 @@ assert len(found) == 5 and n_found == 6
 assert 0.1 < trace.detections[0].scores[5] < 0.2
 
 # %% [markdown]
-# ## Where it breaks: confident and wrong
+# ## Where it breaks: things it has never seen
 #
 # A network knows only what it was trained on. Ours has seen six outlines and nothing else. What
 # does it make of a shape that belongs to none of its classes? The package can draw **blobs**, whose
@@ -459,12 +482,12 @@ viz.show_detections(
 )
 
 # %% [markdown]
-# **What happened.** The model finds all five, outlines them well, and gives them class labels that
-# mean nothing, with scores of up to 1. It could have answered "background". But in training,
-# background meant a region without an object, and so one of the six classes has to win. Note what
-# this tells us. *Where* an object is was learned in a more general way than *what* it is. And a
-# high score doesn't mean that the answer is right. It means that nothing in the training data
-# looked more like it.
+# **What happened.** The model finds all five, outlines them quite well, and gives them class labels
+# that mean nothing, with scores of up to 1. It could have answered "background". But in training,
+# background meant a region without an object, and each blob looks like an object, so one of the six
+# classes wins. Note what this tells us. *Where* an object is was learned in a more general way than
+# *what* it is. And a high score doesn't mean that the answer is right. It only means that, among
+# the answers that the model knows, it strongly prefers this one.
 #
 # Now for a real photograph. The cup and the saucer are round, so there is hope.
 #
@@ -578,10 +601,12 @@ exercises.check_count_by_name(count_by_name)
 #
 # ★☆☆ · about 5 minutes
 #
-# You have met the IoU of two boxes. Masks are compared in the same way, pixel by pixel. Write
-# `mask_iou(a, b)` for two masks `[H, W]` of bool: the number of pixels that lie in both masks,
-# divided by the number of pixels that lie in at least one of them. If both masks are empty, return
-# 0.
+# In this lesson, NMS and the function `box_iou` needed a number for how much two boxes overlap. The
+# usual one is the **intersection over union**, or **IoU**. It divides what the two share by what
+# they cover together, and lesson 02 explains it for boxes. Masks are compared in the same way,
+# pixel by pixel. Write `mask_iou(a, b)` for two masks `[H, W]` of bool: the number of pixels that
+# lie in both masks, divided by the number of pixels that lie in at least one of them. If both masks
+# are empty, return 0.
 #
 # For example, a square of 4 × 4 pixels and the 2 × 2 pixels in its middle have an IoU of 4 / 16 =
 # 0.25.
@@ -662,14 +687,14 @@ exercises.check_count_errors(count_errors)
 # Detections may overlap, and so may their masks. Some programs need a simpler answer, in which each
 # pixel belongs to at most one object. **Panoptic segmentation** asks for such a map. Its authors
 # make one from detections with a short procedure ([Panoptic
-# Segmentation](https://arxiv.org/abs/1801.00868)), and now you do.
+# Segmentation](https://arxiv.org/abs/1801.00868)), and you will write it now.
 #
 # Write `panoptic_map(masks, labels, scores, min_score, min_visible)`. The masks are `[D, H, W]` of
 # bool, and labels and scores are `[D]`. Take the detections one after the other, the highest score
 # first, and stop at scores below `min_score`. For each detection,
 #
 # - find its *visible* pixels, those of its mask that no detection before it has taken;
-# - leave the detection out if its mask is empty, or if its visible pixels are less than the
+# - leave the detection out if its mask is empty, or if its visible pixels make up less than the
 #   fraction `min_visible` of its mask;
 # - otherwise write the number `1000 * label + n` into its visible pixels, where n counts the
 #   objects of this label that have been placed so far: 1 for the first, 2 for the second.
@@ -695,7 +720,7 @@ exercises.check_count_errors(count_errors)
 # may raise its label's number.
 # </details>
 # <details><summary><b>Hint 4</b>: a trap</summary>
-# A detection that is left out takes no pixel. They stay free for the detections after it.
+# A detection that is left out takes no pixels. All of them stay free for the detections after it.
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
@@ -745,8 +770,8 @@ show_progress()
 #
 # ## In the wild
 #
-# Other libraries have the same stages under slightly different names, so that you will find your
-# way around in them.
+# Other libraries have the same stages under slightly different names. With this table you will find
+# your way around in them.
 #
 # | here | torchvision | detectron2 |
 # |---|---|---|

@@ -74,12 +74,12 @@ viz.show_tasks(image, target, scenes.classes).caption(
 # The fourth panel shows the task of this course. Every object in it is an **instance** of its
 # class, and has a mask of its own.
 #
-# The three kinds of segmentation are easily confused, so let us be exact. It is not the background
-# that tells them apart, because all three leave room for it. A semantic map has exactly one class
-# at each pixel, and nothing in it separates two objects of a class. Instance segmentation outputs
-# as many masks as there are objects, and each mask is an image of its own. So nothing stops two
-# predicted masks from overlapping. Panoptic segmentation forbids the overlap again, since each
-# pixel belongs to one object at most, and demands a class for everything else.
+# The three kinds of segmentation are easily confused, so let us be exact. You might expect that
+# they differ in how they treat the background, but all three leave room for it. A semantic map has
+# exactly one class at each pixel, and nothing in it separates two objects of a class. Instance
+# segmentation outputs as many masks as there are objects, and each mask is an image of its own. So
+# nothing stops two predicted masks from overlapping. Panoptic segmentation forbids the overlap
+# again, since each pixel belongs to one object at most, and demands a class for everything else.
 # [Kirillov et al.](https://arxiv.org/abs/1801.00868), who defined this task, call classes that can
 # be counted **things**, and classes such as sky, grass or a table top **stuff**.
 #
@@ -104,6 +104,7 @@ viz.show_tasks(image, target, scenes.classes).caption(
 # So we join the masks of each class, and let scikit-image count the connected regions.
 #
 # > **Predict.** The scene has six objects. How many connected regions does its semantic map have?
+# > And could a scene have *more* regions than objects?
 
 # %%
 total = 0
@@ -118,12 +119,12 @@ print(f"{'total':9} objects: {len(masks)}  regions: {total}")
 # %% [markdown]
 # **What happened.** There are five. The two stars have become one region, and nothing in the map
 # says where one of them ends. Six would have been right if no two objects of a class touched. The
-# opposite happens as well, because an object that is cut in two by something in front of it has two
+# opposite happens as well. An object that is cut in two by something in front of it has two
 # regions. You will meet one in a photograph below.
 #
-# So the masks of the instances contain the semantic map, and you will compute it from them in
-# exercise 3. There is no way back. This is why the ground truth for our task has to be drawn object
-# by object.
+# The masks of the instances contain the semantic map, and in exercise 3 you will compute it from
+# them. But there is no way back from the map to the instances. This is why the ground truth for our
+# task has to be drawn object by object.
 
 # %% tags=["claim"]
 assert len(labels) == 6 and total == 5
@@ -132,10 +133,10 @@ assert len(labels) == 6 and total == 5
 # ## 2. A box is not an outline
 #
 # Boxes *do* tell the two stars apart, so a detector counts correctly. Why is that not enough?
-# Because a box contains more than its object. Let $B$ be the set of pixels in a box, and $M$ the
+# Because a box contains more than its object. Let $B$ be the set of pixels in a box, and $S$ the
 # set of pixels of an object. The object fills the fraction
 #
-# $$ f = \frac{|M \cap B|}{|B|} $$
+# $$ f = \frac{|S \cap B|}{|B|} $$
 #
 # of the box, where $|\cdot|$ counts pixels.
 #
@@ -180,7 +181,7 @@ assert all(abs(part - 1 / 3) < 0.06 for part in (fractions[star], others, backgr
 # ## 3. Run-length encoding: count what repeats
 #
 # The plainest way to store a mask is a **bitmap**, which has one bit for each pixel. In a
-# photograph of $640 \times 480$ pixels that makes 38,400 bytes for every object. COCO, the data set
+# photograph of $640 \times 480$ pixels that makes 38,400 bytes for every object. COCO, the dataset
 # on which most instance segmentation is measured, has 2.5 million outlined objects
 # ([COCO](https://arxiv.org/abs/1405.0312), section 4.3). As bitmaps they would fill 96 gigabytes,
 # and nearly every byte of them would only say that there is no object here.
@@ -346,12 +347,12 @@ viz.show_ground_truth(photo, photo_target, kitchen, width=5).caption(
 #   plates, because people confused them with bowls ([COCO](https://arxiv.org/abs/1405.0312),
 #   section 6). So for a network that learns from COCO's list, the saucer is background.
 #
-# Another thing that people do with a list of polygons is wrong, and easy to miss. A ring has a
-# hole. So it is tempting to write it as two polygons, the outer circle and the inner one.
+# A list of polygons also invites a mistake that is easy to miss. A ring has a hole, so it is
+# tempting to write it as two polygons, the outer circle and the inner one.
 #
-# To say how similar two masks $A$ and $B$ are, we need a measure. The usual one is their
-# **intersection over union**, or **IoU**, which is the number of pixels in both masks divided by
-# the number of pixels in at least one of them:
+# To see how much damage that does, we need a number for how similar two masks $A$ and $B$ are. The
+# usual one is their **intersection over union**, or **IoU**, which is the number of pixels in both
+# masks divided by the number of pixels in at least one of them:
 #
 # $$ \mathrm{IoU}(A, B) = \frac{|A \cap B|}{|A \cup B|} . $$
 #
@@ -419,7 +420,7 @@ def draw_again(polygons, generator):
 
 # %% [markdown]
 # > **Predict.** Whose masks will agree less, the cup's or the spoon's? And what will be the mean
-# > IoU of two drawings of the spoon: 0.99, 0.95 or 0.90?
+# > IoU of our spoon with the second person's: 0.99, 0.95 or 0.90?
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -449,10 +450,10 @@ viz.show_images(pieces).caption(
 # $$ 1 - \mathrm{IoU} \approx \frac{L\,\delta}{A} . $$
 #
 # Small and thin objects have much outline for little area, so they suffer most. This has a
-# consequence for every number that you will read about masks. If the outlines of two careful people
-# agree with an IoU of 0.91, a network that reaches 0.91 is as good as a person, and these data
-# cannot show whether another network is better. Keep that in mind when COCO's metric, in lesson 11,
-# asks for an IoU of up to 0.95.
+# consequence for every number that you will read about masks. Our second person is imagined, but
+# suppose that the outlines of two careful people really agree with an IoU of 0.91. Then a network
+# that reaches 0.91 is as good as a person, and these data cannot show whether another network is
+# better. Keep that in mind when COCO's metric, in lesson 11, asks for an IoU of up to 0.95.
 
 # %% tags=["claim"]
 def outline_length(polygons):
@@ -513,8 +514,8 @@ picture.caption(
 # each column that the object touches, and an object that is twice as wide touches twice as many
 # columns. A polygon pays for its corners, and a star has ten of them at any size.
 #
-# This is why both forms have survived. People, who have to click every corner, draw polygons.
-# Programs, whose masks have holes and ragged edges, write RLE.
+# This is why polygons and RLE have both survived. People, who have to click every corner, draw
+# polygons. Programs, whose masks have holes and ragged edges, write RLE.
 
 # %% tags=["claim"]
 growth = n_bytes[1:] / n_bytes[:-1]
@@ -524,11 +525,11 @@ assert growth[:, 2].max() < 1.25
 # %% [markdown]
 # ## 7. A file for all of it: COCO's format
 #
-# Masks, boxes and labels go into one file. Nearly every tool reads and writes the format of COCO,
-# which is a folder of images and a JSON file, that is, a text that any language can read. The file
-# has three lists. `images` says which images there are, `categories` which classes, and
-# `annotations` has an entry for each outlined object. Entries refer to each other by ids. We write
-# four scenes in this format, and look into the file.
+# Masks, boxes and labels go into one file. Nearly every tool reads and writes COCO's format, a
+# folder of images together with one JSON file, which is a text file that programs in any language
+# can read. The file has three lists. `images` has an entry for each image, `categories` one for
+# each class, and `annotations` one for each outlined object. Entries refer to each other by ids. We
+# write four scenes in this format, and look into the file.
 
 # %%
 few = Shapes(4, seed=3042, render_size=384)
@@ -578,7 +579,7 @@ print("the correct bbox:    ", correct[0].tolist())
 #
 # Ids need care, too. They need not begin at 1, and they may have gaps. In COCO's own file the 80
 # classes have ids from 1 to 90, among them 47 for cups and 50 for spoons. `CocoFolder` reads such a
-# folder as a data set, and gives the classes the labels 1 to $K$ in the order of their ids. What we
+# folder as a dataset, and gives the classes the labels 1 to $K$ in the order of their ids. What we
 # have written comes back unchanged:
 
 # %%
@@ -629,9 +630,9 @@ assert coco.classes == few.classes
 # any of this. It learns whatever the file says, and you notice weeks later that your model is a
 # little worse than it should be.
 #
-# So the package complains in its place. `check` reads every image and every annotation of a data
-# set, and lists what contradicts itself. We break four annotations in four different ways to see
-# what it finds. First a helper that writes a damaged copy of our file:
+# So the package complains in its place. `check` reads every image and every annotation of a
+# dataset, and lists what contradicts itself. We break four annotations in four different ways to
+# see what it finds. First a helper that writes a damaged copy of our file:
 
 
 # %%
@@ -675,7 +676,9 @@ assert sorted(p.annotation_id for p in problems) == [1, 1, 1, 2, 3, 4]
 # Each of them affects a whole file.
 #
 # - **One too high.** The exporting tool counts its classes from 0, and the training script counts
-#   from 1. Somebody adds 1 to be safe, and somebody else has already done so.
+#   from 1. Somebody adds 1 to be safe, and somebody else has already done so. In our copy the last
+#   class becomes the first, so that every label still exists. Otherwise `check` would find the
+#   labels that don't.
 # - **No holes.** The labeling tool knows only polygons, so each ring is stored as the disk inside
 #   its outer edge.
 # - **Row by row.** A program that reads along the rows has written the masks, and COCO's readers
@@ -719,7 +722,7 @@ for name, dataset in files.items():
 # %% [markdown]
 # **What happened.** `check` finds the masks that were read in the wrong direction, because they lie
 # outside their boxes. Even then it misses two of the eleven. Their objects lie on the diagonal of
-# the image, where the mirrored mask falls back into its own box. In the other two files it finds
+# the image, where the mirrored mask lands in its own box again. In the other two files it finds
 # nothing, and there is nothing for it to find. Both are complete, tidy and consistent descriptions
 # of scenes that do not exist.
 #
@@ -744,10 +747,10 @@ for name, dataset in files.items():
     print(f"{name:13} correct labels {fraction:4.0%}, mask IoU {mean:.2f}")
 
 # %% [markdown]
-# The network that has learned the second file calls *every* object by a wrong name. Its loss is low
-# all the same, since the loss compares it with the same file. If your validation set comes from the
-# same tool, your validation scores are excellent, too. Nothing that you measure on this data can
-# tell you about the mistake.
+# The network that has learned from the file "one too high" calls *every* object by a wrong name.
+# Its loss is low all the same, since the loss compares it with the same file. If your validation
+# set comes from the same tool, your validation scores are excellent, too. Nothing that you measure
+# on this data can tell you about the mistake.
 #
 # What can you do? Look. Here is the first scene as each of the four files describes it.
 
@@ -769,7 +772,7 @@ picture.caption(
 # high, masks that are read in the wrong direction are torn into stripes, which you cannot miss
 # either.
 #
-# Make this a habit. Before you train on any data set, whoever made it:
+# Make this a habit. Before you train on any dataset, whoever made it:
 #
 # 1. let `check` find what contradicts itself;
 # 2. look at twenty images with their annotations drawn on them, chosen at random and not by you;
@@ -837,7 +840,7 @@ region_player("star").caption(
 #
 # The values are zeros and ones in turn, and `repeat_interleave` repeats each of them as often as
 # its count says. After `view(width, height)` every row is a column of the mask, so the last step is
-# `.T`. Our code: `exercises.decode_rle??`.
+# `.T`. To see our code, run `exercises.decode_rle??` in a cell of its own.
 # </details>
 
 # %%
@@ -900,7 +903,7 @@ exercises.check_mask_to_box(mask_to_box)
 # 0.
 # </details>
 # <details><summary><b>Hint 2</b>: shapes</summary>
-# <code>labels[:, None, None]</code> is <code>[M, 1, 1]</code>, which fits to
+# <code>labels[:, None, None]</code> is <code>[M, 1, 1]</code>, which broadcasts with
 # <code>[M, H, W]</code>.
 # </details>
 # <details><summary><b>Solution</b></summary>
@@ -940,9 +943,8 @@ exercises.check_semantic_map(semantic_map)
 # }
 # ```
 #
-# Return a dictionary with the kind of mistake of each annotation that has one, by the annotation's
-# id. There are five kinds. Where an annotation has several, the one that comes first in this list
-# counts.
+# Return a dictionary that maps the id of each faulty annotation to the kind of its mistake. There
+# are five kinds. Where an annotation has several, the one that comes first in this list counts.
 #
 # 1. `"image"`: no image has the annotation's `image_id`.
 # 2. `"category"`: no category has its `category_id`.
@@ -997,7 +999,7 @@ exercises.check_find_mistakes(find_mistakes)
 #
 # ## In the wild
 #
-# torchvision's detection models take what our data sets return, a dictionary with `boxes`, `labels`
+# torchvision's detection models take what our datasets return, a dictionary with `boxes`, `labels`
 # and `masks`, and 0 is the label of the background. Its published models have 91 outputs, because
 # they use COCO's ids with all their gaps. detectron2 calls the same things `gt_boxes`, `gt_classes`
 # and `gt_masks`, counts its classes from 0, and puts the background last. It keeps polygons as

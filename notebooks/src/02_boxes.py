@@ -177,7 +177,8 @@ viz.show_iou_ladder().caption(
 # the two right edges, and the same holds from top to bottom. In Exercise 1 you turn this sentence
 # into code. The package's `box_iou` does it for every box of one list with every box of another,
 # and returns a table. Here it is for our three crosses and the nine predictions, highest score
-# first.
+# first. The blue cross is the upper one in Figure 2. Of the two below it, the orange one is on the
+# left, and the red one, with a checked pattern, lies on the right.
 
 # %%
 table = boxes.box_iou(objects["boxes"], predicted.boxes)  # [3, 9]
@@ -307,9 +308,10 @@ assert decode_by_hand(deltas, (0, 0, 40, 40)) == [-12, 0, 68, 40]  # by 8, to 80
 # %% [markdown]
 # ## 3. Why are the deltas multiplied by 10 and 5?
 #
-# In every implementation of Mask R-CNN you will meet four odd constants, $(10, 10, 5, 5)$. Ours
-# calls them `BOX_SCALE`, the **box scale**, and multiplies the deltas by them before training
-# compares prediction and target. Where do they come from?
+# In the common implementations of Mask R-CNN you will meet four odd constants, $(10, 10, 5, 5)$.
+# Ours calls them `BOX_SCALE`, the **box scale**. In training, the network learns to predict the
+# deltas multiplied by them, which is why `decode_boxes` divides by the scale. Where do they come
+# from?
 #
 # Training makes one number small, the *loss*, which measures how far the predictions are from the
 # ground truth. The box head is the part of the network that corrects proposals, and it learns from
@@ -356,9 +358,10 @@ viz.show_spread(shown, "value").caption(
 
 # %% [markdown]
 # **What happened.** The standard deviation of $d_x$ is about 0.1, and that of $d_w$ about 0.2. They
-# have to be small, because a proposal with an IoU of 0.5 or more cannot be far off. Their inverses
-# are 10 and 5. [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 2.3, normalizes the targets
-# to unit variance, and these constants do it once and for all.
+# have to be small, because a proposal with an IoU of 0.5 or more cannot be far off. The inverses of
+# 0.1 and 0.2 are 10 and 5, the constants that we were looking for. [Fast
+# R-CNN](https://arxiv.org/abs/1504.08083), section 2.3, normalizes the targets to unit variance,
+# and these constants do it once and for all.
 #
 # But why bother, if it is only a factor? Because the loss for the boxes is added to the loss for
 # the class labels, and the two should have comparable sizes. Let's measure what it costs a lazy
@@ -476,7 +479,8 @@ assert (best > 0.5).sum(dim=1).eq(1).all()  # one for each cross
 # This is an equation in which the unknown $k$ appears on both sides, so we can try what one often
 # tries with such equations. Start with all boxes kept, or with any other choice. Compute the right
 # side for all boxes at once, take the result as the new $k$, and repeat until nothing changes. What
-# we end with is called a *fixed point*.
+# we end with is called a *fixed point*. In the code below, `beats[j, i]` is true if box $j$ has the
+# higher score and its IoU with box $i$ is above the threshold.
 #
 # > **Predict.** How many rounds does the chain of six boxes take, including a last one in which
 # > nothing changes? And 1,000 boxes at random positions: about 10, about 100 or about 1,000?
@@ -575,9 +579,9 @@ viz.show_panels(large_pairs[514][0], panels).caption(
 # a box to say how well it fits.
 #
 # How much does that matter on average? We count over 100 crowded scenes. An object that no kept box
-# of its class matches with an IoU of at least 0.5 is missed, a *false negative*. Every kept box
-# beyond one for each object that is found is superfluous, a *false positive*. Lesson 11 makes both
-# definitions exact.
+# of its class matches with an IoU of at least 0.5 is missed, a *false negative*. An object that is
+# found needs one box, and every other box that is kept is superfluous, a *false positive*. Lesson
+# 11 makes both definitions exact.
 
 # %%
 crowd_args = {"n_objects": (2, 6), "object_size": (0.2, 0.5), "overlap": 0.6}
@@ -624,11 +628,12 @@ chart.caption(
 
 # %% [markdown]
 # Between 0.3 and 0.5 both curves are nearly flat. Below, NMS deletes objects. Above, it leaves
-# duplicates. Published detectors choose from this range:
-# [Mask R-CNN](https://arxiv.org/abs/1703.06870), appendix B, speaks of "a default value of 0.3" and
-# raises it to 0.5, which is also torchvision's default. For the proposals of the RPN,
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, takes 0.7. At that stage a
-# duplicate does little harm, because the box head will look at it once more, whereas a lost
+# duplicates. No threshold brings either curve down to zero, because the model misses some objects
+# altogether, and some of its boxes have a wrong class or lie in a wrong place. Published detectors
+# choose from this range: [Mask R-CNN](https://arxiv.org/abs/1703.06870), appendix B, speaks of "a
+# default value of 0.3" and raises it to 0.5, which is also torchvision's default. For the proposals
+# of the RPN, [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, takes 0.7. At that
+# stage a duplicate does little harm, because the box head will look at it once more, whereas a lost
 # proposal is lost for good.
 #
 # Could we avoid the choice? **Soft-NMS** ([Bodla et al.](https://arxiv.org/abs/1704.04503)) drops
@@ -701,11 +706,11 @@ picture.caption(
 
 # %% [markdown]
 # The model calls most coins rings, and it finds all twelve, which is more than we could ask. Its
-# confidence is not worth much here, for if we cropped the photograph a few rows lower, some of the
-# boxes would change. But the picture shows the point well. On five coins the model is in two minds,
-# and predicts a ring *and* a circle. NMS within each class keeps both. NMS across classes keeps the
-# more confident one, and for this photograph that is clearly better. So why doesn't Mask R-CNN do
-# that?
+# confidence is not worth much here, because some of the boxes would change if we cropped the
+# photograph a few rows lower. But the picture shows the point well. On five coins the model is in
+# two minds, and predicts a ring *and* a circle. NMS within each class keeps both. NMS across
+# classes keeps the more confident one, and for this photograph that is clearly better. So why
+# doesn't Mask R-CNN do that?
 
 # %% tags=["claim"]
 assert photo.shape == (3, 144, 384) and model.trace([photo]).batch.sizes == [(60, 160)]
@@ -741,8 +746,8 @@ viz.show_panels(large_pairs[435][0], panels).caption(
 # can filter it out. An object that NMS has deleted cannot be recovered.
 #
 # How would you notice? You need scenes with ground truth, and you compare the missed objects before
-# and after NMS. Whatever is missing only afterwards, NMS has deleted. We do this for the 100
-# crowded scenes from above.
+# and after NMS. An object that is missing only afterwards was deleted by NMS. We do this for the
+# 100 crowded scenes from above.
 
 # %%
 missed_before, _ = errors(1.0)  # no IoU is above 1: without NMS
@@ -779,8 +784,8 @@ assert sum(len(target["boxes"]) for _, target in predictions) == 385
 #
 # Drag the two boxes, and pull at their corners. IoU and the four deltas follow.
 #
-# 1. Give both boxes the same size, and move one of them sideways until the IoU is 0.5. How far did
-#    you have to go, in widths?
+# 1. Give both boxes the same size, and move one of them sideways. You already know how far it may
+#    go before the IoU is 0.5. How far may it go, in widths, before the IoU is 0.8?
 # 2. Bring $d_x$ and $d_y$ to 0 and the IoU to 0.5, with the green box inside the blue one. What are
 #    $d_w$ and $d_h$ then? Does their sum depend on the shape?
 # 3. Exchange the positions of the two boxes. Which deltas change their sign exactly, and which do
@@ -818,8 +823,8 @@ nms_steps_player(large_crosses, 4 * predicted.boxes, predicted.scores).caption(
 #
 # ★☆☆ · about 5 minutes
 #
-# Write `iou(a, b)` for two boxes `[4]`, (x1, y1, x2, y2), both with an area. Return their
-# intersection over union as a number. Mind boxes that do not overlap.
+# Write `iou(a, b)` for two boxes `[4]`, (x1, y1, x2, y2), both with an area above 0. Return their
+# intersection over union as a number. Boxes that do not overlap need special care.
 #
 # For example, the boxes (0, 0, 4, 4) and (2, 0, 6, 4) have an IoU of one third.
 #

@@ -150,9 +150,9 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 #    IoU with the object's box is at least 0.5.
 # 2. *SVMs.* The features of all regions are saved to disk, and for each class a **support vector
 #    machine** is fitted to them, a linear classifier that keeps as wide a margin as it can between
-#    the class and everything else. Its positive examples are the ground-truth boxes alone. There are
-#    far too many negative ones, so it is fitted again and again to those that it still gets wrong.
-#    This is **hard negative mining**.
+#    the class and everything else. Its positive examples are the ground-truth boxes alone, and its
+#    negative ones are regions with an IoU below 0.3. There are far too many of these, so it is fitted
+#    again and again to those that it still gets wrong. This is **hard negative mining**.
 # 3. *Box regressors.* Another linear model for each class predicts the box deltas of lesson 02, which
 #    move a proposal onto its object.
 #
@@ -168,10 +168,11 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 #
 # ## 2. Fast R-CNN: one pass, one loss
 #
-# Proposals overlap. A pixel of the cup lies in hundreds of them, so R-CNN computes its features
-# hundreds of times. [SPPnet](https://arxiv.org/abs/1406.4729) by He, Zhang, Ren and Sun (2014) turned
-# the order around: it sends the whole image through the convolutions once, and cuts the regions out
-# of the feature map. [Fast R-CNN](https://arxiv.org/abs/1504.08083) by Girshick (2015) builds on that.
+# Proposals overlap. In our photograph, a pixel in the middle of the cup lies in more than a hundred of
+# them, so R-CNN computes its features more than a hundred times.
+# [SPPnet](https://arxiv.org/abs/1406.4729) by He, Zhang, Ren and Sun (2014) turned the order around.
+# It sends the whole image through the convolutions once, and then cuts the regions out of the feature
+# map. [Fast R-CNN](https://arxiv.org/abs/1504.08083) by Girshick (2015) builds on that.
 # In **Fast R-CNN**, RoIPool reads the features under any box as a grid of 7 × 7 values per channel.
 # You met its successor, RoIAlign, in lesson 00. Then come two fully connected layers and two outputs
 # side by side, class scores and box deltas.
@@ -209,7 +210,8 @@ viz.show_trained_together().caption(
 # network slides over it and predicts at each location whether an object is near, and where its box
 # lies. This is the region proposal network, the RPN of lesson 00. It needs 10 milliseconds instead of
 # 1.5 seconds, and because it learns what objects look like, 300 of its proposals do better than 2,000
-# of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on the same backbone.
+# of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on the same backbone. At first the two
+# were trained in turns, and soon together.
 #
 # ## 4. Mask R-CNN: an outline for every region
 #
@@ -221,13 +223,13 @@ viz.show_trained_together().caption(
 # time ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1). And RoIAlign replaces RoIPool,
 # which rounds coordinates. A class label survives that, but a mask does not, as lesson 07 shows.
 #
-# A region's loss is again a sum, $L = L_{cls} + L_{box} + L_{mask}$. So **Mask R-CNN** is Faster R-CNN
-# with a third term, and with features that are read at the right position.
+# A region's loss is again a sum, $L = L_{cls} + L_{box} + L_{mask}$, and the RPN's losses are added to
+# it. So **Mask R-CNN** is Faster R-CNN with one more term, and with features that are read at the
+# right position.
 
 # %% tags=["cover"]
 viz.show_family().caption(
-    "Figure 5. The four detectors side by side. From left to right, more "
-    "is computed once for the image and less for each region."
+    "Figure 5. From left to right, more and more is computed only once."
 )
 
 # %% [markdown]
@@ -238,6 +240,10 @@ viz.show_family().caption(
 # two compete.
 
 # %% tags=["claim"]
+in_middle = torch.zeros(200, 300)
+for x1, y1, x2, y2 in proposals.long().tolist():
+    in_middle[y1:y2, x1:x2] += 1
+assert in_middle[30:130, 110:190].min() > 100  # the middle of the cup
 assert 2000 * 227 * 227 // 10**6 == 103 and 500 * 375 < 200_000  # a typical photograph of VOC
 assert round(0.146 + 1.510 + 0.174, 2) == 1.83 and round(0.146 + 0.174, 2) == 0.32
 
@@ -296,9 +302,9 @@ assert min(mean_iou, key=mean_iou.get) == "Fast R-CNN"
 # %% [markdown]
 # ## 6. Three and a half years
 #
-# > **Predict.** R-CNN with VGG-16 needed 47 seconds for an image. Mask R-CNN appeared three and a
-# > half years later. Its backbone is much deeper, and it draws masks. How many seconds does it need:
-# > about 5, 1, or 0.2?
+# > **Predict.** R-CNN with VGG-16 needed 47 seconds for an image. Mask R-CNN appeared less than three
+# > and a half years after R-CNN. Its backbone is much deeper, and it draws masks. How many seconds does
+# > it need: about 5, 1, or 0.2?
 
 # %%
 viz.show_timeline().caption(
@@ -322,8 +328,8 @@ assert 47 / 0.195 > 200
 # %% [markdown]
 # ## Where it breaks
 #
-# All five share a weakness. Their heads only score and correct the proposals that they get. So what
-# happens to an object that nobody has proposed? We take proposals of the star away from Fast R-CNN,
+# All five share a weakness. Whatever comes after the proposals can only score them and correct them a
+# little. So what happens to an object that nobody has proposed? We take proposals of the star away from Fast R-CNN,
 # first those with an IoU of 0.7 or more, then 0.5, then 0.3.
 #
 # > **Predict.** Other proposals still touch the star. Will the head move one of them onto it? If not,

@@ -272,8 +272,8 @@ for (rows, _), level in zip(grids, levels, strict=True):
     panels[f"stride {96 // rows}"] = (shown(at_star), "anchor")
 viz.show_panels(with_margin, panels).caption(
     "Figure 5. The anchors at the location (64, 64) on each of the four maps, "
-    "from the finest to the coarsest. The star is larger than the anchors of the "
-    "second map and smaller than those of the third."
+    "from the finest to the coarsest. The star is larger than the square "
+    "anchor of the second map and smaller than that of the third."
 )
 
 # %% [markdown]

@@ -119,7 +119,8 @@ viz.show_rpn_window().caption(
 #
 # One branch outputs $k$ **objectness scores**, the network's confidence that each of the $k$
 # anchors lies on an object, of whatever class. The other outputs $4k$ box deltas, four for each
-# anchor. We have $k = 3$ anchors at each location, one for each aspect ratio.
+# anchor. The figure calls them $t$, as the paper does, and we write $d$, as in lesson 02. We have
+# $k = 3$ anchors at each location, one for each aspect ratio.
 #
 # Why only 3 × 3? Because each value of the feature map already depends on a large part of the
 # image, its receptive field. [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.1, gives
@@ -285,6 +286,7 @@ strides = []
 for stride, n_anchors in zip((4, 8, 16, 32), level_sizes, strict=True):
     strides.append(torch.full((n_anchors,), stride))
 strides = torch.cat(strides)[confident]
+print(f"{len(strides)} anchors have an objectness above one half")
 
 # %%
 print("confident anchors for each object, by stride")
@@ -457,9 +459,9 @@ viz.show_regression_losses().caption(
 
 # %% [markdown]
 # > **Predict.** Three anchors have an error of 0.05, and a fourth one, which fits its object badly,
-# > has an error of 1. Suppose that they all pull at the same weight. What fraction of the pull comes
-# > from the fourth anchor, with L2 and with smooth L1? Take $\beta = 1/9$. The derivatives are
-# > $x/\beta$ in the parabola, and 1 on the straight part.
+# > has an error of 1. Suppose that they all pull at the same weight. What fraction of the pull
+# > comes from the fourth anchor, with L2 and with smooth L1? Take $\beta = 1/9$. The derivatives
+# > are $x/\beta$ in the parabola, and 1 on the straight part.
 
 # %%
 errors = torch.tensor([0.05, 0.05, 0.05, 1.0])
