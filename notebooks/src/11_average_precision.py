@@ -225,10 +225,17 @@ assert n == 37
 
 # %%
 precision, recall = torch.tensor([precision, recall], dtype=torch.float64)
-curve = viz.show_lines(recall, {"precision": precision}, "recall", "precision")
-curve.axes[0].plot(recall, precision, "k.")
-curve.axes[0].set(xlim=(0, 1), ylim=(0, 1.05))
-curve.caption("A dot for each detection. Correct: one step right. Wrong: one step straight down.")
+
+
+def draw_curve():
+    curve = viz.show_lines(recall, {"precision": precision}, "recall", "precision")
+    curve.axes[0].plot(recall, precision, "k.")
+    curve.axes[0].set(xlim=(0, 1), ylim=(0, 1.05))
+    return curve
+
+
+dots = "A dot for each detection. Correct: one step right. Wrong: one step straight down."
+draw_curve().caption(dots)
 
 # %% [markdown]
 # <details><summary><b>Answer</b></summary>
@@ -257,6 +264,7 @@ print(f"{n_reached} of 101 recalls are reached: AP is {n_reached / 101:.3f} at b
 print(f"AP {sum(best) / 101:.3f}, mean precision {precision.mean():.3f}")
 
 # %% tags=["cover"]
+curve = draw_curve()
 curve.axes[0].plot(recalls, best, ".", color=viz.ROLES["detection"], markersize=4)
 curve.axes[0].fill_between(recalls, best, color=viz.ROLES["detection"], alpha=0.15)
 print(getsource(average_precision).split('"""')[2])
