@@ -18,7 +18,7 @@ from mrcnn_edu.rpn import RPNHead
 from mrcnn_edu.viz.diagrams.arrows import arrow, line
 from mrcnn_edu.viz.diagrams.frame import around
 from mrcnn_edu.viz.diagrams.scene import anchors_around, object_boxes
-from mrcnn_edu.viz.diagrams.shapes import block, slab
+from mrcnn_edu.viz.diagrams.shapes import STRONG, block, slab
 from mrcnn_edu.viz.diagrams.sheet import sheet
 from mrcnn_edu.viz.diagrams.timeline import PAPERS
 from mrcnn_edu.viz.style import LABEL, SMALL, TITLE
@@ -233,6 +233,15 @@ def test_the_timeline_has_the_figures_of_the_table_of_papers():
     assert {fcis.mask, fcis.seconds, mask.mask, mask.box, mask.seconds} <= table
     dates = [paper.published for paper in PAPERS]
     assert dates == sorted(dates) and all(1 <= month <= 12 for _, month in dates)
+
+
+def test_more_and_more_parts_learn_together():
+    (axes,) = viz.show_trained_together().axes
+    strong = [patch for patch in axes.patches if patch.get_linewidth() == STRONG]
+    frames = sorted((p.get_bbox() for p in strong if p.get_bbox().width > 1), key=lambda b: b.y0)
+    assert len(frames) == 3  # R-CNN's parts learn one after the other
+    widths = [frame.width for frame in frames]
+    assert widths == sorted(widths) and len(set(widths)) == 3
 
 
 def test_the_timeline_keeps_benchmarks_apart():

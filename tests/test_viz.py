@@ -69,6 +69,26 @@ def test_objects_without_masks_are_drawn_as_boxes(scene):
         assert np.array_equal(without_masks, with_empty_masks)
 
 
+def test_detections_of_models_are_compared_in_rows_of_panels(scene):
+    image, target = scene
+    models = {name: no_detections() for name in ("a", "b", "c", "d")}
+    classes = Shapes(1).classes
+
+    def panels(*arguments):
+        picture = viz.show_comparison(image, models, classes, *arguments)
+        assert (pixels(picture).std() > 10) == bool(models)
+        return picture.shown_size, [axes.get_title() for axes in picture.axes if axes.axison]
+
+    alone, titles = panels()
+    assert titles == list(models) and alone[0] <= 720
+    with_target, titles = panels(target)
+    assert titles == ["ground truth", *models] and with_target == alone
+    in_one_row, _ = panels(None, 4)
+    assert in_one_row[1] < alone[1] / 2
+    models.clear()
+    assert panels()[1] == []
+
+
 def test_maps_regions_and_scores_are_drawn(scene):
     image, target = scene
     n = len(target["boxes"])
