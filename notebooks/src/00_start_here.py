@@ -584,7 +584,7 @@ scene_player(model).caption(
 # <details><summary><b>Solution</b></summary>
 #
 # Label 1 belongs to `classes[0]`, so every label is one larger than the index of its name. The rest
-# is counting. Our code: `print(getsource(exercises.count_by_name))`.
+# is counting. To see our code, run `exercises.count_by_name??` in a cell of its own.
 # </details>
 
 # %%
@@ -625,7 +625,7 @@ exercises.check_count_by_name(count_by_name)
 # <details><summary><b>Solution</b></summary>
 #
 # Count the pixels of `a & b` and of `a | b`, and divide only if there are any. Our code:
-# `print(getsource(exercises.mask_iou))`.
+# `exercises.mask_iou??`.
 # </details>
 
 
@@ -669,7 +669,7 @@ exercises.check_mask_iou(mask_iou)
 # <details><summary><b>Solution</b></summary>
 #
 # `good.any(dim=0)` tells for each object whether it is found, and `good.any(dim=1)` for each
-# detection whether it lies on an object. Our code: `print(getsource(exercises.count_errors))`.
+# detection whether it lies on an object. Our code: `exercises.count_errors??`.
 # </details>
 
 
@@ -727,7 +727,7 @@ exercises.check_count_errors(count_errors)
 # One loop with one `if` is enough. It is tempting to paint all masks over each other, the best one
 # last, because that gives the right overlaps. But then nobody knows how much of a mask was hidden,
 # and a sliver of a wrong detection stays in the map. Our code:
-# `print(getsource(exercises.panoptic_map))`.
+# `exercises.panoptic_map??`.
 # </details>
 
 

@@ -842,7 +842,7 @@ nms_steps_player(large_crosses, 4 * predicted.boxes, predicted.scores).caption(
 # <details><summary><b>Solution</b></summary>
 #
 # The union is the sum of the two areas minus the intersection, which the sum counts twice. Our
-# code: `print(getsource(exercises.iou))`.
+# code: `exercises.iou??`.
 # </details>
 
 # %%
@@ -882,7 +882,7 @@ exercises.check_iou(iou)
 #
 # $d = w\,(1 - \text{IoU}) / (1 + \text{IoU})$. An IoU of 0.5 allows a shift by a third of the
 # width, one of 0.7 by less than a fifth, and one of 0.9 by about a twentieth. Our code:
-# `print(getsource(exercises.shift_at_iou))`.
+# `exercises.shift_at_iou??`.
 # </details>
 
 
@@ -916,7 +916,7 @@ exercises.check_shift_at_iou(shift_at_iou)
 # <details><summary><b>Solution</b></summary>
 #
 # With slices, both axes take one line: `(center - anchor_center) / anchor_size` and `torch.log(size
-# / anchor_size)`. Our code: `print(getsource(exercises.encode_box))`.
+# / anchor_size)`. Our code: `exercises.encode_box??`.
 # </details>
 
 
@@ -954,7 +954,7 @@ exercises.check_encode_box(encode_box)
 # <details><summary><b>Solution</b></summary>
 #
 # A table of rivals `[N, N]` says which boxes may suppress each other, and then the loop is that of
-# the lesson. Our code: `print(getsource(exercises.nms))`.
+# the lesson. Our code: `exercises.nms??`.
 # </details>
 
 
@@ -1012,7 +1012,7 @@ exercises.check_nms(nms)
 #
 # If every overlap lowered a score to 0, this would be NMS with a threshold of 0. Soft-NMS needs no
 # threshold for the IoU, but it moves the question into the scores: whoever uses the boxes must now
-# decide which score is high enough. Our code: `print(getsource(exercises.soft_nms))`.
+# decide which score is high enough. Our code: `exercises.soft_nms??`.
 # </details>
 
 

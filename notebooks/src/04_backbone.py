@@ -315,7 +315,7 @@ backbone_player(model.backbone.strides, model.config.canonical_size)
 # %% [markdown]
 # ## Exercises
 #
-# Our solution, when you have tried: `print(getsource(exercises.receptive_field))`.
+# Our solution, when you have tried: `exercises.receptive_field??`.
 #
 # **1.** `map_size(size, kernel, stride, padding)`: the height or width of a map after a
 # convolution. 1 line.

@@ -773,7 +773,7 @@ player.caption(
 # <details><summary><b>Solution</b></summary>
 #
 # $w = s / \sqrt r$ and $h = s \sqrt r$, so that $w h = s^2$ and $h / w = r$. Our code:
-# `print(getsource(exercises.anchor_at))`.
+# `exercises.anchor_at??`.
 # </details>
 
 # %%
@@ -814,7 +814,7 @@ exercises.check_anchor_at(anchor_at)
 # <details><summary><b>Solution</b></summary>
 #
 # Divide the number of the location by the width. The quotient is the row and the remainder is the
-# column. Both times the stride are y and x. Our code: `print(getsource(exercises.locate_anchor))`.
+# column. Both times the stride are y and x. Our code: `exercises.locate_anchor??`.
 # </details>
 
 
@@ -846,7 +846,7 @@ exercises.check_locate_anchor(locate_anchor)
 # <details><summary><b>Solution</b></summary>
 #
 # The table `box_iou(boxes, anchors)` is `[M, A]`, and `.amax(dim=1)` takes the maximum over the
-# anchors. Our code: `print(getsource(exercises.best_iou))`.
+# anchors. Our code: `exercises.best_iou??`.
 # </details>
 
 
@@ -888,7 +888,7 @@ exercises.check_best_iou(best_iou)
 # <details><summary><b>Solution</b></summary>
 #
 # Three assignments in the right order: below `low` becomes 0, at least `high` becomes 1, and the
-# best of each object become 1. Our code: `print(getsource(exercises.label_anchors))`.
+# best of each object become 1. Our code: `exercises.label_anchors??`.
 # </details>
 
 
@@ -921,7 +921,7 @@ exercises.check_label_anchors(label_anchors)
 # <details><summary><b>Solution</b></summary>
 #
 # An ignored anchor is neither object nor background, whatever its label was before. Our code:
-# `print(getsource(exercises.ignore_crossing))`.
+# `exercises.ignore_crossing??`.
 # </details>
 
 
@@ -978,7 +978,7 @@ exercises.check_ignore_crossing(ignore_crossing)
 #
 # With the distance in pixels, the object of 50 × 50 in the example would have joined the second
 # anchor, which is 35 pixels away and not 59. Measured by their IoU, the third one fits better. Our
-# code: `print(getsource(exercises.anchor_shapes))`.
+# code: `exercises.anchor_shapes??`.
 # </details>
 
 

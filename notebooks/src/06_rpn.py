@@ -972,7 +972,7 @@ location_player(model, image, target, predictions=True).caption(
 # <details><summary><b>Solution</b></summary>
 #
 # Three convolutions, each with weights and biases. Our code:
-# `print(getsource(exercises.head_parameters))`.
+# `exercises.head_parameters??`.
 # </details>
 
 # %%
@@ -1009,7 +1009,7 @@ exercises.check_head_parameters(head_parameters)
 # <details><summary><b>Solution</b></summary>
 #
 # The mean of `is_found` as a float is the fraction. Without proposals `any` is False, so the empty
-# case needs no line of its own. Our code: `print(getsource(exercises.recall))`.
+# case needs no line of its own. Our code: `exercises.recall??`.
 # </details>
 
 # %%
@@ -1048,7 +1048,7 @@ exercises.check_recall(recall)
 #
 # `finds[:n].any(dim=0).all()` asks whether the first n proposals find all. For n = 0 and at least
 # one object it is False, and without objects it is True. Our code:
-# `print(getsource(exercises.proposals_needed))`.
+# `exercises.proposals_needed??`.
 # </details>
 
 # %%
@@ -1084,7 +1084,7 @@ exercises.check_proposals_needed(proposals_needed)
 # <details><summary><b>Solution</b></summary>
 #
 # A variable `first` holds the index of the level's first anchor and grows by the level's size. Our
-# code: `print(getsource(exercises.best_of_each_level))`.
+# code: `exercises.best_of_each_level??`.
 # </details>
 
 # %%
@@ -1149,7 +1149,7 @@ exercises.check_best_of_each_level(best_of_each_level)
 # This is `mrcnn_edu.rpn.propose` for one image. Both return the same boxes, except that the package
 # also keeps those that are less than 1 pixel wide or high. It decodes only the anchors that were
 # chosen, as you do, because it has no use for the others. Our code:
-# `print(getsource(exercises.propose))`.
+# `exercises.propose??`.
 # </details>
 
 # %%

@@ -36,7 +36,8 @@ def show_regression_losses(beta: float = SMOOTH_L1_BETA) -> Picture:
     for axes, title in zip(panels, ("loss", "derivative of the loss"), strict=True):
         axes.axvspan(-beta, beta, color=LIGHT, alpha=0.6, linewidth=0, zorder=0)
         axes.set_title(title, fontsize=TITLE + 1)
-        axes.set(xlim=(-EXTENT * beta, EXTENT * beta), xlabel="error $x$ = predicted delta − target delta")
+        axes.set(xlim=(-EXTENT * beta, EXTENT * beta))
+        axes.set_xlabel("error $x$ = predicted delta − target delta")
         axes.spines[["top", "right"]].set_visible(False)
         axes.locator_params(nbins=6)
     panels[0].set_ylim(0, 4 * beta)
