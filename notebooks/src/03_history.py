@@ -229,7 +229,7 @@ viz.show_trained_together().caption(
 
 # %% tags=["cover"]
 viz.show_family().caption(
-    "Figure 5. From left to right, more and more is computed only once."
+    "Figure 5. From left to right, more and more is computed once (green)."
 )
 
 # %% [markdown]
