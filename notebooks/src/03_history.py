@@ -279,8 +279,8 @@ for name, system in systems.items():
 # %%
 classes = systems["R-CNN"].classes
 viz.show_comparison(image, detections, classes, target).caption(
-    "Figure 6. Five detectors on one scene. All of them find the five "
-    "objects, and FCIS and Mask R-CNN outline them, too."
+    "Figure 6. Five detectors on one scene of five objects. Those whose "
+    "training included masks outline what they find."
 )
 
 # %% [markdown]
@@ -358,7 +358,7 @@ panels = {
 }
 viz.show_panels(image, panels).caption(
     "Figure 8. Fast R-CNN's detections with all proposals, and without those "
-    "that lie on the star. No other detection takes its place."
+    "that lie on the star. Look at the lower left corner."
 )
 
 # %% [markdown]

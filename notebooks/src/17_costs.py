@@ -459,10 +459,10 @@ for n in counts:
 macs, times = torch.tensor(macs), torch.tensor(times)
 
 curves = {"multiply-adds": macs / macs[0], "seconds": times / times[0]}
-chart = viz.show_lines(counts, curves, "proposals", "relative to 10")
+chart = viz.show_lines(counts, curves, "proposals", "relative to 10 proposals")
 chart.caption(
-    "Figure 9. FCIS with more and more proposals. Its multiply-adds stay "
-    "almost the same, but its time does not."
+    "Figure 9. FCIS with more and more proposals. Its multiply-adds and its "
+    "seconds are divided by those with 10 proposals."
 )
 
 # %% [markdown]
