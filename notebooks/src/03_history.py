@@ -20,17 +20,17 @@
 # **You will be able to**
 #
 # - tell the story in four steps, and name the problem that each paper solved;
-# - mark in each of the four detectors what it computes once for an image, what it computes for every
-#   region, and which of its parts learn together;
+# - mark in each of the four detectors what it computes once for an image, what it computes for
+#   every region, and which of its parts learn together;
 # - show by an experiment which mistake no detector of this family can repair;
 # - say which of the papers' figures can be compared, and what came after 2017.
 #
-# *Time: 95 minutes, of which the story takes 35; the last exercise can wait. You need lessons 00 and
+# *Time: 95 minutes, of which the story takes 35; the last exercise can wait. You need lessons 00
+# and
 # 02. Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1, which tells the first half
 # of this story in two pages.*
 
 # %%
-from inspect import getsource  # for the solutions of the exercises
 from math import comb
 
 import torch
@@ -49,9 +49,10 @@ from mrcnn_edu.data import Shapes
 #
 # In 2012
 # [AlexNet](https://proceedings.neurips.cc/paper/2012/hash/c399862d3b9d6b76c8436e924a68c45b-Abstract.html),
-# a convolutional network by Krizhevsky, Sutskever and Hinton, won the ImageNet competition by a wide
-# margin. It chose one of 1,000 labels for each photograph, and "espresso" and "cup" are among them.
-# But the photograph below shows three objects. One label can't tell us that, nor where they are.
+# a convolutional network by Krizhevsky, Sutskever and Hinton, won the ImageNet competition by a
+# wide margin. It chose one of 1,000 labels for each photograph, and "espresso" and "cup" are among
+# them. But the photograph below shows three objects. One label can't tell us that, nor where they
+# are.
 
 # %%
 pixels = coffee()[::2, ::2]  # every other pixel: [200, 300, 3]
@@ -65,8 +66,8 @@ viz.show_boxes(photo, objects, "gt").caption(
 
 # %% [markdown]
 # An obvious idea is to cut the picture into boxes and to classify what is in each of them. A box
-# around the spoon would get the label "spoon", and the box would tell us where it is. But which boxes
-# should we try?
+# around the spoon would get the label "spoon", and the box would tell us where it is. But which
+# boxes should we try?
 #
 # > **Predict.** This picture has 300 × 200 pixels. How many different boxes fit into it, if their
 # > corners have whole-number coordinates: about 60 thousand, 9 million, or 900 million?
@@ -76,8 +77,8 @@ n_boxes = comb(301, 2) * comb(201, 2)
 print(f"{n_boxes:,} boxes, {n_boxes / 1000 / 3600 / 24:.1f} days at 1 ms each")
 
 # %% [markdown]
-# **What happened.** A box is given by two of the $W + 1$ vertical lines between pixels and two of the
-# $H + 1$ horizontal ones, so an image of $W \times H$ pixels has
+# **What happened.** A box is given by two of the $W + 1$ vertical lines between pixels and two of
+# the $H + 1$ horizontal ones, so an image of $W \times H$ pixels has
 #
 # $$N = \binom{W + 1}{2} \binom{H + 1}{2}$$
 #
@@ -94,9 +95,9 @@ print(f"{n_boxes:,} boxes, {n_boxes / 1000 / 3600 / 24:.1f} days at 1 ms each")
 #
 # **Selective search** by [Uijlings, van de Sande, Gevers and
 # Smeulders](https://doi.org/10.1007/s11263-013-0620-5) (2013) relies on a simple observation: the
-# pixels of an object often look alike. It divides the image into small pieces of similar color. Then
-# it merges the two neighbors that look most alike, again and again, until the whole image is one
-# piece. Every piece that existed on the way gives a box, and these boxes are the proposals.
+# pixels of an object often look alike. It divides the image into small pieces of similar color.
+# Then it merges the two neighbors that look most alike, again and again, until the whole image is
+# one piece. Every piece that existed on the way gives a box, and these boxes are the proposals.
 
 # %%
 proposals = ancestors.selective_search(photo)  # takes a few seconds
@@ -119,8 +120,8 @@ picture.caption(
 # %% [markdown]
 # For each of the three objects there is a proposal with an IoU above 0.7 among the first hundred,
 # although nothing here has ever been trained. But selective search doesn't know what an object is.
-# Most of its other boxes hold a shadow, a piece of wood, or half a cup, and something has to tell the
-# good ones from the bad.
+# Most of its other boxes hold a shadow, a piece of wood, or half a cup, and something has to tell
+# the good ones from the bad.
 
 # %% tags=["claim"]
 assert (best_iou > 0.7).all() and rank.max() < 100
@@ -129,8 +130,8 @@ assert 900e6 < n_boxes < 910e6 and 10 < n_boxes / 1000 / 3600 / 24 < 11
 # %% [markdown]
 # ## 1. R-CNN: classify every region
 #
-# [R-CNN](https://arxiv.org/abs/1311.2524) by Girshick, Donahue, Darrell and Malik (2014) put the two
-# together. **R-CNN** stands for regions with CNN features. It takes about 2,000 proposals from
+# [R-CNN](https://arxiv.org/abs/1311.2524) by Girshick, Donahue, Darrell and Malik (2014) put the
+# two together. **R-CNN** stands for regions with CNN features. It takes about 2,000 proposals from
 # selective search and scales each to 227 × 227 pixels, whatever its shape. This is called
 # **warping**. A network like AlexNet then turns every warped region into a vector of features.
 
@@ -146,36 +147,36 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 # learned to classify ImageNet's photographs, which is called **pretraining**. Three more stages
 # followed ([R-CNN](https://arxiv.org/abs/1311.2524), section 2.3 and appendix C):
 #
-# 1. *Fine-tuning.* The network learns to classify warped regions. A region counts as an object if its
-#    IoU with the object's box is at least 0.5.
+# 1. *Fine-tuning.* The network learns to classify warped regions. A region counts as an object if
+#    its IoU with the object's box is at least 0.5.
 # 2. *SVMs.* The features of all regions are saved to disk, and for each class a **support vector
 #    machine** is fitted to them, a linear classifier that keeps as wide a margin as it can between
 #    the class and everything else. Its positive examples are the ground-truth boxes alone, and its
-#    negative ones are regions with an IoU below 0.3. There are far too many of these, so it is fitted
-#    again and again to those that it still gets wrong. This is **hard negative mining**.
-# 3. *Box regressors.* Another linear model for each class predicts the box deltas of lesson 02, which
-#    move a proposal onto its object.
+#    negative ones are regions with an IoU below 0.3. There are far too many of these, so it is
+#    fitted again and again to those that it still gets wrong. This is **hard negative mining**.
+# 3. *Box regressors.* Another linear model for each class predicts the box deltas of lesson 02,
+#    which move a proposal onto its object.
 #
-# Why SVMs, when the network already classifies? With the network's own scores, accuracy on Pascal VOC
-# 2007 dropped from 54.2 to 50.9 % ([R-CNN](https://arxiv.org/abs/1311.2524), appendix B). Probably
-# the examples made the difference, because a region with an IoU of 0.5 is a sloppy example of its
-# class, while the SVMs had exact boxes and the hardest negatives.
+# Why SVMs, when the network already classifies? With the network's own scores, accuracy on Pascal
+# VOC 2007 dropped from 54.2 to 50.9 % ([R-CNN](https://arxiv.org/abs/1311.2524), appendix B).
+# Probably the examples made the difference, because a region with an IoU of 0.5 is a sloppy example
+# of its class, while the SVMs had exact boxes and the hardest negatives.
 #
-# R-CNN was a sensation. On VOC 2012 it improved the best earlier result by more than 30 %. But 2,000
-# regions are 103 million pixels, for a photograph that has fewer than 0.2 million. With the deeper
-# network VGG-16, one photograph took 47 seconds on a GPU, and the saved features took hundreds of
-# gigabytes ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1.1).
+# R-CNN was a sensation. On VOC 2012 it improved the best earlier result by more than 30 %. But
+# 2,000 regions are 103 million pixels, for a photograph that has fewer than 0.2 million. With the
+# deeper network VGG-16, one photograph took 47 seconds on a GPU, and the saved features took
+# hundreds of gigabytes ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1.1).
 #
 # ## 2. Fast R-CNN: one pass, one loss
 #
-# Proposals overlap. In our photograph, a pixel in the middle of the cup lies in more than a hundred of
-# them, so R-CNN computes its features more than a hundred times.
-# [SPPnet](https://arxiv.org/abs/1406.4729) by He, Zhang, Ren and Sun (2014) turned the order around.
-# It sends the whole image through the convolutions once, and then cuts the regions out of the feature
-# map. [Fast R-CNN](https://arxiv.org/abs/1504.08083) by Girshick (2015) builds on that.
+# Proposals overlap. In our photograph, a pixel in the middle of the cup lies in more than a hundred
+# of them, so R-CNN computes its features more than a hundred times.
+# [SPPnet](https://arxiv.org/abs/1406.4729) by He, Zhang, Ren and Sun (2014) turned the order
+# around. It sends the whole image through the convolutions once, and then cuts the regions out of
+# the feature map. [Fast R-CNN](https://arxiv.org/abs/1504.08083) by Girshick (2015) builds on that.
 # In **Fast R-CNN**, RoIPool reads the features under any box as a grid of 7 × 7 values per channel.
-# You met its successor, RoIAlign, in lesson 00. Then come two fully connected layers and two outputs
-# side by side, class scores and box deltas.
+# You met its successor, RoIAlign, in lesson 00. Then come two fully connected layers and two
+# outputs side by side, class scores and box deltas.
 #
 # Training changed just as much. One loss replaces the SVMs and the separate regressors ([Fast
 # R-CNN](https://arxiv.org/abs/1504.08083), equation 1):
@@ -184,9 +185,10 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 #
 # Here $p$ are the predicted class probabilities and $u$ is the region's true class, with 0 for
 # background. $t^u$ are the deltas that the network predicts for class $u$, and $v$ are those that
-# lead to the object's box. The bracket $[u \ge 1]$ is 1 for an object and 0 for background, which has
-# no box. The weight $\lambda$ is 1. The gradient of this one number reaches the convolutions, so they
-# learn what is good for classes and for boxes at the same time. This is **end-to-end training**.
+# lead to the object's box. The bracket $[u \ge 1]$ is 1 for an object and 0 for background, which
+# has no box. The weight $\lambda$ is 1. The gradient of this one number reaches the convolutions,
+# so they learn what is good for classes and for boxes at the same time. This is **end-to-end
+# training**.
 
 # %%
 viz.show_trained_together().caption(
@@ -196,36 +198,37 @@ viz.show_trained_together().caption(
 
 # %% [markdown]
 # Nothing is saved to disk any more, and training with VGG-16 took 9.5 hours instead of 84. The time
-# for an image fell from 47 to 0.32 seconds ([Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4).
-# Lesson 17 looks at where that comes from.
+# for an image fell from 47 to 0.32 seconds ([Fast R-CNN](https://arxiv.org/abs/1504.08083), table
+# 4). Lesson 17 looks at where that comes from.
 #
 # ## 3. Faster R-CNN: the network proposes
 #
-# The 0.32 seconds leave something out, namely selective search. With it, an image took 1.83 seconds,
-# and 1.51 of them were the search ([Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5). Once
-# the network was fast, the proposals were the slow part.
+# The 0.32 seconds leave something out, namely selective search. With it, an image took 1.83
+# seconds, and 1.51 of them were the search ([Faster R-CNN](https://arxiv.org/abs/1506.01497), table
+# 5). Once the network was fast, the proposals were the slow part.
 #
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497) by Ren, He, Girshick and Sun (2015) takes them from
-# the feature map. It has been computed anyway, and it describes what is at every location. So a small
-# network slides over it and predicts at each location whether an object is near, and where its box
-# lies. This is the region proposal network, the RPN of lesson 00. It needs 10 milliseconds instead of
-# 1.5 seconds, and because it learns what objects look like, 300 of its proposals do better than 2,000
-# of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on the same backbone. At first the two
-# were trained in turns, and soon together.
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497) by Ren, He, Girshick and Sun (2015) takes them
+# from the feature map. It has been computed anyway, and it describes what is at every location. So
+# a small network slides over it and predicts at each location whether an object is near, and where
+# its box lies. This is the region proposal network, the RPN of lesson 00. It needs 10 milliseconds
+# instead of 1.5 seconds, and because it learns what objects look like, 300 of its proposals do
+# better than 2,000 of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on the same
+# backbone. At first the two were trained in turns, and soon together.
 #
 # ## 4. Mask R-CNN: an outline for every region
 #
-# In the next two years backbones became deeper, with [ResNet](https://arxiv.org/abs/1512.03385), and
-# got a pyramid of feature maps, [FPN](https://arxiv.org/abs/1612.03144). Lesson 04 is about both. What
-# was still missing was the outline. [Mask R-CNN](https://arxiv.org/abs/1703.06870) by He, Gkioxari,
-# Dollár and Girshick (2017) adds it with surprisingly little. A third branch, a small network of
-# convolutions, predicts a mask for each region, beside class and box, and it adds about 20 % to the
-# time ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1). And RoIAlign replaces RoIPool,
-# which rounds coordinates. A class label survives that, but a mask does not, as lesson 07 shows.
+# In the next two years backbones became deeper, with [ResNet](https://arxiv.org/abs/1512.03385),
+# and got a pyramid of feature maps, [FPN](https://arxiv.org/abs/1612.03144). Lesson 04 is about
+# both. What was still missing was the outline. [Mask R-CNN](https://arxiv.org/abs/1703.06870) by
+# He, Gkioxari, Dollár and Girshick (2017) adds it with surprisingly little. A third branch, a small
+# network of convolutions, predicts a mask for each region, beside class and box, and it adds about
+# 20 % to the time ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1). And RoIAlign
+# replaces RoIPool, which rounds coordinates. A class label survives that, but a mask does not, as
+# lesson 07 shows.
 #
-# A region's loss is again a sum, $L = L_{cls} + L_{box} + L_{mask}$, and the RPN's losses are added to
-# it. So **Mask R-CNN** is Faster R-CNN with one more term, and with features that are read at the
-# right position.
+# A region's loss is again a sum, $L = L_{cls} + L_{box} + L_{mask}$, and the RPN's losses are added
+# to it. So **Mask R-CNN** is Faster R-CNN with one more term, and with features that are read at
+# the right position.
 
 # %% tags=["cover"]
 viz.show_family().caption(
@@ -233,11 +236,11 @@ viz.show_family().caption(
 )
 
 # %% [markdown]
-# There was a rival. [FCIS](https://arxiv.org/abs/1611.07709) by Li, Qi, Dai, Ji and Wei (2017) had won
-# the COCO segmentation challenge of 2016, and it has no heads at all. Its convolutions compute for
-# each *part* of an object a map of where such parts are, and a region only looks up its parts in
-# these maps. That is elegant, but where objects overlap, their parts get mixed up. Lesson 13 lets the
-# two compete.
+# There was a rival. [FCIS](https://arxiv.org/abs/1611.07709) by Li, Qi, Dai, Ji and Wei (2017) had
+# won the COCO segmentation challenge of 2016, and it has no heads at all. Its convolutions compute
+# for each *part* of an object a map of where such parts are, and a region only looks up its parts
+# in these maps. That is elegant, but where objects overlap, their parts get mixed up. Lesson 13
+# lets the two compete.
 
 # %% tags=["claim"]
 in_middle = torch.zeros(200, 300)
@@ -254,8 +257,8 @@ assert round(0.146 + 1.510 + 0.174, 2) == 1.83 and round(0.146 + 0.174, 2) == 0.
 # images. We let them detect the objects of one scene. R-CNN and Fast R-CNN get the first 100
 # proposals of selective search, the other three find their own.
 #
-# > **Predict.** How many images or warped regions pass through the backbone of each of the five? And
-# > which of the five will return outlines?
+# > **Predict.** How many images or warped regions pass through the backbone of each of the five?
+# > And which of the five will return outlines?
 
 # %%
 names = ["R-CNN", "Fast R-CNN", "Faster R-CNN", "FCIS", "Mask R-CNN"]
@@ -285,10 +288,10 @@ viz.show_comparison(image, detections, classes, target).caption(
 
 # %% [markdown]
 # **What happened.** R-CNN sends all 100 regions through its backbone, the others send one image.
-# Outlines come from FCIS and Mask R-CNN only. Look at the boxes as well. Those of Fast R-CNN are the
-# least exact, because it reads one coarse feature map with RoIPool. Those of R-CNN are surprisingly
-# good, but a warped region with one of our synthetic shapes in it is an easy picture. On photographs
-# the order was a different one, as we will see now.
+# Outlines come from FCIS and Mask R-CNN only. Look at the boxes as well. Those of Fast R-CNN are
+# the least exact, because it reads one coarse feature map with RoIPool. Those of R-CNN are
+# surprisingly good, but a warped region with one of our synthetic shapes in it is an easy picture.
+# On photographs the order was a different one, as we will see now.
 
 # %% tags=["claim"]
 assert [len(found) for found in detections.values()] == [5] * 5 == [len(target["labels"])] * 5
@@ -302,9 +305,9 @@ assert min(mean_iou, key=mean_iou.get) == "Fast R-CNN"
 # %% [markdown]
 # ## 6. Three and a half years
 #
-# > **Predict.** R-CNN with VGG-16 needed 47 seconds for an image. Mask R-CNN appeared less than three
-# > and a half years after R-CNN. Its backbone is much deeper, and it draws masks. How many seconds does
-# > it need: about 5, 1, or 0.2?
+# > **Predict.** R-CNN with VGG-16 needed 47 seconds for an image. Mask R-CNN appeared less than
+# > three and a half years after R-CNN. Its backbone is much deeper, and it draws masks. How many
+# > seconds does it need: about 5, 1, or 0.2?
 
 # %%
 viz.show_timeline().caption(
@@ -313,8 +316,8 @@ viz.show_timeline().caption(
 )
 
 # %% [markdown]
-# **What happened.** It needs about 0.2 seconds, less than a two-hundredth of R-CNN's 47. Each paper on
-# the way removed what had become the slowest part.
+# **What happened.** It needs about 0.2 seconds, less than a two-hundredth of R-CNN's 47. Each paper
+# on the way removed what had become the slowest part.
 #
 # Read such a figure with care. AP, average precision, measures accuracy, and lesson 11 defines it.
 # Pascal VOC and COCO differ in their photographs and in what counts as a correct box, so 69.9 % and
@@ -328,12 +331,12 @@ assert 47 / 0.195 > 200
 # %% [markdown]
 # ## Where it breaks
 #
-# All five share a weakness. Whatever comes after the proposals can only score them and correct them a
-# little. So what happens to an object that nobody has proposed? We take proposals of the star away from Fast R-CNN,
-# first those with an IoU of 0.7 or more, then 0.5, then 0.3.
+# All five share a weakness. Whatever comes after the proposals can only score them and correct them
+# a little. So what happens to an object that nobody has proposed? We take proposals of the star
+# away from Fast R-CNN, first those with an IoU of 0.7 or more, then 0.5, then 0.3.
 #
-# > **Predict.** Other proposals still touch the star. Will the head move one of them onto it? If not,
-# > at which of the three steps is the star lost?
+# > **Predict.** Other proposals still touch the star. Will the head move one of them onto it? If
+# > not, at which of the three steps is the star lost?
 
 # %%
 star = target["boxes"][2:3]
@@ -363,8 +366,9 @@ viz.show_panels(image, panels).caption(
 
 # %% [markdown]
 # **What happened.** Without the best proposals, those of 0.7 and more, the star is still found, but
-# its box is worse. Without those of 0.5 and more it is lost, although 14 other proposals touch it. In
-# training, regions below that IoU were background, so background is what the head predicts for them.
+# its box is worse. Without those of 0.5 and more it is lost, although 14 other proposals touch it.
+# In training, regions below that IoU were background, so background is what the head predicts for
+# them.
 #
 # You would notice this failure by measuring **recall**, the fraction of objects that have a good
 # proposal. If it is 90 %, one object in ten is lost before any head has looked at it. Lesson 06
@@ -378,7 +382,8 @@ assert ((star_iou > 0) & (star_iou < 0.5)).sum() == 14
 # %% [markdown]
 # ## Play
 #
-# Give R-CNN or Fast R-CNN only the first proposals of selective search, and write down what you find.
+# Give R-CNN or Fast R-CNN only the first proposals of selective search, and write down what you
+# find.
 #
 # - How many proposals does it take until all five objects have one? Are all five detected then?
 # - Which object is the last one, and why might selective search have trouble with it?
@@ -397,14 +402,15 @@ history_player(search_based, image, target, searched).caption(
 # ## What came after
 #
 # The R-CNNs are *two-stage* detectors, because proposals come first and heads second. A **one-stage
-# detector** such as [YOLO](https://arxiv.org/abs/1506.02640), [SSD](https://arxiv.org/abs/1512.02325)
-# (both 2016) or [RetinaNet](https://arxiv.org/abs/1708.02002) (2017) predicts classes and boxes at
-# every location at once, which is simpler and faster. *Anchor-free* detectors such as
-# [FCOS](https://arxiv.org/abs/1904.01355) and [CenterNet](https://arxiv.org/abs/1904.07850) (2019) do
-# without the fixed boxes that lesson 05 is about. In [DETR](https://arxiv.org/abs/2005.12872) (2020) a
-# transformer predicts the whole set of objects, one box for each, so it needs no NMS either.
-# [Mask2Former](https://arxiv.org/abs/2112.01527) (2022) predicts masks in this way and solves
-# semantic, instance and panoptic segmentation with one network. [Segment
+# detector** such as [YOLO](https://arxiv.org/abs/1506.02640),
+# [SSD](https://arxiv.org/abs/1512.02325) (both 2016) or
+# [RetinaNet](https://arxiv.org/abs/1708.02002) (2017) predicts classes and boxes at every location
+# at once, which is simpler and faster. *Anchor-free* detectors such as
+# [FCOS](https://arxiv.org/abs/1904.01355) and [CenterNet](https://arxiv.org/abs/1904.07850) (2019)
+# do without the fixed boxes that lesson 05 is about. In [DETR](https://arxiv.org/abs/2005.12872)
+# (2020) a transformer predicts the whole set of objects, one box for each, so it needs no NMS
+# either. [Mask2Former](https://arxiv.org/abs/2112.01527) (2022) predicts masks in this way and
+# solves semantic, instance and panoptic segmentation with one network. [Segment
 # Anything](https://arxiv.org/abs/2304.02643) (2023) has learned from a billion masks to outline
 # whatever you point at, but it doesn't say what that is. Mask R-CNN is still around, too. New
 # backbones are often tested with it, as in [ViTDet](https://arxiv.org/abs/2203.16527) (2022).
@@ -413,9 +419,9 @@ history_player(search_based, image, target, searched).caption(
 #
 # ★☆☆ · about 5 minutes
 #
-# Mask R-CNN detects in ten steps, which are `exercises.STEPS` in the right order. Before you look at
-# that list, write your own. `in_order(steps)` gets a few of the ten strings in disorder and returns
-# them as a list in the order in which Mask R-CNN runs them.
+# Mask R-CNN detects in ten steps, which are `exercises.STEPS` in the right order. Before you look
+# at that list, write your own. `in_order(steps)` gets a few of the ten strings in disorder and
+# returns them as a list in the order in which Mask R-CNN runs them.
 #
 # The ten are, by the alphabet: `"NMS of the detections"`, `"NMS of the proposals"`, `"RPN head"`,
 # `"RoIAlign of the detections"`, `"RoIAlign of the proposals"`, `"backbone and FPN"`, `"box head"`,
@@ -423,8 +429,8 @@ history_player(search_based, image, target, searched).caption(
 #
 # <details><summary><b>Hint 1</b>: the idea</summary>
 #
-# Put the ten into a list of your own, in order. To sort others by it, use each string's index in the
-# list as the key.
+# Put the ten into a list of your own, in order. To sort others by it, use each string's index in
+# the list as the key.
 # </details>
 # <details><summary><b>Hint 2</b>: a trap</summary>
 #
@@ -433,7 +439,7 @@ history_player(search_based, image, target, searched).caption(
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(exercises.STEPS)`, and then `print(getsource(exercises.in_order))`.
+# Run `exercises.STEPS`, and then `exercises.in_order??`, each in a cell of its own.
 # </details>
 
 # %%
@@ -450,11 +456,11 @@ exercises.check_in_order(in_order)
 #
 # ★★☆ · about 10 minutes
 #
-# Write `count_runs(detector, part, n_regions, n_detections)`: how often does a detector run one of its
-# parts for one image? `detector` is `"R-CNN"`, `"Fast R-CNN"`, `"Faster R-CNN"` or `"Mask R-CNN"`, and
-# `part` is `"selective search"`, `"backbone"`, `"RPN"`, `"class and box"` or `"mask"`. There are
-# `n_regions` proposals, and `n_detections` boxes are left in the end. Mask R-CNN predicts masks for
-# these alone.
+# Write `count_runs(detector, part, n_regions, n_detections)`: how often does a detector run one of
+# its parts for one image? `detector` is `"R-CNN"`, `"Fast R-CNN"`, `"Faster R-CNN"` or `"Mask
+# R-CNN"`, and `part` is `"selective search"`, `"backbone"`, `"RPN"`, `"class and box"` or `"mask"`.
+# There are `n_regions` proposals, and `n_detections` boxes are left in the end. Mask R-CNN predicts
+# masks for these alone.
 #
 # For example, `count_runs("R-CNN", "backbone", 300, 20)` is 300, and for `"Fast R-CNN"` it is 1. A
 # detector without a part runs it 0 times.
@@ -465,12 +471,12 @@ exercises.check_in_order(in_order)
 # </details>
 # <details><summary><b>Hint 2</b>: what it should give</summary>
 #
-# For Mask R-CNN with 300 proposals and 20 detections: 0 searches, 1 pass through the backbone, 1 run
-# of the RPN, 300 of class and box, and 20 of the mask branch.
+# For Mask R-CNN with 300 proposals and 20 detections: 0 searches, 1 pass through the backbone, 1
+# run of the RPN, 300 of class and box, and 20 of the mask branch.
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(getsource(exercises.count_runs))`.
+# Run `exercises.count_runs??` in a cell of its own.
 # </details>
 
 # %%
@@ -484,23 +490,24 @@ exercises.check_count_runs(count_runs)
 #
 # ★★★ · 30 to 60 minutes
 #
-# Write `group_regions(colors, sizes, boxes, neighbors)`, which merges the pieces of an image until no
-# two of them touch, and returns the boxes of all regions that existed on the way. It is a simple form
-# of algorithm 1 of [selective search](https://doi.org/10.1007/s11263-013-0620-5).
+# Write `group_regions(colors, sizes, boxes, neighbors)`, which merges the pieces of an image until
+# no two of them touch, and returns the boxes of all regions that existed on the way. It is a simple
+# form of algorithm 1 of [selective search](https://doi.org/10.1007/s11263-013-0620-5).
 #
-# - `colors` `[n, 3]`: the mean color of each of the $n$ initial regions. `sizes` `[n]`: their numbers
-#   of pixels. `boxes` `[n, 4]`. `neighbors`: a list of pairs `(i, j)` of regions that touch.
-# - The distance of two regions $a$ and $b$ with colors $c$, sizes $s$ and an image of $S$ pixels, the
-#   sum of all initial sizes, is $\lVert c_a - c_b \rVert + (s_a + s_b) / S$.
+# - `colors` `[n, 3]`: the mean color of each of the $n$ initial regions. `sizes` `[n]`: their
+#   numbers of pixels. `boxes` `[n, 4]`. `neighbors`: a list of pairs `(i, j)` of regions that
+#   touch.
+# - The distance of two regions $a$ and $b$ with colors $c$, sizes $s$ and an image of $S$ pixels,
+#   the sum of all initial sizes, is $\lVert c_a - c_b \rVert + (s_a + s_b) / S$.
 # - As long as two regions touch, merge the two that are closest. The merged region gets the next
-#   number, the mean color of its pixels, and the box around both. It touches whatever one of its two
-#   parts touched, and the parts are gone.
+#   number, the mean color of its pixels, and the box around both. It touches whatever one of its
+#   two parts touched, and the parts are gone.
 # - Return a tensor `[n + merges, 4]`: the initial boxes, then the merged ones in the order in which
 #   they were created.
 #
 # For example, three gray regions in a row with grays 0.1, 0.8 and 0.9 and 40 pixels each: regions 1
-# and 2 merge first and become region 3, then regions 0 and 3 merge and become region 4. So there are
-# five boxes.
+# and 2 merge first and become region 3, then regions 0 and 3 merge and become region 4. So there
+# are five boxes.
 #
 # <details><summary><b>Hint 1</b>: the idea</summary>
 #
@@ -521,7 +528,7 @@ exercises.check_count_runs(count_runs)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(getsource(exercises.group_regions))`.
+# Run `exercises.group_regions??` in a cell of its own.
 # </details>
 
 # %%
@@ -533,8 +540,8 @@ exercises.check_group_regions(group_regions)
 # %% [markdown]
 # ## What to remember
 #
-# - R-CNN showed that a classifier becomes a detector if somebody proposes regions. It ran a network on
-#   each of 2,000 regions and trained in three stages.
+# - R-CNN showed that a classifier becomes a detector if somebody proposes regions. It ran a network
+#   on each of 2,000 regions and trained in three stages.
 # - Fast R-CNN computes features once for the image and learns with one loss. Faster R-CNN takes the
 #   proposals from the same features. Mask R-CNN adds a mask branch, and rounds nothing.
 # - An object without a good proposal is lost, however good the heads are.

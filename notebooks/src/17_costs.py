@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 17 · What each part costs
 #
-# **The question.** A detector computes some things once for an image and others for every region. How
-# much work is each of them, and how much does it save to share what regions have in common?
+# **The question.** A detector computes some things once for an image and others for every region.
+# How much work is each of them, and how much does it save to share what regions have in common?
 #
 # **You will be able to**
 #
@@ -23,12 +23,11 @@
 # - measure where a detector spends its time, and explain why time and multiply-adds disagree;
 # - tell which of the papers' times can be compared.
 #
-# *Time: 120 minutes. You need lesson 03 (the story of the R-CNNs) and lessons 04 to 08 (the parts of
-# Mask R-CNN). Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), sections 3.1 and 4.4.*
+# *Time: 120 minutes. You need lesson 03 (the story of the R-CNNs) and lessons 04 to 08 (the parts
+# of Mask R-CNN). Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), sections 3.1 and 4.4.*
 
 # %%
 import time
-from inspect import getsource
 
 import torch
 
@@ -45,8 +44,8 @@ viz.show_architecture().caption(
 # %% [markdown]
 # ## A pixel lies in many regions
 #
-# `shapes-tiny` proposes 100 regions in the scene below. They overlap, and where they do, they look at
-# the same pixels. Let us count for each pixel in how many regions it lies.
+# `shapes-tiny` proposes 100 regions in the scene below. They overlap, and where they do, they look
+# at the same pixels. Let us count for each pixel in how many regions it lies.
 
 # %%
 model = load("shapes-tiny").eval()
@@ -76,9 +75,9 @@ assert 7.5 < on_objects.mean() < 8.5 and len(proposals) == 100
 # ## 1. The unit: multiply-adds
 #
 # Convolutions and fully connected layers compute sums of products. Each product costs one
-# multiplication and the addition that follows it, together a **multiply-add**, or MAC. A convolution
-# whose input has $C$ channels and whose output has $C'$ channels of $H' \times W'$ values, with a
-# kernel of $k \times k$, costs
+# multiplication and the addition that follows it, together a **multiply-add**, or MAC. A
+# convolution whose input has $C$ channels and whose output has $C'$ channels of $H' \times W'$
+# values, with a kernel of $k \times k$, costs
 #
 # $$\underbrace{C' H' W'}_{\text{output values}} \times
 # \underbrace{C k^2}_{\text{products in each of them}}$$
@@ -90,9 +89,9 @@ assert 7.5 < on_objects.mean() < 8.5 and len(proposals) == 100
 # Papers call the same thing FLOPs, and some of them count two operations for a multiply-add. So
 # before you compare two papers, find out which of the two they do.
 #
-# > **Predict.** The first layer of `shapes-tiny` computes 32 channels of 48 × 48 values from an image
-# > with 3 channels, with a 3 × 3 kernel. How many multiply-adds is that: about 20 thousand, 2 million,
-# > or 200 million?
+# > **Predict.** The first layer of `shapes-tiny` computes 32 channels of 48 × 48 values from an
+# > image with 3 channels, with a 3 × 3 kernel. How many multiply-adds is that: about 20 thousand, 2
+# > million, or 200 million?
 
 # %%
 n_values = 32 * 48 * 48  # C' H' W'
@@ -114,9 +113,9 @@ assert 256 * 256 == 65_536
 # %% [markdown]
 # ## 2. The parts of Mask R-CNN
 #
-# Now to the model of the paper, ResNet-50 with a feature pyramid, on an image of 800 × 800 pixels. On
-# PyTorch's device `meta`, tensors have shapes but no values. Nothing is really computed, so counting
-# takes no time.
+# Now to the model of the paper, ResNet-50 with a feature pyramid, on an image of 800 × 800 pixels.
+# On PyTorch's device `meta`, tensors have shapes but no values. Nothing is really computed, so
+# counting takes no time.
 
 # %%
 with torch.device("meta"):
@@ -140,14 +139,14 @@ for part, count in cost.items():
     print(f"{part:9}  {count / 1e9:7.3f} billion")
 
 # %% [markdown]
-# The backbone with its pyramid costs 88 billion for the image. The RPN, which is three small layers,
-# costs a good third of that, because it runs at all 53,294 locations of the pyramid. One run of the
-# box head is cheap, only 0.014 billion. One run of the mask head costs as much as 37 of them, since
-# its convolutions compute values at 14 × 14 positions and then at 28 × 28.
+# The backbone with its pyramid costs 88 billion for the image. The RPN, which is three small
+# layers, costs a good third of that, because it runs at all 53,294 locations of the pyramid. One
+# run of the box head is cheap, only 0.014 billion. One run of the mask head costs as much as 37 of
+# them, since its convolutions compute values at 14 × 14 positions and then at 28 × 28.
 #
-# > **Predict.** The box head runs for 1,000 proposals, the mask head only for the detections that are
-# > left. By how much does it increase the cost of everything else if there are 100 detections: by
-# > about 4, 40, or 400 %? You can work it out from the table.
+# > **Predict.** The box head runs for 1,000 proposals, the mask head only for the detections that
+# > are left. By how much does it increase the cost of everything else if there are 100 detections:
+# > by about 4, 40, or 400 %? You can work it out from the table.
 
 # %%
 shared = {"backbone, FPN": cost["image"], "RPN": cost["RPN"]}
@@ -164,12 +163,12 @@ viz.show_parts(parts, "billions of multiply-adds for one image").caption(
 )
 
 # %% [markdown]
-# **What happened.** Without masks the image costs 134 billion. For 100 detections the mask head adds 53
-# billion, which is 40 %, and for ten detections it adds 4 %. If it ran on all 1,000 proposals, it
-# would cost four times as much as everything else. That is why Mask R-CNN selects its boxes first and
-# predicts masks only for those. The paper reports about 20 % more *time* for typical models ([Mask
-# R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, "Inference"). Time is another matter, as we
-# will see.
+# **What happened.** Without masks the image costs 134 billion. For 100 detections the mask head
+# adds 53 billion, which is 40 %, and for ten detections it adds 4 %. If it ran on all 1,000
+# proposals, it would cost four times as much as everything else. That is why Mask R-CNN selects its
+# boxes first and predicts masks only for those. The paper reports about 20 % more *time* for
+# typical models ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, "Inference"). Time is
+# another matter, as we will see.
 
 # %% tags=["claim"]
 totals = {name: sum(row.values()) for name, row in parts.items()}
@@ -187,8 +186,8 @@ assert cost["box head"] == fully_connected  # the formula, inputs times outputs
 # %% [markdown]
 # ## 3. When sharing pays
 #
-# R-CNN and Fast R-CNN can now be compared. Let $c_{crop}$ be the cost of a pass over a warped region,
-# $c_{image}$ that of a pass over the image, and $c_{head}$ that of a head. For $n$ regions,
+# R-CNN and Fast R-CNN can now be compared. Let $c_{crop}$ be the cost of a pass over a warped
+# region, $c_{image}$ that of a pass over the image, and $c_{head}$ that of a head. For $n$ regions,
 #
 # $$\text{R-CNN:} \quad n\,(c_{crop} + c_{head}) \qquad\qquad
 # \text{Fast R-CNN:} \quad c_{image} + n\,c_{head}$$
@@ -196,8 +195,8 @@ assert cost["box head"] == fully_connected  # the formula, inputs times outputs
 # The head runs for every region in both, so it doesn't matter for the comparison. Fast R-CNN is
 # cheaper as soon as $n\,c_{crop} > c_{image}$.
 #
-# > **Predict.** A convolutional network's cost grows with the area of its input. The image has 800 ×
-# > 800 pixels and a crop has 224 × 224. From how many regions on does it pay to share?
+# > **Predict.** A convolutional network's cost grows with the area of its input. The image has 800
+# > × 800 pixels and a crop has 224 × 224. From how many regions on does it pay to share?
 
 # %%
 n = torch.arange(1, 2001)
@@ -220,17 +219,17 @@ print(f"sharing pays from {first} regions on")
 print(f"at 2,000 regions it saves a factor of {ratio:.0f}")
 
 # %% [markdown]
-# **What happened.** The image has $800^2 / 224^2 \approx 12.8$ times the area of a crop, so up to 12
-# regions it is cheaper to run the network on each of them. From 13 on sharing pays, and with the
+# **What happened.** The image has $800^2 / 224^2 \approx 12.8$ times the area of a crop, so up to
+# 12 regions it is cheaper to run the network on each of them. From 13 on sharing pays, and with the
 # 2,000 regions of R-CNN it saves a factor of more than a hundred.
 #
-# It would save even more if the heads cost nothing. With VGG-16, the network of the first papers, they
-# cost a lot. Its two fully connected layers have 25,088 and 4,096 inputs and 4,096 outputs each, which
-# is 0.12 billion multiply-adds for every region and 240 billion for 2,000. The convolutions over the
-# whole image, at 600 × 1,000 pixels, cost 183 billion. So most of Fast R-CNN's work was in its heads,
-# and indeed they took nearly half of its time. Girshick then approximated their large matrices by
-# products of small ones, which brought an image from 0.32 down to 0.22 seconds ([Fast
-# R-CNN](https://arxiv.org/abs/1504.08083), section 3.1 and table 4).
+# It would save even more if the heads cost nothing. With VGG-16, the network of the first papers,
+# they cost a lot. Its two fully connected layers have 25,088 and 4,096 inputs and 4,096 outputs
+# each, which is 0.12 billion multiply-adds for every region and 240 billion for 2,000. The
+# convolutions over the whole image, at 600 × 1,000 pixels, cost 183 billion. So most of Fast
+# R-CNN's work was in its heads, and indeed they took nearly half of its time. Girshick then
+# approximated their large matrices by products of small ones, which brought an image from 0.32 down
+# to 0.22 seconds ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 3.1 and table 4).
 
 # %% tags=["claim"]
 assert first == 13 and 12.7 < cost["image"] / cost["crop"] < 12.8 and ratio > 100
@@ -253,10 +252,10 @@ assert round(vgg_head / 1e9, 2) == 0.12
 # %% [markdown]
 # ## 4. Sharing changes the features
 #
-# Is this just a faster way to compute the same thing? A value of the feature map depends on all pixels
-# in its receptive field, and lesson 04 showed that a receptive field is large. R-CNN cuts off whatever
-# lies outside of the region. So we compute a region's features twice, from the scene as it is, and
-# from a copy in which everything outside of the region is gray.
+# Is this just a faster way to compute the same thing? A value of the feature map depends on all
+# pixels in its receptive field, and lesson 04 showed that a receptive field is large. R-CNN cuts
+# off whatever lies outside of the region. So we compute a region's features twice, from the scene
+# as it is, and from a copy in which everything outside of the region is gray.
 
 # %%
 region = target["boxes"][2:3]  # the star's
@@ -283,11 +282,11 @@ print(f"the features differ by {difference:.0%}")
 
 # %% [markdown]
 # **What happened.** They differ by more than half, although no pixel of the region has changed. The
-# star is about 25 pixels wide, and each value of its features also depends on pixels farther away. So
-# Fast R-CNN is not R-CNN made faster. It is another computation, in which a region's features know
-# their surroundings. That can help, because a cup often stands on a saucer, and R-CNN gave its
-# regions 16 pixels of context for the same reason ([R-CNN](https://arxiv.org/abs/1311.2524), appendix
-# A).
+# star is about 25 pixels wide, and each value of its features also depends on pixels farther away.
+# So Fast R-CNN is not R-CNN made faster. It is another computation, in which a region's features
+# know their surroundings. That can help, because a cup often stands on a saucer, and R-CNN gave its
+# regions 16 pixels of context for the same reason ([R-CNN](https://arxiv.org/abs/1311.2524),
+# appendix A).
 
 # %% tags=["claim"]
 assert 0.5 < difference < 1 and image[:, y1:y2, x1:x2].equal(alone[:, y1:y2, x1:x2])
@@ -296,9 +295,9 @@ assert 22 < x2 - x1 < 28
 # %% [markdown]
 # ## 5. The four detectors, part by part
 #
-# Here are the four R-CNNs of lesson 03 with what each of their parts costs. All of them have the same
-# ResNet-50 with its pyramid, and the same box head in place of R-CNN's SVMs, so that nothing but the
-# method differs.
+# Here are the four R-CNNs of lesson 03 with what each of their parts costs. All of them have the
+# same ResNet-50 with its pyramid, and the same box head in place of R-CNN's SVMs, so that nothing
+# but the method differs.
 
 # %% tags=["cover"]
 billions = {part: f"{count / 1e9:.2g} G" for part, count in cost.items()}
@@ -320,17 +319,18 @@ viz.show_sharing(grid, columns).caption(
 )
 
 # %% [markdown]
-# Read it from top to bottom. The one expensive yellow block, the backbone for each region, turns green
-# in the second row. In the third row the proposals become green, too, at a price that is about a third
-# of the backbone's. In the last row a yellow block is added, but it runs for the detections only.
+# Read it from top to bottom. The one expensive yellow block, the backbone for each region, turns
+# green in the second row. In the third row the proposals become green, too, at a price that is
+# about a third of the backbone's. In the last row a yellow block is added, but it runs for the
+# detections only.
 #
 # ## 6. What the clock says
 #
-# Multiply-adds are work, not time. For time we need a clock, and the small detectors that were trained
-# on our synthetic images. We run them on a photograph. They know six shapes and nothing else, so
-# whatever they detect there is nonsense, and we look at their time alone. To see the network by
-# itself, we give R-CNN and Fast R-CNN proposals that were found beforehand. The other two are made to
-# propose as many.
+# Multiply-adds are work, not time. For time we need a clock, and the small detectors that were
+# trained on our synthetic images. We run them on a photograph. They know six shapes and nothing
+# else, so whatever they detect there is nonsense, and we look at their time alone. To see the
+# network by itself, we give R-CNN and Fast R-CNN proposals that were found beforehand. The other
+# two are made to propose as many.
 
 # %%
 photo = viz.sample_photograph()  # [3, 600, 512]
@@ -345,8 +345,8 @@ for name, file in zip(names, files, strict=True):
     systems[name] = ancestors.load(file)
 
 # %% [markdown]
-# > **Predict.** We go from 10 to 1,000 proposals, a hundred times as many. Which detector's time will
-# > grow most, and will it take a hundred times as long?
+# > **Predict.** We go from 10 to 1,000 proposals, a hundred times as many. Which detector's time
+# > will grow most, and will it take a hundred times as long?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -372,8 +372,8 @@ viz.show_lines(counts, seconds, "proposals", "seconds per image").caption(
 # **What happened.** R-CNN's time grows most, and in a straight line, since each proposal is another
 # pass through the backbone. The others pay for the backbone once. What grows is the time of their
 # heads, and of everything else that is done for each region. None takes a hundred times as long,
-# because every detector also does some work once. The numbers differ from run to run and from machine
-# to machine, but R-CNN's line is always the steep one.
+# because every detector also does some work once. The numbers differ from run to run and from
+# machine to machine, but R-CNN's line is always the steep one.
 #
 # Now we add the proposals themselves. Selective search runs on this photograph for seconds, and the
 # RPN's time is contained in Figure 7 already.
@@ -389,9 +389,9 @@ print(f"here {fraction:.0%}, in Faster R-CNN's table 5 {1510 / 1830:.0%}")
 
 # %% [markdown]
 # **What happened.** More than 80 %, both here and in the paper. Here it is even more, because our
-# network is tiny while the photograph has its full size for selective search. This is the measurement
-# that the RPN was invented for. Figure 8 shows what it changed, with the numbers of [Faster
-# R-CNN](https://arxiv.org/abs/1506.01497), table 5.
+# network is tiny while the photograph has its full size for selective search. This is the
+# measurement that the RPN was invented for. Figure 8 shows what it changed, with the numbers of
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5.
 
 # %%
 milliseconds = {
@@ -416,23 +416,26 @@ assert sum(milliseconds["Faster R-CNN"].values()) == 198
 #
 # Here are the times per image that the papers report.
 #
-# | | seconds | includes proposals? | network, GPU | source |
+# | | seconds | includes proposals? | network | GPU |
 # |---|---:|---|---|---|
-# | R-CNN | 47.0 | no | VGG-16, K40 | [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4 |
-# | Fast R-CNN | 0.32 | no | VGG-16, K40 | [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4 |
-# | Fast R-CNN | 1.83 | yes | VGG-16, K40 | [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5 |
-# | Faster R-CNN | 0.198 | yes | VGG-16, K40 | [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5 |
-# | Mask R-CNN | 0.195 | yes | ResNet-101-FPN, M40 | [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 4.4 |
+# | R-CNN | 47.0 | no | VGG-16 | K40 |
+# | Fast R-CNN | 0.32 | no | VGG-16 | K40 |
+# | Fast R-CNN | 1.83 | yes | VGG-16 | K40 |
+# | Faster R-CNN | 0.198 | yes | VGG-16 | K40 |
+# | Mask R-CNN | 0.195 | yes | ResNet-101-FPN | M40 |
 #
-# The first two belong together, and so do the third and the fourth. To set 0.32 against 0.198 would
-# compare a time without proposals with one that includes them. Mask R-CNN's time stands alone, with
-# another network on another GPU.
+# The first two are from [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4, the next two from
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5, and the last one is from [Mask
+# R-CNN](https://arxiv.org/abs/1703.06870), section 4.4. So the first two belong together, and so do
+# the third and the fourth. To set 0.32 against 0.198 would compare a time without proposals with
+# one that includes them. Mask R-CNN's time stands alone, with another network on another GPU.
 #
-# Even a ratio needs care. [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4, says that it is 146
-# times as fast as R-CNN. Divide the printed times, and you get $47.0 / 0.32 = 146.9$, which rounds to
-# 147. The table's ratios were probably computed before rounding. A time that is printed as 0.32 can be
-# anything from 0.315 to 0.325 seconds, so the two numbers only tell us that the ratio lies between 145
-# and 149. The honest summary is "about 150 times".
+# Even a ratio needs care. [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4, says that it is
+# 146 times as fast as R-CNN. Divide the printed times, and you get $47.0 / 0.32 = 146.9$, which
+# rounds to
+# 147. The table's ratios were probably computed before rounding. A time that is printed as 0.32 can
+#      be anything from 0.315 to 0.325 seconds, so the two numbers only tell us that the ratio lies
+#      between 145 and 149. The honest summary is "about 150 times".
 
 # %% tags=["claim"]
 assert round(47.0 / 0.32, 1) == 146.9
@@ -466,10 +469,10 @@ chart.caption(
 )
 
 # %% [markdown]
-# **What happened.** It takes several times as long. Looking up a value costs no multiply-add, but the
-# value must be fetched from memory, weighted, summed up and written back, for each position of each
-# region. None of that is counted. On many machines, moving data takes more time than computing with
-# it, and lesson 16 makes a theory of that, the roofline.
+# **What happened.** It takes several times as long. Looking up a value costs no multiply-add, but
+# the value must be fetched from memory, weighted, summed up and written back, for each position of
+# each region. None of that is counted. On many machines, moving data takes more time than computing
+# with it, and lesson 16 makes a theory of that, the roofline.
 #
 # How would you notice it? By dividing: the milliseconds per billion multiply-adds should be roughly
 # the same for all parts. A part that needs ten times as many is busy with something that you don't
@@ -503,8 +506,8 @@ cost_player(cost).caption(
 # ★☆☆ · about 5 minutes
 #
 # Write `convolution_cost(height, width, inputs, outputs, kernel, stride)`, the multiply-adds of a
-# convolution on an input of `[inputs, height, width]`. The output's height and width are the input's,
-# divided by the stride and rounded up. All arguments and the result are integers.
+# convolution on an input of `[inputs, height, width]`. The output's height and width are the
+# input's, divided by the stride and rounded up. All arguments and the result are integers.
 #
 # For example, the first layer of `shapes-tiny` is `convolution_cost(96, 96, 3, 32, 3, 2)`.
 #
@@ -523,7 +526,7 @@ cost_player(cost).caption(
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(getsource(exercises.convolution_cost))`.
+# Run `exercises.convolution_cost??` in a cell of its own.
 # </details>
 
 # %%
@@ -540,9 +543,9 @@ exercises.check_convolution_cost(convolution_cost)
 #
 # ★★☆ · about 10 minutes
 #
-# Write `sharing_pays_from(image, crop)`. `image` is the cost of a pass over the image and `crop` that
-# of a pass over a warped region, both as integers. Return the smallest number of regions, an integer,
-# for which one pass over the image costs *less* than a pass over each region.
+# Write `sharing_pays_from(image, crop)`. `image` is the cost of a pass over the image and `crop`
+# that of a pass over a warped region, both as integers. Return the smallest number of regions, an
+# integer, for which one pass over the image costs *less* than a pass over each region.
 #
 # For example, `sharing_pays_from(100, 30)` is 4, because three crops cost 90 and four cost 120.
 #
@@ -552,8 +555,8 @@ exercises.check_convolution_cost(convolution_cost)
 # </details>
 # <details><summary><b>Hint 2</b>: a trap</summary>
 #
-# If the image costs exactly five crops, then five regions cost the same, so sharing pays from six on.
-# Rounding up would say five.
+# If the image costs exactly five crops, then five regions cost the same, so sharing pays from six
+# on. Rounding up would say five.
 # </details>
 # <details><summary><b>Hint 3</b>: another trap</summary>
 #
@@ -561,7 +564,7 @@ exercises.check_convolution_cost(convolution_cost)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(getsource(exercises.sharing_pays_from))`.
+# Run `exercises.sharing_pays_from??` in a cell of its own.
 # </details>
 
 # %%
@@ -575,16 +578,16 @@ exercises.check_sharing_pays_from(sharing_pays_from)
 #
 # ★★★ · 30 to 60 minutes
 #
-# Write `detector_cost(layers, widths, image_size, crop_size, n_regions)`, which answers the question of
-# this lesson for any backbone and any head.
+# Write `detector_cost(layers, widths, image_size, crop_size, n_regions)`, which answers the
+# question of this lesson for any backbone and any head.
 #
-# - `layers`: a list of the backbone's convolutions, each as `(outputs, kernel, stride)`. The first one
-#   has 3 input channels, and each other one has the outputs of the one before it.
-# - `widths`: the numbers of outputs of the head's fully connected layers. The first of them has 7 × 7
-#   inputs for each channel of the backbone's last layer.
+# - `layers`: a list of the backbone's convolutions, each as `(outputs, kernel, stride)`. The first
+#   one has 3 input channels, and each other one has the outputs of the one before it.
+# - `widths`: the numbers of outputs of the head's fully connected layers. The first of them has 7 ×
+#   7 inputs for each channel of the backbone's last layer.
 # - `image_size`, `crop_size`: `(height, width)` of the image and of a warped region.
-# - Return three integers: the multiply-adds of R-CNN for `n_regions` regions, those of Fast R-CNN, and
-#   the smallest number of regions for which sharing pays.
+# - Return three integers: the multiply-adds of R-CNN for `n_regions` regions, those of Fast R-CNN,
+#   and the smallest number of regions for which sharing pays.
 #
 # For example, a single 1 × 1 convolution to 4 channels and a head with one layer of 5 outputs,
 # `detector_cost([(4, 1, 1)], [5], (8, 8), (4, 4), 10)`, gives `(11720, 10568, 5)`.
@@ -600,15 +603,16 @@ exercises.check_sharing_pays_from(sharing_pays_from)
 # </details>
 # <details><summary><b>Hint 3</b>: a trap</summary>
 #
-# The head's input is always 7 × 7, whatever the backbone's last map is. That is what RoIPool is for.
+# The head's input is always 7 × 7, whatever the backbone's last map is. That is what RoIPool is
+# for.
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(getsource(exercises.detector_cost))`.
+# Run `exercises.detector_cost??` in a cell of its own.
 # </details>
 #
-# When your function passes, try it on a network that interests you. Which is cheaper in the long run,
-# a deep backbone with a small head, or a shallow one with a large head?
+# When your function passes, try it on a network that interests you. Which is cheaper in the long
+# run, a deep backbone with a small head, or a shallow one with a large head?
 
 # %%
 def detector_cost(layers, widths, image_size, crop_size, n_regions): ...
@@ -624,20 +628,20 @@ assert exercises.sharing_pays_from(100, 30) == 4
 # %% [markdown]
 # ## What to remember
 #
-# - A convolution costs its number of output values times the products in each of them. Both numbers of
-#   channels are factors.
-# - What is computed for every region is multiplied by the number of regions. R-CNN multiplied its most
-#   expensive part.
+# - A convolution costs its number of output values times the products in each of them. Both numbers
+#   of channels are factors.
+# - What is computed for every region is multiplied by the number of regions. R-CNN multiplied its
+#   most expensive part.
 # - Sharing pays from about 13 regions on, and it changes the features, which then see their
 #   surroundings.
 # - Multiply-adds are not time. Lookups and memory cost time that no count of multiply-adds shows.
 # - Before you compare two times, ask what they include, and on which network and GPU.
 #
-# **In the wild.** torchvision states the billions of multiply-adds of a model with its weights, under
-# `meta["_ops"]`. For `FasterRCNN_ResNet50_FPN_Weights.COCO_V1` it says 134.38, exactly the sum that we
-# counted without masks. It says 134.38 for `MaskRCNN_ResNet50_FPN_Weights.COCO_V1`, too. You know now
-# what such a count has left out. In detectron2, `tools/analyze_model.py` counts, and PyTorch's
-# `torch.utils.flop_counter` counts any model of yours. One-stage detectors such as
+# **In the wild.** torchvision states the billions of multiply-adds of a model with its weights,
+# under `meta["_ops"]`. For `FasterRCNN_ResNet50_FPN_Weights.COCO_V1` it says 134.38, exactly the
+# sum that we counted without masks. It says 134.38 for `MaskRCNN_ResNet50_FPN_Weights.COCO_V1`,
+# too. You know now what such a count has left out. In detectron2, `tools/analyze_model.py` counts,
+# and PyTorch's `torch.utils.flop_counter` counts any model of yours. One-stage detectors such as
 # [YOLO](https://arxiv.org/abs/1506.02640) and [RetinaNet](https://arxiv.org/abs/1708.02002) have no
 # work per region at all, and [Huang et al.](https://arxiv.org/abs/1611.10012) (2017) compare the
 # accuracy, time and multiply-adds of many combinations.
