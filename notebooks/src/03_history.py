@@ -25,9 +25,10 @@
 # - show by an experiment which mistake no detector of this family can repair;
 # - say which of the papers' figures can be compared, and what came after 2017.
 #
-# *Time: 95 minutes, of which the story takes 35. The last exercise can wait. You need lessons 00
-# and 02. Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1, which tells the first
-# half of this story in two pages.*
+# *Time: 95 minutes, of which the story takes 35; the last exercise can wait. You need lessons 00
+# and
+# 02. Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1, which tells the first half
+# of this story in two pages.*
 
 # %%
 from math import comb
@@ -231,7 +232,7 @@ viz.show_trained_together().caption(
 
 # %% tags=["cover"]
 viz.show_family().caption(
-    "Figure 5. From left to right, more and more is computed only once."
+    "Figure 5. From left to right, more and more is computed once (green)."
 )
 
 # %% [markdown]
@@ -281,8 +282,8 @@ for name, system in systems.items():
 # %%
 classes = systems["R-CNN"].classes
 viz.show_comparison(image, detections, classes, target).caption(
-    "Figure 6. Five detectors on one scene. All of them find the five "
-    "objects, and FCIS and Mask R-CNN outline them, too."
+    "Figure 6. Five detectors on one scene of five objects. Those whose "
+    "training included masks outline what they find."
 )
 
 # %% [markdown]
@@ -360,7 +361,7 @@ panels = {
 }
 viz.show_panels(image, panels).caption(
     "Figure 8. Fast R-CNN's detections with all proposals, and without those "
-    "that lie on the star. No other detection takes its place."
+    "that lie on the star. Look at the lower left corner."
 )
 
 # %% [markdown]
@@ -438,7 +439,7 @@ history_player(search_based, image, target, searched).caption(
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `print(exercises.STEPS)`, and then `exercises.in_order??`.
+# Run `exercises.STEPS`, and then `exercises.in_order??`, each in a cell of its own.
 # </details>
 
 # %%
@@ -475,7 +476,7 @@ exercises.check_in_order(in_order)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `exercises.count_runs??`.
+# Run `exercises.count_runs??` in a cell of its own.
 # </details>
 
 # %%
@@ -527,7 +528,7 @@ exercises.check_count_runs(count_runs)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `exercises.group_regions??`.
+# Run `exercises.group_regions??` in a cell of its own.
 # </details>
 
 # %%

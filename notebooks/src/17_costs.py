@@ -416,25 +416,26 @@ assert sum(milliseconds["Faster R-CNN"].values()) == 198
 #
 # Here are the times per image that the papers report.
 #
-# | | seconds | includes proposals? | network, GPU | source |
+# | | seconds | includes proposals? | network | GPU |
 # |---|---:|---|---|---|
-# | R-CNN | 47.0 | no | VGG-16, K40 | [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4 |
-# | Fast R-CNN | 0.32 | no | VGG-16, K40 | [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4 |
-# |Fast R-CNN|1.83|yes|VGG-16, K40|[Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5|
-# |Faster R-CNN|0.198|yes|VGG-16, K40|[Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5|
-# |Mask R-CNN|0.195|yes|R101-FPN, M40|[Mask R-CNN](https://arxiv.org/abs/1703.06870), section 4.4|
+# | R-CNN | 47.0 | no | VGG-16 | K40 |
+# | Fast R-CNN | 0.32 | no | VGG-16 | K40 |
+# | Fast R-CNN | 1.83 | yes | VGG-16 | K40 |
+# | Faster R-CNN | 0.198 | yes | VGG-16 | K40 |
+# | Mask R-CNN | 0.195 | yes | ResNet-101-FPN | M40 |
 #
-# The first two belong together, and so do the third and the fourth. To set 0.32 against 0.198 would
-# compare a time without proposals with one that includes them. Mask R-CNN's time stands alone, with
-# another network on another GPU.
+# The first two are from [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4, the next two from
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5, and the last one is from [Mask
+# R-CNN](https://arxiv.org/abs/1703.06870), section 4.4. So the first two belong together, and so do
+# the third and the fourth. To set 0.32 against 0.198 would compare a time without proposals with
+# one that includes them. Mask R-CNN's time stands alone, with another network on another GPU.
 #
 # Even a ratio needs care. [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4, says that it is
 # 146 times as fast as R-CNN. Divide the printed times, and you get $47.0 / 0.32 = 146.9$, which
 # rounds to
 # 147. The table's ratios were probably computed before rounding. A time that is printed as 0.32 can
-#      be
-# anything from 0.315 to 0.325 seconds, so the two numbers only tell us that the ratio lies between
-# 145 and 149. The honest summary is "about 150 times".
+#      be anything from 0.315 to 0.325 seconds, so the two numbers only tell us that the ratio lies
+#      between 145 and 149. The honest summary is "about 150 times".
 
 # %% tags=["claim"]
 assert round(47.0 / 0.32, 1) == 146.9
@@ -461,10 +462,10 @@ for n in counts:
 macs, times = torch.tensor(macs), torch.tensor(times)
 
 curves = {"multiply-adds": macs / macs[0], "seconds": times / times[0]}
-chart = viz.show_lines(counts, curves, "proposals", "relative to 10")
+chart = viz.show_lines(counts, curves, "proposals", "relative to 10 proposals")
 chart.caption(
-    "Figure 9. FCIS with more and more proposals. Its multiply-adds stay "
-    "almost the same, but its time does not."
+    "Figure 9. FCIS with more and more proposals. Its multiply-adds and its "
+    "seconds are divided by those with 10 proposals."
 )
 
 # %% [markdown]
@@ -525,7 +526,7 @@ cost_player(cost).caption(
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `exercises.convolution_cost??`.
+# Run `exercises.convolution_cost??` in a cell of its own.
 # </details>
 
 # %%
@@ -563,7 +564,7 @@ exercises.check_convolution_cost(convolution_cost)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `exercises.sharing_pays_from??`.
+# Run `exercises.sharing_pays_from??` in a cell of its own.
 # </details>
 
 # %%
@@ -607,7 +608,7 @@ exercises.check_sharing_pays_from(sharing_pays_from)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# Run `exercises.detector_cost??`.
+# Run `exercises.detector_cost??` in a cell of its own.
 # </details>
 #
 # When your function passes, try it on a network that interests you. Which is cheaper in the long

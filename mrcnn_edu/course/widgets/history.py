@@ -1,12 +1,12 @@
 """Lesson 03, from R-CNN to Mask R-CNN: its widget."""
 
 from collections.abc import Mapping
+from typing import Any
 
 from ipywidgets import Dropdown, IntSlider
 from torch import Tensor
 
 from mrcnn_edu import viz
-from mrcnn_edu.ancestors import RCNN, FastRCNN
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.viz import Picture
@@ -16,13 +16,13 @@ MIN_SCORE = 0.5
 
 
 def history_player(
-    systems: Mapping[str, RCNN | FastRCNN], image: Tensor, target: dict, proposals: Tensor
+    systems: Mapping[str, Any], image: Tensor, target: dict, proposals: Tensor
 ) -> Player:
     """What a detector finds in an image if it is given only the first of the proposals.
 
-    systems: name -> a detector without an RPN. image: [C, H, W]. target: its ground truth.
-    proposals: [R, 4], in pixels of the image, best first. For each object, the one that lies best
-    on it stands out, if their IoU is at least 0.5.
+    systems: name -> an `RCNN` or a `FastRCNN`, which take proposals. image: [C, H, W]. target: its
+    ground truth. proposals: [R, 4], in pixels of the image, best first. For each object, the one
+    that lies best on it stands out, if their IoU is at least 0.5.
     """
     iou = box_iou(target["boxes"], proposals)  # [M, R]
 
