@@ -2,8 +2,8 @@
 
     python tools/make_level_runs.py
 
-All runs together take one core an hour. The file is written after each of them, and what it already
-has is not run again: to start from the beginning, delete mrcnn_edu/course/level_runs.json.
+All runs together take one core 45 minutes. The file is written after each of them, and what it
+already has is not run again: to start from the beginning, delete mrcnn_edu/course/level_runs.json.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Lesson 04's experiment: detectors that were trained to read their RoIs from other levels.
 
-Training them takes hours, so their scores come with the package; `tools/make_level_runs.py` made
+Training them all takes long, so their scores come with the package; `tools/make_level_runs.py` made
 them. The models differ in nothing but the maps that they read: the same backbone, RPN, heads,
 images and number of steps. In "C4 alone" there is only one map, so the RPN reads it, too.
 """
@@ -63,7 +63,7 @@ def untrained(name: str) -> MaskRCNN:
 
 
 def train(name: str, seed: int, steps: int = STEPS) -> MaskRCNN:
-    """The trained model of one of NAMES: three minutes and more on one core."""
+    """The trained model of one of NAMES: about three minutes on one core."""
     torch.manual_seed(seed)
     model = untrained(name)
     fit(model, TRAIN_DATA, Training(steps=steps, seed=seed))

@@ -41,5 +41,5 @@ def backbone_player(strides: tuple[int, ...], canonical_size: int) -> Player:
         redraw,
         size=IntSlider(36, SMALLEST, LARGEST, 2, description="size, px"),
         canonical=IntSlider(canonical_size, 40, 224, 8, description="canonical"),
-        scene=IntSlider(64, 50, 90, description="scene"),
+        scene=IntSlider(87, 50, 90, description="scene"),
     )
