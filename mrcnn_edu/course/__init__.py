@@ -6,4 +6,5 @@ widgets        sliders over pictures, a file for each lesson
 solved         which exercises the reader has solved, kept in a file in her own folder
 exercises      checks and solutions of the exercises, a file for each lesson and larger task
 progress       which exercises of each lesson are solved, as a table
+level_runs     lesson 04: detectors that were trained to read other pyramid levels, and their scores
 """

@@ -800,7 +800,7 @@ show_progress()
 # - 03 [From R-CNN to Mask R-CNN](03_history.ipynb), 95 minutes: Which steps led from labels for
 #   whole images to an outline for each object?
 #   <br><img src='pictures/03_history.png' height='90' alt=''>
-# - 04 [Backbone and pyramid](04_backbone.ipynb), 150 minutes: On which feature map should a network
+# - 04 [Backbone and pyramid](04_backbone.ipynb), 175 minutes: On which feature map should a network
 #   look for an object?
 #   <br><img src='pictures/04_backbone.png' height='90' alt=''>
 # - 05 [Anchors](05_anchors.ipynb), 160 minutes: How can a network with a fixed output shape return
