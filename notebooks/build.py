@@ -35,7 +35,7 @@ import jupytext
 import nbformat
 import rules
 import style
-from curtain import draw_curtains
+from curtain import OURS, draw_curtains
 from cut_cells import cut_cells
 from nbclient import NotebookClient
 from nbformat import NotebookNode
@@ -47,10 +47,13 @@ from mrcnn_edu.course.notebook_file import seal
 from mrcnn_edu.course.solved import SETTING
 from mrcnn_edu.files import write_file
 from mrcnn_edu.progress import LIVE_OUTPUT
+from mrcnn_edu.viz.caption import set_caption
+from mrcnn_edu.viz.picture import SHOWN_DPI
 
 NOTEBOOKS = Path(__file__).resolve().parent
 CELL_TIMEOUT = 600  # seconds; the longest lesson trains for five minutes
 COVER_SIZE = 480, 240  # pixels at most; shown at half of it, sharp on fine screens too
+PICTURES = "image/png", "image/jpeg"  # kinds of outputs; beside the SVG of a chart there is a PNG
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -140,20 +143,36 @@ def cover(notebook: NotebookNode, name: str) -> bytes | None:
     """The picture of the cell tagged "cover", as a PNG that fits into a list of lessons."""
     for cell in notebook.cells:
         if "cover" in cell.metadata.get("tags", []):
-            pictures = [picture for output in cell.outputs for picture in pictures_of(output)]
-            if len(pictures) == 1:
-                small, file = Image.open(io.BytesIO(base64.b64decode(pictures[0]))), io.BytesIO()
-                small.thumbnail(COVER_SIZE, Image.Resampling.LANCZOS)
-                small.convert("RGB").quantize(64).save(file, "png", optimize=True)
-                return file.getvalue()
-            raise BuildError(f"{name}, {cell.id}: a cover needs one picture, not {len(pictures)}")
+            outputs = [
+                output
+                for output in cell.outputs
+                if pictures_of(output) and OURS not in output.metadata
+            ]
+            if len(outputs) != 1:
+                n = len(outputs)
+                raise BuildError(f"{name}, {cell.id}: a cover needs one picture, not {n}")
+            small, file = without_caption(outputs[0]), io.BytesIO()
+            small.thumbnail(COVER_SIZE, Image.Resampling.LANCZOS)
+            small.convert("RGB").quantize(64).save(file, "png", optimize=True)
+            return file.getvalue()
     return None
 
 
+def without_caption(output: NotebookNode) -> Image.Image:
+    """The picture in an output, without its caption: letters that are so small are not read."""
+    picture = Image.open(io.BytesIO(base64.b64decode(pictures_of(output)[0])))
+    shown = next((size for kind, size in output.metadata.items() if kind in PICTURES), {})
+    if "alt" not in shown:
+        return picture
+    width = shown["width"] / SHOWN_DPI  # inches
+    strip = set_caption(shown["alt"], width).height * picture.width / width
+    return picture.crop((0, 0, picture.width, picture.height - round(strip)))
+
+
 def pictures_of(output: dict) -> list[str]:
-    """The pictures in an output, in base 64. Beside the SVG of a chart there is a PNG."""
+    """The pictures in an output, in base 64."""
     data = output.get("data", {})
-    return [data[kind] for kind in ("image/png", "image/jpeg") if kind in data]
+    return [data[kind] for kind in PICTURES if kind in data]
 
 
 def build(source: Path, notebooks: Path = NOTEBOOKS) -> Path:

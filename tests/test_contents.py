@@ -2,8 +2,13 @@
 
 import re
 
+import build
 import contents
+import nbformat
 import pytest
+from nbformat.v4 import new_output
+
+from mrcnn_edu.viz.picture import Picture
 
 
 def test_every_lesson_has_its_place_and_its_question():
@@ -25,7 +30,17 @@ def test_the_documents_show_the_lessons_as_they_are(document):
 
 def test_every_lesson_has_its_picture():
     for lesson in contents.lessons():
-        assert (contents.NOTEBOOKS / "pictures" / f"{lesson.name}.png").is_file()
+        notebook = nbformat.read(contents.NOTEBOOKS / f"{lesson.name}.ipynb", as_version=4)
+        picture = contents.NOTEBOOKS / "pictures" / f"{lesson.name}.png"
+        assert picture.read_bytes() == build.cover(notebook, lesson.name), lesson.name
+
+
+def test_a_cover_has_no_caption():
+    bundle, shown = (
+        Picture(4, 2).caption("Figure 1. A caption of two lines. " * 2)._repr_mimebundle_()
+    )
+    cover = build.without_caption(new_output("display_data", data=bundle, metadata=shown))
+    assert cover.size == (576, 287)  # 4 x 2 inches; heights are rounded
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""The next morning: what a notebook shows in JupyterLab when its kernel is gone.
+"""An evening and the next morning: a notebook in JupyterLab, and when its kernel is gone.
 
-Each lesson is run, saved and opened again: no error, no broken link, every picture. All lessons
-take half an hour, with `make test-morning`. Otherwise a short one and a small notebook must do.
+Each lesson is run, its first slider is moved, and it is saved and opened again: no error, no broken
+link, every picture. All lessons take half an hour, with `make test-morning`. Otherwise a short one
+and a small notebook must do.
 """
 
 import os
@@ -88,8 +89,10 @@ def lab(folder):
 def test_a_lesson_the_next_morning(folder, lab, lesson):
     shutil.copy(lesson, folder)
     with browser.open_notebook(lab, lesson.name) as page:
-        browser.run_all_cells(page)
+        assert browser.run_all_cells(page) > 5
         evening = browser.read_outputs(page)
+        if evening["sliders"]:
+            assert browser.move_first_slider(page) < 3000  # milliseconds
         assert evening["pictures"] >= 5 and evening.items() >= WITHOUT_ERROR.items()
         browser.save(page)
         browser.restart_kernel(page)

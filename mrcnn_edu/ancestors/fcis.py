@@ -6,7 +6,7 @@
 
 All layers with weights run once over the image. A RoI only looks values up in their maps. Its class
 and its mask come from the same maps, two for each class: "inside" scores whether a pixel is in the
-box and on its object, "outside" whether it is in the box but not on its object (section 3.2).
+box and on its object, "outside" whether it is in the box but not on its object (section 2.2).
 
 Letters: B images, R RoIs, D detections, K classes, k x k bins of a RoI, m x m mask.
 """
@@ -44,10 +44,10 @@ class FCISConfig(Config):
     # the pyramid's finest map.
     neck: Literal["fpn", "c4", "c5"] = "c5"
     n_bins: int = 7  # bins along a side of a RoI, each with its own maps; 7 is the paper's best
-    score_channels: int = 1024  # channels of the convolution before the maps (section 3.3)
+    score_channels: int = 1024  # channels of the convolution before the maps (section 2.3)
     score_kernel: int = 1  # kernel size of the convolution before the maps
-    nms_iou: float = 0.3  # IoU above which NMS drops a detection (section 3.3)
-    rpn_post_nms_top_n_test: int = 300  # best proposals of an image after NMS (section 3.3)
+    nms_iou: float = 0.3  # IoU above which NMS drops a detection (section 2.3)
+    rpn_post_nms_top_n_test: int = 300  # best proposals of an image after NMS (section 2.3)
     merge_iou: float = 0.5  # RoIs with a larger IoU vote on a detection's mask; 1: only its own
     merge_threshold: float = 0.4  # merged probability that is foreground; from the authors' code
 
@@ -75,7 +75,7 @@ class FCISConfig(Config):
 
 
 class RoIScores(NamedTuple):
-    """The scores of R RoIs, assembled pixel by pixel from the maps of their bins (section 3.1)."""
+    """The scores of R RoIs, assembled pixel by pixel from the maps of their bins (section 2.1)."""
 
     inside: Tensor  # [R, K + 1, m, m]
     outside: Tensor  # [R, K + 1, m, m]
@@ -148,7 +148,7 @@ class FCIS(nn.Module):
     def forward(
         self, images: list[Tensor], targets: list[dict], generators: list[Generator] | None = None
     ) -> Losses:
-        """The five losses, scalars under Mask R-CNN's names, added with equal weight (section 3.3).
+        """The five losses, scalars under Mask R-CNN's names, added with equal weight (section 2.3).
 
         generators: one for each image, to sample anchors and RoIs with. Raises TypeError or
         ValueError, naming the image, for what cannot be learned.
@@ -163,7 +163,7 @@ class FCIS(nn.Module):
 
     @evaluates
     def trace(self, images: list[Tensor]) -> FCISTrace:
-        """`detect`, stage by stage, with every intermediate result (section 3.3)."""
+        """`detect`, stage by stage, with every intermediate result (section 2.3)."""
         batch = self.preprocess(images)
         features = self.features(batch)
         maps = self.maps(features)
@@ -233,7 +233,7 @@ class FCIS(nn.Module):
         return RoIScores(inside, outside, deltas)
 
     def roi_losses(self, maps: Tensor, rois: list[RoITargets], objects: list[dict]) -> Losses:
-        """The class, box and mask losses of the RoIs (section 3.3)."""
+        """The class, box and mask losses of the RoIs (section 2.3)."""
         scores = self.score_rois(maps, [r.boxes for r in rois])
         labels, deltas = torch.cat([r.labels for r in rois]), torch.cat([r.deltas for r in rois])
         class_logits = scores.class_logits
@@ -276,7 +276,7 @@ class FCIS(nn.Module):
     ) -> list[Tensor]:
         """Mask probabilities [D, m, m] of the selected boxes of each image.
 
-        They are merged from the RoIs' masks (section 3.3), and scaled so that `merge_threshold`
+        They are merged from the RoIs' masks (section 2.3), and scaled so that `merge_threshold`
         becomes 0.5, the threshold at which masks are pasted.
         """
         c, n = self.config, [len(r) for r in rois]

@@ -1,4 +1,4 @@
-"""Merging masks: every RoI near a detection votes on the detection's mask (FCIS, section 3.3).
+"""Merging masks: every RoI near a detection votes on the detection's mask (FCIS, section 2.3).
 
 Letters: R RoIs, D detections, V votes, K classes, m x m mask.
 """
@@ -12,7 +12,7 @@ from mrcnn_edu.boxes import box_iou
 def merge_masks(
     boxes: Tensor, labels: Tensor, rois: Tensor, scores: Tensor, probs: Tensor, min_iou: float
 ) -> Tensor:
-    """Mask probabilities [D, m, m] of detections, each the mean over many RoIs (section 3.3).
+    """Mask probabilities [D, m, m] of detections, each the mean over many RoIs (section 2.3).
 
     boxes: [D, 4], all of which are among the rois [R, 4]. labels: [D]. scores: [R, K + 1]. probs:
     [R, K + 1, m, m]. Each RoI with an IoU above `min_iou` votes on a detection's mask, pixel by

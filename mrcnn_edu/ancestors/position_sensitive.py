@@ -3,7 +3,7 @@
 A network without a head cannot know, at a pixel, which of two overlapping RoIs is meant. So each
 score gets k x k maps: one predicts the score as if the pixel were in the upper left part of an
 object, another as if it were in the middle, and so on. A RoI is divided into k x k bins, and each
-bin reads only its own map (Dai et al. 2016, R-FCN, section 3; Li et al. 2017, FCIS, section 3.1).
+bin reads only its own map (Dai et al. 2016, R-FCN, section 3; Li et al. 2017, FCIS, section 2.1).
 
 R-FCN's pooling is `roi_ops.ps_roi_pool`.
 

@@ -86,7 +86,7 @@ viz.show_ground_truth(
 image, target = scenes[350]
 viz.show_images({"for the network": image}).caption(
     "Figure 3. The 96 × 96 pixels that the network gets, with the noise of a "
-    "camera. You can still tell the star from the crosses, but only just."
+    "camera. You can still tell the star from the crosses."
 )
 
 # %%
@@ -167,12 +167,12 @@ for name, value in vars(trace.detections[0]).items():
 
 # %%
 stages = model.backbone(trace.batch.images)
-first_map = stages[0]  # [1, 48, 24, 24]
+first_map = stages[0]
 viz.show_channels(first_map, image, [16, 26, 22, 11]).caption(
     "Figure 5. Four of the 48 channels of the first map. Channel 16 is bright "
-    "on the paper, so that the objects appear as silhouettes. The others "
-    "respond to edges, each to those of another kind. No channel is enough by "
-    "itself, but together they describe each position."
+    "where there is only paper. The others respond to edges, and each of them "
+    "to a different kind of edge. No channel is enough by itself, but "
+    "together they describe each position."
 )
 
 # %% [markdown]
@@ -478,7 +478,7 @@ viz.show_detections(
     blobs, wrong, model.classes, blob_target, blob_scenes.classes, width=3
 ).caption(
     "Figure 13. Five blobs, and what the model predicts. The classes "
-    "are wrong and the scores are high, but boxes and masks are good."
+    "are wrong and the scores are high, but boxes and masks are quite good."
 )
 
 # %% [markdown]

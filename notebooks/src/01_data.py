@@ -66,8 +66,8 @@ scenes = Shapes(10_000, seed=1, render_size=384)
 image, target = scenes[5803]
 boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
 viz.show_tasks(image, target, scenes.classes).caption(
-    "Figure 1. Four tasks for one image. The two stars are a single area in "
-    "the third panel, and two objects in the fourth."
+    "Figure 1. Four tasks for one image. From left to right, the output says "
+    "more and more about the objects in it."
 )
 
 # %% [markdown]
@@ -329,7 +329,7 @@ photo_target["boxes"] = masks_to_boxes(photo_target["masks"])
 
 # %%
 viz.show_ground_truth(photo, photo_target, kitchen, width=5).caption(
-    "Figure 5. A photograph by Rachel Michetti, which she gave to the public, "
+    "Figure 5. A photograph by Rachel Michetti, in the public domain (CC0), "
     "and our outlines of two objects. The cup took us 37 corners. The spoon "
     "is a single object, although we see it in two pieces."
 )
@@ -382,7 +382,7 @@ from_rle = decode_mask(encode_mask(ring), 400, 400)
 masks_read = {"from two polygons": read_back, "from RLE": from_rle}
 viz.show_differences(ring, masks_read).caption(
     "Figure 6. The ring, written and read back. Gray pixels are correct, "
-    "crimson ones are too many."
+    "crimson ones do not belong to it."
 )
 
 # %% [markdown]

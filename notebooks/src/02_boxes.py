@@ -492,16 +492,19 @@ def rounds_of_nms(candidates, scores, threshold):
     order = scores.argsort(descending=True)
     iou = boxes.box_iou(candidates[order], candidates[order])
     beats = (iou > threshold).triu(diagonal=1)  # row: the better box
-    keep = [torch.ones(len(order), dtype=torch.bool)]
-    while len(keep) < 2 or not keep[-1].equal(keep[-2]):
-        is_beaten = beats[keep[-1]].any(dim=0)  # by a kept box
-        keep.append(~is_beaten)
-    return keep
+    rounds = [torch.ones(len(order), dtype=torch.bool)]  # keep them all
+    changed = True
+    while changed:
+        kept = rounds[-1]
+        is_beaten = beats[kept].any(dim=0)  # by a box that is kept
+        rounds.append(~is_beaten)
+        changed = not rounds[-1].equal(kept)
+    return rounds
 
 
 # %%
-for number, keep in enumerate(rounds_of_nms(chain, chain_scores, 0.3)):
-    marks = ["#" if is_kept else "." for is_kept in keep.tolist()]
+for number, kept in enumerate(rounds_of_nms(chain, chain_scores, 0.3)):
+    marks = ["#" if is_kept else "." for is_kept in kept.tolist()]
     print("round", number, "".join(marks))
 
 
@@ -516,8 +519,10 @@ def random_boxes(n, generator):
 
 generator = torch.Generator().manual_seed(0)
 for n in (10, 30, 100, 300, 1000):
-    keep = rounds_of_nms(*random_boxes(n, generator), threshold=0.5)
-    print(f"{n:5} boxes, {keep[-1].sum():3} kept, rounds: {len(keep) - 1}")
+    some, some_scores = random_boxes(n, generator)
+    rounds = rounds_of_nms(some, some_scores, threshold=0.5)
+    n_kept = rounds[-1].sum()
+    print(f"{n:5} boxes, {n_kept:3} kept, rounds: {len(rounds) - 1}")
 
 # %% [markdown]
 # **What happened.** The chain takes six rounds, the last of which only confirms, and 1,000 random
@@ -535,9 +540,9 @@ assert len(rounds_of_nms(chain, chain_scores, 0.3)) - 1 == 6
 generator = torch.Generator().manual_seed(0)
 for n in (10, 30, 100, 300, 1000):
     some, some_scores = random_boxes(n, generator)
-    keep = rounds_of_nms(some, some_scores, 0.5)
+    rounds = rounds_of_nms(some, some_scores, 0.5)
     greedy = nms_by_hand(some, some_scores, 0.5)
-    assert some_scores.argsort(descending=True)[keep[-1]].equal(greedy) and len(keep) - 1 < 10
+    assert some_scores.argsort(descending=True)[rounds[-1]].equal(greedy) and len(rounds) - 1 < 10
     assert package_nms(some, some_scores, 0.5).equal(greedy)
 
 # %% [markdown]
@@ -593,15 +598,16 @@ for i in range(len(crowd)):
 
 
 # %%
-def errors(threshold, by_class=True):
+def count_errors(threshold, by_class=True):
     """The number of false negatives, and of false positives, after NMS."""
     missed = superfluous = 0
     for (found, labels, scores), target in predictions:
         groups = labels if by_class else torch.zeros_like(labels)
         kept = batched_nms(found, scores, groups, threshold)
-        matches = boxes.box_iou(found[kept], target["boxes"]) >= 0.5
-        matches &= labels[kept, None] == target["labels"]
-        n_found = matches.any(dim=0).sum().item()
+        # [boxes, objects]: which box is right for which object?
+        is_near = boxes.box_iou(found[kept], target["boxes"]) >= 0.5
+        is_right = is_near & (labels[kept, None] == target["labels"])
+        n_found = is_right.any(dim=0).sum().item()
         missed += len(target["boxes"]) - n_found
         superfluous += len(kept) - n_found
     return missed, superfluous
@@ -609,7 +615,9 @@ def errors(threshold, by_class=True):
 
 # %%
 thresholds = torch.arange(1, 17) / 20
-counts = torch.tensor([errors(value) for value in thresholds.tolist()])
+counts = torch.tensor(
+    [count_errors(value) for value in thresholds.tolist()]
+)
 curves = {
     "false negatives": counts[:, 0],
     "false positives": counts[:, 1],
@@ -750,11 +758,11 @@ viz.show_panels(large_pairs[435][0], panels).caption(
 # 100 crowded scenes from above.
 
 # %%
-missed_before, _ = errors(1.0)  # no IoU is above 1: without NMS
+missed_before, _ = count_errors(1.0)  # no IoU is above 1: without NMS
 print("threshold  classes   deleted  superfluous")
 for threshold in (0.1, 0.3, 0.5):
     for by_class in (True, False):
-        missed, superfluous = errors(threshold, by_class)
+        missed, superfluous = count_errors(threshold, by_class)
         scope = "within" if by_class else "across"
         deleted = missed - missed_before
         print(f"{threshold:9}  {scope:7} {deleted:9} {superfluous:12}")
@@ -773,7 +781,7 @@ stack_iou = boxes.box_iou(two_objects["boxes"], two_objects["boxes"])[0, 1].item
 assert round(stack_iou, 2) == 0.63 and sorted(on_stack.labels[within].tolist()) == [3, 6]
 assert on_stack.scores[within].min() > 0.9
 for threshold in (0.1, 0.3, 0.5):
-    grouped, ungrouped = errors(threshold), errors(threshold, by_class=False)
+    grouped, ungrouped = count_errors(threshold), count_errors(threshold, by_class=False)
     assert ungrouped[0] - missed_before > 2 * (grouped[0] - missed_before)
     assert ungrouped[1] < grouped[1]
 assert grouped[0] - missed_before == 2 and ungrouped[0] - missed_before == 12
@@ -975,9 +983,9 @@ exercises.check_nms(nms)
 # only *lowers the score* of a box that overlaps a better one, and it lowers it more, the larger the
 # overlap is:
 #
-# $$ s_i \leftarrow s_i \, e^{-\text{IoU}(M, b_i)^2 / \sigma} . $$
+# $$ s_i \leftarrow s_i \, e^{-\text{IoU}(b_k, b_i)^2 / \sigma} . $$
 #
-# Here $M$ is the box that has just been kept, $b_i$ is a box that is left, $s_i$ is its score, and
+# Here $b_k$ is the box that was just kept, $b_i$ is a box that is left, $s_i$ is its score, and
 # $\sigma$ says how gentle we are.
 #
 # Write `soft_nms(boxes, scores, sigma, min_score)` for boxes `[N, 4]` and scores `[N]`. Keep the

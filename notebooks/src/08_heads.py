@@ -479,5 +479,7 @@ exercises.check_upper_bound(upper_bound)
 # - m x m pixels in a box are enough for compact objects of any size, and not for thin ones.
 #
 # torchvision calls these `TwoMLPHead`, `FastRCNNPredictor`, `MaskRCNNHeads` and
-# `MaskRCNNPredictor`; detectron2 `FastRCNNConvFCHead` and `MaskRCNNConvUpsampleHead`. Next: **09,
-# the mask loss**.
+# `MaskRCNNPredictor`; detectron2 `FastRCNNConvFCHead` and `MaskRCNNConvUpsampleHead`.
+#
+# All parts of the network are there now. Next: **17, what each of them costs**, or **09, the mask
+# loss**, if you would rather train them first.

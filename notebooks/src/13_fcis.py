@@ -50,7 +50,7 @@ picture.caption(f"Is it on the object behind? {on[0]}. In front? {on[1]}.")
 # %% [markdown]
 # ## 1. A map for every part
 #
-# **Position-sensitive maps** (section 3.1): cut each box into k x k **cells**, and let the network
+# **Position-sensitive maps** (section 2.1): cut each box into k x k **cells**, and let the network
 # give k x k maps instead of one. The map of the cell in the upper left answers: "if this pixel were
 # in the upper left of an object, would it be on it?" A RoI asks each of its pixels on the map of
 # the cell in which the pixel lies *in this RoI*.
@@ -124,7 +124,7 @@ print(getsource(assemble).split('"""')[2])
 #
 # ## 3. Inside and outside
 #
-# For each class there are *two* such sets (section 3.2): **inside**, "in a box of this class, and
+# For each class there are *two* such sets (section 2.2): **inside**, "in a box of this class, and
 # on its object", and **outside**, "in a box of this class, and beside its object". With background
 # counted that makes 2 k² (C + 1) maps for C classes, and 4 k² for the box deltas. Our FCIS has
 # k = 7 and C = 6. It learned from the same scenes, and for the same 1,500 steps, as the Mask R-CNN
@@ -208,7 +208,7 @@ print("numbers that a RoI looks up in FCIS:", (2 * (n_classes + 1) + 4) * mask.n
 # %% [markdown]
 # ## 5. Merging masks
 #
-# FCIS does not refine a mask, it takes a vote (section 3.3). All proposals are read, and then read
+# FCIS does not refine a mask, it takes a vote (section 2.3). All proposals are read, and then read
 # again where their own box deltas lead. Non-maximum suppression at an IoU of 0.3 picks the
 # detections. Then all RoIs with an IoU of over 0.5 with a detection are asked for their mask of its
 # class: the mean, weighted by their scores, is the mask. A RoI votes 0 beyond its own box, which
