@@ -165,5 +165,5 @@ def test_a_lesson_that_was_run_and_saved_in_jupyterlab_is_not_taken_for_an_answe
     before["metadata"]["mrcnn_edu"]["cells"] = seal(before)  # as the build does
     (newer / FIRST).write_bytes(to_bytes(before))
     line = next(line for line in copy_lessons(newer, lab.folder) if line.startswith(FIRST))
-    assert line == f'{FIRST}: updated; your outputs are kept (changed: "The lessons")'
+    assert line == f'{FIRST}: updated; your outputs are kept (changed: "References")'
     assert parse((lab.folder / FIRST).read_bytes())["cells"][2]["outputs"]
