@@ -66,22 +66,22 @@ scenes = Shapes(10_000, seed=1, render_size=384)
 image, target = scenes[5803]
 boxes, labels, masks = target["boxes"], target["labels"], target["masks"]
 viz.show_tasks(image, target, scenes.classes).caption(
-    "Figure 1. Four tasks for one image. From left to right, the output says "
-    "more and more about the objects in it."
+    "Figure 1. Four tasks for one image. Detection treats objects one by one, "
+    "semantic segmentation decides about pixels, and the last task does both."
 )
 
 # %% [markdown]
 # The fourth panel shows the task of this course. Every object in it is an **instance** of its
 # class, and has a mask of its own.
 #
-# The three kinds of segmentation are easily confused, so let us be exact. You might expect that
-# they differ in how they treat the background, but all three leave room for it. A semantic map has
+# The three kinds of segmentation are easily confused, so let us be exact. A semantic map has
 # exactly one class at each pixel, and nothing in it separates two objects of a class. Instance
 # segmentation outputs as many masks as there are objects, and each mask is an image of its own. So
-# nothing stops two predicted masks from overlapping. Panoptic segmentation forbids the overlap
-# again, since each pixel belongs to one object at most, and demands a class for everything else.
-# [Kirillov et al.](https://arxiv.org/abs/1801.00868), who defined this task, call classes that can
-# be counted **things**, and classes such as sky, grass or a table top **stuff**.
+# nothing stops two predicted masks from overlapping, and pixels in no mask are background. Panoptic
+# segmentation forbids the overlap again, since each pixel belongs to one object at most, and it
+# divides the background into classes, too. [Kirillov et al.](https://arxiv.org/abs/1801.00868), who
+# defined this task, call classes that can be counted **things**, and classes such as sky, grass or
+# a table top **stuff**.
 #
 # The same in a table, for an image of $H \times W$ pixels, $M$ objects and $K$ classes:
 #
@@ -93,7 +93,7 @@ viz.show_tasks(image, target, scenes.classes).caption(
 # | instance segmentation | masks and labels | $M \times H \times W$ and $M$ | yes | yes |
 # | panoptic segmentation | a class and an object at each pixel | $2 \times H \times W$ | yes | no |
 #
-# ## 1. A semantic map cannot count
+# ## 1. Can a semantic map count?
 #
 # The output of semantic segmentation is called a **semantic map**. At first sight, it seems to be
 # enough for counting objects. We look for connected areas of one class, and count them. Such an
@@ -382,14 +382,14 @@ from_rle = decode_mask(encode_mask(ring), 400, 400)
 masks_read = {"from two polygons": read_back, "from RLE": from_rle}
 viz.show_differences(ring, masks_read).caption(
     "Figure 6. The ring, written and read back. Gray pixels are correct, "
-    "crimson ones do not belong to it."
+    "crimson ones do not belong to it, and a few green ones are missing."
 )
 
 # %% [markdown]
 # **What happened.** It is about 0.7. The hole is filled, because "in any of the polygons" means
-# that the second circle is added to the first, and not cut out of it. The ring has the area
-# $\pi r^2 (1 - 0.55^2)$ and the filled disk has $\pi r^2$, so the IoU is $1 - 0.55^2 = 0.70$.
-# COCO's polygons cannot express a hole. RLE can, and loses nothing.
+# that the second circle is added to the first, and not cut out of it. The ring has the area $\pi
+# r^2 (1 - 0.55^2)$ and the filled disk has $\pi r^2$, so the IoU is $1 - 0.55^2 = 0.70$. COCO's
+# polygons cannot express a hole, unless you cut a slit to it. RLE can, and loses nothing.
 
 # %% tags=["claim"]
 assert len(cup[0]) == 2 * 37 and kitchen[3 - 1] == "cup" and kitchen[6 - 1] == "spoon"
@@ -659,7 +659,7 @@ for problem in check(damaged_copy("four_mistakes.json", four_mistakes)):
     print(f"annotation {problem.annotation_id}: {problem.message}")
 
 # %% [markdown]
-# All four are found, the first of them three times, since its box contradicts the image, its own
+# All four are found, annotation 1 even three times, since its box contradicts the image, its own
 # mask and common sense. Each of these annotations contradicts something else in the file, and a
 # contradiction is what a program can find. On your own data, `mrcnn-edu check-data FOLDER` prints
 # the same list.
@@ -672,8 +672,8 @@ assert sorted(p.annotation_id for p in problems) == [1, 1, 1, 2, 3, 4]
 # %% [markdown]
 # ## Where it breaks: mistakes that look like data
 #
-# The dangerous mistakes are those that contradict nothing. Here are three that are easily made.
-# Each of them affects a whole file.
+# The dangerous mistakes are those that contradict nothing. Here are three candidates. All of them
+# are easily made, and each affects a whole file.
 #
 # - **One too high.** The exporting tool counts its classes from 0, and the training script counts
 #   from 1. Somebody adds 1 to be safe, and somebody else has already done so. In our copy the last
@@ -698,6 +698,7 @@ def no_holes(annotations):
             x, y, width, height = annotation["bbox"]
             corners = (circle(48) + 1) / 2 * (width, height) + (x, y)
             annotation["segmentation"] = [corners.flatten().tolist()]
+            annotation["area"] = 0.785 * width * height  # of a disk
 
 
 def row_by_row(annotations):
@@ -722,9 +723,9 @@ for name, dataset in files.items():
 # %% [markdown]
 # **What happened.** `check` finds the masks that were read in the wrong direction, because they lie
 # outside their boxes. Even then it misses two of the eleven. Their objects lie on the diagonal of
-# the image, where the mirrored mask lands in its own box again. In the other two files it finds
-# nothing, and there is nothing for it to find. Both are complete, tidy and consistent descriptions
-# of scenes that do not exist.
+# the image, where the mirrored mask lands so nearly in its own box that `check` lets it pass. In
+# the other two files it finds nothing, and there is nothing for it to find. Both are complete, tidy
+# and consistent descriptions of scenes that do not exist.
 #
 # How bad is that? Suppose that a network learns each of these files to perfection. Then its
 # predictions *are* the annotations of the file, and we can compare them with the correct ones.
@@ -763,14 +764,14 @@ for axes, (name, dataset) in zip(panels, files.items(), strict=True):
 picture.caption(
     "Figure 10. One scene, as four files describe it. Read the names in the "
     "second panel, look into the ring in the third, and find the one mask in "
-    "the fourth that is still in its box."
+    "the fourth that is still nearly in its box."
 )
 
 # %% [markdown]
-# What no program finds, you see in a second. The triangle is called a square, the ring is a disk,
-# and the masks have flown away. Our images happen to be square. In a photograph that is wider than
-# high, masks that are read in the wrong direction are torn into stripes, which you cannot miss
-# either.
+# You see all of it in a second, also what no program finds. The triangle is called a square, the
+# ring is a disk, and the masks have flown away. Our images happen to be square. In a photograph
+# that is wider than high, masks that are read in the wrong direction are torn into stripes, which
+# you cannot miss either.
 #
 # Make this a habit. Before you train on any dataset, whoever made it:
 #
@@ -779,7 +780,8 @@ picture.caption(
 # 3. look at the smallest and the largest object of each class;
 # 4. count the objects of each class, and ask whether you believe the counts.
 #
-# `mrcnn-edu check-data FOLDER --out REPORT` does the first and prepares the others for you.
+# `mrcnn-edu check-data FOLDER --out REPORT` does the first. For the second and the last, it draws a
+# sheet of images and counts the objects of each class.
 
 # %% tags=["claim"]
 n_problems = {name: len(check(dataset)) for name, dataset in files.items()}
@@ -796,7 +798,7 @@ assert in_own_box > 0.9 * given["masks"][triangle].sum() and triangle + 1 not in
 # ## Play: how many corners does a star need?
 #
 # The player draws a star as a polygon, whose corners lie at equal angles. Dark pixels are in the
-# star and in the polygon.
+# star and in the polygon, lighter ones in the star alone, and the lightest in the polygon alone.
 #
 # 1. Compare 10 corners with 12 and with 38. Why are ten better than both?
 # 2. Which other numbers of corners do well? What do they have in common?
@@ -1003,14 +1005,16 @@ exercises.check_find_mistakes(find_mistakes)
 # and `masks`, and 0 is the label of the background. Its published models have 91 outputs, because
 # they use COCO's ids with all their gaps. detectron2 calls the same things `gt_boxes`, `gt_classes`
 # and `gt_masks`, counts its classes from 0, and puts the background last. It keeps polygons as
-# polygons until they are needed, or RLE if you set `INPUT.MASK_FORMAT = "bitmask"`.
+# polygons until they are needed. To read RLE, it needs `INPUT.MASK_FORMAT = "bitmask"`, and then it
+# keeps every mask as a bitmap.
 #
 # COCO is no longer alone. [LVIS](https://arxiv.org/abs/1908.03195) outlines more than a thousand
 # classes in COCO's photographs, saucers included, and
 # [Cityscapes](https://arxiv.org/abs/1604.01685) the people and vehicles in street scenes. The work
-# itself has changed, too. For [SAM](https://arxiv.org/abs/2304.02643), section 4, people outlined
-# objects with the help of the network that they were training. The time for an object fell from 34
-# to 14 seconds while the network improved, and in the end it drew a billion masks alone.
+# itself has changed, too. When the data for [SAM](https://arxiv.org/abs/2304.02643) were made,
+# people outlined objects with the help of the network that was being trained. The time for an
+# object fell from 34 to 14 seconds as the network improved, and in the end the network drew a
+# billion masks by itself.
 #
 # ## Next
 #

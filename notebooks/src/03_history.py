@@ -538,7 +538,7 @@ def group_regions(colors, sizes, boxes, neighbors): ...
 exercises.check_group_regions(group_regions)
 
 # %% [markdown]
-# ## What to remember
+# ## Remember
 #
 # - R-CNN showed that a classifier becomes a detector if somebody proposes regions. It ran a network
 #   on each of 2,000 regions and trained in three stages.

@@ -1030,7 +1030,7 @@ def top_down(maps, lateral, output): ...
 exercises.check_top_down(top_down)
 
 # %% [markdown]
-# ## What to remember
+# ## Remember
 #
 # A convolution with a stride of 2 halves a map and doubles the distance between its locations.
 # Residual blocks add their input to what they compute, so that a network can be deep and still

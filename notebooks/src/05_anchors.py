@@ -55,7 +55,8 @@ viz.show_architecture("proposals").caption(
 
 # %%
 scenes = Shapes(1000, seed=1)  # 96 x 96 pixels, as the network sees them
-large_scenes = Shapes(1000, seed=1, render_size=384)  # the same, for our eyes
+# The same scenes for our eyes.
+large_scenes = Shapes(1000, seed=1, render_size=384, noise=0)
 
 picture, panels = viz.row(2)
 for axes, number in zip(panels, (350, 73), strict=True):
@@ -147,9 +148,9 @@ viz.show_boxes(large_image, 4 * torch.tensor(three), "anchor").caption(
 # way to define anchors, too, but then a tall anchor of size 32 would be meant for larger objects
 # than a square one of size 32.
 #
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.1.1, uses the aspect ratios 1:2, 1:1
-# and 2:1, and nearly everybody has followed. Be careful when you read code, because some authors
-# define the ratio as width divided by height.
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, uses the aspect ratios 1:2, 1:1 and
+# 2:1, and nearly everybody has followed. Be careful when you read code, because some authors define
+# the ratio as width divided by height.
 #
 # One anchor covers one spot. Next, we need anchors everywhere.
 
@@ -309,8 +310,8 @@ for (size,), level in zip(sizes, levels, strict=True):
 # and so do torchvision, detectron2 and we.
 #
 # Why is that fine here? An anchor that reaches far out of the image overlaps no object well, so it
-# simply learns "background". The few that do overlap an object lie on one at the border, and an
-# object at the border is a legitimate thing to learn. If the box that the network makes of an
+# simply learns "background". One that reaches out by a few pixels may still fit an object inside
+# the image, and then it is an example like any other. If the box that the network makes of an
 # anchor still sticks out, it is cut off at the border later. And without the crossing anchors we
 # would have to do without the largest size altogether. In Exercise 5 you write the paper's rule.
 #
@@ -351,7 +352,9 @@ assert max(scenes[i][1]["boxes"].diff(dim=1).max() for i in range(100)) < 96
 #
 # One more rule is needed. Some objects have no anchor that reaches 0.7, and by these rules alone
 # the network would never learn to find them. So each object's best anchor is positive as well,
-# whatever their IoU is, provided that they touch. Libraries call this a **low-quality match**.
+# whatever their IoU is, provided that they overlap. If several anchors are equally good, all of
+# them are positive. Libraries call this a **low-quality match**. A positive anchor learns the
+# object with which it has the highest IoU.
 #
 # Let's try the rules on two objects and five anchors. These are their IoUs:
 
@@ -369,9 +372,8 @@ toy_iou = torch.tensor(
 # %%
 toy_matched = match(toy_iou, 0.7, 0.3, allow_low_quality_matches=True)
 viz.show_matching(toy_iou, toy_matched).caption(
-    "Figure 6. Matching as a table, with a row for each anchor. Anchor 2 is "
-    "positive although its IoU is only 0.40, because object 1 has no better "
-    "one. A cell in dark blue is the object that the anchor learns."
+    "Figure 6. Matching as a table, with a row for each anchor. A cell in "
+    "dark blue is the object that the anchor learns."
 )
 
 # %% [markdown]
@@ -413,11 +415,11 @@ viz.show_panels(with_margin, panels).caption(
 )
 
 # %% [markdown]
-# **What happened.** Only 7 anchors are positive, 143 are ignored, and 2,145 are negative. There is
-# roughly one positive anchor for each object, while background outnumbers them by three hundred to
-# one. If all anchors counted equally, a network that always predicts "background" would be nearly
-# perfect. So each training step uses a small sample instead, half of it positive if there are
-# enough. Lesson 06 does that.
+# **What happened.** Only 7 anchors are positive, 143 are ignored, and 2,145 are negative. Why 7,
+# for five objects? Because the star and the orange cross have two equally good anchors each.
+# Background outnumbers the positive anchors by three hundred to one. If all anchors counted
+# equally, a network that always predicts "background" would be nearly perfect. So each training
+# step uses a small sample instead, half of it positive if there are enough. Lesson 06 does that.
 #
 # Two of the negative anchors in Figure 7 lie on the circle. They are negative because IoU
 # compares them with the whole circle, of which they cover only a small part. The network learns
@@ -459,15 +461,14 @@ print(len(ours.sizes), "objects")
 
 # %%
 for size in (8, 17, 24):
-    near = (ours.sizes - size).abs() <= 2
+    near = (ours.sizes - size).abs() <= 1
     print(f"size {size:2}: mean coverage {ours.best_iou[near].mean():.2f}")
 
 # %%
 title = f"{len(ours.sizes)} objects of 100 scenes"
 viz.show_coverage({title: ours}).caption(
-    "Figure 8. Each dot is an object. Coverage has peaks at the sizes of the "
-    "anchors, 12 and 24, and valleys between them. The dashed lines are the "
-    "two thresholds of matching."
+    "Figure 8. Each dot is an object. The dashed lines are the two thresholds "
+    "of matching."
 )
 
 # %% [markdown]
@@ -506,7 +507,7 @@ print(f"size 32, stride 4: {worst_iou(32, 4):.2f}")
 # Our anchors are three times as large as their stride, so even an object of exactly the right size
 # can end up with a coverage of 0.53. In the second line an anchor is eight times as large as its
 # stride, as in FPN, and the worst case is 0.78. That answers our question. With anchors as dense as
-# FPN's, an object of the right size always reaches 0.7, and with ours it depends on where the
+# FPN's, a square object of the right size always reaches 0.7, and with ours it depends on where the
 # object happens to lie. Fewer than a quarter of our objects reach it, and all the others are
 # learned from low-quality matches.
 #
@@ -516,18 +517,23 @@ print(f"size 32, stride 4: {worst_iou(32, 4):.2f}")
 #
 # ### Coverage of your own data
 #
-# The same works for any data set in COCO's format, which lesson 01 introduced. Ours is a folder of
-# scenes with random outlines. Put the name of your own folder in its place.
+# The same works for any data set in COCO's format, which lesson 01 introduced. First we write a
+# folder of scenes with random outlines. Then we read it back as if it came from somewhere else. To
+# measure your own data, skip the first of the two cells, and put the names of your folder and of
+# your file into the second one.
 
 # %%
 from tempfile import mkdtemp
 
 from mrcnn_edu.data import CocoFolder, write_coco
 
-folder = mkdtemp()  # or the name of your folder
+folder = mkdtemp()  # new and empty, since write_coco replaces what it finds
 write_coco(Shapes(40, seed=2, size=160, outlines="blobs"), folder)
 
-coco = CocoFolder(f"{folder}/images", f"{folder}/annotations.json")
+# %%
+images = f"{folder}/images"  # or your own folder
+annotations = f"{folder}/annotations.json"  # or your own file
+coco = CocoFolder(images, annotations)
 coverage = anchor_coverage(coco, model.config, strides)
 viz.show_coverage({f"{len(coverage.sizes)} objects": coverage}).caption(
     "Figure 9. The coverage of a folder of images in COCO's format. Sizes are "
@@ -537,7 +543,7 @@ viz.show_coverage({f"{len(coverage.sizes)} objects": coverage}).caption(
 # %% tags=["claim"]
 assert len(ours.sizes) == 349 and ours.best_iou.min() >= 0.3
 assert (ours.best_iou >= 0.7).float().mean() < 0.25
-means = [ours.best_iou[(ours.sizes - size).abs() <= 2].mean() for size in (8, 17, 24)]
+means = [ours.best_iou[(ours.sizes - size).abs() <= 1].mean() for size in (8, 17, 24)]
 assert means[0] < means[1] < means[2]
 assert round((17 / 24) ** 2, 2) == 0.5 and round((12 / 17) ** 2, 2) == 0.5
 assert round(worst_iou(24, 8), 2) == 0.53 and round(worst_iou(32, 4), 2) == 0.78
@@ -568,17 +574,15 @@ for name, coverage in {"ours": ours, "theirs": theirs}.items():
 panels = {"sizes 12 to 72": ours, "sizes 32 to 256": theirs}
 viz.show_coverage(panels).caption(
     "Figure 10. The same objects with our anchors (left) and with the first "
-    "four sizes of FPN (right). On the right all objects below a size of "
-    "about 17 lie under the lower line, and those around 32 are covered "
-    "better."
+    "four sizes of FPN (right)."
 )
 
 # %% [markdown]
 # **What happened.** For nearly a third of the objects the best anchor is below 0.3, and these are
-# all the small ones. Each of them still gets its low-quality match, but such matches are bad
-# teachers. An object of size 8 inside an anchor of size 32 has the same low IoU with every anchor
-# that contains it, so dozens of anchors tie as its best. All of them learn "object", while their
-# neighbors, which see almost the same, learn "background".
+# all the small ones. Each of them still gets its low-quality match. But while a match at 0.5 does
+# little harm, one far below 0.3 is a bad teacher. An object of size 8 inside an anchor of size 32
+# has the same low IoU with every anchor that contains it, so dozens of anchors tie as its best. All
+# of them learn "object", while their neighbors, which see almost the same, learn "background".
 #
 # Now look at the second column, which seems to say the opposite. *More* objects than before have an
 # anchor of 0.7 or better, 31 % instead of 23 %. Don't conclude that the large anchors are the
@@ -595,7 +599,7 @@ viz.show_coverage(panels).caption(
 # objects are just hard. You would notice it in the average precision of small objects (lesson 11),
 # or in a chart like Figure 10, before you have trained at all.
 #
-# ### A photograph with an awkward shape
+# ### An object with an awkward shape
 #
 # Size is one way to miss an object, and shape is the other. The next picture comes with
 # scikit-image. Our model knows six shapes and no rockets, so it cannot detect anything here. But
@@ -638,9 +642,8 @@ for name, ratios in choices.items():
     pair = torch.stack((rocket_box, anchor)) / scale
     panels[f"{name}: IoU {best:.2f}"] = (pair, ["gt", "anchor"])
 viz.show_panels(photo, panels, width=5).caption(
-    "Figure 11. The best anchor for the rocket (blue), and the rocket's box "
-    "(green). With the usual aspect ratios it is a poor fit. One more ratio "
-    "almost doubles the IoU. Photograph: SpaceX."
+    "Figure 11. The rocket's box (green) and its best anchor (blue), without "
+    "and with one more aspect ratio. Photograph: SpaceX."
 )
 
 # %% [markdown]
@@ -654,9 +657,10 @@ viz.show_panels(photo, panels, width=5).caption(
 # serve most objects well. Between 1/2 and 2 every ratio is at most a factor $\rho = \sqrt{2}$ from
 # one of the three, and that allows an IoU of 0.73.
 #
-# One more ratio raises the IoU to 0.57. It costs 81,000 more anchors, and each of them is scored
-# for every image. For one rocket that is a bad bargain, but for a data set of rockets, text lines
-# or pencils it is a good one.
+# One more ratio raises the IoU to 0.57. Now $\rho = 10/8$ would allow 0.81, and it is the size that
+# doesn't fit. The rocket has a size of 166 pixels, and the nearest anchors have 128 and 256. The
+# ratio costs 81,000 more anchors, and each of them is scored for every image. For one rocket that
+# is a bad bargain, but for a data set of rockets, text lines or pencils it is a good one.
 
 # %% tags=["claim"]
 small = theirs.sizes < 16
@@ -725,13 +729,14 @@ location_player(model, large_image, {"boxes": 4 * target["boxes"]}).caption(
 )
 
 # %% [markdown]
-# Now change the anchors themselves. The first slider multiplies all sizes by a factor, the second
-# sets the ratio of the elongated anchors, and the third says how many shapes there are.
+# Now change the anchors themselves. The first slider multiplies all sizes by a factor. The second
+# sets the ratio of the elongated anchors. The third chooses the shapes: the square alone (1), the
+# wide and the tall one without it (2), or all three (3).
 #
-# 1. Which factor brings the most objects to 0.7 or more? Which one leaves none below 0.3? Are they
-#    the same?
-# 2. Go from one shape to two, and from two to three. Which step helps more, and why might that be
-#    so for these objects?
+# 1. Which factor brings the most objects to 0.7 or more? Which factors leave none below 0.3? Is the
+#    best one among them?
+# 2. Go from one shape to two, and from two to three. Which step hurts, which one helps, and why is
+#    that so for these objects?
 # 3. Find the best setting with a single shape. How many anchors does it save?
 #
 # Write down the settings and the two percentages.
@@ -746,8 +751,8 @@ player = anchor_player(
     shown=large_image,
 )
 player.caption(
-    "Figure 13. The anchors at the center of the scene, and how they cover "
-    "the objects of 100 scenes."
+    "Figure 13. The anchors of the second map at the center of the scene, and "
+    "how the anchors of all maps cover the objects of 100 scenes."
 )
 
 # %% [markdown]
@@ -814,8 +819,8 @@ exercises.check_anchor_at(anchor_at)
 # <details><summary><b>Solution</b></summary>
 #
 # Divide the number of the location by the width. The quotient is the row and the remainder is the
-# column. Both times the stride are y and x. Our code: `exercises.locate_anchor??`.
-# </details>
+# column. The row times the stride is y, and the column times the stride is x. Our code:
+# `exercises.locate_anchor??`. </details>
 
 
 # %%
@@ -864,9 +869,9 @@ exercises.check_best_iou(best_iou)
 # Write `label_anchors(iou, high, low)`. The table `iou` `[M, A]` has the IoU of each of M objects
 # (at least one) with each of A anchors. Return a label `[A]` for each anchor:
 #
-# - 1, positive, if its IoU with an object is at least `high`, or if no anchor has a higher IoU with
-#   some object. If several anchors are equally good and the best for an object, all of them are
-#   positive.
+# - 1, positive, if its IoU with an object is at least `high`, or if it is an object's best anchor
+#   and overlaps it, with an IoU above 0. If several anchors are equally good and the best for an
+#   object, all of them are positive.
 # - 0, negative, if it is not positive and its IoU with every object is below `low`.
 # - −1, ignored, in all other cases.
 #
@@ -903,9 +908,9 @@ exercises.check_label_anchors(label_anchors)
 #
 # ★☆☆ · about 5 minutes
 #
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, leaves anchors that reach out of
-# the image out of training. Write `ignore_crossing(labels, anchors, height, width)`. Given the
-# labels `[A]` of the anchors `[A, 4]`, return them with −1 for every anchor that reaches over a
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, anchors that cross the border of
+# the image take no part in training. Write `ignore_crossing(labels, anchors, height, width)`. Given
+# the labels `[A]` of the anchors `[A, 4]`, return them with −1 for every anchor that reaches over a
 # border of the image. An anchor that only touches the border stays as it is.
 #
 # For example, in an image of 40 rows and 60 columns, the anchors (45, 10, 65, 30) and
@@ -977,9 +982,8 @@ exercises.check_ignore_crossing(ignore_crossing)
 # <details><summary><b>Solution</b></summary>
 #
 # With the distance in pixels, the object of 50 × 50 in the example would have joined the second
-# anchor, which is 35 pixels away and not 59. Measured by their IoU, the third one fits better. Our
-# code: `exercises.anchor_shapes??`.
-# </details>
+# anchor, which is 35 pixels away, while the third is 59 away. But measured by IoU, the third one
+# fits better. Our code: `exercises.anchor_shapes??`. </details>
 
 
 # %%
@@ -997,6 +1001,9 @@ exercises.check_anchor_shapes(anchor_shapes)
 # start = torch.tensor([[12.0, 12], [24, 24], [48, 48], [72, 72]])
 # anchor_shapes(shapes, start, n_rounds=20)
 # ```
+#
+# The first three end up near 12, 22 and 35. The fourth does not move at all. Why not? No object
+# joins it, because the largest of our objects is much smaller than 72 pixels.
 #
 # ## Remember
 #

@@ -119,8 +119,9 @@ viz.show_rpn_window().caption(
 #
 # One branch outputs $k$ **objectness scores**, the network's confidence that each of the $k$
 # anchors lies on an object, of whatever class. The other outputs $4k$ box deltas, four for each
-# anchor. The figure calls them $t$, as the paper does, and we write $d$, as in lesson 02. We have
-# $k = 3$ anchors at each location, one for each aspect ratio.
+# anchor. The figure calls them $t$, as the paper does, and we write $d$, as in lesson 02. Its $p$
+# is the score after it has been turned into a probability, which section 2 explains. We have $k =
+# 3$ anchors at each location, one for each aspect ratio.
 #
 # Why only 3 × 3? Because each value of the feature map already depends on a large part of the
 # image, its receptive field. [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.1, gives
@@ -147,20 +148,18 @@ print(f"{'total':20} {total:6,}")
 # contrasts it with [MultiBox](https://arxiv.org/abs/1312.2249), whose 800 anchors are fixed boxes
 # in the image.
 #
-# **And why may all levels share them?** Compare the anchor sizes with the strides of the maps. With
-# sizes of 12, 24 and 48 pixels at strides of 4, 8 and 16, a square anchor is 3 grid cells wide on
-# each of the first three levels. An object twice as large on a map twice as coarse covers the same
-# number of grid cells, and one and the same set of weights can recognize it. Our last level is an
-# exception. Its anchors have a size of 72 pixels at a stride of 32, which is only 2.25 grid cells,
-# because anchors of 96 pixels would be as large as our whole images. A shift by one grid cell is
-# therefore a third of an anchor on the first three levels, but 4/9 of one on the last, and the
-# shared weights cannot be right for both. The sizes of [FPN](https://arxiv.org/abs/1612.03144),
-# from 32 at stride 4 to 512 at stride 64, have no such exception. Its section 4.1 also reports that
-# separate weights for each level give a similar accuracy.
+# **And why may all levels share them?** Because the anchors grow with the strides, as lesson 05
+# showed. With sizes of 12, 24 and 48 pixels at strides of 4, 8 and 16, a square anchor is 3 grid
+# cells wide on each of the first three levels. An object twice as large on a map twice as coarse
+# covers the same number of grid cells, and one and the same set of weights can recognize it. Only
+# our last level departs from that, with 72 pixels at a stride of 32, which is 2.25 grid cells. The
+# sizes of [FPN](https://arxiv.org/abs/1612.03144), from 32 at stride 4 to 512 at stride 64, have no
+# such exception. Its section 4.1 also reports that separate weights for each level give a similar
+# accuracy.
 #
-# Since the head works on each location by itself, we can follow one by hand. The circle at the left
-# edge of our scene has its center at (19, 34). On the map of stride 8, the nearest location is
-# column 2, row 4.
+# Since the head works on each location by itself, we can follow one by hand. The purple circle near
+# the left edge of our scene has its center at (19, 34). On the map of stride 8, the nearest
+# location is column 2, row 4.
 
 # %%
 features = trace.features[1][0]  # [64, 12, 12], the map of stride 8
@@ -248,7 +247,7 @@ assert max(before) < 0.7 and min(after) > 0.7
 #
 # $$p = \sigma(z) = \frac{1}{1 + e^{-z}}.$$
 #
-# A logit of 0 becomes a probability of one half, and our three logits above become 0.99 and more.
+# A logit of 0 becomes a probability of one half, and our three logits above become 0.99 or 1.00.
 #
 # If you read the paper, you will find $2k$ scores where we have $k$. Faster R-CNN predicts two
 # logits for each anchor, $z_1$ for "object" and $z_0$ for "no object", and compares them in a
@@ -261,7 +260,7 @@ assert max(before) < 0.7 and min(after) > 0.7
 #
 # > **Predict.** The five objects have sizes of 37, 24, 23, 17 and 9 pixels, where size means the
 # > square root of a box's area, as for anchors. The anchors of the four maps have sizes of 12, 24,
-# > 48 and 72. Which of the maps will see no object at all?
+# > 48 and 72. On which map or maps will each of the five objects appear?
 
 # %% tags=["cover"]
 probabilities = trace.objectness[0].sigmoid().split(level_sizes)
@@ -273,8 +272,7 @@ for level, side in zip(probabilities, (24, 12, 6, 3), strict=True):
 titles = ["stride 4", "stride 8", "stride 16", "stride 32"]
 viz.show_maps(maps, titles, crisp, high=1).caption(
     "Figure 5. The objectness of the best anchor at each location, from 0 "
-    "(dark) to 1 (light). Small objects appear on the fine maps, large ones "
-    "on the coarse maps."
+    "(dark) to 1 (light)."
 )
 
 # %%
@@ -298,12 +296,14 @@ for index, box in enumerate(gt):
     print(f"size {size:2.0f}:", *(f"{count:4}" for count in counts))
 
 # %% [markdown]
-# **What happened.** The last map stays dark, because no object is nearly as large as 72 pixels. The
-# smallest object appears on the finest map only. The star of 17 pixels lies between 12 and 24, and
-# the square of 37 lies between 24 and 48. Both of them appear on two maps.
+# **What happened.** The objects of 24 and 23 pixels appear on one map only, the one whose anchors
+# have their size, and the smallest object only on the finest map. The star of 17 pixels lies
+# between 12 and 24, and the square of 37 lies between 24 and 48. Both of them appear on two maps.
+# The last map stays dark, as in lesson 00.
 #
-# Notice that every object has several confident anchors, from 8 to 13. Each of them will become a
-# box, so we already see that we shall need NMS.
+# Let's call an anchor **confident** if its objectness is above one half. Every object has several
+# confident anchors, from 8 to 13. Each of them will become a box, so we can already see that we
+# will need NMS.
 #
 # But how has the head learned to give these scores?
 
@@ -321,9 +321,9 @@ assert nearest.bincount().tolist() == [12, 13, 9, 11, 8]
 # %% [markdown]
 # ## 3. What the head learns from: a sample
 #
-# Lesson 05 gave every anchor a label. An anchor is *positive* if its IoU with an object is at least
-# 0.7 or the highest for that object, *negative* if its IoU with every object is below 0.3, and
-# ignored otherwise. Let's count them in 60 scenes.
+# Lesson 05 gave every anchor a label. An anchor is *positive* if it has an IoU of at least 0.7 with
+# an object or is that object's best anchor, *negative* if its IoU with every object is below 0.3,
+# and *ignored* otherwise. Let's count them in 60 scenes.
 
 # %%
 gt_boxes = []
@@ -354,7 +354,7 @@ print(f"and {(labels == 0).sum() / 60:,.0f} negative ones")
 
 # %% [markdown]
 # This is a problem, because the easiest thing to learn from such data is to call everything
-# **background**, which is what we call all that is not an object.
+# background.
 #
 # The remedy is **sampling**. A training step uses only 256 anchors of each image, chosen at random,
 # and up to half of them are positive. In our small model it is 64. If there are not enough
@@ -375,8 +375,8 @@ for name, batch_size in {"all anchors": 10_000, "samples of 64": 64}.items():
 # **What happened.** If all anchors count, the lazy head is right in 99.8 % of them, and finds
 # nothing. In the samples it is wrong for one anchor in 14 instead of one in 500, so the objects
 # have about 35 times as much influence on what is learned. If you said one half for the samples,
-# you trusted in the "up to". Our scenes have four or five positive anchors and not 32, and
-# negatives take the remaining places.
+# you overlooked the words "up to". Our scenes have four or five positive anchors on average, not
+# 32, and negatives take the remaining places.
 #
 # Here is such a sample.
 
@@ -386,16 +386,19 @@ generator = torch.Generator().manual_seed(0)
 positives = anchors[sample.positives]
 negatives = anchors[sample.anchors[sample.labels == 0]]
 
-red = "#A51E25"  # for negative anchors, as in lesson 05
 both = 4 * torch.cat((gt, positives))
 roles = ["gt"] * len(gt) + ["anchor"] * len(positives)
 panels = {
     f"{len(gt)} objects, {len(positives)} positive anchors": (both, roles),
-    f"20 of {len(negatives)} negative anchors": (4 * negatives[::3], red),
+    f"20 of {len(negatives)} negative anchors": (
+        4 * negatives[::3],
+        "negative",
+    ),
 }
 viz.show_panels(crisp, panels, width=3).caption(
-    "Figure 6. A sample of 64 anchors for one training step. Each object "
-    "(green) has its positive anchor (blue), although most don't fit well."
+    "Figure 6. From a sample of 64 anchors for one training step: all "
+    "positive ones (blue), and a third of the negative ones (red). Each "
+    "object (green) has a positive anchor, although most don't fit well."
 )
 
 # %% [markdown]
@@ -437,10 +440,10 @@ assert negatives.amin() < 0 or negatives.amax() > 96
 #
 # ### Why smooth L1?
 #
-# The second part compares the four deltas with their targets. The obvious choice for an error $x$
-# is its square, the **L2 loss**, and the next one its absolute value $|x|$, the **L1 loss**. The
-# RPN uses a mixture, **smooth L1**, which [Fast R-CNN](https://arxiv.org/abs/1504.08083), equation
-# 3, introduced:
+# The second part compares each of the four deltas with its target, and adds up the four losses. The
+# obvious choice for the loss of an error $x$ is its square, the **L2 loss**, and the next one its
+# absolute value $|x|$, the **L1 loss**. The RPN uses a mixture, **smooth L1**, which [Fast
+# R-CNN](https://arxiv.org/abs/1504.08083), equation 3, introduced:
 #
 # $$\mathrm{smooth}_{L_1}(x) = \begin{cases}
 # \dfrac{x^2}{2\beta} & \text{if } |x| < \beta, \\[2ex]
@@ -493,9 +496,9 @@ for name, slope in slopes.items():
 # it at its word, and so do we. Both sums are divided by the number $N$ of sampled anchors, here 64,
 # and there is no $\lambda$.
 #
-# There is one more difference, which is easy to miss. Fast R-CNN has $\beta = 1$, so that all
-# typical deltas would lie in the parabola. The code that the authors of Faster R-CNN published has
-# $\beta = 1/9$ for the RPN, and torchvision and we use the same.
+# There is one more difference, which is easy to miss. Fast R-CNN has $\beta = 1$. For our anchors
+# nearly all errors would then lie in the parabola. The code that the authors of Faster R-CNN
+# published has $\beta = 1/9$ for the RPN, and torchvision and we use the same.
 
 # %%
 p = trace.objectness[0, sample.anchors].sigmoid()  # [N]
@@ -564,9 +567,9 @@ viz.show_panels(crisp, panels, width=2.8).caption(
 )
 
 # %% [markdown]
-# There are still 53 boxes, but they form five groups, one on each object. How well do they fit? Let
-# us call an anchor *confident* if its objectness is above one half. We look at all 60 scenes, and
-# compute the IoU of every confident anchor with the object that it fits best.
+# There are still 53 boxes, but they form five groups, one on each object. How well do they fit? We
+# look at all 60 scenes, and compute the IoU of every confident anchor with the object that it fits
+# best.
 
 # %%
 traces = []
@@ -608,8 +611,8 @@ print(f"moved: mean IoU {mean_iou(moved_of_scenes):.2f}")
 # 1. Take the anchors with the highest scores, here 100. NMS compares all pairs of boxes, so it
 #    should not get more than necessary.
 # 2. Decode their deltas, which moves them.
-# 3. **Clip** the boxes to the image. What lies outside can be seen by nobody, and IoU should not
-#    count it.
+# 3. **Clip** the boxes to the image. What lies outside of it cannot be seen, and should not count
+#    in IoU.
 # 4. Drop boxes that have no area left. The others are called **candidates**.
 # 5. Run NMS with a threshold of 0.7, and drop the near-duplicates.
 
@@ -626,13 +629,16 @@ for counted in (logits, best, candidates[has_area], kept):
     print(f"{len(counted):4} left")
 
 # %% [markdown]
+# Step 4 drops nothing in this scene, and NMS drops nearly half. It is a coincidence that 53 boxes
+# are left, as many as there are confident anchors on all levels. Most of these 53 have a low score.
+#
 # The same happens on every level. Then the results of all levels are put together, and the 100
 # boxes with the highest objectness are the proposals. The paper keeps about 2,000 in training and
 # 300 for detection. The package does all this in `mrcnn_edu.rpn.propose`, and in the larger task at
 # the end you'll write it yourself.
 #
 # What does NMS achieve here? We take the candidates of all levels whose objectness is above one
-# half, and run NMS on exactly these.
+# half, which are the moved boxes of Figure 8, clipped to the image, and run NMS on exactly these.
 
 # %%
 (proposals,) = trace.proposals
@@ -643,12 +649,11 @@ levels = proposals.candidate_levels[is_likely]
 chosen = batched_nms(likely, scores, levels, 0.7)  # within each level
 
 panels = {
-    f"before NMS: {len(likely)} boxes": (4 * likely, "proposal", 0.5),
     f"after NMS: {len(chosen)} boxes": (4 * likely[chosen], "proposal"),
 }
 viz.show_panels(crisp, panels, width=2.8).caption(
-    "Figure 9. The same boxes before and after NMS. Of 53 boxes, 13 remain "
-    "for five objects."
+    "Figure 9. What NMS leaves of the boxes on the right of Figure 8: 13 of "
+    "53, for five objects."
 )
 
 # %% [markdown]
@@ -679,11 +684,11 @@ assert likely[chosen].equal(proposals.boxes[proposals.scores > 0.5])  # a true b
 # \Bigl|\bigl\{\, m : \max_{r \le n} \mathrm{IoU}(g_m, b_r) \ge \tau \,\bigr\}\Bigr|.$$
 #
 # We compare the proposals with plain anchors, ranked by the same scores but not moved. Such anchors
-# can be no better than what lesson 05 called their coverage. In these 60 scenes, 97 % of the
-# objects have an anchor with an IoU of at least 0.5, but only 26 % have one with at least 0.7.
+# can be no better than what lesson 05 called their coverage, however many of them we take.
 #
-# > **Predict.** What recall can plain anchors reach with $\tau = 0.7$, if we take enough of them?
-# > And do you expect the proposals, moved as they are, to stay below that limit or to exceed it?
+# > **Predict.** Remember the coverage that lesson 05 measured. What recall do plain anchors reach
+# > with $\tau = 0.7$: about 1/4, about 1/2 or nearly 1? And how many proposals per scene, which
+# > have moved, find nine objects in ten: fewer than 10, about 25 or about 100?
 
 
 # %%
@@ -720,20 +725,20 @@ axes.set(xlabel="boxes per scene", ylabel="recall", ylim=(0, 1.03))
 axes.spines[["top", "right"]].set_visible(False)
 axes.legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
 chart.caption(
-    "Figure 10. Recall by the number of boxes, over 60 scenes. Proposals "
-    "reach a recall above 0.9 with seven boxes. Anchors that don't move never "
-    "get far at an IoU of 0.7."
+    "Figure 10. Recall by the number of boxes, over 60 scenes, for proposals "
+    "and for anchors that don't move."
 )
 
 # %% [markdown]
-# **What happened.** Plain anchors stop at 26 %, exactly their coverage. The proposals are not bound
-# by it, because they move. Their first seven find more than nine objects in ten, at an IoU of 0.5
-# and of 0.7 alike. To choose the right anchors is one half of the RPN's work, and to move them is
-# the other half.
+# **What happened.** Plain anchors stop at 26 %. That is exactly the fraction of the objects in
+# these 60 scenes that have an anchor with an IoU of at least 0.7. The proposals are not bound by
+# it, because they move. Their first seven find more than nine objects in ten, at an IoU of 0.5 and
+# of 0.7 alike. To choose the right anchors is one half of the RPN's work, and to move them is the
+# other half.
 #
-# Seven would not be enough in general. Our scenes have at most six objects on plain paper.
-# Photographs have more objects that are harder to tell apart from what is behind them, and the
-# paper needs some 300 proposals.
+# Seven would not be enough in general. Our scenes have at most six objects, and a quiet background.
+# Photographs have more objects, which are harder to tell from what is behind them, and [Faster
+# R-CNN](https://arxiv.org/abs/1506.01497), section 4.1, uses up to 300 proposals.
 
 # %% tags=["claim"]
 coverage = torch.cat([box_iou(boxes, anchors).amax(dim=1) for boxes in gt_boxes])
@@ -781,11 +786,10 @@ picture.caption(
 # stand out most, although no crater was among the training images. This is what it means that
 # objectness asks for an object of whatever class.
 #
-# The second photograph shows the limits. The saucer is larger than any object in the training
-# images, none of which is wider than half of its scene. The cup has a handle and a shadow inside,
-# and paper shapes have neither. So the RPN proposes parts, and even a dark corner of the table.
-# What counts as an object is not a property of the image. The RPN has taken it from its training
-# data.
+# The second photograph shows the limits. The saucer is larger than any object the model has learned
+# from, since none of those is wider than half of its scene. The cup has a handle and holds coffee,
+# and paper shapes do neither. So the RPN proposes parts, and even a dark corner of the table. What
+# counts as an object is not a property of the image. The RPN has taken it from its training data.
 
 # %% tags=["claim"]
 found = model.trace([photographs["the surface of the moon"].float()]).proposals[0]
@@ -836,8 +840,8 @@ chart = viz.show_lines(
     torch.arange(1, 26), nms_curves, "proposals per scene", "recall at IoU 0.7"
 )
 chart.caption(
-    "Figure 12. Recall with three thresholds of NMS. Without NMS, more "
-    "proposals make up for the duplicates. With too strict an NMS, they don't."
+    "Figure 12. Recall by the number of proposals, over 60 scenes, with three "
+    "thresholds of NMS."
 )
 
 # %% [markdown]
@@ -883,14 +887,15 @@ viz.show_panels(touching, panels, width=3).caption(
 )
 
 # %% [markdown]
-# Where two objects overlap, strict NMS takes the proposals of one for duplicates of the other's. An
-# object that stands alone suffers as well. It keeps a single box of its level, and if that box fits
-# badly, there is no second one.
+# Where two objects overlap, strict NMS takes the proposals for one of them for duplicates of the
+# other. An object that stands alone suffers as well. It keeps a single box of its level, and if
+# that box fits badly, there is no second one.
 #
 # How would you notice this in your own data? The losses won't tell you, because NMS is not a part
 # of them, and the proposals that remain look clean. Compute the recall with as many proposals as
-# your heads will get, once after NMS and once without it. What is missing only after NMS, a higher
-# threshold can bring back. What is missing in both, the anchors or the training have missed.
+# your heads will get, once after NMS and once without it. If an object is missing only after NMS, a
+# higher threshold can bring it back. If it is missing in both cases, the cause lies in the anchors
+# or in the training.
 
 # %% tags=["claim"]
 no_nms, at_70, at_10 = (1 - curve for curve in nms_curves.values())
@@ -914,8 +919,8 @@ assert best_iou.min() < 0.7 <= box_iou(gt_boxes[42], results["NMS at 0.7"][42]).
 # Move the two sliders. The left side shows the proposals of one scene together with its ground
 # truth, the right side the recall over all 60 scenes.
 #
-# 1. With how few proposals are all objects of this scene found? Which threshold of NMS allows the
-#    fewest?
+# 1. With how few proposals does every object of this scene have a box that fits it well? Try the
+#    thresholds from 100 % down to 50 %. Which of them need the fewest?
 # 2. Keep ten proposals and lower the threshold step by step. Which object loses its good box first,
 #    and why that one?
 # 3. Compare the solid curve with the dashed one. Which of them reacts more to the threshold?
@@ -923,25 +928,26 @@ assert best_iou.min() < 0.7 <= box_iou(gt_boxes[42], results["NMS at 0.7"][42]).
 # %%
 from mrcnn_edu.course.widgets import location_player, rpn_player
 
-rpn_player(scenes, traces, shown=44).caption(
+rpn_player(scenes, traces, shown=56).caption(
     "Figure 15. Proposals (orange) and ground truth (green) by the threshold "
     "of NMS and the number of proposals, and their recall."
 )
 
 # %% [markdown]
-# Next, click on a location of the map. You see its anchors with their labels, the score that the
-# RPN predicts for each of them, and the box that it is moved to.
+# Next, click anywhere in the image. You see the anchors there with their labels, the score that the
+# RPN predicts for each of them, and, if that score is above one half, the box that it is moved to.
 #
 # 1. Find an ignored anchor with a high score, and a positive one with a lower score. Is that a
 #    mistake of the RPN?
 # 2. Go away from an object, one location at a time. From how far does the RPN still move an anchor
 #    onto it? How does the score change?
-# 3. Click on empty paper. Where do those anchors move to, and why does it not matter?
+# 3. Click on empty paper. Which scores do you find there? Why does the player show no moved boxes,
+#    and why would they not be worth looking at?
 #
 # Write down one location for each of the three, and what you found there.
 
 # %%
-location_player(model, image, target, predictions=True).caption(
+location_player(model, crisp, {"boxes": 4 * gt}, predictions=True).caption(
     "Figure 16. A location on each of the maps, and its anchors. Positive "
     "anchors are blue, negative ones red, and ignored ones gray."
 )

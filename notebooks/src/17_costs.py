@@ -23,8 +23,8 @@
 # - measure where a detector spends its time, and explain why time and multiply-adds disagree;
 # - tell which of the papers' times can be compared.
 #
-# *Time: 120 minutes. You need lesson 03 (the story of the R-CNNs) and lessons 04 to 08 (the parts
-# of Mask R-CNN). Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), sections 3.1 and 4.4.*
+# *Time: 120 minutes, of which 60 are for the exercises. You need lessons 03 to 08. Reading: [Fast
+# R-CNN](https://arxiv.org/abs/1504.08083), sections 3.1 and 4.4.*
 
 # %%
 import time
@@ -38,7 +38,7 @@ from mrcnn_edu.roi_ops import feature_table
 
 viz.show_architecture().caption(
     "Figure 1. Mask R-CNN by how often each part runs, once for the image "
-    "(green) or for every region (yellow). This lesson counts both."
+    "(green) or for each region that reaches it (yellow). We count both."
 )
 
 # %% [markdown]
@@ -59,13 +59,14 @@ for x1, y1, x2, y2 in proposals.round().long().tolist():
 title = f"regions at each pixel, up to {n_regions.max():.0f}"
 viz.show_maps([n_regions], [title], image).caption(
     "Figure 2. A scene, and in how many of its 100 regions each pixel lies. "
-    "The brighter a pixel, the more often R-CNN computes its features."
+    "The brighter a pixel, the more often R-CNN would compute its features."
 )
 
 # %% [markdown]
-# A pixel of an object lies in 8 of the 100 regions on average. R-CNN sends every region through its
-# network by itself, so it computes that pixel's features 8 times. Whether this is much or little
-# depends on what one pass costs, and for that we need a unit.
+# A pixel of an object lies in 8 of the 100 regions on average. If R-CNN got these regions, it would
+# send each of them through its network by itself, and compute that pixel's features 8 times. In
+# lesson 03 it was more than a hundred times, because selective search proposes far more. How much
+# work is that? It depends on what one pass costs, and for that we need a unit.
 
 # %% tags=["claim"]
 on_objects = n_regions[target["masks"].any(dim=0)]
@@ -145,8 +146,8 @@ for part, count in cost.items():
 # them, since its convolutions compute values at 14 × 14 positions and then at 28 × 28.
 #
 # > **Predict.** The box head runs for 1,000 proposals, the mask head only for the detections that
-# > are left. By how much does it increase the cost of everything else if there are 100 detections:
-# > by about 4, 40, or 400 %? You can work it out from the table.
+# > are left. With 100 detections, how much does it add to the cost of all other parts together:
+# > about 4, 40, or 400 %? You can work it out from the table.
 
 # %%
 shared = {"backbone, FPN": cost["image"], "RPN": cost["RPN"]}
@@ -165,10 +166,11 @@ viz.show_parts(parts, "billions of multiply-adds for one image").caption(
 # %% [markdown]
 # **What happened.** Without masks the image costs 134 billion. For 100 detections the mask head
 # adds 53 billion, which is 40 %, and for ten detections it adds 4 %. If it ran on all 1,000
-# proposals, it would cost four times as much as everything else. That is why Mask R-CNN selects its
-# boxes first and predicts masks only for those. The paper reports about 20 % more *time* for
-# typical models ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, "Inference"). Time is
-# another matter, as we will see.
+# proposals, it would cost four times as much as everything else. That is one reason why Mask R-CNN
+# selects its boxes first. The other is that masks in these boxes are more accurate. The paper
+# reports about 20 % more *time* for typical models ([Mask R-CNN](https://arxiv.org/abs/1703.06870),
+# section 3.1, "Inference"), half of our 40 %. Time is not the same as multiply-adds, as we will
+# see.
 
 # %% tags=["claim"]
 totals = {name: sum(row.values()) for name, row in parts.items()}
@@ -225,11 +227,12 @@ print(f"at 2,000 regions it saves a factor of {ratio:.0f}")
 #
 # It would save even more if the heads cost nothing. With VGG-16, the network of the first papers,
 # they cost a lot. Its two fully connected layers have 25,088 and 4,096 inputs and 4,096 outputs
-# each, which is 0.12 billion multiply-adds for every region and 240 billion for 2,000. The
-# convolutions over the whole image, at 600 × 1,000 pixels, cost 183 billion. So most of Fast
-# R-CNN's work was in its heads, and indeed they took nearly half of its time. Girshick then
-# approximated their large matrices by products of small ones, which brought an image from 0.32 down
-# to 0.22 seconds ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 3.1 and table 4).
+# each, and with the two small output layers, that is 0.12 billion multiply-adds for every region
+# and 240 billion for 2,000. The convolutions over the whole image, at 600 × 1,000 pixels, cost 183
+# billion. So more than half of Fast R-CNN's work was in its heads, and they took nearly half of its
+# time. Girshick then approximated their large matrices by products of small ones, which brought an
+# image from 0.32 down to 0.22 seconds ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 3.1
+# and table 4).
 
 # %% tags=["claim"]
 assert first == 13 and 12.7 < cost["image"] / cost["crop"] < 12.8 and ratio > 100
@@ -250,7 +253,7 @@ assert round(vgg_cost(600, 1000) / 1e9) == 183 and round(2000 * vgg_head / 1e9) 
 assert round(vgg_head / 1e9, 2) == 0.12
 
 # %% [markdown]
-# ## 4. Sharing changes the features
+# ## 4. Does sharing change the features?
 #
 # Is this just a faster way to compute the same thing? A value of the feature map depends on all
 # pixels in its receptive field, and lesson 04 showed that a receptive field is large. R-CNN cuts
@@ -281,12 +284,13 @@ difference = (by_itself - in_scene).norm() / in_scene.norm()
 print(f"the features differ by {difference:.0%}")
 
 # %% [markdown]
-# **What happened.** They differ by more than half, although no pixel of the region has changed. The
-# star is about 25 pixels wide, and each value of its features also depends on pixels farther away.
-# So Fast R-CNN is not R-CNN made faster. It is another computation, in which a region's features
-# know their surroundings. That can help, because a cup often stands on a saucer, and R-CNN gave its
-# regions 16 pixels of context for the same reason ([R-CNN](https://arxiv.org/abs/1311.2524),
-# appendix A).
+# **What happened.** They differ by more than half, although no pixel of the region has changed. A
+# part of that comes from the gray itself, which makes a sharp edge around the region. If you fill
+# the outside with the color of the paper, the difference is still about 40 %. The star is about 25
+# pixels wide, and each value of its features also depends on pixels farther away. So Fast R-CNN is
+# not R-CNN made faster. It is another computation, in which a region's features know their
+# surroundings. That can help, because a cup often stands on a saucer, and R-CNN gave its regions 16
+# pixels of context for the same reason ([R-CNN](https://arxiv.org/abs/1311.2524), appendix A).
 
 # %% tags=["claim"]
 assert 0.5 < difference < 1 and image[:, y1:y2, x1:x2].equal(alone[:, y1:y2, x1:x2])
@@ -327,10 +331,10 @@ viz.show_sharing(grid, columns).caption(
 # ## 6. What the clock says
 #
 # Multiply-adds are work, not time. For time we need a clock, and the small detectors that were
-# trained on our synthetic images. We run them on a photograph. They know six shapes and nothing
-# else, so whatever they detect there is nonsense, and we look at their time alone. To see the
-# network by itself, we give R-CNN and Fast R-CNN proposals that were found beforehand. The other
-# two are made to propose as many.
+# trained on our synthetic images. We run them on a photograph, so that selective search has an
+# image of the usual size to work on. They know six shapes and nothing else, so whatever they detect
+# there is nonsense, and we look at their time alone. To see the network by itself, we give R-CNN
+# and Fast R-CNN proposals that were found beforehand. The other two are made to propose as many.
 
 # %%
 photo = viz.sample_photograph()  # [3, 600, 512]
@@ -370,28 +374,31 @@ viz.show_lines(counts, seconds, "proposals", "seconds per image").caption(
 
 # %% [markdown]
 # **What happened.** R-CNN's time grows most, and in a straight line, since each proposal is another
-# pass through the backbone. The others pay for the backbone once. What grows is the time of their
-# heads, and of everything else that is done for each region. None takes a hundred times as long,
-# because every detector also does some work once. The numbers differ from run to run and from
-# machine to machine, but R-CNN's line is always the steep one.
+# pass through the backbone. With 10 proposals it is the fastest, as section 3 made us expect. The
+# others pay for the backbone once, and what grows is the time of their heads, and of everything
+# else that is done for each region. Mask R-CNN's line bends, because it computes masks for its
+# detections alone, of which there are never more than 100. No time grows a hundredfold, not even
+# R-CNN's, because some work is done once, such as preparing the photograph. The numbers differ from
+# run to run and from machine to machine, but R-CNN's line is always the steep one.
 #
 # Now we add the proposals themselves. Selective search runs on this photograph for seconds, and the
 # RPN's time is contained in Figure 7 already.
 #
-# > **Predict.** With 300 proposals, what fraction of Fast R-CNN's time is selective search: about a
-# > third, two thirds, or more than 80 %?
+# > **Predict.** In lesson 03, selective search took 1.51 of Fast R-CNN's 1.83 seconds, which is 83
+# > %. Our network is tiny. With 300 proposals, will the fraction be smaller here, about the same,
+# > or larger?
 
 # %%
 # NBVAL_IGNORE_OUTPUT
 fast = seconds["Fast R-CNN"][2].item()
 fraction = search_seconds / (search_seconds + fast)
-print(f"here {fraction:.0%}, in Faster R-CNN's table 5 {1510 / 1830:.0%}")
+print(f"selective search takes {fraction:.0%} of the time here")
 
 # %% [markdown]
-# **What happened.** More than 80 %, both here and in the paper. Here it is even more, because our
-# network is tiny while the photograph has its full size for selective search. This is the
-# measurement that the RPN was invented for. Figure 8 shows what it changed, with the numbers of
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5.
+# **What happened.** It is larger, nearly all of the time, because our network is tiny while
+# selective search gets the photograph at its full size. Either way, most of the time is spent
+# before the network begins. That is why the RPN was invented. Figure 8 shows what it changed, with
+# the numbers of [Faster R-CNN](https://arxiv.org/abs/1506.01497), table 5.
 
 # %%
 milliseconds = {
@@ -432,10 +439,9 @@ assert sum(milliseconds["Faster R-CNN"].values()) == 198
 #
 # Even a ratio needs care. [Fast R-CNN](https://arxiv.org/abs/1504.08083), table 4, says that it is
 # 146 times as fast as R-CNN. Divide the printed times, and you get $47.0 / 0.32 = 146.9$, which
-# rounds to
-# 147. The table's ratios were probably computed before rounding. A time that is printed as 0.32 can
-#      be anything from 0.315 to 0.325 seconds, so the two numbers only tell us that the ratio lies
-#      between 145 and 149. The honest summary is "about 150 times".
+# rounds to 147. The table's ratios were probably computed before rounding. A time that is printed
+# as 0.32 can be anything from 0.315 to 0.325 seconds, so the two numbers only tell us that the
+# ratio lies between 144 and 150. The honest summary is "about 150 times".
 
 # %% tags=["claim"]
 assert round(47.0 / 0.32, 1) == 146.9
@@ -445,9 +451,9 @@ assert 144.4 < 46.95 / 0.325 < 144.5 and 149.3 < 47.05 / 0.315 < 149.4
 # ## Where it breaks
 #
 # Counting multiply-adds works well for convolutions. It fails where the work is not in sums of
-# products. [FCIS](https://arxiv.org/abs/1611.07709), the rival of lesson 03, has no heads. A region
-# only looks up values in maps that have been computed for the image. So the count hardly depends on
-# the number of regions. From 10 to 1,000 proposals it rises by 8 %.
+# products. [FCIS](https://arxiv.org/abs/1611.07709), Mask R-CNN's rival in lesson 03, has no heads.
+# A region only looks up values in maps that have been computed for the image. So the count hardly
+# depends on the number of regions. From 10 to 1,000 proposals it rises by 8 %.
 #
 # > **Predict.** And FCIS's time? Does it rise by about 8 %, does it double, or does it take several
 # > times as long?
@@ -469,14 +475,17 @@ chart.caption(
 )
 
 # %% [markdown]
-# **What happened.** It takes several times as long. Looking up a value costs no multiply-add, but
-# the value must be fetched from memory, weighted, summed up and written back, for each position of
-# each region. None of that is counted. On many machines, moving data takes more time than computing
-# with it, and lesson 16 makes a theory of that, the roofline.
+# **What happened.** It takes several times as long. Each value that a region looks up is fetched
+# from memory, weighted, summed up and written back, at every position of every region. That is
+# interpolation, which we left out of the count in section 1, since it is a small part of most
+# networks. In FCIS it is most of what is done for a region. The 8 % are matrix products that merge
+# and paste the masks. Besides, moving data often takes more time than computing with it, and lesson
+# 16 makes a theory of that, the roofline.
 #
-# How would you notice it? By dividing: the milliseconds per billion multiply-adds should be roughly
-# the same for all parts. A part that needs ten times as many is busy with something that you don't
-# count.
+# How would you notice it? By dividing. If two parts do the same kind of work, they should take
+# about as many milliseconds per billion multiply-adds. A part that needs ten times as many is busy
+# with something that you don't count. In Figure 9, FCIS needs several times as many at the right
+# end as at the left.
 
 # %% tags=["claim"]
 assert 1.05 < macs[-1] / macs[0] < 1.11 and times[-1] / times[0] > 2
@@ -487,7 +496,8 @@ assert 1.05 < macs[-1] / macs[0] < 1.11 and times[-1] / times[0] > 2
 # The dots show the multiply-adds of an image for ResNet-50 at 800 × 800 pixels. Selective search is
 # not counted, as it has no multiply-adds to speak of. Write down what you find.
 #
-# - At which number of proposals do the dots of R-CNN and Fast R-CNN lie at the same place?
+# - From which number of proposals on is R-CNN more expensive than Faster R-CNN, and why is that a
+#   larger number than for Fast R-CNN?
 # - Set the proposals to 1,000. How many detections make Mask R-CNN a quarter more expensive than
 #   Faster R-CNN?
 # - Why is Fast R-CNN always left of Faster R-CNN here, although it is the slower one?
@@ -497,7 +507,7 @@ from mrcnn_edu.course.widgets import cost_player
 
 cost_player(cost).caption(
     "Figure 10. What an image costs each of the four detectors, without "
-    "selective search. A step to the right is ten times as much."
+    "selective search. Each grid line stands for ten times the one before."
 )
 
 # %% [markdown]
@@ -506,8 +516,9 @@ cost_player(cost).caption(
 # ★☆☆ · about 5 minutes
 #
 # Write `convolution_cost(height, width, inputs, outputs, kernel, stride)`, the multiply-adds of a
-# convolution on an input of `[inputs, height, width]`. The output's height and width are the
-# input's, divided by the stride and rounded up. All arguments and the result are integers.
+# convolution on an input of `[inputs, height, width]`, with `outputs` output channels and a kernel
+# of `kernel` × `kernel`. The output's height and width are the input's, divided by the stride and
+# rounded up. All arguments and the result are integers.
 #
 # For example, the first layer of `shapes-tiny` is `convolution_cost(96, 96, 3, 32, 3, 2)`.
 #
@@ -611,8 +622,8 @@ exercises.check_sharing_pays_from(sharing_pays_from)
 # Run `exercises.detector_cost??` in a cell of its own.
 # </details>
 #
-# When your function passes, try it on a network that interests you. Which is cheaper in the long
-# run, a deep backbone with a small head, or a shallow one with a large head?
+# When your function passes, try it on a network that interests you. For Fast R-CNN with 2,000
+# regions, which is cheaper, a deep backbone with a small head, or a shallow one with a large head?
 
 # %%
 def detector_cost(layers, widths, image_size, crop_size, n_regions): ...
@@ -626,22 +637,23 @@ assert exercises.convolution_cost(96, 96, 3, 32, 3, 2) == 1_990_656
 assert exercises.sharing_pays_from(100, 30) == 4
 
 # %% [markdown]
-# ## What to remember
+# ## Remember
 #
 # - A convolution costs its number of output values times the products in each of them. Both numbers
 #   of channels are factors.
 # - What is computed for every region is multiplied by the number of regions. R-CNN multiplied its
 #   most expensive part.
-# - Sharing pays from about 13 regions on, and it changes the features, which then see their
-#   surroundings.
+# - Sharing pays as soon as the crops together have more pixels than the image, here from 13 regions
+#   on. It changes the features, too, which then depend on the region's surroundings.
 # - Multiply-adds are not time. Lookups and memory cost time that no count of multiply-adds shows.
 # - Before you compare two times, ask what they include, and on which network and GPU.
 #
 # **In the wild.** torchvision states the billions of multiply-adds of a model with its weights,
 # under `meta["_ops"]`. For `FasterRCNN_ResNet50_FPN_Weights.COCO_V1` it says 134.38, exactly the
 # sum that we counted without masks. It says 134.38 for `MaskRCNN_ResNet50_FPN_Weights.COCO_V1`,
-# too. You know now what such a count has left out. In detectron2, `tools/analyze_model.py` counts,
-# and PyTorch's `torch.utils.flop_counter` counts any model of yours. One-stage detectors such as
+# too, although that model has a mask head, so this count leaves the masks out. In detectron2,
+# `tools/analyze_model.py` counts a model's operations, and PyTorch's `torch.utils.flop_counter`
+# counts those of any model of yours. One-stage detectors such as
 # [YOLO](https://arxiv.org/abs/1506.02640) and [RetinaNet](https://arxiv.org/abs/1708.02002) have no
 # work per region at all, and [Huang et al.](https://arxiv.org/abs/1611.10012) (2017) compare the
 # accuracy, time and multiply-adds of many combinations.

@@ -36,12 +36,11 @@ def anchor_player(
         best = box_iou(boxes, torch.cat(levels)).amax(dim=1)
         picture = Picture(8, 3.4)
         left, right = picture.subplots(1, 2, width_ratios=(3, 4))
-        title = f"{len(torch.cat(levels)):,} anchors; those at the center"
+        title = f"{len(torch.cat(levels)):,} anchors; those of one location"
         viz.draw_image(left, image if shown is None else shown, title)
         left.images[0].set_extent((0, width, height, 0))
-        for level in levels:
-            centered = viz.anchors_at(level, (width / 2, height / 2), len(ratios))
-            viz.draw_boxes(left, centered, "anchor", width=1.5)
+        centered = viz.anchors_at(levels[1], (width / 2, height / 2), len(ratios))
+        viz.draw_boxes(left, centered, "anchor")
         viz.draw_coverage(right, object_sizes, best)
         high, low = (best >= 0.7).float().mean(), (best < 0.3).float().mean()
         right.set_title(f"0.7 or more: {high:.0%}   below 0.3: {low:.0%}", fontsize=10)
