@@ -13,9 +13,9 @@
 # %% [markdown]
 # # 03 · From R-CNN to Mask R-CNN
 #
-# **The question.** In 2012 a neural network could say what a photograph shows, but not where it is,
-# nor how many there are. Which steps led from there to Mask R-CNN, and what was wrong with each of
-# them, so that somebody took the next one?
+# **The question.** In 2012 a neural network could say what a photograph shows, but not where the
+# objects are, nor how many. Which steps led from there to Mask R-CNN, and what was wrong with each
+# of them, so that somebody took the next one?
 #
 # **You will be able to**
 #
@@ -25,10 +25,9 @@
 # - show by an experiment which mistake no detector of this family can repair;
 # - say which of the papers' figures can be compared, and what came after 2017.
 #
-# *Time: 95 minutes, of which the story takes 35; the last exercise can wait. You need lessons 00
-# and
-# 02. Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1, which tells the first half
-# of this story in two pages.*
+# *Time: 95 minutes, of which the story takes 35. The last exercise can wait. You need lessons 00
+# and 02. Reading: [Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1, which tells the first
+# half of this story in two pages.*
 
 # %%
 from math import comb
@@ -97,7 +96,10 @@ print(f"{n_boxes:,} boxes, {n_boxes / 1000 / 3600 / 24:.1f} days at 1 ms each")
 # Smeulders](https://doi.org/10.1007/s11263-013-0620-5) (2013) relies on a simple observation: the
 # pixels of an object often look alike. It divides the image into small pieces of similar color.
 # Then it merges the two neighbors that look most alike, again and again, until the whole image is
-# one piece. Every piece that existed on the way gives a box, and these boxes are the proposals.
+# one piece. Every piece that occurs along the way gives a box. All of this is repeated with other
+# color spaces and other initial pieces, and the boxes of all rounds are the proposals. They are
+# sorted so that pieces that were created late tend to come first, because a large piece is more
+# likely to be a whole object.
 
 # %%
 proposals = ancestors.selective_search(photo)  # takes a few seconds
@@ -113,8 +115,9 @@ viz.draw_image(left, painted.permute(2, 0, 1), "small pieces")
 viz.draw_image(right, photo, "three of the proposals")
 viz.draw_boxes(right, proposals[rank], "proposal")
 picture.caption(
-    "Figure 2. Left: the pieces that the search starts from, each in its "
-    "mean color. Right: the best proposals for cup, saucer and spoon."
+    "Figure 2. Left: an example of the small pieces that the search starts "
+    "from, each in its mean color. Right: the best proposals for cup, saucer "
+    "and spoon."
 )
 
 # %% [markdown]
@@ -143,7 +146,7 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 )
 
 # %% [markdown]
-# There were too few photographs with boxes to train such a network from the start. So it first
+# There were too few photographs with boxes to train such a network from scratch. So it first
 # learned to classify ImageNet's photographs, which is called **pretraining**. Three more stages
 # followed ([R-CNN](https://arxiv.org/abs/1311.2524), section 2.3 and appendix C):
 #
@@ -162,10 +165,10 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 # Probably the examples made the difference, because a region with an IoU of 0.5 is a sloppy example
 # of its class, while the SVMs had exact boxes and the hardest negatives.
 #
-# R-CNN was a sensation. On VOC 2012 it improved the best earlier result by more than 30 %. But
-# 2,000 regions are 103 million pixels, for a photograph that has fewer than 0.2 million. With the
-# deeper network VGG-16, one photograph took 47 seconds on a GPU, and the saved features took
-# hundreds of gigabytes ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1.1).
+# R-CNN was a sensation. On VOC 2012 it was better than the best earlier result by more than 30 % of
+# that result. But 2,000 regions are 103 million pixels, for a photograph that has fewer than 0.2
+# million. With the deeper network VGG-16, one photograph took 47 seconds on a GPU, and the saved
+# features took hundreds of gigabytes ([Fast R-CNN](https://arxiv.org/abs/1504.08083), section 1.1).
 #
 # ## 2. Fast R-CNN: one pass, one loss
 #
@@ -174,9 +177,9 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 # [SPPnet](https://arxiv.org/abs/1406.4729) by He, Zhang, Ren and Sun (2014) turned the order
 # around. It sends the whole image through the convolutions once, and then cuts the regions out of
 # the feature map. [Fast R-CNN](https://arxiv.org/abs/1504.08083) by Girshick (2015) builds on that.
-# In **Fast R-CNN**, RoIPool reads the features under any box as a grid of 7 × 7 values per channel.
-# You met its successor, RoIAlign, in lesson 00. Then come two fully connected layers and two
-# outputs side by side, class scores and box deltas.
+# In **Fast R-CNN**, **RoIPool** divides each region of the feature map into 7 × 7 bins and keeps
+# the largest value of each channel in each bin. You met its successor, RoIAlign, in lesson 00. Then
+# come two fully connected layers and two outputs side by side, class scores and box deltas.
 #
 # Training changed just as much. One loss replaces the SVMs and the separate regressors ([Fast
 # R-CNN](https://arxiv.org/abs/1504.08083), equation 1):
@@ -188,7 +191,7 @@ viz.show_images({"cup": cup, "saucer": saucer, "spoon": spoon}).caption(
 # lead to the object's box. The bracket $[u \ge 1]$ is 1 for an object and 0 for background, which
 # has no box. The weight $\lambda$ is 1. The gradient of this one number reaches the convolutions,
 # so they learn what is good for classes and for boxes at the same time. This is **end-to-end
-# training**.
+# training**, of everything but the proposals.
 
 # %%
 viz.show_trained_together().caption(
@@ -207,13 +210,13 @@ viz.show_trained_together().caption(
 # seconds, and 1.51 of them were the search ([Faster R-CNN](https://arxiv.org/abs/1506.01497), table
 # 5). Once the network was fast, the proposals were the slow part.
 #
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497) by Ren, He, Girshick and Sun (2015) takes them
-# from the feature map. It has been computed anyway, and it describes what is at every location. So
-# a small network slides over it and predicts at each location whether an object is near, and where
-# its box lies. This is the region proposal network, the RPN of lesson 00. It needs 10 milliseconds
-# instead of 1.5 seconds, and because it learns what objects look like, 300 of its proposals do
-# better than 2,000 of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on the same
-# backbone. At first the two were trained in turns, and soon together.
+# [Faster R-CNN](https://arxiv.org/abs/1506.01497) by Ren, He, Girshick and Sun (2015) takes the
+# proposals from the feature map, which has been computed anyway and describes what is at every
+# location. So a small network slides over it and predicts at each location whether an object is
+# near, and where its box lies. This is the region proposal network, the RPN of lesson 00. It needs
+# 10 milliseconds instead of 1.5 seconds, and because it learns what objects look like, 300 of its
+# proposals do better than 2,000 of selective search. **Faster R-CNN** is Fast R-CNN with an RPN on
+# the same backbone. At first the two were trained in turns, and soon together.
 #
 # ## 4. Mask R-CNN: an outline for every region
 #
@@ -227,20 +230,23 @@ viz.show_trained_together().caption(
 # lesson 07 shows.
 #
 # A region's loss is again a sum, $L = L_{cls} + L_{box} + L_{mask}$, and the RPN's losses are added
-# to it. So **Mask R-CNN** is Faster R-CNN with one more term, and with features that are read at
-# the right position.
+# to it. So **Mask R-CNN** is Faster R-CNN with one more loss term, and with features that are read
+# at the right position.
 
 # %% tags=["cover"]
 viz.show_family().caption(
-    "Figure 5. From left to right, more and more is computed once (green)."
+    "Figure 5. The four R-CNNs. From R-CNN to Faster R-CNN, more and more is "
+    "computed once for the image (green). Mask R-CNN adds a branch that runs "
+    "for each region, and reads the features at exact positions."
 )
 
 # %% [markdown]
 # There was a rival. [FCIS](https://arxiv.org/abs/1611.07709) by Li, Qi, Dai, Ji and Wei (2017) had
-# won the COCO segmentation challenge of 2016, and it has no heads at all. Its convolutions compute
-# for each *part* of an object a map of where such parts are, and a region only looks up its parts
-# in these maps. That is elegant, but where objects overlap, their parts get mixed up. Lesson 13
-# lets the two compete.
+# won the COCO segmentation challenge of 2016, and it has no heads at all. Like
+# [R-FCN](https://arxiv.org/abs/1605.06409) (2016), it computes a map for each *part* of an object,
+# such as its upper left, which says where such parts are. These are **position-sensitive maps**,
+# and a region only looks up its parts in them. That is elegant, but where objects overlap, their
+# parts get mixed up. Lesson 13 lets the two compete.
 
 # %% tags=["claim"]
 in_middle = torch.zeros(200, 300)
@@ -254,8 +260,10 @@ assert round(0.146 + 1.510 + 0.174, 2) == 1.83 and round(0.146 + 0.174, 2) == 0.
 # ## 5. All five on one scene
 #
 # The package contains all five, built from the same parts and trained on the same 2,000 synthetic
-# images. We let them detect the objects of one scene. R-CNN and Fast R-CNN get the first 100
-# proposals of selective search, the other three find their own.
+# images. They are not exact copies of the papers' models. Our Faster R-CNN, for example, already
+# has FPN and RoIAlign, while our Fast R-CNN reads a single coarse map with RoIPool, as in its
+# paper. We let them detect the objects of one scene. R-CNN and Fast R-CNN get the first 100
+# proposals of selective search, and the other three find their own.
 #
 # > **Predict.** How many images or warped regions pass through the backbone of each of the five?
 # > And which of the five will return outlines?
@@ -287,11 +295,11 @@ viz.show_comparison(image, detections, classes, target).caption(
 )
 
 # %% [markdown]
-# **What happened.** R-CNN sends all 100 regions through its backbone, the others send one image.
-# Outlines come from FCIS and Mask R-CNN only. Look at the boxes as well. Those of Fast R-CNN are
-# the least exact, because it reads one coarse feature map with RoIPool. Those of R-CNN are
-# surprisingly good, but a warped region with one of our synthetic shapes in it is an easy picture.
-# On photographs the order was a different one, as we will see now.
+# **What happened.** R-CNN sends all 100 regions through its backbone, and the others send one
+# image. Outlines come from FCIS and Mask R-CNN only. Look at the boxes as well. Those of Fast R-CNN
+# are the least exact, probably because it is the only one that reads a single coarse map with
+# RoIPool. Those of R-CNN are surprisingly good, but a warped region with one of our synthetic
+# shapes in it is an easy picture. On photographs the order was a different one, as we will see now.
 
 # %% tags=["claim"]
 assert [len(found) for found in detections.values()] == [5] * 5 == [len(target["labels"])] * 5
@@ -312,18 +320,21 @@ assert min(mean_iou, key=mean_iou.get) == "Fast R-CNN"
 # %%
 viz.show_timeline().caption(
     "Figure 7. Eight papers by the month in which they appeared on arXiv, "
-    "with the accuracy and the seconds per image that they report."
+    "with the accuracy and the seconds per image that they or later papers "
+    "report. A gap means that there is no comparable number."
 )
 
 # %% [markdown]
-# **What happened.** It needs about 0.2 seconds, less than a two-hundredth of R-CNN's 47. Each paper
-# on the way removed what had become the slowest part.
+# **What happened.** It needs about 0.2 seconds, so it is more than 200 times as fast as R-CNN. Fast
+# R-CNN and Faster R-CNN each removed what had been the slowest part. After that the time hardly
+# changed, and the progress went into accuracy and masks.
 #
 # Read such a figure with care. AP, average precision, measures accuracy, and lesson 11 defines it.
-# Pascal VOC and COCO differ in their photographs and in what counts as a correct box, so 69.9 % and
-# 21.5 % belong to the same Faster R-CNN. Compare bars within a row only, and look at the backbone
-# below them, because a better backbone improves every detector. With times, ask what they include.
-# R-CNN's leaves out selective search, Fast R-CNN's contains it, and later papers used other GPUs.
+# Pascal VOC and COCO differ in their photographs and in what counts as a correct box, so the same
+# method, Faster R-CNN, reaches 69.9 % on one and 21.5 % on the other. Compare bars within a row
+# only, and look at the backbone below them, because a better backbone improves every detector. With
+# times, ask what they include. R-CNN's leaves out selective search, Fast R-CNN's contains it, and
+# later papers used other GPUs.
 
 # %% tags=["claim"]
 assert 47 / 0.195 > 200
@@ -333,7 +344,8 @@ assert 47 / 0.195 > 200
 #
 # All five share a weakness. Whatever comes after the proposals can only score them and correct them
 # a little. So what happens to an object that nobody has proposed? We take proposals of the star
-# away from Fast R-CNN, first those with an IoU of 0.7 or more, then 0.5, then 0.3.
+# away from Fast R-CNN, first those with an IoU of 0.7 or more, then all of 0.5 or more, and then
+# all of 0.3 or more.
 #
 # > **Predict.** Other proposals still touch the star. Will the head move one of them onto it? If
 # > not, at which of the three steps is the star lost?
@@ -361,7 +373,8 @@ panels = {
 }
 viz.show_panels(image, panels).caption(
     "Figure 8. Fast R-CNN's detections with all proposals, and without those "
-    "that lie on the star. Look at the lower left corner."
+    "that have an IoU of 0.5 or more with the star. The star, in the lower "
+    "left corner, is lost, although other proposals still touch it."
 )
 
 # %% [markdown]
@@ -420,10 +433,10 @@ history_player(search_based, image, target, searched).caption(
 # ★☆☆ · about 5 minutes
 #
 # Mask R-CNN detects in ten steps, which are `exercises.STEPS` in the right order. Before you look
-# at that list, write your own. `in_order(steps)` gets a few of the ten strings in disorder and
+# at that list, write your own. `in_order(steps)` gets a few of the ten strings in random order and
 # returns them as a list in the order in which Mask R-CNN runs them.
 #
-# The ten are, by the alphabet: `"NMS of the detections"`, `"NMS of the proposals"`, `"RPN head"`,
+# The ten, in no useful order: `"NMS of the detections"`, `"NMS of the proposals"`, `"RPN head"`,
 # `"RoIAlign of the detections"`, `"RoIAlign of the proposals"`, `"backbone and FPN"`, `"box head"`,
 # `"mask head"`, `"paste the masks"`, `"scale the image"`.
 #
@@ -459,7 +472,7 @@ exercises.check_in_order(in_order)
 # Write `count_runs(detector, part, n_regions, n_detections)`: how often does a detector run one of
 # its parts for one image? `detector` is `"R-CNN"`, `"Fast R-CNN"`, `"Faster R-CNN"` or `"Mask
 # R-CNN"`, and `part` is `"selective search"`, `"backbone"`, `"RPN"`, `"class and box"` or `"mask"`.
-# There are `n_regions` proposals, and `n_detections` boxes are left in the end. Mask R-CNN predicts
+# There are `n_regions` proposals, and `n_detections` boxes are left at the end. Mask R-CNN predicts
 # masks for these alone.
 #
 # For example, `count_runs("R-CNN", "backbone", 300, 20)` is 300, and for `"Fast R-CNN"` it is 1. A
@@ -517,8 +530,8 @@ exercises.check_count_runs(count_runs)
 # </details>
 # <details><summary><b>Hint 2</b>: a structure that helps</summary>
 #
-# A pair has no order. <code>frozenset((i, j))</code> doesn't either, and a set of them drops pairs
-# that have become equal.
+# The pair (1, 2) is the same as (2, 1). So is <code>frozenset((1, 2))</code> the same as
+# <code>frozenset((2, 1))</code>, and a set of frozensets drops pairs that have become equal.
 # </details>
 # <details><summary><b>Hint 3</b>: a trap</summary>
 #
@@ -547,9 +560,9 @@ exercises.check_group_regions(group_regions)
 # - An object without a good proposal is lost, however good the heads are.
 #
 # **In the wild.** torchvision has `fasterrcnn_resnet50_fpn` and `maskrcnn_resnet50_fpn`. In
-# detectron2 both are the class `GeneralizedRCNN`, with `MODEL.MASK_ON` or without, and with
-# `PrecomputedProposals` it is Fast R-CNN. What each part costs is the subject of lesson
-# [17](17_costs.ipynb), which you can read after lesson 08.
+# detectron2 both are the class `GeneralizedRCNN`, and `MODEL.MASK_ON` decides which of the two it
+# is. With the proposal generator `PrecomputedProposals` it becomes Fast R-CNN. What each part costs
+# is the subject of lesson [17](17_costs.ipynb), which you can read after lesson 08.
 #
 # **Next:** [04, backbone and pyramid](04_backbone.ipynb), the pass over the image that all regions
 # share.

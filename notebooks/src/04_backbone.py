@@ -22,9 +22,9 @@
 # - compute the size and the stride of a feature map, and say why images are padded to multiples of
 #   32;
 # - explain why backbones are built of residual blocks, with a measurement of your own;
-# - compute a receptive field, and say why a value makes use of its middle only;
+# - compute a receptive field, and say why only its middle matters much;
 # - build a feature pyramid by hand, and say what it has that separate maps lack;
-# - say from which level a box is read, and what experiments tell about that rule.
+# - say from which level a box is read, and what our experiments say about that rule.
 #
 # *Time: 175 minutes, of which 80 are for the exercises. You need lessons 00 and 02. Reading:
 # [ResNet](https://arxiv.org/abs/1512.03385), section 3, and
@@ -70,8 +70,10 @@ viz.show_images({"the image": large, **coarse}).caption(
 # %% [markdown]
 # A point of such a grid is a **location**, and the distance between two neighboring locations, in
 # pixels of the image, is the map's **stride**. We call the square of pixels around one location a
-# **grid cell**. At stride 4 you recognize all four objects. At stride 16 the triangle is lost, and
-# whatever a network computes from this map alone, it cannot bring the triangle back.
+# **grid cell**. At stride 4 you can still tell the four objects apart. At stride 16 the triangle is
+# one pale square, and nothing computed from that color alone can bring its shape back. A feature
+# map has more room, because it has many values for each square. How much that helps, we will
+# measure further below.
 #
 # So why not read everything from the finest map? Because a location should know more than what its
 # own few pixels look like. To tell whether they belong to the rim of a ring or to the tip of a
@@ -82,19 +84,20 @@ viz.show_images({"the image": large, **coarse}).caption(
 #
 # The **backbone** is the part of the network that turns the image into feature maps, which all
 # other parts share. It consists mostly of convolutions. A **convolution** slides a small square of
-# weights, its kernel, over a map. At each position it multiplies the weights with the values under
-# them and adds up the products. The sums form one **channel** of the output, and a convolution has
-# as many kernels as its output has channels. A **feature map** is such an output: a grid of
-# locations with one value, called a **feature** or an **activation**, for each channel.
+# weights, its kernel, over a map. The kernel has weights for every channel of that map. At each
+# position the convolution multiplies the weights by the values under them and adds up the products.
+# The sums form one **channel** of the output, and a convolution has as many kernels as its output
+# has channels. A **feature map** is such an output: a grid of locations with one value, called a
+# **feature** or an **activation**, for each channel.
 #
-# How large is the output? Take one row of $n$ values. **Padding** puts $p$ zeros before and behind
+# How large is the output? Take one row of $n$ values. **Padding** puts $p$ zeros before and after
 # it, so that the kernel can stand at the border, too. The kernel is $k$ values wide. It starts at
 # the left end of the padded row, moves on by the convolution's stride $s$, and stops when it no
 # longer fits. So the number of outputs is
 #
 # $$n' = \left\lfloor \frac{n + 2p - k}{s} \right\rfloor + 1,$$
 #
-# as [Dumoulin and Visin](https://arxiv.org/abs/1603.07285) show with beautiful animations. With
+# as [Dumoulin and Visin](https://arxiv.org/abs/1603.07285) show with many beautiful drawings. With
 # $k = 3$ and $p = 1$, a stride of 1 leaves the size as it is, and a stride of 2 halves it. A
 # backbone uses both. Layers whose outputs have the same size form a **stage**, and the last map of
 # each stage has a name: C2 is what the image has become after two halvings, C3 after three, C4
@@ -118,10 +121,13 @@ for name, level in {"C2": c2, "C3": c3, "C4": c4}.items():
 viz.show_channels(c2, large, channels=[16, 26, 42, 43, 22]).caption(
     "Figure 3. Five channels of C2, white where they are high. The first "
     "responds to empty paper and the second to contours. The others respond "
-    "to edges that run across, upright and at a slant. Nobody told them to."
+    "to horizontal, vertical and diagonal edges. Nobody told them to."
 )
 
 # %% [markdown]
+# Don't be surprised by the odd rows and columns along the border, above all at the top and on the
+# left. There the kernels see the zeros of the padding.
+#
 # Such edge detectors should be useful for other images as well. A convolution needs no particular
 # size of image, so we can give the backbone a real photograph in all of its 512 × 512 pixels. It
 # shows the astronaut Eileen Collins and comes with scikit-image. Our model has been trained on
@@ -148,8 +154,9 @@ viz.show_feature_colors(model.backbone(normalized), photo, names).caption(
 # specific. C4 has learned to tell rings from stars, and here it finds neither. And of course C4 is
 # also coarse, with only 32 × 32 locations for the whole photograph.
 #
-# > **Predict.** The paper's backbone, ResNet-50, halves its input five times. Suppose the image has
-# > 800 × 1090 pixels. How many locations wide is the last map, C5: 34 or 35?
+# > **Predict.** ResNet-50, the usual backbone of Mask R-CNN, halves its input five times. Suppose
+# > the image is 800 pixels high and 1090 wide. How many locations wide is the last map, C5: 34 or
+# > 35?
 
 # %%
 from mrcnn_edu.backbone_choices import BACKBONES
@@ -200,7 +207,7 @@ with torch.device("meta"):
 # %% [markdown]
 # ## 2. Why residual blocks?
 #
-# A location sees far if there are many layers in front of it. So let's stack many layers. It seems
+# A location sees far if there are many layers before it. So let's stack many layers. It seems
 # obvious that more of them can't hurt. A network of 50 layers could do whatever one of 20 layers
 # does, if its additional layers simply passed their input on.
 #
@@ -220,20 +227,21 @@ with torch.device("meta"):
 
 # %%
 viz.show_residual_block().caption(
-    "Figure 5. A plain stack, the same stack with a shortcut, and the block "
-    "of ResNet-50, in which two small convolutions make the map thinner for "
-    "the expensive one between them, and then restore it."
+    "Figure 5. A plain stack, the same stack with a shortcut, and the "
+    "bottleneck block of ResNet-50. In a bottleneck, a 1 × 1 convolution "
+    "leaves only 64 of 256 channels for the expensive 3 × 3 convolution, and "
+    "another one restores them."
 )
 
 # %% [markdown]
 # The diagram shows one more part. A norm, usually **batch normalization**, follows each
-# convolution. It shifts and scales each channel to a mean of 0 and a variance of 1 over the images
-# of a batch, and then applies a learned scale and shift. So values neither grow nor fade from layer
-# to layer.
+# convolution. It shifts and scales each channel to a mean of 0 and a variance of 1 over all
+# locations of all images in a batch, and then applies a learned scale and shift. So values neither
+# grow nor fade from layer to layer.
 #
 # The shortcut also helps in the backward direction. The **gradient** of the loss $L$ with respect
 # to $x$ says how fast $L$ changes when $x$ changes a little, and training follows gradients. Leave
-# aside the ReLU behind the sum. Then the chain rule gives
+# aside the ReLU after the sum. Then the chain rule gives
 #
 # $$\frac{\partial L}{\partial x}
 # = \frac{\partial L}{\partial y} \left( \frac{\partial F}{\partial x} + 1 \right).$$
@@ -246,8 +254,9 @@ viz.show_residual_block().caption(
 # with shortcuts or without. Everything else is the same. The loss is *binary cross-entropy*, the
 # usual one for yes-or-no questions. Lesson 06 explains it.
 #
-# > **Predict.** Which of the four has the highest loss after 100 training steps? And does depth
-# > help, harm, or make no difference where there are shortcuts?
+# > **Predict.** After 100 training steps, how far is the deep plain network behind the shallow one:
+# > not at all, a little, or far? And where there are shortcuts, does depth help, harm, or make no
+# > difference?
 
 
 # %%
@@ -323,10 +332,10 @@ viz.show_lines(torch.arange(10, 101), curves, "step", "training loss").caption(
 
 # %% [markdown]
 # **What happened.** The plain network with 34 layers learns far more slowly than the one with 10,
-# although it could do everything that the smaller one does. With shortcuts the two depths are
-# nearly equal. On this easy task depth brings nothing, but it no longer harms, and that is what
-# shortcuts promise. On photographs depth does pay. Mask R-CNN gains about 2 points of mask AP when
-# ResNet-101 replaces ResNet-50 ([Mask R-CNN](https://arxiv.org/abs/1703.06870), table 2a).
+# although it could do everything that the smaller one does. With shortcuts the two depths end close
+# together, and the deeper one is even a little better. So depth no longer harms, and that is what
+# shortcuts promise. On photographs depth pays more. Mask R-CNN gains about 2 points of accuracy
+# when ResNet-101 replaces ResNet-50 ([Mask R-CNN](https://arxiv.org/abs/1703.06870), table 2a).
 #
 # One training run of each is thin evidence, so we repeated this with three seeds. The deep plain
 # network was the last each time, by a wide margin. You can change the seed in `training_losses` and
@@ -383,9 +392,10 @@ for name, n_layers in {"C2": 5, "C3": 9, "C4": 11}.items():
     print(f"{name}: {fields[n_layers]} pixels")
 
 # %% [markdown]
-# **What happened.** It is 135 pixels wide, so every value of C4 can see the whole image or nearly
-# all of it. If you said 48, that is what the last convolution reads, three values that are 16
-# pixels apart. But each of these values has already looked around.
+# **What happened.** It is 135 pixels wide. A value in the middle of C4 can see the whole image of
+# 96 × 96 pixels, and even one in a corner sees about half of it. If you said 48, that is what the
+# last convolution reads, three values that are 16 pixels apart. But each of these values has
+# already looked around.
 #
 # We can check this with an experiment. The gradient of a value with respect to a pixel says how
 # strongly that pixel influences the value, and where it is zero there is no influence at all. We
@@ -429,10 +439,11 @@ for name, level in zip(("C2", "C3", "C4"), model.backbone(noise), strict=True):
     influences[name] = influence(level)
     seen = (influences[name].sum(dim=0) > 0).sum().item()
     half = width_of(0.5, influences[name])
-    print(f"{name}: {seen} columns of pixels, half of it within {half}")
+    print(f"{name}: {seen} pixels wide, half of the influence in {half}")
 
 # %%
-names, shown = ["C2", "C4"], []
+names = ["C2", "C4"]
+shown = []
 for name in names:
     values = influences[name]
     shown.append(0.25 * (values > 0) + values / values.max())
@@ -443,13 +454,13 @@ viz.show_maps(shown, names, high=1).caption(
 
 # %% [markdown]
 # **What happened.** Formula and gradient agree to the pixel: 31, 87 and 135. But half of the
-# influence on C4 comes from a square of only 34 × 34 pixels.
-# [Luo et al.](https://arxiv.org/abs/1701.04128) call the part that matters the **effective
-# receptive field**, and explain why it is so small. Every influence takes a path through the
-# layers. From the corner of the square, only one path leads to the value. From the middle there are
-# very many. It is the same as with the sum of many dice, in which a middling result is far more
-# frequent than an extreme one. With $n$ equal layers the receptive field grows in proportion to
-# $n$, but the width of this bell only in proportion to $\sqrt{n}$.
+# influence on C4 comes from a square of only 34 × 34 pixels. [Luo et
+# al.](https://arxiv.org/abs/1701.04128) call the part that matters the **effective receptive
+# field**, and explain why it is so small. Every influence takes a path through the layers. From the
+# corner of the square, only one path leads to the value. From the middle there are very many. It is
+# the same as with the sum of many dice. Only one throw gives the largest sum, but very many give a
+# medium one, and the frequencies of the sums form a bell. With $n$ equal layers, the receptive
+# field grows in proportion to $n$, but the width of the bell only in proportion to $\sqrt{n}$.
 #
 # Now the conflict from the beginning has numbers. A value of C2 sees 31 pixels at most, and makes
 # use of about 14. It will never see our ring, which is 43 pixels wide, as a whole. A value of C4
@@ -482,13 +493,14 @@ viz.show_pyramids().caption(
 
 # %% [markdown]
 # An **image pyramid** shows the network the same image in several sizes. That works well, but all
-# of the work is done several times. A *single map* is what
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497) and the C4 model of Mask R-CNN read, and on it
-# small objects get lost. *Separate maps* are an obvious idea, since the backbone computes maps of
-# several strides anyway. [SSD](https://arxiv.org/abs/1512.02325) finds small objects on a fine map
-# and large ones on a coarse map. But fine maps come from early layers. Their features describe how
-# a location looks, and hardly what object it belongs to. The second kind of knowledge is what the
-# diagram calls *semantics*.
+# of the work is done several times. A *single map* is what [Faster
+# R-CNN](https://arxiv.org/abs/1506.01497) reads, and so does Mask R-CNN without a pyramid, which
+# its paper calls the C4 model. On a single coarse map small objects get lost. *Separate maps* are
+# an obvious idea, since the backbone computes maps of several strides anyway.
+# [SSD](https://arxiv.org/abs/1512.02325) finds small objects on a fine map and large ones on a
+# coarse map. But fine maps come from early layers. Their features describe how a location looks,
+# and hardly what object it belongs to. The second kind of knowledge is what the diagram calls
+# *semantics*.
 #
 # The **feature pyramid network**, or **FPN**, keeps the separate maps and adds a way back. The
 # backbone, in which maps become coarser from stage to stage, is its **bottom-up pathway**. Then a
@@ -505,7 +517,8 @@ viz.show_fpn().caption(
 # Let's write this down for our three maps. The **lateral connection** of level $l$ is a 1 × 1
 # convolution with weights $W_l$. It changes nothing but the number of channels, which must be equal
 # on all levels if we want to add them. **Upsampling**, written $\mathrm{up}$, doubles a map by
-# repeating each value in a square of 2 × 2. With $*$ for convolution, the merged maps are
+# repeating each value in a square of 2 × 2. With $*$ for convolution, and with the biases left out,
+# the merged maps are
 #
 # $$M_4 = W_4 * C_4, \qquad M_l = W_l * C_l + \mathrm{up}(M_{l+1}) \quad\text{for } l = 3, 2,$$
 #
@@ -534,13 +547,14 @@ torch.testing.assert_close([p2, p3, p4], levels)
 print("Our pyramid and the package's agree.")
 
 # %% [markdown]
-# The package's pyramid has one more level, called `extra` here. It is P4 without every second row
-# and column, and only the RPN reads it, for the largest anchors.
+# The package calls the pyramid the neck of the model. It has one more level, called `extra` here
+# and P6 in Figure 10. In our model it is P4 without every second row and column, and only the RPN
+# reads it, for the largest anchors.
 #
 # All levels have 64 channels, or 256 in a full-size model. This is more than a convenience. The
 # heads that read the pyramid use the *same weights* on every level, and that can only work if the
-# features mean the same everywhere. The top-down pathway makes sure of it, because each level gets
-# its meaning from above.
+# features mean the same on every level that they read. Training has to bring this about, and the
+# top-down pathway makes it easier, because each level gets a part of its meaning from above.
 #
 # > **Predict.** P2 has the same grid as C2, with a stride of 4. How far does a value of P2 see: 31
 # > pixels as on C2, 135 as on C4, or farther?
@@ -550,14 +564,15 @@ p2_of_noise = model.neck(model.backbone(noise))[0]
 on_p2 = influence(p2_of_noise)
 seen = (on_p2.sum(dim=0) > 0).sum().item()
 half = width_of(0.5, on_p2)
-print(f"P2: {seen} columns of pixels, half of it within {half}")
+print(f"P2: {seen} pixels wide, half of the influence in {half}")
 
 # %%
 names = ["C2", "P2", "P3", "P4"]
 viz.show_feature_colors([c2, p2, p3, p4], large, names).caption(
-    "Figure 11. Features as colors, C2 by itself and P2 to P4 with the same "
-    "colors. C2 marks the contours of all objects alike. On P2 the objects "
-    "themselves stand out, even the triangle. P4 is too coarse for that."
+    "Figure 11. Features as colors. C2 has a color code of its own, and P2 to "
+    "P4 share one. C2 marks the contours of all objects alike. On P2 the "
+    "objects themselves stand out, even the triangle. P4 is too coarse for "
+    "it."
 )
 
 # %% [markdown]
@@ -589,8 +604,8 @@ assert seen == 151 and half == 28
 # width is read from P3, and again covers 14 × 14. So on each level but the finest, a square region
 # covers between 14 and 28 grid cells along a side, until the next level takes over. If the result
 # is a level that does not exist, the nearest one is taken. Our model sees small images, so it has
-# 80 in the place of 224, which the package calls the `canonical_size`. With it, a region covers
-# only 5 to 10 grid cells along a side.
+# 80 instead of 224, which the package calls the `canonical_size`. With it, a region covers only 5
+# to 10 grid cells along a side.
 #
 # > **Predict.** The largest objects in our scenes are about 48 pixels wide. From which of the
 # > levels P2, P3 and P4 are they read?
@@ -608,7 +623,7 @@ chart = viz.show_lines(widths, curves, "width of a square region", "level k")
 chart.axes[0].set_yticks([2, 3, 4, 5])
 chart.caption(
     "Figure 12. The level of a square region by its width in pixels. Each "
-    "level serves regions up to twice as wide as the level below it."
+    "step up comes at twice the width of the step before."
 )
 
 # %% [markdown]
@@ -654,14 +669,14 @@ assert level_of_box.tolist() == [3, 2, 1, 1, 0] and model.config.canonical_size 
 # %% [markdown]
 # ## 6. Does the level matter? Five models that learned with different maps
 #
-# The level assignment sounds reasonable, but is it needed? To measure that takes some care. If we
-# made our trained model read another level, we would measure mostly that its heads aren't used to
-# that level. We will do exactly this further below, as a warning. A fair comparison *trains* every
-# model with the maps that it is tested with.
+# The level assignment sounds reasonable, but is it needed? Measuring that takes some care. If we
+# made our trained model read another level, we would learn little about the level, because its
+# heads are used to the old one. A fair comparison *trains* every model with the maps that it is
+# tested with.
 #
 # We have done that for five models, in three training runs each. The images have 160 × 160 pixels,
-# with objects from 10 to 128 pixels, so that every level has something to do. The models differ in
-# nothing but the maps that they read:
+# with objects from 10 to 128 pixels, so that every level has something to do. Backbone, images and
+# training are the same for all five. What differs is the maps that the RPN and the heads read:
 #
 # - *level by size* is FPN's rule, with a canonical size of 80;
 # - *all from P2* and *all from P4* read every region from one level, while the RPN still uses all;
@@ -672,8 +687,8 @@ assert level_of_box.tolist() == [3, 2, 1, 1, 0] and model.config.canonical_size 
 # `level_runs.train("all from P4", seed=0)` you can repeat any of the runs in about three minutes.
 # The score is the *average precision* of the masks, or mask AP, which is the subject of lesson 11.
 # For now it is enough that it would be 100 if every object were found with the correct label and a
-# perfect mask, and 0 if none were. It is measured on held-out images, in which all objects belong
-# to one level by the rule: up to 40 pixels to P2, from 40 to 80 to P3, and from 80 on to P4.
+# perfect mask, and 0 if none were. It is measured on held-out images in which all objects belong to
+# one level by the rule: P2 for objects of up to 40 pixels, P3 for 40 to 80, and P4 for 80 or more.
 #
 # > **Predict.** Which of the five models are the worst for the smallest objects? And for the
 # > largest objects, is the model that reads all from P4 better than the one that reads all from P2?
@@ -714,15 +729,21 @@ picture.caption(
 )
 
 # %% [markdown]
-# **What happened.** From a map of stride 16 the small objects get lost, with a pyramid or without.
-# The models that read it reach half of the AP of the others. That is what Figure 2 made us expect.
+# **What happened.** From a map of stride 16 many of the small objects get lost, with a pyramid or
+# without. The models that read it reach half of the AP of the others. That is what Figure 2 made us
+# expect.
 #
-# The large objects are a surprise. P4 is meant for them, and yet the two models that read them from
-# P4 reach about 30, while the one that reads them from P2 reaches 37. To see why, count grid cells.
-# An object of 100 pixels covers about 6 × 6 of them on P4, while the mask head wants a grid of 14 ×
-# 14. That is not what FPN's authors had in mind. With their canonical size of 224, all objects of
-#    up to 112 pixels would be read from P2. So it is our 80 that is too small, a choice that suits
-#    objects of up to 48 pixels, all of which are read from P2 or P3.
+# The large objects are a surprise. P4 is meant for them, and yet the model with FPN's rule, which
+# reads them from P4, reaches only 29, while the one that reads them from P2 reaches 37. To see why,
+# count grid cells. An object of 100 pixels covers about 6 × 6 of them on P4, while the mask head
+# wants a grid of 14 × 14. The same may explain why reading all from P2 is better in the middle
+# range, too. That is not what FPN's authors had in mind. With their canonical size of 224, all
+# objects of up to 112 pixels would be read from P2. So it is our 80 that is too small, a choice
+# that suits objects of up to 48 pixels, all of which are read from P2 or P3.
+#
+# The grid is not the whole story, though. *C4 alone* has the same coarse grid and reaches 35 for
+# the large objects. But its map has 128 channels instead of 64, so its heads have more weights,
+# and they and the RPN share a single map. We can't tell which of these makes the difference.
 #
 # How much accuracy do the levels bring, then? [FPN](https://arxiv.org/abs/1612.03144), table 2,
 # reports 33.9 AP with all levels and 33.4 with P2 alone. That is little, and the authors have an
@@ -735,10 +756,10 @@ picture.caption(
 #
 # There is a second surprise. The model without the top-down pathway is as good as the best of the
 # others, at least within the spread of the training runs, while in
-# [FPN](https://arxiv.org/abs/1612.03144), table 2, its AP falls from 33.9 to 24.9. Here our world
-# *is* peculiar. Its classes differ in their outlines, and outlines are what C2 knows about. Also,
-# only 6 convolutions lie between our C2 and C4, while 39 lie between C2 and C5 of a ResNet-50. To
-# tell the fur of a cat from a carpet, you need what the late layers know.
+# [FPN](https://arxiv.org/abs/1612.03144), table 2, its AP falls from 33.9 to 24.9. Here our
+# synthetic images are a special case. Their classes differ in their outlines, and outlines are what
+# C2 knows about. Also, only 6 convolutions lie between our C2 and C4, while 39 lie between C2 and
+# C5 of a ResNet-50. To tell the fur of a cat from a carpet, you need what the late layers know.
 #
 # So be careful with conclusions from small experiments, ours included. This one shows that a coarse
 # map alone loses small objects. It does not show that the top-down pathway is superfluous.
@@ -757,7 +778,7 @@ assert mean_score("no top-down", "all sizes") > best - 1
 assert tuple(scores) == level_runs.NAMES and all(len(runs) == 3 for runs in scores.values())
 
 # %% [markdown]
-# ## Where it breaks: a level that the heads have never seen
+# ## Where it breaks: a mistake that raises no error
 #
 # The level assignment has no weights, so you can change it after training, and nothing stops you.
 # Let's take our trained model and leave its weights as they are, but set the canonical size to
@@ -950,7 +971,7 @@ exercises.check_pixels_seen(pixels_seen)
 # Write `level_of(box, canonical_size)`. Return the level k, from 2 to 5, from which a box `[4]` is
 # pooled.
 #
-# For example, with a canonical size of 224, a box of 200 × 200 pixels is pooled from level 3.
+# For example, with a canonical size of 224, a box of 200 × 200 pixels is read from level 3.
 #
 # <details><summary><b>Hint 1</b>: the idea</summary>
 # This is FPN's rule from the lesson, with the root of the box's area.
@@ -990,11 +1011,11 @@ exercises.check_level_of(level_of)
 # - `output` is a list of weights `[D, D, 3, 3]`, one for the last convolution of each level. It has
 #   a padding of 1. There are no biases.
 #
-# Start at the coarsest map. On each level, the 1 × 1 convolution of the map is added to the sum of
-# the level above. Before that, each value of the level above is repeated as 2 × 2 values, and a row
-# or a column too many is cut off. The 3 × 3 convolution of a sum is that level's result. Return the
-# list of results `[D, H_i, W_i]`, the finest first, and after them one map more, for the RPN: every
-# second row and every second column of the coarsest result.
+# Start at the coarsest map, whose sum is just its 1 × 1 convolution. On every other level, take the
+# sum of the next coarser level, repeat each of its values as 2 × 2 values, cut off a row or column
+# that is too many, and add the 1 × 1 convolution of the level's own map. The 3 × 3 convolution of a
+# sum is that level's result. Return the list of results `[D, H_i, W_i]`, the finest first, and then
+# one more map, for the RPN: every second row and every second column of the coarsest result.
 #
 # For example, take two maps of one channel, `[[1, 2], [3, 4]]` and `[[10]]`. Let the lateral
 # weights be 1, and let the 3 × 3 kernels have a 1 in the middle and zeros around it, so that they

@@ -120,7 +120,7 @@ viz.show_rpn_window().caption(
 # One branch outputs $k$ **objectness scores**, the network's confidence that each of the $k$
 # anchors lies on an object, of whatever class. The other outputs $4k$ box deltas, four for each
 # anchor. The figure calls them $t$, as the paper does, and we write $d$, as in lesson 02. Its $p$
-# is the score after it has been turned into a probability, which section 2 explains. We have $k =
+# is the score after it has been turned into a probability, which we will explain next. We have $k =
 # 3$ anchors at each location, one for each aspect ratio.
 #
 # Why only 3 × 3? Because each value of the feature map already depends on a large part of the
@@ -301,7 +301,7 @@ for index, box in enumerate(gt):
 # between 12 and 24, and the square of 37 lies between 24 and 48. Both of them appear on two maps.
 # The last map stays dark, as in lesson 00.
 #
-# Let's call an anchor **confident** if its objectness is above one half. Every object has several
+# Let's call an anchor *confident* if its objectness is above one half. Every object has several
 # confident anchors, from 8 to 13. Each of them will become a box, so we can already see that we
 # will need NMS.
 #

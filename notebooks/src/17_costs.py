@@ -374,12 +374,12 @@ viz.show_lines(counts, seconds, "proposals", "seconds per image").caption(
 
 # %% [markdown]
 # **What happened.** R-CNN's time grows most, and in a straight line, since each proposal is another
-# pass through the backbone. With 10 proposals it is the fastest, as section 3 made us expect. The
-# others pay for the backbone once, and what grows is the time of their heads, and of everything
-# else that is done for each region. Mask R-CNN's line bends, because it computes masks for its
-# detections alone, of which there are never more than 100. No time grows a hundredfold, not even
-# R-CNN's, because some work is done once, such as preparing the photograph. The numbers differ from
-# run to run and from machine to machine, but R-CNN's line is always the steep one.
+# pass through the backbone. With 10 proposals it is the fastest, since sharing pays from 13 regions
+# on. The others pay for the backbone once, and what grows is the time of their heads, and of
+# everything else that is done for each region. Mask R-CNN's line bends, because it computes masks
+# for its detections alone, of which there are never more than 100. No time grows a hundredfold, not
+# even R-CNN's, because some work is done once, such as preparing the photograph. The numbers differ
+# from run to run and from machine to machine, but R-CNN's line is always the steep one.
 #
 # Now we add the proposals themselves. Selective search runs on this photograph for seconds, and the
 # RPN's time is contained in Figure 7 already.
@@ -477,10 +477,10 @@ chart.caption(
 # %% [markdown]
 # **What happened.** It takes several times as long. Each value that a region looks up is fetched
 # from memory, weighted, summed up and written back, at every position of every region. That is
-# interpolation, which we left out of the count in section 1, since it is a small part of most
-# networks. In FCIS it is most of what is done for a region. The 8 % are matrix products that merge
-# and paste the masks. Besides, moving data often takes more time than computing with it, and lesson
-# 16 makes a theory of that, the roofline.
+# interpolation, which our count leaves out, since it is a small part of most networks. In FCIS it
+# is most of what is done for a region. The 8 % are matrix products that merge and paste the masks.
+# Besides, moving data often takes more time than computing with it, and lesson 16 makes a theory of
+# that, the roofline.
 #
 # How would you notice it? By dividing. If two parts do the same kind of work, they should take
 # about as many milliseconds per billion multiply-adds. A part that needs ten times as many is busy
