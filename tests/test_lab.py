@@ -1,5 +1,7 @@
 """In a real JupyterLab, in a real browser: what the keyboard and the mouse do."""
 
+import time
+
 import browser
 import build
 import curtain
@@ -88,9 +90,8 @@ def test_boxes_are_dragged_nms_is_stepped_and_a_location_is_clicked(folder, lab)
         page.keyboard.press("Shift+ArrowDown")
         two.locator("[data-box=gt]").focus()
         page.keyboard.press("Shift+ArrowLeft")
-        page.wait_for_timeout(500)
-        assert page.evaluate(ASK_PYTHON, "print(two)") == (
-            "TwoBoxes(anchor=[20, 21, 40, 42], gt=[30, 20, 49, 40])"
+        wait_for_answer(
+            page, "print(two)", "TwoBoxes(anchor=[20, 21, 40, 42], gt=[30, 20, 49, 40])"
         )
 
         rows = steps.locator("tbody tr")
@@ -111,11 +112,9 @@ def test_boxes_are_dragged_nms_is_stepped_and_a_location_is_clicked(folder, lab)
         page.mouse.click(*center_of(paper))
         page.keyboard.press("ArrowRight")
         assert "Row 6, column 7 of 12 × 12" in here.locator(".mrcnn-says").text_content()
-        page.wait_for_timeout(500)
-        printed = page.evaluate(ASK_PYTHON, "print(here, here.anchors()['match'])")
-        assert printed.startswith("Location(stride=8, row=6, column=7)")
+        wait_for_answer(page, "print(here)", "Location(stride=8, row=6, column=7)")
         labels = [row.get_attribute("data-match") for row in here.locator("tbody tr").all()]
-        assert printed.endswith(str(labels))
+        assert page.evaluate(ASK_PYTHON, "print(here.anchors()['match'])") == str(labels)
 
         browser.restart_kernel(page)  # and the widgets do not need it
         two.locator("[data-box=gt]").focus()
@@ -124,6 +123,14 @@ def test_boxes_are_dragged_nms_is_stepped_and_a_location_is_clicked(folder, lab)
         assert browser.read_outputs(page)["broken links"] == 0
     assert errors == []
     assert all(url.startswith((lab, "blob:", "data:")) for url in outside)
+
+
+def wait_for_answer(page, code, expected):
+    """Wait until Python, which learns what the reader has done a little later, prints this."""
+    end = time.monotonic() + browser.PATIENCE / 1000
+    while (printed := page.evaluate(ASK_PYTHON, code)) != expected:
+        assert time.monotonic() < end, printed
+        page.wait_for_timeout(100)
 
 
 def drag(page, locator, right, down):
