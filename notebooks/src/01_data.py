@@ -387,9 +387,9 @@ viz.show_differences(ring, masks_read).caption(
 
 # %% [markdown]
 # **What happened.** It is about 0.7. The hole is filled, because "in any of the polygons" means
-# that the second circle is added to the first, and not cut out of it. The ring has the area $\pi
-# r^2 (1 - 0.55^2)$ and the filled disk has $\pi r^2$, so the IoU is $1 - 0.55^2 = 0.70$. COCO's
-# polygons cannot express a hole, unless you cut a slit to it. RLE can, and loses nothing.
+# that the second circle is added to the first, and not cut out of it. The ring has the area
+# $\pi r^2 (1 - 0.55^2)$ and the filled disk has $\pi r^2$, so the IoU is $1 - 0.55^2 = 0.70$.
+# COCO's polygons cannot express a hole, unless you cut a slit to it. RLE can, and loses nothing.
 
 # %% tags=["claim"]
 assert len(cup[0]) == 2 * 37 and kitchen[3 - 1] == "cup" and kitchen[6 - 1] == "spoon"
@@ -768,8 +768,8 @@ picture.caption(
 )
 
 # %% [markdown]
-# You see all of it in a second, also what no program finds. The triangle is called a square, the
-# ring is a disk, and the masks have flown away. Our images happen to be square. In a photograph
+# You see all of it in a second, including what no program finds. The triangle is called a square,
+# the ring is a disk, and the masks have flown away. Our images happen to be square. In a photograph
 # that is wider than high, masks that are read in the wrong direction are torn into stripes, which
 # you cannot miss either.
 #

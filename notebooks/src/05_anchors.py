@@ -434,6 +434,9 @@ viz.show_panels(with_margin, panels).caption(
 assert toy_matched.tolist() == [0, IGNORED, 1, BACKGROUND, BACKGROUND]
 assert [kind.sum().item() for kind in kinds.values()] == [7, 143, 2145]
 assert iou.max() < 0.7 and set(matched[positive].tolist()) == {0, 1, 2, 3, 4}
+n_anchors = matched[positive].bincount().tolist()  # of each object
+twice = [scenes.classes[target["labels"][i] - 1] for i, n in enumerate(n_anchors) if n == 2]
+assert sorted(n_anchors) == [1, 1, 1, 2, 2] and sorted(twice) == ["cross", "star"]
 samples, circle = anchors[negative][::350], target["boxes"][0]
 centers = (samples[:, :2] + samples[:, 2:]) / 2
 assert ((centers > circle[:2]) & (centers < circle[2:])).all(dim=1).sum() == 2
@@ -479,9 +482,9 @@ viz.show_coverage({title: ours}).caption(
 #
 # $$\mathrm{IoU} = \left(\frac{s}{s_a}\right)^2 .$$
 #
-# For $s = 17$ and $s_a = 24$ that is one half. The next smaller anchor, of size 12, gives $(12 /
-# 17)^2$, which is one half again. So if each size is twice the one before, no square has to fall
-# below 0.5 *because of its size*. That is the reason for sizes that double.
+# For $s = 17$ and $s_a = 24$ that is one half. The next smaller anchor, of size 12, gives
+# $(12 / 17)^2$, which is one half again. So if each size is twice the one before, no square has to
+# fall below 0.5 *because of its size*. That is the reason for sizes that double.
 #
 # But why are even the peaks so ragged? Because an object seldom has its center at a location. Move
 # a square anchor of size $s$ away from an equal square by $d$ pixels, both to the right and down.
@@ -680,6 +683,8 @@ assert 24 < tied[theirs.sizes < 16].float().mean() < 72
 assert round(best_anchor((0.5, 1.0, 2.0))[1], 2) == 0.28
 assert round(best_anchor((0.5, 1.0, 2.0, 8.0))[1], 2) == 0.57
 assert [best_anchor(ratios)[2] for ratios in choices.values()] == [242991, 323988]
+assert round(1 / (2 * 1.25**0.5 - 1), 2) == 0.81
+assert (rocket_box[2:] - rocket_box[:2]).prod().sqrt().round() == 166
 assert round(1 / (2 * 5**0.5 - 1), 2) == 0.29 and round(1 / (2 * 2**0.25 - 1), 2) == 0.73
 
 # %% [markdown]
@@ -820,7 +825,8 @@ exercises.check_anchor_at(anchor_at)
 #
 # Divide the number of the location by the width. The quotient is the row and the remainder is the
 # column. The row times the stride is y, and the column times the stride is x. Our code:
-# `exercises.locate_anchor??`. </details>
+# `exercises.locate_anchor??`.
+# </details>
 
 
 # %%
@@ -908,7 +914,7 @@ exercises.check_label_anchors(label_anchors)
 #
 # ★☆☆ · about 5 minutes
 #
-# [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, anchors that cross the border of
+# In [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.3, anchors that cross the border of
 # the image take no part in training. Write `ignore_crossing(labels, anchors, height, width)`. Given
 # the labels `[A]` of the anchors `[A, 4]`, return them with −1 for every anchor that reaches over a
 # border of the image. An anchor that only touches the border stays as it is.
@@ -983,7 +989,8 @@ exercises.check_ignore_crossing(ignore_crossing)
 #
 # With the distance in pixels, the object of 50 × 50 in the example would have joined the second
 # anchor, which is 35 pixels away, while the third is 59 away. But measured by IoU, the third one
-# fits better. Our code: `exercises.anchor_shapes??`. </details>
+# fits better. Our code: `exercises.anchor_shapes??`.
+# </details>
 
 
 # %%
@@ -1004,7 +1011,13 @@ exercises.check_anchor_shapes(anchor_shapes)
 #
 # The first three end up near 12, 22 and 35. The fourth does not move at all. Why not? No object
 # joins it, because the largest of our objects is much smaller than 72 pixels.
-#
+
+# %% tags=["claim"]
+start = torch.tensor([[12.0, 12], [24, 24], [48, 48], [72, 72]])
+shapes = exercises.anchor_shapes(all_boxes[:, 2:] - all_boxes[:, :2], start, n_rounds=20)
+assert shapes.prod(dim=1).sqrt().round().tolist() == [12, 22, 35, 72] and shapes[3].eq(72).all()
+
+# %% [markdown]
 # ## Remember
 #
 # - A network with a fixed output shape returns a variable number of boxes by predicting, for each

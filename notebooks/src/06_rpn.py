@@ -120,8 +120,8 @@ viz.show_rpn_window().caption(
 # One branch outputs $k$ **objectness scores**, the network's confidence that each of the $k$
 # anchors lies on an object, of whatever class. The other outputs $4k$ box deltas, four for each
 # anchor. The figure calls them $t$, as the paper does, and we write $d$, as in lesson 02. Its $p$
-# is the score after it has been turned into a probability, which we will explain next. We have $k =
-# 3$ anchors at each location, one for each aspect ratio.
+# is the score after it has been turned into a probability, which we will explain next. We have
+# $k = 3$ anchors at each location, one for each aspect ratio.
 #
 # Why only 3 × 3? Because each value of the feature map already depends on a large part of the
 # image, its receptive field. [Faster R-CNN](https://arxiv.org/abs/1506.01497), section 3.1, gives
@@ -547,6 +547,7 @@ package = rpn_loss(logits, d, sample.labels, sample.deltas)
 torch.testing.assert_close((objectness_loss, box_loss), package, rtol=1e-2, atol=1e-5)
 assert objectness_loss < 0.01 and box_loss < 0.01
 assert round(objectness_at_start.item(), 2) == 0.69 and boxes_at_start < objectness_at_start / 2
+assert max(sample.deltas.abs().max(), error.max()) < 1  # in the parabola with beta = 1
 fractions = [(slope[3] / slope.sum()).item() for slope in slopes.values()]
 assert [round(fraction, 2) for fraction in fractions] == [0.87, 0.43]
 
@@ -668,6 +669,7 @@ viz.show_panels(crisp, panels, width=2.8).caption(
 assert confident.sum() == 53 and len(likely) == 53 and len(chosen) == 13
 assert 0.4 < mean_iou([anchors] * 60) < 0.5 and 0.7 < mean_iou(moved_of_scenes) < 0.8
 assert len(proposals.boxes) == 100 == len(trace.proposals[0].boxes)
+assert has_area.all() and len(kept) == 53 and (logits[best][kept] < 0).float().mean() > 0.5
 of_level = proposals.candidates[proposals.candidate_levels == 1]
 torch.testing.assert_close(candidates[has_area], of_level)
 assert likely[chosen].equal(proposals.boxes[proposals.scores > 0.5])  # a true before and after
