@@ -19,7 +19,7 @@ from make_ablations import write_records
 from mrcnn_edu.ablations import TABLES, Job, Setup
 from mrcnn_edu.ablations.code_version import code_version
 from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
-from mrcnn_edu.ablations.precomputed import PRECOMPUTED, SEEDS, job_key
+from mrcnn_edu.ablations.precomputed import PRECOMPUTED, job_key, seeds_of
 from mrcnn_edu.ablations.run import run_jobs
 
 ROW = "{:6}{:20}{:>5}  {:16}{:10}{:>9}{:>9}  {}"
@@ -84,7 +84,7 @@ def stamp(records: list[dict]) -> None:
     hashes = {}
     for table in TABLES.values():
         for setting in table.settings:
-            for seed in SEEDS:
+            for seed in seeds_of(table):
                 job = Setup().job(table, setting, seed)
                 hashes[job_key(non_defaults(job))] = job_hash(job)
     for record in records:

@@ -13,6 +13,7 @@ code_version  a hash of the code that a result depends on
 job_hash      a hash of a job, its data and the code
 lockstep      several settings trained together, step by step
 mask_errors   the masks that models predict in ground-truth boxes
+models        the models of finished runs, kept up to a number of bytes
 workers       worker processes on this machine
 run           many jobs in parallel, none of them twice
 precomputed   the results that come with the package

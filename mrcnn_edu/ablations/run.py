@@ -20,7 +20,8 @@ import torch
 from mrcnn_edu.ablations.code_version import code_version
 from mrcnn_edu.ablations.job import Job
 from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
-from mrcnn_edu.ablations.measure import measure
+from mrcnn_edu.ablations.measure import MODEL, measure
+from mrcnn_edu.ablations.models import keep_model
 from mrcnn_edu.ablations.results import Results
 from mrcnn_edu.ablations.setup import Setup
 from mrcnn_edu.ablations.tables import TABLES, Table
@@ -125,6 +126,7 @@ def run_job(job: Job, folder: Path) -> dict:
                     record |= {"job": non_defaults(job), **measure(job, checkpoints)}
                 finally:
                     torch.set_num_threads(threads)
+                keep_model(checkpoints / MODEL, name, folder)
                 text = json.dumps(record, indent=1)
                 write_file(folder / f"{name}.json", text.encode())
                 record = json.loads(text)  # exactly what will be read the next time
