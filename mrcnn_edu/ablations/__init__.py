@@ -1,7 +1,7 @@
 """Ablations: the paper's tables as data, and as training runs with confidence intervals.
 
 tables        the settings that are compared, and the paper's scores
-estimate      a mean over seeds with its confidence interval
+estimate      a mean over seeds with its confidence interval; how many more seeds are needed
 comparison    the scores of a table: means, differences, costs
 formats       rows of text as a table: aligned, or in Markdown
 results       the results of a table, printed
@@ -16,18 +16,27 @@ mask_errors   the masks that models predict in ground-truth boxes
 models        the models of finished runs, kept up to a number of bytes
 workers       worker processes on this machine
 run           many jobs in parallel, none of them twice
+switches      settings of the reader's own, written as name=value
+worlds        the data that they can be compared on, by name
+question      two to four settings on a world, checked before anything runs
+campaign      runs in the background, which can be paused, resumed and stopped
 precomputed   the results that come with the package
 """
 
+from mrcnn_edu.ablations.campaign import Campaign
 from mrcnn_edu.ablations.job import Folder, Job
 from mrcnn_edu.ablations.lockstep import train_in_lockstep
 from mrcnn_edu.ablations.precomputed import precomputed
+from mrcnn_edu.ablations.question import ask, ask_table
 from mrcnn_edu.ablations.results import Results
 from mrcnn_edu.ablations.run import run, table_of
 from mrcnn_edu.ablations.setup import Setup
+from mrcnn_edu.ablations.switches import parse_setting
 from mrcnn_edu.ablations.tables import TABLES, Setting, Table
+from mrcnn_edu.ablations.worlds import WORLDS, open_world
 
 __all__ = [
-    "TABLES", "Folder", "Job", "Results", "Setting", "Setup", "Table", "precomputed", "run",
-    "table_of", "train_in_lockstep",
+    "TABLES", "WORLDS", "Campaign", "Folder", "Job", "Results", "Setting", "Setup", "Table", "ask",
+    "ask_table", "open_world", "parse_setting", "precomputed", "run", "table_of",
+    "train_in_lockstep",
 ]  # fmt: skip

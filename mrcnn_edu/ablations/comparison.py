@@ -8,7 +8,7 @@ import statistics
 from dataclasses import dataclass
 from math import nan
 
-from mrcnn_edu.ablations.estimate import Estimate, estimate
+from mrcnn_edu.ablations.estimate import Estimate, estimate, more_seeds, unpaired_difference
 from mrcnn_edu.ablations.tables import Setting, Table
 
 
@@ -47,9 +47,37 @@ class Comparison:
         self, setting: Setting, metric: str = "ap", iou_type: str | None = None
     ) -> Estimate:
         """The setting's score minus the first setting's, over the seeds that both have."""
+        return estimate(list(self.paired(setting, metric, iou_type).values()))
+
+    def paired(
+        self, setting: Setting, metric: str = "ap", iou_type: str | None = None
+    ) -> dict[int, float]:
+        """The setting's score minus the first setting's, for each seed that both have."""
         first = self.scores(self.table.settings[0], metric, iou_type)
         scores = self.scores(setting, metric, iou_type)
-        return estimate([scores[seed] - first[seed] for seed in scores if seed in first])
+        return {seed: scores[seed] - first[seed] for seed in scores if seed in first}
+
+    def unpaired(self, setting: Setting, metric: str = "ap") -> Estimate:
+        """The same difference, as if the seeds of the two settings had nothing to do with another.
+
+        Beside `difference`, it shows what pairing is worth.
+        """
+        first, scores = (self.scores(s, metric) for s in (self.table.settings[0], setting))
+        return unpaired_difference(list(first.values()), list(scores.values()))
+
+    def verdict(self, setting: Setting, metric: str = "ap") -> str:
+        """What the seeds so far say of the setting, compared with the first one, in words."""
+        first, differences = self.table.settings[0], list(self.paired(setting, metric).values())
+        names = f"{setting.name} and {first.name}"
+        if len(differences) < 2:
+            return f"{names}: two seeds of both are needed for an interval"
+        found, n = estimate(differences), more_seeds(differences)
+        if n == 0:
+            word = "better" if found.mean > 0 else "worse"
+            return f"{setting.name} is {word} than {first.name}: {found:+.1f}"
+        if n is None:
+            return f"{names}: undecided, {found:+.1f}; more seeds than 100 would be needed"
+        return f"{names}: undecided, {found:+.1f}; about {n} more seed{'s' * (n > 1)}"
 
     def relative_gain(self, setting: Setting, metric: str = "ap") -> tuple[float, float]:
         """The gain of the first setting over this one, as a fraction of this one's score.

@@ -85,7 +85,7 @@ def run_jobs(
         total=len(jobs), initial=len(records), description="ablation runs", disable=not progress
     )
     workers = local_workers(len(missing)) if missing and executor is None else None
-    task = run_job if workers is None else _run_job_or_exit
+    task = run_job if workers is None else run_job_or_exit
     chosen_executor = workers or executor
     futures = {}
     if chosen_executor is not None:
@@ -140,7 +140,7 @@ def read_record(name: str, folder: Path) -> dict | None:
     return json.loads(file.read_text()) if file.is_file() else None
 
 
-def _run_job_or_exit(job: Job, folder: Path) -> dict:
+def run_job_or_exit(job: Job, folder: Path) -> dict:
     """`run_job` in a worker, which exits if it was asked to, after its checkpoint is written."""
     try:
         return run_job(job, folder)

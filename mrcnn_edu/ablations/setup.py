@@ -57,7 +57,9 @@ class Setup:
     val_data: Shapes | Folder = VAL_DATA
 
     def job(self, table: Table, setting: Setting, seed: int, steps: int | None = None) -> Job:
-        """The job of one setting and seed. steps: overrides the table's, or the paper's.
+        """The job of one setting and seed.
+
+        steps: overrides the table's, or the paper's; a setting's own steps override both.
 
         `mask_decoding` is no part of a job: every result contains the scores of all decodings.
         """
@@ -73,7 +75,7 @@ class Setup:
         training = BASE_TRAINING[self.size]
         if steps is None:
             steps = table.steps if self.size == "tiny" else training.steps
-        training = replace(training, seed=seed, steps=steps)
+        training = replace(training, **{"steps": steps, **setting.training, "seed": seed})
         return Job(config, training, train_data, val_data, BASE_AUGMENTATION[self.size])
 
 

@@ -1,6 +1,7 @@
 """The paper's ablations as data: the question, the settings that are compared, the paper's scores.
 
-A setting consists of its changes to a `Config`. The paper's scores are those of tables 2 and 3 and
+A setting consists of its changes to a `Config`, and of changes to a `Training` if a reader asks for
+some. The paper's scores are those of tables 2 and 3 and
 section 4 of Mask R-CNN (arXiv 1703.06870): AP in percent on COCO.
 """
 
@@ -19,6 +20,7 @@ class Setting:
     changes: Mapping = field(default_factory=dict)  # Config fields changed in the tiny model
     paper: tuple[float | None, ...] = (None, None, None)  # the paper's METRICS, where it has them
     at_full_size: Mapping | None = None  # Config fields changed in a full-size model, if others
+    training: Mapping = field(default_factory=dict)  # Training fields changed
 
     def paper_score(self, metric: str = "ap") -> float | None:
         """The paper's score, one of METRICS; None where the paper has no number."""
