@@ -1,5 +1,6 @@
 """Campaigns: runs in the background, which are paused, resumed, stopped, and killed."""
 
+import contextlib
 import json
 import os
 import random
@@ -8,11 +9,9 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from mrcnn_edu import load
 from mrcnn_edu.ablations import Campaign, Setting, ask, campaign, parse_setting
@@ -236,10 +235,8 @@ def test_whatever_is_killed_no_finished_run_is_lost_and_none_is_counted_twice(tm
         workers = kernel.children(recursive=True)
         victims = [workers[-1:], [kernel], [kernel, *workers]][n % 3]
         for victim in victims:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(victim.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         if n % 3 == 0:
             process.wait(120)  # it goes on with new workers
         process.kill()
