@@ -160,7 +160,7 @@ def test_nothing_is_computed_when_all_is_known_or_nothing_is_asked(tmp_path, mon
     empty = Campaign(tmp_path)
     empty.run()
     empty.wait(5)
-    assert str(empty.progress()) == "finished: 0 of 0 runs" and not empty.is_busy
+    assert str(empty.progress()) == "nothing runs" and not empty.is_busy
 
 
 @pytest.mark.slow

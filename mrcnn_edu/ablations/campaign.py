@@ -7,7 +7,7 @@ is to end the workers: a run resumes from its last step, or at worst from its la
 
 import threading
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -36,6 +36,8 @@ class Progress:
     seconds_left: float | None  # None as long as nothing can be said
 
     def __str__(self) -> str:
+        if not self.n_jobs:
+            return "nothing runs"
         text = f"{self.state}: {self.n_finished} of {self.n_jobs} runs"
         if self.state == "running" and self.seconds_left is not None:
             text += f", about {in_words(self.seconds_left)} left"
@@ -53,12 +55,14 @@ def in_words(seconds: float) -> str:
 class Campaign:
     """Jobs, computed by worker processes in the background. Every method returns at once.
 
-    folder: where results are kept, and read if they exist: `records` has those that are known.
+    folder: where results are kept, and read if they exist. known: further records by their
+    `job_hash`, such as those that come with the package.
     """
 
-    def __init__(self, folder: str | Path):
-        self.folder = Path(folder)
+    def __init__(self, folder: str | Path, known: Mapping[str, dict] | None = None):
+        self.folder, self.known = Path(folder), known or {}
         self.records: dict[Job, dict] = {}  # of finished and failed jobs
+        self.hashes: dict[Job, str] = {}
         self.jobs: dict[Job, str] = {}  # and their hashes, in the order in which they are run
         self.wanted = False  # whether the workers should work
         self.lock = threading.RLock()
@@ -70,11 +74,27 @@ class Campaign:
         """More jobs, behind those that wait; results that exist are read at once."""
         with self.lock:
             for job in jobs:
-                if job not in self.jobs:
-                    self.jobs[job] = name = job_hash(job)
-                    record = read_record(name, self.folder)
-                    if record is not None:
-                        self.records[job] = record
+                self.jobs.setdefault(job, self._hash(job))
+                self.record(job)
+
+    def record(self, job: Job) -> dict | None:
+        """The record of a job, whether it was added or not; None if it is not known (yet)."""
+        with self.lock:
+            if job not in self.records:
+                name = self._hash(job)
+                found = read_record(name, self.folder) or self.known.get(name)
+                if found is not None:
+                    self.records[job] = found
+            return self.records.get(job)
+
+    def run_folder(self, job: Job) -> Path:
+        """Where a run that is under way has its losses."""
+        return self.folder / self._hash(job)
+
+    def _hash(self, job: Job) -> str:
+        if job not in self.hashes:
+            self.hashes[job] = job_hash(job)
+        return self.hashes[job]
 
     def run(self) -> None:
         """Begin, or resume. Runs that failed are tried again."""
@@ -142,7 +162,8 @@ class Campaign:
         while self.wanted and (n := len(self._missing())):
             self.started = time.monotonic()
             progress = self.progress()
-            self.work_before = sum(map(work, self.records)) + sum(progress.steps.values())
+            done = (work(job) for job in self.jobs if job in self.records)
+            self.work_before = sum(done) + sum(progress.steps.values())
             n_known = len(self.records)
             self.workers = local_workers(n)
             try:

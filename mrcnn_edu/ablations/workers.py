@@ -53,6 +53,8 @@ def _start_worker(gpus) -> None:
     """In a new worker: take a GPU, and arrange to end together with the parent process."""
     if torch.cuda.is_available():
         torch.cuda.set_device(gpus.get())
+    if hasattr(os, "nice"):
+        os.nice(5)  # whoever watches, and moves sliders meanwhile, comes first
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # end at once at Ctrl-C; there is a checkpoint
     parent = parent_process()
     assert parent is not None  # this is a worker

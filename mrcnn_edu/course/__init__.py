@@ -3,6 +3,7 @@
 notebook_file  what is written in a notebook, apart from what running it leaves there
 lessons        the notebooks, copied into a folder where a student works
 widgets        sliders over pictures, a file for each lesson
+lab            the ablation lab: settings of the reader's own, their runs and the evidence
 solved         which exercises the reader has solved, kept in a file in her own folder
 exercises      checks and solutions of the exercises, a file for each lesson and larger task
 progress       which exercises of each lesson are solved, as a table

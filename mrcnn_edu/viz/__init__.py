@@ -13,6 +13,7 @@ maps       what the network computes, as maps
 features   feature maps as colors, or channel by channel
 charts     scores, curves, distributions, counts and tables
 training   the progress of training runs
+comparison models side by side: what they detect, and what they get wrong
 roofline   the roofline of a machine, and where work lies below it
 sharing    what detectors compute once an image, and what for each region
 anchors    anchors in an image, and how well they cover the objects
