@@ -21,6 +21,12 @@ worlds        the data that they can be compared on, by name
 question      two to four settings on a world, checked before anything runs
 campaign      runs in the background, which can be paused, resumed and stopped
 precomputed   the results that come with the package
+costs         what runs cost before they run: about how many seconds
+dial          the steps and seeds that fit into some minutes, and what they can show
+repeat        how to repeat a question: the command line, and Python code
+page          an HTML page in one file
+report        the results as a page to read, and as a table of all runs
+watch         how far runs are, counted in steps
 """
 
 from mrcnn_edu.ablations.campaign import Campaign

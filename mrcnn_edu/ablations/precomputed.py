@@ -35,7 +35,7 @@ def precomputed(table: str | Table) -> Results:
 
 
 def shipped_records() -> dict[str, dict]:
-    """All of them by `job_hash`: those that the present code would compute, if it has not changed."""
+    """All of them by `job_hash`, which differs from a job's if the code has changed since."""
     return {record["job_hash"]: record for record in json.loads(PRECOMPUTED.read_text())}
 
 

@@ -41,13 +41,12 @@ def lab(
     folder = folder or COURSE_FOLDER
     require("jupyterlab", "notebooks", "the course")
     update_lessons(folder)
-    command = [sys.executable, "-m", "jupyterlab", *jupyterlab_options(folder, jupyter_options, first)]
+    options = jupyterlab_options(folder, jupyter_options, first)
+    command = [sys.executable, "-m", "jupyterlab", *options]
     os.execve(sys.executable, command, jupyterlab_environment())
 
 
-def jupyterlab_options(
-    folder: Path, given: tuple[str, ...] = (), first: str = FIRST
-) -> list[str]:
+def jupyterlab_options(folder: Path, given: tuple[str, ...] = (), first: str = FIRST) -> list[str]:
     """Options to open the folder at a notebook, and those that are given, which come first."""
     ours = {
         "--ServerApp.root_dir": str(folder.resolve()),

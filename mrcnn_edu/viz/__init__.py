@@ -13,7 +13,8 @@ maps       what the network computes, as maps
 features   feature maps as colors, or channel by channel
 charts     scores, curves, distributions, counts and tables
 training   the progress of training runs
-comparison models side by side: what they detect, and what they get wrong
+compare    settings compared over seeds: paired differences, and how they learned
+side_by_side  models side by side: what they detect, and what they get wrong
 roofline   the roofline of a machine, and where work lies below it
 sharing    what detectors compute once an image, and what for each region
 anchors    anchors in an image, and how well they cover the objects
@@ -34,6 +35,7 @@ from mrcnn_edu.viz.charts import (
     show_spread,
     show_table,
 )
+from mrcnn_edu.viz.compare import show_learning, show_paired_differences
 from mrcnn_edu.viz.diagrams.architecture import ARCHITECTURE_STAGES, show_architecture
 from mrcnn_edu.viz.diagrams.box_deltas import show_box_deltas
 from mrcnn_edu.viz.diagrams.family import show_family
@@ -103,9 +105,9 @@ __all__ = [
     "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
     "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
     "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
+    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_learning", "show_lines",
     "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
-    "show_overview", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
+    "show_overview", "show_paired_differences", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
     "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
     "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing",
     "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",

@@ -17,7 +17,7 @@ from mrcnn_edu.ablations.models import model_file
 from mrcnn_edu.ablations.tables import Setting
 from mrcnn_edu.course.lab.errors import error_kinds
 from mrcnn_edu.viz import Picture
-from mrcnn_edu.viz.comparison import (
+from mrcnn_edu.viz.side_by_side import (
     show_detections_of,
     show_error_kinds,
     show_ious_by_size,

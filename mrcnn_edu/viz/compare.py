@@ -1,0 +1,120 @@
+"""Settings compared over seeds: their paired differences, and how their models learned."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
+
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
+
+from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.style import GRAY, HIGHLIGHT, INK, LABEL, LIGHT, OTHER_COLORS, SMALL, legend
+
+Interval = tuple[float, float]  # its ends, NaN where there is none
+Curve = Mapping[float, float]  # step -> value
+
+
+def show_paired_differences(
+    differences: Mapping[str, Sequence[float]],
+    intervals: Mapping[str, Interval],
+    xlabel: str,
+    paper: Mapping[str, float] | None = None,
+    unpaired: Mapping[str, Interval] | None = None,
+) -> Picture:
+    """A forest plot: a row for each name, with a dot for each pair, their mean and its interval.
+
+    differences: name -> the difference of each pair, usually of a seed; perhaps none. intervals:
+    name -> the ends of the mean's confidence interval. One that excludes 0 is highlighted. paper:
+    the paper's difference, where there is one. unpaired: the intervals that ignore which scores
+    belong together, drawn in gray to show what pairing is worth.
+    """
+    paper, unpaired, names = paper or {}, unpaired or {}, list(differences)
+    picture = Picture(7.2, 1.0 + 0.5 * max(1, len(names)))
+    axes = picture.subplots()
+    axes.axvline(0, color=GRAY, linewidth=1)
+    for row, (name, values) in enumerate(differences.items()):
+        axes.plot(values, [row - 0.2] * len(values), "o", color=OTHER_COLORS[0], alpha=0.7, ms=5)
+        if values:
+            _draw_mean(axes, row, sum(values) / len(values), intervals.get(name))
+        _draw_interval(axes, row + 0.24, unpaired.get(name), GRAY, 1.2)
+        if name in paper:
+            axes.plot(paper[name], row, "D", color=INK, markerfacecolor="white", ms=6)
+    _name_rows(axes, names)
+    axes.set(xlabel=xlabel)
+    axes.grid(axis="x", color=LIGHT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    _explain(axes, bool(paper), bool(unpaired))
+    return picture
+
+
+def _draw_mean(axes: Axes, row: float, mean: float, interval: Interval | None) -> None:
+    """The mean as a square on its interval, with the numbers at the right edge."""
+    low, high = interval or (float("nan"), float("nan"))
+    is_clear = low > 0 or high < 0
+    shade = HIGHLIGHT if is_clear else INK
+    _draw_interval(axes, row, interval, shade, 2.4)
+    axes.plot(mean, row, "s", color=shade, ms=6)
+    text = f"{mean:+.1f}" if isnan(low) else f"{mean:+.1f} ± {(high - low) / 2:.1f}"
+    axes.annotate(
+        text, (1, row), xycoords=("axes fraction", "data"), xytext=(6, 0),
+        textcoords="offset points", va="center", color=shade, fontsize=LABEL,
+        weight="bold" if is_clear else "normal",
+    )  # fmt: skip
+
+
+def _draw_interval(
+    axes: Axes, row: float, interval: Interval | None, shade: str, width: float
+) -> None:
+    if interval is not None and not any(map(isnan, interval)):
+        axes.plot(interval, [row, row], "|-", color=shade, linewidth=width, ms=7)
+
+
+def _name_rows(axes: Axes, names: list[str]) -> None:
+    """The names beside the rows, the first on top; a dollar sign in a name is no formula."""
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)
+    axes.set_yticks(range(len(names)), names, fontsize=LABEL)
+    axes.tick_params(axis="y", length=0)
+    for label in axes.get_yticklabels():
+        label.set_parse_math(False)
+
+
+def _explain(axes: Axes, has_paper: bool, has_unpaired: bool) -> None:
+    """A legend above the rows, of marks that are drawn nowhere else."""
+    marks = [("o", OTHER_COLORS[0], OTHER_COLORS[0], "a pair"), ("s-", INK, INK, "mean, 95 %")]
+    marks += [("D", INK, "white", "the paper")] * has_paper
+    marks += [("|-", GRAY, GRAY, "95 %, without pairs")] * has_unpaired
+    for style, shade, face, label in marks:
+        axes.plot([], [], style, color=shade, markerfacecolor=face, label=label, ms=5)
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), ncols=len(marks), frameon=False, fontsize=SMALL,
+        borderaxespad=0.2, borderpad=0, columnspacing=1.6, handlelength=1.4,
+    )  # fmt: skip
+
+
+def show_learning(
+    losses: Mapping[str, Sequence[Curve]], scores: Mapping[str, Sequence[Curve]], ylabel: str
+) -> Picture:
+    """The losses and the scores of training runs over their steps, a line for each run.
+
+    losses, scores: name -> {step: value} of each run; the runs of a name have one color.
+    """
+    picture = Picture(10, 3.3)
+    left, right = picture.subplots(1, 2)
+    for axes, curves in ((left, losses), (right, scores)):
+        for i, (name, runs) in enumerate(curves.items()):
+            shade = OTHER_COLORS[i % len(OTHER_COLORS)]
+            _draw_runs(axes, runs, name, shade, "-" if axes is left else "o-")
+        if axes.lines:
+            legend(axes)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+    left.set(xlabel="step", ylabel="loss", ylim=(0, None))
+    right.set(xlabel="step", ylabel=ylabel, ylim=(0, None))
+    return picture
+
+
+def _draw_runs(axes: Axes, runs: Iterable[Curve], name: str, shade: str, style: str) -> None:
+    for n, run in enumerate(runs):
+        label = None if n else name.replace("$", r"\$")
+        steps, values = list(run), list(run.values())
+        axes.plot(steps, values, style, color=shade, label=label, linewidth=1.3, alpha=0.8, ms=3.5)
