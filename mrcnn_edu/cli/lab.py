@@ -41,8 +41,8 @@ def lab(
     folder = folder or COURSE_FOLDER
     require("jupyterlab", "notebooks", "the course")
     update_lessons(folder)
-    options = jupyterlab_options(folder, jupyter_options, first)
-    command = [sys.executable, "-m", "jupyterlab", *options]
+    for_jupyterlab = jupyterlab_options(folder, jupyter_options, first)
+    command = [sys.executable, "-m", "jupyterlab", *for_jupyterlab]
     os.execve(sys.executable, command, jupyterlab_environment())
 
 
