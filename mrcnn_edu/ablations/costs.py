@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 import torch
 
+from mrcnn_edu.ablations.campaign import in_words
 from mrcnn_edu.ablations.job import Job, open_data
 from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
 from mrcnn_edu.ablations.measure import MASK_DECODINGS, WATCHED_IMAGES
 from mrcnn_edu.ablations.precomputed import PRECOMPUTED
+from mrcnn_edu.ablations.question import Question
 from mrcnn_edu.ablations.run import ONE_AT_A_TIME, read_record
 from mrcnn_edu.ablations.setup import BASE_TRAINING, C4_BASE, TRAIN_DATA
 from mrcnn_edu.ablations.workers import n_local_workers
@@ -77,6 +79,21 @@ def estimate_seconds(
             return None
         ends[ends.index(min(ends))] += seconds
     return max(ends)
+
+
+def cost_in_words(question: Question, folder: str | Path, workers: int | None = None) -> str:
+    """What an answer costs here: how many runs, how many of them are known, and the time."""
+    done = fractions_done(question.jobs().values(), Path(folder))
+    n, n_known = len(done), sum(fraction == 1 for fraction in done.values())
+    text = f"{n} run{'s' * (n > 1)} of {question.steps} steps"
+    if n_known == n:
+        return f"{text}, all known already"
+    text += f", {n_known} of them known" if n_known else ""
+    seconds = estimate_seconds(done, folder, workers)
+    if seconds is None:
+        return f"{text}; how long they take is not known, no such model has been run yet"
+    at_once = min(workers or n_local_workers(), n - n_known)
+    return f"{text}: about {in_words(seconds)} here, with {at_once} at a time"
 
 
 def fractions_done(jobs: Iterable[Job], folder: Path) -> dict[Job, float]:

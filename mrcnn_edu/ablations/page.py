@@ -29,12 +29,14 @@ ul.verdicts li { border-left: .3rem solid var(--accent); background: var(--fill)
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, td.text { text-align: left; }
+td { white-space: nowrap; }
+th:first-child, .words td { text-align: left; }
+.words td { white-space: normal; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
 tbody th { font-weight: 600; }
 figure { margin: 1rem 0; }
-figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: .4rem;
-  padding: .4rem; border: 1px solid var(--line); }
+figure img { display: block; max-width: max(100%, 34rem); height: auto;
+  background: #fff; border-radius: .4rem; padding: .4rem; border: 1px solid var(--line); }
 pre { background: var(--fill); padding: .7rem .9rem; overflow-x: auto; border-radius: .4rem;
   font-size: .85rem; white-space: pre; }
 summary { cursor: pointer; color: var(--accent); }
@@ -71,10 +73,10 @@ def items(texts: Sequence[str], of_class: str = "") -> str:
     return f"<ul{attribute}>\n{inside}\n</ul>" if texts else ""
 
 
-def table(rows: Sequence[Sequence[str]], caption: str) -> str:
+def table(rows: Sequence[Sequence[str]], caption: str, of_class: str = "") -> str:
     """A table, which scrolls by itself; the first row has the titles, the first column the names.
 
-    Nothing if there are only titles.
+    Nothing if there are only titles. of_class: "words" if the cells are text, not numbers.
     """
     titles, *others = rows
     if not others:
@@ -85,7 +87,8 @@ def table(rows: Sequence[Sequence[str]], caption: str) -> str:
         for name, *cells in others
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
+        f'<table class="{of_class}">\n'
         f"{tag('caption', caption)}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
         "</table></div>"
     )
@@ -97,7 +100,8 @@ def figure(picture: Picture, caption: str) -> str:
     kind, contents = ("png", picture.png()) if svg is None else ("svg+xml", svg.encode())
     source = f"data:image/{kind};base64,{b64encode(contents).decode()}"
     return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" alt="{escape(caption)}">\n'
+        f'<figure><div class="scroll"><img src="{source}" width="{width}" height="{height}" '
+        f'alt="{escape(caption)}"></div>\n'
         f"{tag('figcaption', caption)}</figure>"
     )
 

@@ -53,7 +53,11 @@ def code_of(question: Question, settings: Sequence[str] = ()) -> str | None:
     lines = ["from mrcnn_edu.ablations import run"]
     table = repr(question.table.name)
     if question.table != TABLES[question.table.name]:
-        lines = ["from dataclasses import replace", "", "from mrcnn_edu.ablations import TABLES, run"]
+        lines = [
+            "from dataclasses import replace",
+            "",
+            "from mrcnn_edu.ablations import TABLES, run",
+        ]
         table = f"replace(TABLES[{table}], outlines={question.table.outlines!r})"
     if question.setup != Setup():
         lines += [*_imports(question.setup), f"from {Setup.__module__} import Setup"]

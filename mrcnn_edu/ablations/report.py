@@ -70,7 +70,11 @@ def report_html(
         tag("h1", asked.question if asked.name != MINE else "Which of these settings is better?"),
         tag("p", _subtitle(results, question), "soft"),
         items([f"{s.name}: {_switches(s)}" for s in asked.settings] if asked.name == MINE else []),
-        section("What came out", items(_verdicts(results), "verdicts"), tag("p", warning, "soft")),
+        section(
+            f"What came out, in {asked.ap_name}",
+            items(_verdicts(results), "verdicts"),
+            tag("p", warning, "soft"),
+        ),
         section("Differences", *_differences(results)),
         section("Scores", *_scores(results)),
         section("While they learned", *_learning(results)),
@@ -126,11 +130,7 @@ def _verdicts(results: Results) -> list[str]:
     others = results.table.settings[1:]
     if not others:
         return [f"There is one setting alone, {results.table.settings[0].name}: nothing to compare"]
-    unit = f" {results.table.ap_name}"
-    return [
-        verdict + unit * verdict[-1].isdigit()
-        for verdict in map(results.verdict, others)
-    ]  # fmt: skip
+    return [results.verdict(setting) for setting in others]
 
 
 def _differences(results: Results) -> list[str]:
@@ -142,11 +142,14 @@ def _differences(results: Results) -> list[str]:
              "unpaired 95 % interval") + ("the paper's",) * _in_paper(results)]  # fmt: skip
     for setting in others:
         for metric in METRICS:
-            paired, unpaired = results.difference(setting, metric), results.unpaired(setting, metric)
+            paired, unpaired = (
+                results.difference(setting, metric),
+                results.unpaired(setting, metric),
+            )
             paper = (asked.paper_difference(setting, metric) or "-",) * _in_paper(results)
             name = f"{AP_NAMES[asked.iou_type][:-2]}{TITLES[metric]}"
-            rows.append((setting.name, name, str(paired.n), _signed(paired), _interval(paired),
-                         _interval(unpaired)) + paper)  # fmt: skip
+            numbers = str(paired.n), _signed(paired), _interval(paired), _interval(unpaired)
+            rows.append((setting.name, name, *numbers, *paper))
     return [_forest(results), table(rows, "Differences"), tag("p", HOW_TO_READ, "soft")]
 
 
@@ -179,7 +182,7 @@ def _scores(results: Results) -> list[str]:
         means = [f"{results.mean(setting, metric):.1f}" for metric in METRICS]
         other = f"{results.mean(setting, iou_type=asked.other_iou_type):.1f}"
         shown = ("-" if paper is None else f"{paper:.1f}",) * _in_paper(results)
-        rows.append((setting.name, str(mean.n), *means, _interval(mean), other) + shown)
+        rows.append((setting.name, str(mean.n), *means, _interval(mean), other, *shown)
     means = table(rows, "Means over the seeds, ± half of the 95 % interval")
     return [chart, means, folded("Every seed", _by_seed(results)), *_by_class(results)]
 
@@ -266,7 +269,7 @@ def _costs(results: Results) -> str:
 def _settings(results: Results, question: Question | None) -> list[str]:
     """What each setting changes, and what all of them share."""
     rows = [("setting", "switches"), *((s.name, _switches(s)) for s in results.table.settings)]
-    parts = [table(rows, "What each setting changes in the base model")]
+    parts = [table(rows, "What each setting changes in the base model", "words")]
     if question is None:
         return parts
     first = question.setup.job(question.table, question.table.settings[0], 0, question.steps)
@@ -279,15 +282,15 @@ def _settings(results: Results, question: Question | None) -> list[str]:
     data |= {"augmentation": _fields(non_defaults(first.augmentation)) or "none"}
     return [
         *parts,
-        table([("data", ""), *data.items()], "Data"),
+        table([("data", "what it is"), *data.items()], "Data", "words"),
         folded(
             "The training that all settings share",
-            table([("field", "value"), *((k, str(v)) for k, v in shared.items())], "Training"),
+            table([("field", "value"), *_texts(shared)], "Training", "words"),
         ),
         folded(
             f"The model of {question.table.settings[0].name}",
             table([("field", "value"), *_texts(non_defaults(first.config))],
-                  "Where it differs from Config()"),
+                  "Where it differs from Config()", "words"),
         ),
     ]  # fmt: skip
 
@@ -319,7 +322,7 @@ def _repeat(results: Results, question: Question | None, command: str | None) ->
     return [
         *([tag("p", "The command line:"), code(command)] if command else []),
         *([tag("p", "The same in Python:"), code(python)] if python else []),
-        tag("p", note if command or python else "", "soft") if command or python else "",
+        tag("p", note, "soft") if command or python else "",
     ]
 
 
