@@ -182,7 +182,7 @@ def _scores(results: Results) -> list[str]:
         means = [f"{results.mean(setting, metric):.1f}" for metric in METRICS]
         other = f"{results.mean(setting, iou_type=asked.other_iou_type):.1f}"
         shown = ("-" if paper is None else f"{paper:.1f}",) * _in_paper(results)
-        rows.append((setting.name, str(mean.n), *means, _interval(mean), other, *shown)
+        rows.append((setting.name, str(mean.n), *means, _interval(mean), other, *shown))
     means = table(rows, "Means over the seeds, ± half of the 95 % interval")
     return [chart, means, folded("Every seed", _by_seed(results)), *_by_class(results)]
 
