@@ -81,19 +81,27 @@ def estimate_seconds(
     return max(ends)
 
 
-def cost_in_words(question: Question, folder: str | Path, workers: int | None = None) -> str:
-    """What an answer costs here: how many runs, how many of them are known, and the time."""
+def cost_in_words(
+    question: Question,
+    folder: str | Path,
+    workers: int | None = None,
+    speeds: Sequence[Speed] | None = None,
+) -> str:
+    """What an answer costs here: how many runs, how many of them are known, and the time.
+
+    The arguments are those of `estimate_seconds`.
+    """
     done = fractions_done(question.jobs().values(), Path(folder))
     n, n_known = len(done), sum(fraction == 1 for fraction in done.values())
     text = f"{n} run{'s' * (n > 1)} of {question.steps} steps"
     if n_known == n:
         return f"{text}, all known already"
     text += f", {n_known} of them known" if n_known else ""
-    seconds = estimate_seconds(done, folder, workers)
+    seconds = estimate_seconds(done, folder, workers, speeds)
     if seconds is None:
         return f"{text}; how long they take is not known, no such model has been run yet"
     at_once = min(workers or n_local_workers(), n - n_known)
-    return f"{text}: about {in_words(seconds)} here, with {at_once} at a time"
+    return f"{text}: about {in_words(seconds)} here" + f", {at_once} at a time" * (at_once > 1)
 
 
 def fractions_done(jobs: Iterable[Job], folder: Path) -> dict[Job, float]:

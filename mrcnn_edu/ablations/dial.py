@@ -78,8 +78,8 @@ def fit_minutes(
     needed = ceil(seconds(smallest) / 60)
     raise ValueError(
         f"minutes is {minutes:g}: {smallest.steps} steps with {len(smallest.seeds)} seeds of each "
-        f"setting take about {in_words(60 * needed)} here; give {needed} minutes or more, or "
-        "compare fewer settings"
+        f"setting take about {in_words(60 * needed)} here; give {needed} minute"
+        f"{'s' * (needed > 1)} or more, or compare fewer settings"
     )
 
 
