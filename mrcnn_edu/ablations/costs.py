@@ -32,6 +32,7 @@ from mrcnn_edu.train import steps
 from mrcnn_edu.train.metrics import LOSSES_CSV
 from mrcnn_edu.train.recipes import Training
 from mrcnn_edu.weights import init_backbone
+from mrcnn_edu.weights.published import IMAGENET
 
 START_UP = 5.0  # seconds until a worker process has imported everything
 BEFORE_AND_AFTER = 1.0  # seconds of a run that are neither training nor scoring
@@ -109,7 +110,11 @@ def fractions_done(jobs: Iterable[Job], folder: Path) -> dict[Job, float]:
     if not folder.is_dir():
         return dict.fromkeys(jobs, 0.0)  # at once: a hash takes a hundredth of a second
     done = {}
+    run_here = {speed.config.get("backbone", Config.backbone) for speed in _speeds_in(folder)}
     for job in jobs:
+        if job.config.backbone in IMAGENET and job.config.backbone not in run_here:
+            done[job] = 0.0  # its hash would download the weights
+            continue
         name = _hash(job)
         if read_record(name, folder) is not None:
             done[job] = 1.0
@@ -148,11 +153,15 @@ def known_speeds(folder: str | Path) -> list[Speed]:
 
     It takes a second or two if nothing was run here: the base model is trained for a few steps.
     """
-    records = map(_read_speed, Path(folder).glob("*.json"))
-    here, shipped = _medians(filter(None, records)), shipped_speeds()
+    here, shipped = _medians(_speeds_in(Path(folder))), shipped_speeds()
     ratios = [a.train / b.train for a in here for b in shipped if _distance(a, b.config) == 0]
     factor = statistics.median(ratios) if ratios else machine_factor()
     return [*here, *(speed.times(factor) for speed in shipped)]
+
+
+def _speeds_in(folder: Path) -> list[Speed]:
+    """The speeds of the runs whose records are in a folder."""
+    return list(filter(None, map(_read_speed, folder.glob("*.json"))))
 
 
 @cache

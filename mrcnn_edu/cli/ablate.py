@@ -139,8 +139,6 @@ def ablate(
         raise ValueError(f"seeds is {seeds}: give 1 or more")
     if seed is not None and seed < 0:
         raise ValueError(f"seed is {seed}: give 0 or more")
-    if report is not None:
-        _check_writable(report)  # before the long work
     if precomputed:
         return _show_precomputed(name or "", format, report)
     all_seeds = range(seeds or SEEDS) if seed is None else [seed]
@@ -153,7 +151,10 @@ def ablate(
     names = [question.table.setting(one).name for one in setting]
     if minutes is not None:
         question = _in_minutes(question, minutes, out, names, steps, seeds)
-    print(f"{_capital(cost_in_words(_some(question, names), out))}.", file=sys.stderr, flush=True)
+    if report is not None:
+        _check_writable(report)  # before the long work
+    if dask is None:
+        print(f"{cost_in_words(_some(question, names), out)}.", file=sys.stderr, flush=True)
     if dry_run:
         _print_commands(question, names, out)
         return 0
@@ -162,7 +163,8 @@ def ablate(
     where = sys.stdout if format == "text" else sys.stderr  # a file of CSV has nothing else in it
     picture = out / f"{question.table.name}.png"
     _draw(results, picture)
-    print(f"\nEvery seed, and the paper's numbers: {picture}", file=where)
+    shown = "Every seed" if name is None else "Every seed, and the paper's numbers"
+    print(f"\n{shown}: {picture}", file=where)
     if report is not None:
         print(f"The report: {write_report(results, report, question)}", file=where)
     return 1 if results.failed else 0
@@ -278,10 +280,6 @@ def _check_writable(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
-
-
-def _capital(sentence: str) -> str:
-    return sentence[:1].upper() + sentence[1:]
 
 
 def _draw(results: "Results", file: Path) -> None:
