@@ -221,7 +221,7 @@ def _read_speed(file: Path) -> Speed | None:
     """The speed of the run with this record, which never changes."""
     try:
         return _speed(json.loads(file.read_text()))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no record of ours
 
 

@@ -4,6 +4,7 @@ It loads nothing from elsewhere, follows the reader's choice of light or dark, a
 what is wider than the screen scrolls by itself.
 """
 
+import warnings
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
@@ -96,8 +97,10 @@ def table(rows: Sequence[Sequence[str]], caption: str, of_class: str = "") -> st
 
 def figure(picture: Picture, caption: str) -> str:
     """A picture within the page, as SVG if it has one; the caption is its alt text, too."""
-    svg, (width, height) = picture.svg(), picture.shown_size
-    kind, contents = ("png", picture.png()) if svg is None else ("svg+xml", svg.encode())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # it is drawn as a frame
+        svg, (width, height) = picture.svg(), picture.shown_size
+        kind, contents = ("png", picture.png()) if svg is None else ("svg+xml", svg.encode())
     source = f"data:image/{kind};base64,{b64encode(contents).decode()}"
     return (
         f'<figure><div class="scroll"><img src="{source}" width="{width}" height="{height}" '
