@@ -21,7 +21,8 @@ from torch import nn
 
 import mrcnn_edu.train
 from mrcnn_edu import Config, MaskRCNN, cli, save
-from mrcnn_edu.ablations import TABLES
+from mrcnn_edu.ablations import TABLES, WORLDS
+from mrcnn_edu.ablations.worlds import World
 from mrcnn_edu.cli.check_data import _kind_of
 from mrcnn_edu.course.lessons import find_lessons
 from mrcnn_edu.data import Shapes, write_coco
@@ -489,6 +490,11 @@ def small_lab(monkeypatch):
 
     few = [Shapes(4, n_objects=(1, 2)), Shapes(2, seed=1, n_objects=(1, 2))]
     monkeypatch.setattr(setups.Setup.__init__, "__defaults__", ("tiny", None, *few))
+    monkeypatch.setattr("mrcnn_edu.ablations.costs.machine_factor", lambda: 1.0)
+    tiny = {name: world._replace(train=few[0], val=few[1]) for name, world in WORLDS.items()}
+    tiny["blobs"] = World("blobs", *(replace(data, outlines="blobs") for data in few))
+    monkeypatch.setattr("mrcnn_edu.ablations.worlds.WORLDS", tiny)
+    monkeypatch.setattr("mrcnn_edu.ablations.repeat.WORLDS", tiny)
     with ThreadPoolExecutor(1) as here:  # starting processes takes longer than these runs
         monkeypatch.setattr(cli.ablate, "_cluster", lambda address: nullcontext(here))
         yield
@@ -510,8 +516,11 @@ def test_ablate_lists_its_tables_and_their_settings(run):
     code, out, _ = run("ablate", "--list")
     assert code == 0 and re.search(r"^2c +What does rounding cost at a small", out, re.MULTILINE)
     assert len(out.splitlines()) == len(TABLES) and max(map(len, out.splitlines())) < 80
-    code, out, _ = run("ablate", "2d", "--list")
-    assert (code, out) == (0, "RoIAlign\nRoIPool\n")
+    assert run("ablate", "list") == (0, out, "")
+    for words in (["2d", "--list"], ["list", "2d"]):
+        assert run("ablate", *words)[:2] == (0, "RoIAlign  the base\nRoIPool   roi_op=pool\n")
+    code, _, err = run("ablate", "2c", "2d")
+    assert code == 2 and "2c 2d: give one table at a time" in err
     code, out, err = run("ablate", "2q", "--list")
     assert code == 2 and "choose one of 2a" in err
     code, _, err = run("ablate")
@@ -548,9 +557,9 @@ def test_a_plan_has_each_training_once(run):
     """Softmax masks are read in three ways, and learned once."""
     code, out, _ = run("ablate", "2b", "--seed", 0, "--dry-run")
     sigmoid, softmax = (shlex.split(line) for line in out.splitlines())
-    first, last = softmax.index("--setting") + 1, softmax.index("--data")
+    first, last = softmax.index("--setting") + 1, softmax.index("--steps")
     assert code == 0 and len(softmax[first:last]) == 3 and "softmax" in softmax[first:last]
-    assert sigmoid[first : sigmoid.index("--data")] == ["sigmoid"]
+    assert sigmoid[first : sigmoid.index("--steps")] == ["sigmoid"]
 
 
 def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
@@ -575,6 +584,131 @@ def test_ablate_on_coco_folders(run, coco, small_lab, monkeypatch):
     }
     assert record["job"]["augmentation"] == {"flip": 0.5}
     assert record["job"]["config"]["n_classes"] == 6 and record["job"]["config"]["neck"] == "c4"
+
+
+OWN = "--a", "--b", "roi_op=pool", "--steps", 1, "--neck", "c5"
+
+
+def test_ablate_compares_settings_of_ones_own(run, small_lab):
+    code, out, err = run("ablate", *OWN, "--seeds", 2, "--report", "my <report>")
+    assert code == 0 and "Table yours: A: the base; B: roi_op=pool" in out
+    assert re.search(r"^B and A: undecided|^B is (better|worse) than A", out, re.MULTILINE)
+    assert err.startswith("4 runs of 1 steps: about ") and "4 of 4 runs" in err
+    assert "The report: my <report>/report.html" in out
+    page = Path("my <report>/report.html").read_text()
+    command = re.search(r"mrcnn-edu (ablate --a .*)</code>", page)[1].split()
+    assert command[-8:] == ["--world", "shapes", "--neck", "c5", "--steps", "1", "--seeds", "2"]
+    kept = sorted(Path("runs/ablations").glob("*.json"))
+    again, first, err = run(*command)
+    assert again == 0 and out.startswith(first.rstrip()) and "all known already" in err
+    assert kept == sorted(Path("runs/ablations").glob("*.json")) and len(kept) == 4
+
+
+def test_ones_own_settings_are_those_of_the_lab(run, small_lab):
+    """The same jobs, so that what the lab has computed is known to the command."""
+    from mrcnn_edu.ablations import ask, parse_setting, worlds
+    from mrcnn_edu.ablations.job_hash import job_hash
+
+    assert run("ablate", *OWN, "--seeds", 1, "--world", "blobs")[0] == 0
+    settings = [parse_setting("A", []), parse_setting("B", ["roi_op=pool"])]
+    asked = ask(settings, worlds.open_world("blobs"), steps=1, seeds=1, neck="c5")
+    names = {job_hash(job) for job in asked.jobs().values()}
+    assert names == {file.stem for file in Path("runs/ablations").glob("*.json")}
+
+
+def test_the_plan_of_ones_own_settings(run, small_lab):
+    code, out, err = run("ablate", *OWN, "--seeds", 2, "--dry-run", "--setting", "B")
+    lines = [shlex.split(line) for line in out.splitlines()]
+    assert code == 0 and len(lines) == 2 and not Path("runs").exists()
+    assert err.startswith("2 runs of 1 steps: about ")
+    code, out, _ = run(*lines[1][1:])
+    assert code == 0 and len(list(Path("runs/ablations").glob("*.json"))) == 1
+    assert re.search(r"^B +", out, re.MULTILINE) and not re.search(r"^A +", out, re.MULTILINE)
+
+
+def test_a_table_in_another_world(run, small_lab):
+    code, out, _ = run("ablate", "2d", "--world", "blobs", "--seed", 1, "--dry-run")
+    assert code == 0 and out.count("--world blobs") == 2
+    assert run("ablate", "2d", "--world", "blobs", "--seed", 1, "--steps", 1)[0] == 0
+    records = [json.loads(file.read_text()) for file in Path("runs/ablations").glob("*.json")]
+    assert [record["job"]["train_data"]["outlines"] for record in records] == ["blobs"] * 2
+
+
+def test_ablate_in_minutes(run, small_lab):
+    code, out, err = run("ablate", *OWN[:3], "--minutes", 60, "--dry-run")
+    assert code == 0 and len(out.splitlines()) == 40 and "--steps 400" in out
+    assert "With 20 seeds, expect 95 % intervals of about" in err
+    code, out, err = run("ablate", *OWN[:3], "--minutes", 1, "--seeds", 2, "--dry-run")
+    assert code == 0 and len(out.splitlines()) == 4 and "only beginning to learn" in err
+    for minutes, words in [(0, "minutes is 0: give a number above 0"), ("nan", "minutes is nan"),
+                           (0.01, "give 1 minute or more")]:  # fmt: skip
+        code, _, err = run("ablate", "2c", "--minutes", minutes)
+        assert code == 2 and words in err and err.count("\n") == 1, err
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        (["--b", "roi_op=pool"], "--a is missing, the setting that --b is compared with"),
+        (["--a"], "--a is alone: give --b too"),
+        (["--a", "--b"], "A and B are the same setting"),
+        (["--a", "--b", "roi_op=align"], "A and B are the same model and training"),
+        (["--a", "--b", "roi_op = pool", "--c", "roi_op=pool"], "B and C are the same setting"),
+        (["--a", "--b", "roi op=pool"], "neither Config nor Training has a field 'roi op'"),
+        (["--a", "--b", "ｒoi_op=pööl"], "neither Config nor Training has a field"),
+        (["--a", "--b", "roi_op=pööl"], "B: roi_op is 'pööl'"),
+        (["--a", "--b", "roi_op"], "write field=value, for example roi_op=pool"),
+        (["--a", "--b", "mask_hidden=7"], "mask_hidden has no effect here"),
+        (["--a", "--b", "backbone=big"], "backbone is 'big'"),
+        (["--a", "--b", "seed=3"], "every setting is run with the same seeds"),
+        (["--a", "--b", "learning_rate=nan"], "B: learning_rate is nan"),
+        (["2c", "--a", "--b", "roi_op=pool"], "a table and --a, --b: give the one or the others"),
+        (["--a", "--b", "roi_op=pool", "--world", "mars"], "no world 'mars': choose shapes, blobs"),
+        (["2c", "--world", "mars"], "no world 'mars'"),
+        (["2c", "--world", "blobs", "--data", "x"], "--world and --data: give one of them"),
+        (["2c", "--neck", "fpn"], "--neck is for --a and --b"),
+        (["--a", "--b", "roi_op=pool", "--config", "c4-r50"], "--config is for tables"),
+        (["--a", "--b", "roi_op=pool", "--precomputed"], "--precomputed is for the paper's tables"),
+        (["--a", "--b", "roi_op=pool", "--setting", "C"], "no setting 'C': choose one of 'A', 'B'"),
+        (["--a", "--b", "roi_op=pool", "--steps", "0"], "steps is 0: give 1 or more"),
+        (["2c", "--dry-run", "--report", "r"], "--dry-run has no results: leave out --report"),
+        (["2c", "--seed", "1", "--seeds", "2"], "--seed and --seeds: give one of them"),
+        (["2c", "--minutes", "2", "--seed", "1"], "leave out --seed"),
+        (["2c", "--minutes", "2", "--precomputed"], "leave out --precomputed"),
+        (["2c", "--minutes", "2", "--dask", "x"], "with --dask, give --steps and --seeds"),
+        (["2c", "--minutes", "9", "--steps", "9", "--seeds", "2"], "leave out --steps or --seeds"),
+        (["2c", "--report", "file/inside"], "file/inside: Not a directory"),
+        (["2c", "--report", "file"], "file: File exists"),
+    ],
+)  # fmt: skip
+def test_ablate_says_why_not_before_anything_runs(run, args, words):
+    Path("file").write_text("")
+    code, out, err = run("ablate", *args)
+    assert code == 2 and words in err and err.count("\n") == 1, err
+    assert out == "" and not Path("runs").exists()
+
+
+def test_precomputed_results_can_be_reported(run):
+    code, out, _ = run("ablate", "2d", "--precomputed", "--report", "a/b")
+    assert code == 0 and "RoIPool is worse than RoIAlign: -10.5 ± 0.8" in out
+    page = Path("a/b/report.html").read_text()
+    assert "mrcnn-edu ablate 2d --precomputed" in page and Path("a/b/report.csv").is_file()
+
+
+def test_a_bar_counts_the_steps_of_runs_that_others_compute(tmp_path, capsys, monkeypatch):
+    from mrcnn_edu.ablations import ask, parse_setting, watch
+    from mrcnn_edu.ablations.job_hash import job_hash
+
+    monkeypatch.setattr(watch, "POLL", 0.01)
+    settings = [parse_setting("A", []), parse_setting("B", ["roi_op=pool"])]
+    jobs = list(ask(settings, WORLDS["shapes"], 10, 1).jobs().values())
+    (tmp_path / f"{job_hash(jobs[0])}.json").write_text("{}")
+    losses = tmp_path / job_hash(jobs[1]) / "losses.csv"
+    losses.parent.mkdir()
+    with watch.progress_in_steps(jobs, tmp_path):
+        losses.write_text("step\n1\n2\n3\n")
+    err = capsys.readouterr().err
+    assert "13/20" in err and "1 of 2 runs" in err
 
 
 def test_ablate_says_what_is_missing(run, coco, monkeypatch):

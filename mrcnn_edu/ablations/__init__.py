@@ -25,6 +25,7 @@ costs         what runs cost before they run: about how many seconds
 dial          the steps and seeds that fit into some minutes, and what they can show
 repeat        how to repeat a question: the command line, and Python code
 page          an HTML page in one file
+evidence      the tables and pictures of a report
 report        the results as a page to read, and as a table of all runs
 watch         how far runs are, counted in steps
 """

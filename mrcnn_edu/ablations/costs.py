@@ -17,10 +17,12 @@ from typing import NamedTuple
 
 import torch
 
+from mrcnn_edu.ablations.campaign import in_words
 from mrcnn_edu.ablations.job import Job, open_data
 from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
 from mrcnn_edu.ablations.measure import MASK_DECODINGS, WATCHED_IMAGES
 from mrcnn_edu.ablations.precomputed import PRECOMPUTED
+from mrcnn_edu.ablations.question import Question
 from mrcnn_edu.ablations.run import ONE_AT_A_TIME, read_record
 from mrcnn_edu.ablations.setup import BASE_TRAINING, C4_BASE, TRAIN_DATA
 from mrcnn_edu.ablations.workers import n_local_workers
@@ -30,6 +32,7 @@ from mrcnn_edu.train import steps
 from mrcnn_edu.train.metrics import LOSSES_CSV
 from mrcnn_edu.train.recipes import Training
 from mrcnn_edu.weights import init_backbone
+from mrcnn_edu.weights.published import IMAGENET
 
 START_UP = 5.0  # seconds until a worker process has imported everything
 BEFORE_AND_AFTER = 1.0  # seconds of a run that are neither training nor scoring
@@ -79,12 +82,39 @@ def estimate_seconds(
     return max(ends)
 
 
+def cost_in_words(
+    question: Question,
+    folder: str | Path,
+    workers: int | None = None,
+    speeds: Sequence[Speed] | None = None,
+) -> str:
+    """What an answer costs here: how many runs, how many of them are known, and the time.
+
+    The arguments are those of `estimate_seconds`.
+    """
+    done = fractions_done(question.jobs().values(), Path(folder))
+    n, n_known = len(done), sum(fraction == 1 for fraction in done.values())
+    text = f"{n} run{'s' * (n > 1)} of {question.steps} steps"
+    if n_known == n:
+        return f"{text}, all known already"
+    text += f", {n_known} of them known" if n_known else ""
+    seconds = estimate_seconds(done, folder, workers, speeds)
+    if seconds is None:
+        return f"{text}; how long they take is not known, no such model has been run yet"
+    at_once = min(workers or n_local_workers(), n - n_known)
+    return f"{text}: about {in_words(seconds)} here" + f", {at_once} at a time" * (at_once > 1)
+
+
 def fractions_done(jobs: Iterable[Job], folder: Path) -> dict[Job, float]:
     """How much of each job's training is done: 1 only if its result is in the folder."""
     if not folder.is_dir():
         return dict.fromkeys(jobs, 0.0)  # at once: a hash takes a hundredth of a second
     done = {}
+    run_here = {speed.config.get("backbone", Config.backbone) for speed in _speeds_in(folder)}
     for job in jobs:
+        if job.config.backbone in IMAGENET and job.config.backbone not in run_here:
+            done[job] = 0.0  # its hash would download the weights
+            continue
         name = _hash(job)
         if read_record(name, folder) is not None:
             done[job] = 1.0
@@ -123,11 +153,15 @@ def known_speeds(folder: str | Path) -> list[Speed]:
 
     It takes a second or two if nothing was run here: the base model is trained for a few steps.
     """
-    records = map(_read_speed, Path(folder).glob("*.json"))
-    here, shipped = _medians(filter(None, records)), shipped_speeds()
+    here, shipped = _medians(_speeds_in(Path(folder))), shipped_speeds()
     ratios = [a.train / b.train for a in here for b in shipped if _distance(a, b.config) == 0]
     factor = statistics.median(ratios) if ratios else machine_factor()
     return [*here, *(speed.times(factor) for speed in shipped)]
+
+
+def _speeds_in(folder: Path) -> list[Speed]:
+    """The speeds of the runs whose records are in a folder."""
+    return list(filter(None, map(_read_speed, folder.glob("*.json"))))
 
 
 @cache
@@ -187,7 +221,7 @@ def _read_speed(file: Path) -> Speed | None:
     """The speed of the run with this record, which never changes."""
     try:
         return _speed(json.loads(file.read_text()))
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # no record of ours
 
 

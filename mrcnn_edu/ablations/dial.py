@@ -14,12 +14,11 @@ from math import ceil, isfinite
 from pathlib import Path
 
 from mrcnn_edu.ablations.campaign import in_words
-from mrcnn_edu.ablations.costs import Speed, estimate_seconds, fractions_done, known_speeds
+from mrcnn_edu.ablations.costs import Speed, estimate_seconds, known_speeds
 from mrcnn_edu.ablations.estimate import estimate
 from mrcnn_edu.ablations.precomputed import precomputed
 from mrcnn_edu.ablations.question import Question
 from mrcnn_edu.ablations.tables import TABLES
-from mrcnn_edu.ablations.workers import n_local_workers
 
 FEWEST_SEEDS, GOOD_SEEDS, MOST_SEEDS = 2, 3, 20
 FEWEST_STEPS = 25  # with less, a run would be little more than the scoring of its model
@@ -79,8 +78,8 @@ def fit_minutes(
     needed = ceil(seconds(smallest) / 60)
     raise ValueError(
         f"minutes is {minutes:g}: {smallest.steps} steps with {len(smallest.seeds)} seeds of each "
-        f"setting take about {in_words(60 * needed)} here; give {needed} minutes or more, or "
-        "compare fewer settings"
+        f"setting take about {in_words(60 * needed)} here; give {needed} minute"
+        f"{'s' * (needed > 1)} or more, or compare fewer settings"
     )
 
 
@@ -93,21 +92,6 @@ def _last(questions: list[Question], fits: Callable[[Question], bool]) -> Questi
         return questions[-1]
     n = bisect_left(questions, True, key=lambda question: not fits(question))
     return questions[n - 1] if n else None
-
-
-def cost_in_words(question: Question, folder: str | Path, workers: int | None = None) -> str:
-    """What an answer costs here: how many runs, how many of them are known, and the time."""
-    done = fractions_done(question.jobs().values(), Path(folder))
-    n, n_known = len(done), sum(fraction == 1 for fraction in done.values())
-    text = f"{n} run{'s' * (n > 1)} of {question.steps} steps"
-    if n_known == n:
-        return f"{text}, all known already"
-    text += f", {n_known} of them known" if n_known else ""
-    seconds = estimate_seconds(done, folder, workers)
-    if seconds is None:
-        return f"{text}; how long they take is not known, no such model has been run yet"
-    at_once = min(workers or n_local_workers(), n - n_known)
-    return f"{text}: about {in_words(seconds)} here, with {at_once} at a time"
 
 
 def outlook(question: Question) -> list[str]:

@@ -4,6 +4,7 @@ It loads nothing from elsewhere, follows the reader's choice of light or dark, a
 what is wider than the screen scrolls by itself.
 """
 
+import warnings
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
@@ -29,12 +30,14 @@ ul.verdicts li { border-left: .3rem solid var(--accent); background: var(--fill)
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: .92rem; }
 caption { text-align: left; padding-bottom: .3rem; }
 th, td { padding: .3rem .7rem; text-align: right; border-bottom: 1px solid var(--line); }
-th:first-child, td:first-child, td.text { text-align: left; }
+td { white-space: nowrap; }
+th:first-child, .words td { text-align: left; }
+.words td { white-space: normal; }
 thead th { border-bottom: 2px solid var(--line); vertical-align: bottom; }
 tbody th { font-weight: 600; }
 figure { margin: 1rem 0; }
-figure img { display: block; max-width: 100%; height: auto; background: #fff; border-radius: .4rem;
-  padding: .4rem; border: 1px solid var(--line); }
+figure img { display: block; max-width: max(100%, 34rem); height: auto;
+  background: #fff; border-radius: .4rem; padding: .4rem; border: 1px solid var(--line); }
 pre { background: var(--fill); padding: .7rem .9rem; overflow-x: auto; border-radius: .4rem;
   font-size: .85rem; white-space: pre; }
 summary { cursor: pointer; color: var(--accent); }
@@ -71,10 +74,10 @@ def items(texts: Sequence[str], of_class: str = "") -> str:
     return f"<ul{attribute}>\n{inside}\n</ul>" if texts else ""
 
 
-def table(rows: Sequence[Sequence[str]], caption: str) -> str:
+def table(rows: Sequence[Sequence[str]], caption: str, of_class: str = "") -> str:
     """A table, which scrolls by itself; the first row has the titles, the first column the names.
 
-    Nothing if there are only titles.
+    Nothing if there are only titles. of_class: "words" if the cells are text, not numbers.
     """
     titles, *others = rows
     if not others:
@@ -85,7 +88,8 @@ def table(rows: Sequence[Sequence[str]], caption: str) -> str:
         for name, *cells in others
     )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>\n'
+        f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
+        f'<table class="{of_class}">\n'
         f"{tag('caption', caption)}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
         "</table></div>"
     )
@@ -93,11 +97,14 @@ def table(rows: Sequence[Sequence[str]], caption: str) -> str:
 
 def figure(picture: Picture, caption: str) -> str:
     """A picture within the page, as SVG if it has one; the caption is its alt text, too."""
-    svg, (width, height) = picture.svg(), picture.shown_size
-    kind, contents = ("png", picture.png()) if svg is None else ("svg+xml", svg.encode())
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # it is drawn as a frame
+        svg, (width, height) = picture.svg(), picture.shown_size
+        kind, contents = ("png", picture.png()) if svg is None else ("svg+xml", svg.encode())
     source = f"data:image/{kind};base64,{b64encode(contents).decode()}"
     return (
-        f'<figure><img src="{source}" width="{width}" height="{height}" alt="{escape(caption)}">\n'
+        f'<figure><div class="scroll"><img src="{source}" width="{width}" height="{height}" '
+        f'alt="{escape(caption)}"></div>\n'
         f"{tag('figcaption', caption)}</figure>"
     )
 

@@ -14,7 +14,8 @@ photos      image files in folders, and what is passed over there
 predict     the objects in your images, drawn and listed
 train       a model for your data
 check_data  what is wrong with a dataset, and what is in it
-ablate      the paper's tables, measured
+asking      the question that the options of ablate ask
+ablate      the paper's tables, and settings of your own, measured
 course      the lessons in a folder of your own
 lab         the course in JupyterLab
 progress    which exercises are solved

@@ -63,6 +63,8 @@ def show_seeds(
             axes[0].plot([mean] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2)
     axes[0].set(xlabel=f"{xlabel}, here", ylim=(len(names) - 0.5, -0.5))
     axes[0].set_yticks(range(len(names)), names, fontsize=LABEL)
+    for label in axes[0].get_yticklabels():
+        label.set_parse_math(False)  # a dollar sign in a name is no formula
     if paper:
         rows = [names.index(name) for name in paper]
         axes[1].plot(list(paper.values()), rows, "D", color=INK)

@@ -1,0 +1,58 @@
+"""How far runs are, counted in steps, by their files: whatever computes them need not report it."""
+
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mrcnn_edu.ablations.costs import steps_taken
+from mrcnn_edu.ablations.job import Job
+from mrcnn_edu.ablations.job_hash import job_hash
+from mrcnn_edu.ablations.run import read_record
+from mrcnn_edu.progress import progress_bar
+
+POLL = 0.5  # seconds between two looks
+
+
+@contextmanager
+def progress_in_steps(jobs: Iterable[Job], folder: Path) -> Iterator[None]:
+    """Inside, a bar shows the steps of all these jobs, which others compute into the folder.
+
+    A run that is finished counts as all of its steps.
+    """
+    names = {job_hash(job): job.training.steps for job in dict.fromkeys(jobs)}
+    taken, ended = dict.fromkeys(names, 0), threading.Event()
+
+    def look() -> int:
+        """Update `taken`; the number of finished runs."""
+        n_finished = 0
+        for name, total in names.items():
+            if taken[name] == total or read_record(name, folder) is not None:
+                taken[name] = total
+                n_finished += 1
+            else:
+                taken[name] = min(total - 1, steps_taken(folder / name))
+        return n_finished
+
+    def show() -> None:
+        n_finished = look()
+        bar.set_postfix_str(f"{n_finished} of {len(names)} runs", refresh=False)
+        bar.update(sum(taken.values()) - bar.n)
+
+    def keep_looking() -> None:
+        while not ended.wait(POLL):
+            show()
+
+    look()
+    total = sum(names.values())
+    with progress_bar(
+        total=total, initial=sum(taken.values()), description="training steps"
+    ) as bar:
+        thread = threading.Thread(target=keep_looking, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
+            show()
