@@ -1,13 +1,14 @@
 """The one thread that draws for all widgets, so that nobody waits in a callback.
 
-JupyterLab tells Python what the reader did with a widget while cells run, too. With some versions
-of ipykernel (7.0 to 7.3) the widget's callback then runs in a thread of its own, which the stop
-button does not reach. Therefore a callback only says `draw_soon()`, which takes microseconds. The
-thread draws one widget after the other, each as it is by then: of many moves, only the last one
-that has been made counts. If drawing fails, the widget says so in a line.
+JupyterLab lets the reader move sliders while a cell runs. The callback then runs in a thread of the
+kernel which the stop button does not reach, if ipykernel is older than 7.4. Therefore a callback
+only says `draw_soon()`, which takes a tenth of a millisecond. The thread draws one widget after the
+other, each in the state that it has by then, so of many moves only the last one is drawn. If
+drawing fails, the widget says so in a line.
 
-A cell needs no thread. What it makes is drawn at once, and whatever it reads or shows of a widget
-that still waits for the thread is drawn before (`wait`).
+A cell needs no thread: the first picture of a widget is drawn at once (`draw_now`), and before a
+cell shows a widget or reads its picture, it is drawn if it is still waiting for the thread
+(`wait`). An error is then raised in the cell.
 """
 
 import atexit
