@@ -145,6 +145,7 @@ def milliseconds(player, moves: int = 20) -> list[float]:
         value = moved(slider)
         start = time.perf_counter()
         slider.value = value
+        player.wait()
         times.append(1000 * (time.perf_counter() - start))
     return times
 

@@ -32,6 +32,30 @@ steps = nms_steps_player(None, boxes, torch.tensor([0.9, 0.8, 0.7]))
 here = location_player(load("shapes-tiny"), *Shapes(1, seed=1)[0])
 display(two, steps, here)
 """
+PLAYER = """\
+from ipywidgets import IntSlider
+
+from mrcnn_edu.course.widgets import Player
+from mrcnn_edu.viz import Picture
+
+
+def draw(n):
+    if n == 4:
+        raise ValueError("four is refused")
+    picture = Picture(4, 2)
+    picture.subplots().set_title(f"n is {n}")
+    return picture
+
+
+Player(draw, n=IntSlider(1, 1, 9))
+"""
+RUN_WITHOUT_END = """() => {
+    const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
+    const future = kernel.requestExecute({code: "import time\\nwhile True: time.sleep(0.1)"});
+    window.howItEnded = null;
+    future.done.then(reply => window.howItEnded = reply.content.ename);
+}"""
+STOP = "async () => { await jupyterapp.commands.execute('notebook:interrupt-kernel'); }"
 # What Python prints, asked without a cell of the notebook.
 ASK_PYTHON = """async code => {
     const {kernel} = jupyterapp.shell.currentWidget.sessionContext.session;
@@ -146,6 +170,27 @@ def drag(page, locator, right, down):
 def center_of(locator):
     frame = locator.bounding_box()
     return frame["x"] + frame["width"] / 2, frame["y"] + frame["height"] / 2
+
+
+def test_a_player_is_redrawn_while_a_cell_runs_and_the_stop_button_ends_the_cell(folder, lab):
+    write_notebook(folder / "player.ipynb", PLAYER)
+    with browser.open_notebook(lab, "player.ipynb") as page:
+        browser.run_all_cells(page)
+        browser.first_slider(page).locator(".noUi-handle").focus()
+        page.keyboard.press("ArrowRight")  # JupyterLab opens a subshell for the moves after this
+        page.get_by_role("img", name="n is 2; n: 2", exact=True).wait_for()
+        page.evaluate(RUN_WITHOUT_END)
+        page.keyboard.press("ArrowRight")
+        page.get_by_role("img", name="n is 3; n: 3", exact=True).wait_for()
+        page.keyboard.press("ArrowRight")
+        error = page.get_by_text("Not drawn, because of ValueError: four is refused")
+        error.wait_for()
+        assert page.evaluate("window.howItEnded") is None
+        page.evaluate(STOP)
+        page.wait_for_function("() => window.howItEnded === 'KeyboardInterrupt'")
+        page.keyboard.press("ArrowRight")
+        page.get_by_role("img", name="n is 5; n: 5", exact=True).wait_for()
+        error.wait_for(state="hidden")
 
 
 PREDICTION = """\

@@ -113,6 +113,7 @@ def test_its_second_output_shows_what_the_reader_did(touchable, messages):
     for name, value in changes.items():
         before = messages[-1][0]
         setattr(widget, name, value)
+        widget.wait()
         data, metadata, last_id = messages[-1]
         assert data != before and metadata == LIVE_OUTPUT and last_id == display_id
         assert base64.b64encode(widget.still().encoded()).decode() in data["text/html"]

@@ -28,6 +28,7 @@ def player(request):
 def test_every_slider_redraws_the_picture(player):
     for name, slider in player.sliders.items():
         before, slider.value = player.image.value, moved(slider)
+        player.wait()
         assert player.image.value != before, name
 
 
@@ -48,6 +49,7 @@ def test_the_ends_of_every_slider_can_be_drawn(player):
     for slider in player.sliders.values():
         for value in ends(slider):
             slider.value = value
+            player.wait()
 
 
 def test_an_update_is_quick(player):
@@ -57,6 +59,7 @@ def test_an_update_is_quick(player):
         value = moved(slider)
         start = time.process_time()
         slider.value = value
+        player.wait()
         seconds.append(time.process_time() - start)
     assert sorted(seconds)[2] < 0.5
 
@@ -80,6 +83,7 @@ def shown(monkeypatch):
 
     player = player_module.Player(draw, n=IntSlider(2, 1, 9, description="</a>"))
     player.sliders["n"].value = 3
+    player.wait()
     assert messages == []  # it is not shown yet
     player._ipython_display_()
     return player, messages
@@ -99,11 +103,13 @@ def test_a_player_sends_its_widget_and_the_picture_that_outlives_it(shown):
 def test_the_picture_that_outlives_the_kernel_is_the_last_one(shown):
     player, messages = shown
     player.sliders["n"].value = 5
+    player.wait()
     *_, (_, _, first_id), (data, metadata, display_id) = messages
     assert len(messages) == 3 and display_id == first_id and metadata == LIVE_OUTPUT
     assert base64.b64encode(player.image.value).decode() in data["text/html"]
     player._ipython_display_()  # a second view: one message updates both pictures
     player.sliders["n"].value = 6
+    player.wait()
     assert len(messages) == 6 and {message[2] for message in messages} == {None, first_id}
 
 
@@ -147,14 +153,18 @@ def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch)
     monkeypatch.setattr(ablations_widget, "N_EVALUATIONS", 1)
     player = ablations_widget.ablation_player()
     player.sliders["switch"].value, player.sliders["steps"].value = "3: boxes alone", 20
+    player.wait()
     before = player.image.value
     player.train()
+    player.wait()
     assert list(player.models) == ["with the mask branch", "boxes alone"]
     assert player.models["boxes alone"].mask_head is None and player.image.value != before
     curves, *_ = player.history["3: boxes alone", 20]
     assert [list(curve) for curve in curves.values()] == [[0, 20], [0, 20]]
     player.sliders["steps"].value = 40  # not trained: the results of the package
+    player.wait()
     player.sliders["steps"].value = 20  # and back
+    player.wait()
     assert player.image.value != before
 
 

@@ -13,7 +13,7 @@ from mrcnn_edu.detections import Detections
 from mrcnn_edu.images import Size, size_of
 from mrcnn_edu.viz.draw import as_rgb
 from mrcnn_edu.viz.instances import draw_objects, paint_objects
-from mrcnn_edu.viz.picture import Picture
+from mrcnn_edu.viz.picture import MATPLOTLIB, Picture
 
 LONG_SIDE = 600  # pixels, at least: smaller images are enlarged
 USUAL_SIDE, USUAL_DPI = 800, 108  # of a square image with text of usual size; it grows from there
@@ -51,5 +51,6 @@ def _lines_and_names(d: Detections, classes: Sequence[str], size: Size, scale: i
     axes.set_axis_off()
     draw_objects(axes, d.boxes, d.labels, d.masks, classes, d.scores)
     canvas = FigureCanvasAgg(figure)
-    canvas.draw()
+    with MATPLOTLIB:
+        canvas.draw()
     return Image.fromarray(np.asarray(canvas.buffer_rgba()))

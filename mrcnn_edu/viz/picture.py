@@ -3,6 +3,7 @@
 from base64 import b64encode
 from collections.abc import Sequence
 from io import BytesIO
+from threading import RLock
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,7 @@ PAD = 0.05  # space on each side of each panel, in units of 72 pixels
 SHOWN_DPI = 72  # pixels an inch at which a picture is shown; it has twice as many
 JPEG = {"quality": 70, "subsampling": 0, "optimize": True}  # colored lines keep their color
 LARGEST_SVG = 60_000  # bytes of a chart; a curve of many points is smaller as a PNG
+MATPLOTLIB = RLock()  # is not made for threads: two that set formulas at once make errors
 CHART_COLORS = 128  # of the PNG beside an SVG: nobody sees the difference to all of them
 
 
@@ -63,7 +65,8 @@ class Picture(Figure):
         if self.alt:
             raise ValueError(f'the picture has a caption already: "{self.alt}"')
         self.alt = " ".join(text.split())
-        caption = set_caption(self.alt, self.get_figwidth())
+        with MATPLOTLIB:
+            caption = set_caption(self.alt, self.get_figwidth())
         strip, height = caption.height, self.get_figheight()
         self.set_figheight(height + strip)
         caption.draw(self)
@@ -87,11 +90,11 @@ class Picture(Figure):
 
         colors: how many there may be in a PNG; by default, all of them are kept.
         """
-        canvas = FigureCanvasAgg(self)
-        if self.axes and (layout := self.get_layout_engine()):
-            layout.execute(self)  # twice, with draw: only now are the images' heights known
-        canvas.draw()
-        file = BytesIO()
+        canvas, file = FigureCanvasAgg(self), BytesIO()
+        with MATPLOTLIB:
+            if self.axes and (layout := self.get_layout_engine()):
+                layout.execute(self)  # twice, with draw: only now are the images' heights known
+            canvas.draw()
         pixels = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
         format = format or self.format
         if colors is not None:
@@ -107,7 +110,8 @@ class Picture(Figure):
         """A chart as SVG; None if there are pixels of an image in it, or if it is too large."""
         if self.format != "png" or any(axes.images for axes in self.axes):
             return None
-        text = chart_svg(self)
+        with MATPLOTLIB:
+            text = chart_svg(self)
         return text if len(text.encode()) <= LARGEST_SVG else None
 
     def _repr_mimebundle_(self, **_options) -> tuple[dict[str, str], dict[str, dict]]:

@@ -1,6 +1,7 @@
 """Widgets: sliders over the pictures of `viz`, and drawings to touch; a file for each lesson.
 
 still              the picture that remains in a notebook when its kernel has stopped
+background         the thread that draws for all widgets, so that no callback takes long
 player             the sliders and the picture; a still picture where no kernel runs
 touch              widgets that are drawn and handled in the browser
 receptive_field    how far the RPN sees from a location

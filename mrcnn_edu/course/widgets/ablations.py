@@ -135,7 +135,8 @@ class AblationPlayer(Player):
                 curves[name][step] = 100 * scores.ap
                 shown[name] = detections[0][:n_objects]  # as many as there are objects
                 yield step
-            self.history[switch, n_steps] = curves, shown, example, val_data.classes
+            drawn = {name: dict(curve) for name, curve in curves.items()}  # by another thread
+            self.history[switch, n_steps] = drawn, shown, example, val_data.classes
             self.update()
 
 

@@ -39,6 +39,10 @@ function makeFrame(model, el, margin) {
   };
   model.on("change:note", write);
   write();
+  const problem = add(el, "p", { class: "mrcnn-error", role: "alert" });
+  const complain = () => (problem.textContent = model.get("error_line"));
+  model.on("change:error_line", complain);
+  complain();
   return { left, panel, paper };
 }
 

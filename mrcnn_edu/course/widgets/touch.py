@@ -19,6 +19,7 @@ from PIL import Image
 from torch import Tensor
 from traitlets import Dict, Int, Tuple, Unicode
 
+from mrcnn_edu.course.widgets.background import DRAWING, Drawn
 from mrcnn_edu.course.widgets.player import WIDGET_VIEW
 from mrcnn_edu.course.widgets.still import still_picture
 from mrcnn_edu.images import size_of
@@ -49,11 +50,12 @@ def lines() -> dict[str, Any]:
     return styles | {"ink": INK, "gray": GRAY, "light": LIGHT}
 
 
-class Touchable(AnyWidget):
+class Touchable(Drawn, AnyWidget):
     """A widget that is drawn and handled in the browser, and its still picture where none runs.
 
     A subclass names its script (`_esm`), its traits, and in `remembered` those that the still
-    picture shows; it draws that in `picture`. image: [C, H, W] in 0..1. note: the caption.
+    picture shows; it draws that in `picture`, which is called in the background (background.py).
+    image: [C, H, W] in 0..1. note: the caption.
     """
 
     _css = (FOLDER / "touch.css").read_text("utf-8")
@@ -61,6 +63,7 @@ class Touchable(AnyWidget):
     size = Tuple(Int(), Int()).tag(sync=True)  # height and width of the drawing, in pixels
     look = Dict().tag(sync=True)
     note = Unicode().tag(sync=True)
+    error_line = Unicode().tag(sync=True)
     remembered: tuple[str, ...] = ()
 
     def __init__(self, image: Tensor, note: str, size: tuple[int, int] | None = None, **traits):
@@ -92,16 +95,29 @@ class Touchable(AnyWidget):
         return {WIDGET_VIEW: view, **data, "text/plain": repr(self)}, metadata
 
     def _ipython_display_(self) -> None:
-        self.display_id = self.display_id or uuid4().hex
-        data, metadata = self._repr_mimebundle_()
-        display(data, raw=True, metadata=metadata)
-        display(self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id)
+        with DRAWING:
+            data, metadata = self._repr_mimebundle_()
+            self.display_id = self.display_id or uuid4().hex
+            display(data, raw=True, metadata=metadata)
+            display(self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id)
 
     def _update_still(self, _change: Any) -> None:
         if self.display_id:
-            update_display(
-                self._still(), raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id
-            )
+            self.draw_soon()
+
+    def redraw(self) -> None:
+        """Draw the still picture of the current state, and show it."""
+        names = "note", *self.remembered
+        state = [getattr(self, name) for name in names]
+        still = self._still()
+        if state != [getattr(self, name) for name in names]:
+            self.draw_soon()  # a change came halfway
+        else:
+            update_display(still, raw=True, metadata=LIVE_OUTPUT, display_id=self.display_id)
+
+    def show_error(self, text: str) -> None:
+        """Show this line below the caption; none if it is empty."""
+        self.error_line = text
 
     def _still(self) -> dict[str, str]:
         picture = self.still()
