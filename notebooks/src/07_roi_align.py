@@ -549,7 +549,7 @@ assert mask_iou[4, "pool"] > 0.895 and mask_iou[4, "warp"] > 0.93 and mask_iou[4
 # ## 7. What it does to a trained network
 #
 # `shapes-tiny` is a complete Mask R-CNN, trained with RoIAlign. We change how it reads its RoIs,
-# and nothing else, and let it detect the objects in 40 scenes. Its **mask AP** would be 100 if it
+# and nothing else, and let it detect the objects in 40 scenes. Its mask AP would be 100 if it
 # found every object with a perfect mask; lesson 11 explains how it is computed. AP50 counts a mask
 # as correct from an IoU of 0.5 with the ground truth, and AP75 from 0.75.
 #
