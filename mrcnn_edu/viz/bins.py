@@ -107,8 +107,7 @@ def show_misalignment(box: Tensor, stride: int, output_size: int = 7) -> Picture
         axes.plot(x, y, "o", color=OP_COLORS[op], markersize=3.4)
         arrows = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.008}
         axes.quiver(x, y, to_x - x, to_y - y, color=OP_COLORS[op], zorder=3, minlength=0, **arrows)
-        farthest = ((to_x - x) ** 2 + (to_y - y) ** 2).max() ** 0.5
-        axes.set_title(f"{name}: up to {farthest:.0f} pixels", fontsize=TITLE)
+        axes.set_title(name, fontsize=TITLE)
     return picture
 
 
@@ -180,9 +179,7 @@ def positions_read(edges: Tensor, stride: int, n_bins: int) -> Tensor:
     return stride * torch.stack((first - 0.5, first + count - 0.5), dim=1)
 
 
-def draw_positions(
-    axes: Axes, window: Sequence[float], first: Sequence[int], stride: int
-) -> None:
+def draw_positions(axes: Axes, window: Sequence[float], first: Sequence[int], stride: int) -> None:
     """Draw a dot at each position of a map within a window, from the first (x, y) on."""
     x1, y1, x2, y2 = window
     columns = range(first[0], ceil(x2 / stride - 0.3))

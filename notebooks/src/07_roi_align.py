@@ -133,7 +133,7 @@ viz.show_roi_pool_steps(values, small_roi / 16, n_bins=2).caption(
 # %% [markdown]
 # **What happened.** The RoI goes from $x = 0.625$ to $2.625$ and from $y = 0.75$ to $2.375$. After
 # rounding it contains the columns 1 to 3 and the rows 1 and 2. Two rows for two bins is easy, but
-# three columns for two bins would be one and a half column each. The borders are rounded outward,
+# three columns for two bins would be one and a half columns each. The borders are rounded outward,
 # so the first bin takes the columns 1 and 2, and the second one the columns 2 and 3.
 #
 # Look at what has become of the RoI. It never touched column 3, and yet the 8 from there is the
@@ -331,8 +331,8 @@ def align_by_hand(feature_map, roi, stride, n_bins, points=FOUR):
 
 
 # %% [markdown]
-# Such a loop is slow, but easy to trust. The package does the same in a single lookup, as we will see. Here
-# are the two RoIs from before, the second of which is 3 pixels farther to the right.
+# Such a loop is slow, but easy to trust. The package does the same in a single lookup, as we will
+# see. Here are the two RoIs from before, the second of which is 3 pixels farther to the right.
 
 # %%
 for name, box in {"before": small_roi, "after": moved_roi}.items():
@@ -355,8 +355,8 @@ print([round(value, 4) for value in output[0].tolist()])
 # %% [markdown]
 # **What happened.** It reads 15.1875, 16.8125 and 18.4375. A bin is $(19.25 - 14.375)/3 = 1.625$
 # positions wide, so its center lies at $14.375 + (p + \tfrac{1}{2}) \cdot 1.625$, and these are
-# exactly the three centers. On a ramp, what is read *is* where it was read. Keep this trick, because
-# the ramp will be our ruler.
+# exactly the three centers. On a ramp, what is read *is* where it was read. Keep this trick,
+# because the ramp will be our ruler.
 
 # %% tags=["claim"]
 assert bilinear(values, 1.5, 1.25) == 4
@@ -500,8 +500,8 @@ assert sizes.min() > 40 and sizes.max() < 140
 # which is at pixel $s\,i + s/2$ and not at $s\,i$, so we shift the RoI by $s/2$. We will come
 # back to that, because it is a question of its own.
 #
-# > **Predict.** At a stride of 16, which fraction of the union will the cross's mask and the pasted
-# > one share, in other words, what is their IoU, for RoIPool and for RoIAlign? And at a stride of 4?
+# > **Predict.** What IoU will the cross's mask and the pasted one have at a stride of 16, with
+# > RoIPool and with RoIAlign? And at a stride of 4?
 
 # %%
 gt_mask = target["masks"][:1]  # [1, 384, 384]
@@ -529,20 +529,31 @@ for name, title in viz.OP_NAMES.items():
 viz.show_differences(gt_mask[0], results).caption(
     "Figure 10. The cross's mask, read at a stride of 16 and pasted back, "
     "with its IoU. Missing pixels are green, extra ones crimson. RoIPool's "
-    "mask is shifted and too fat, since it takes the largest values."
+    "mask is too small on all sides, and RoIWarp's is shifted to the left."
 )
 
 # %% [markdown]
 # **What happened.** At a stride of 16, RoIPool's mask has an IoU of 0.66, RoIWarp's of 0.76 and
-# RoIAlign's of 0.82. What RoIAlign still misses isn't its fault, since a map of 16-pixel blocks
-# doesn't contain the corners of a cross. At a stride of 4 they reach 0.90, 0.94 and 0.97. The finer
-# the map, the smaller the step, and the less there is to round.
+# RoIAlign's of 0.82. In the figure you can see why. RoIPool's mask has shrunk, because it counts
+# both ends. It has read six columns of the map and stretches them over a RoI that is hardly five
+# columns wide, so each of them gets too little room. RoIWarp's mask is nearly as large as
+# RoIAlign's, but lies 3 pixels farther to the left. What RoIAlign still misses isn't its fault,
+# since a map of 16-pixel blocks doesn't contain the corners of a cross.
+#
+# At a stride of 4 the three reach 0.90, 0.94 and 0.97. The finer the map, the smaller the step, and
+# the less there is to round.
 #
 # That is one object and a perfect network. Does it matter in a real one?
 
 # %% tags=["claim"]
 rounded_iou = {key: round(value, 2) for key, value in mask_iou.items()}
 assert [rounded_iou[16, n] for n in roi_ops.OPERATIONS] == [0.66, 0.76, 0.82]
+assert pasted[16, "pool"].sum() < 0.8 * gt_mask.sum()
+assert pasted[16, "warp"].sum() > 0.85 * gt_mask.sum()
+centers_x = {n: pasted[16, n][0].nonzero()[:, 1].float().mean() for n in roi_ops.OPERATIONS}
+assert centers_x["warp"] < centers_x["align"] - 2
+bins_at_16 = roipool_bins(x1 - 8, x2 - 8, 16, 28)
+assert bins_at_16[-1][1] - bins_at_16[0][0] + 1 == 6
 assert mask_iou[4, "pool"] > 0.895 and mask_iou[4, "warp"] > 0.93 and mask_iou[4, "align"] > 0.965
 
 # %% [markdown]
@@ -600,14 +611,14 @@ for operation, n in readings:
 #
 # We have trained our small models in the same way, and you will study the results in lesson 12. At
 # a stride of 8, RoIPool costs about 14 of 34 points of mask AP, and RoIWarp costs 12 or 13. At a
-# stride of 16, RoIPool costs about half of the AP. These losses are larger than the paper's, because
-# our objects are small. They measure only a few steps of the map, so half a step is a larger part
-# of them.
+# stride of 16, RoIPool costs about half of the AP. These losses are larger than the paper's. The
+# most likely reason is the size of our objects, which measure only a few steps of the map, so that
+# half a step is a large part of them.
 #
 # Training changes something else, too. In the table above, RoIWarp was much better than RoIPool.
-# Once both are trained, they are nearly equal, in the paper as well as here. A head can get used to
-# maxima and to uneven bins. But what the two have in common can't be learned away, because the
-# features don't tell by how much *this* RoI was moved.
+# Once both are trained, they are nearly equal, in the paper as well as here. A head can
+# probably get used to maxima and to uneven bins. But what the two have in common can't be
+# learned away, because the features don't tell by how much *this* RoI was moved.
 
 # %% tags=["claim"]
 from mrcnn_edu.ablations.precomputed import precomputed
@@ -674,8 +685,9 @@ for name, outputs in readings.items():
 
 # %% [markdown]
 # **What happened.** Even random points are about twice as near as RoIWarp's regular ones. A point
-# may lie anywhere in its bin, as long as it is the right bin. That is the meaning of the phrase that
-# we quoted. And four regular points are so near to a hundred that there is little left to gain.
+# may lie anywhere in its bin, as long as it is the right bin. That is the meaning of the phrase
+# that we quoted. And four regular points are so near to a hundred that there is little left to
+# gain.
 #
 # There is another consequence of not rounding, which is easy to overlook. An output that follows
 # the box has a **gradient** with respect to the box. If a sample point moves to the right by a
@@ -721,12 +733,13 @@ assert differences["RoIWarp"] < differences["RoIPool"]
 # %% [markdown]
 # ## 9. Half a position: which pixel does value i describe?
 #
-# So far we have assumed that value $i$ of a map lies at pixel $s\,i$. In the experiment with
-# the perfect network it did not, and we had to shift the RoI by half a step. In the libraries there is a switch for that shift. It is
-# called `aligned`, and it is the most confusing argument of `roi_align`, all the more as the two
-# large libraries disagree about it. torchvision's models use `aligned=False`. The documentation of
-# [detectron2](https://github.com/facebookresearch/detectron2) says that this reads from a slightly
-# incorrect position, and its models use `aligned=True`. Who is right?
+# So far we have assumed that value $i$ of a map lies at pixel $s\,i$. In the experiment with the
+# perfect network it did not, and we had to shift the RoI by half a step. In the libraries there is
+# a switch for that shift. It is called `aligned`, and it is the most confusing argument of
+# `roi_align`, all the more as the two large libraries disagree about it. torchvision's models use
+# `aligned=False`. The documentation of [detectron2](https://github.com/facebookresearch/detectron2)
+# says that this reads from a slightly incorrect position, and its models use `aligned=True`. Who is
+# right?
 #
 # Let's work it out. We say that pixel $j$ of the image has its center at $j + \tfrac{1}{2}$, since
 # it covers the area from $j$ to $j + 1$. A convolution with a kernel of $k$, a stride of $t$ and a
@@ -775,8 +788,8 @@ viz.show_lines(columns, where, "x of the pixel", "fraction").caption(
 
 # %% [markdown]
 # **What happened.** It looks around 96.4, and the formula says 96.5. So in a ResNet,
-# `aligned=False` is right up to half a pixel, and `aligned=True` is off by $(s - 1)/2$, which is 7.5
-# pixels at a stride of 16. For block means it is the other way round:
+# `aligned=False` is right up to half a pixel, and `aligned=True` is off by $(s - 1)/2$, which is
+# 7.5 pixels at a stride of 16. For block means it is the other way round:
 
 # %%
 means = avg_pool2d(columns.expand(1, 1, 192, 192), 16)  # the x of each block
@@ -789,19 +802,43 @@ for aligned in (False, True):
 
 # %% [markdown]
 # So why are both libraries right? detectron2's documentation defines a pixel model, in which value
-# $i$ of any grid is a sample at $i + \tfrac{1}{2}$. This holds for an image, from which you may want
-# to cut a piece, and for a mask whose part in a RoI is to become a training target. With a stride
-# of 1, it is `aligned=True` that reads without a shift. The pixel model then carries over to feature
-# maps as if they were images of a lower resolution, which is true of block means, and of networks
-# that begin with patches, such as the vision transformers of
+# $i$ of any grid is a sample at $i + \tfrac{1}{2}$. This holds for an image, from which you may
+# want to cut a piece, and for a mask whose part in a RoI is to become a training target. With a
+# stride of 1, it is `aligned=True` that reads without a shift. The pixel model then carries over to
+# feature maps as if they were images of a lower resolution, which is true of block means, and of
+# networks that begin with patches, such as the vision transformers of
 # [ViTDet](https://arxiv.org/abs/2203.16527). For the map of a ResNet it isn't.
 #
-# But then, detectron2 trains ResNets with `aligned=True`, and they work. Its documentation also says
-# that the choice makes no difference to the accuracy if convolutions are involved. The shift is the
-# *same* for every RoI, in training as in detection, so the layers before and after RoIAlign can
-# learn to make up for it. That is the contrast with RoIPool, whose error differs from one RoI to
-# the next and can't be learned. What you must not do is to train with one setting and detect with
-# the other.
+# But then, detectron2 trains ResNets with `aligned=True`, and they work. Its documentation also
+# says that the choice makes no difference to the accuracy if convolutions are involved. The shift
+# is the *same* for every RoI, in training as in detection, so the layers before and after RoIAlign
+# can learn to make up for it. That is the contrast with RoIPool, whose error differs from one RoI
+# to the next and can't be learned.
+#
+# So the choice hardly matters, but you must stay with it. `shapes-tiny` was trained with
+# `aligned=False`. What if we detect with `aligned=True`?
+#
+# > **Predict.** Half a position is 2, 4 or 8 pixels, depending on the level of the pyramid. What
+# > will remain of the mask AP of 80?
+
+
+# %%
+def half_a_position_back(table, level, image, boxes, *rest, **options):
+    """RoIAlign as with aligned=True; the boxes are in positions."""
+    moved = boxes - 0.5
+    return roi_ops.align_rois(table, level, image, moved, *rest, **options)
+
+
+roi_ops.ON_TABLES["align"] = half_a_position_back
+half_back = evaluate(scenes, detect_all(model, scenes))
+roi_ops.ON_TABLES["align"] = roi_ops.align_rois
+print(f"AP {100 * half_back.ap:.0f}, AP75 {100 * half_back.ap75:.0f}")
+
+# %% [markdown]
+# **What happened.** It drops to 21, nearly as low as with RoIPool, and the reason is the same. The
+# heads read features that lie beside the object. If you load published weights into a library of
+# your own, this is the first thing to check. Nothing will warn you, as every shape fits, and many
+# of the objects are still found.
 #
 # A pyramid adds a little blur to this picture. On its top-down pathway each coarse value is copied
 # to 2 × 2 finer ones, which lie half a coarse step apart, so some of what arrives at a position
@@ -824,6 +861,7 @@ for level, stride in enumerate((4, 8, 16)):
 # symmetric.
 
 # %% tags=["claim"]
+assert round(100 * half_back.ap) == 21 and half_back.ap50 > 0.6
 assert abs((influence * columns).sum() - 96.5) < 1
 shifts_of = {}
 for aligned in (False, True):
@@ -1000,8 +1038,8 @@ viz.show_maps(maps, titles, high=highest).caption(
 # does. If it is far below the rest, compare the size of those objects with the stride from which
 # they are read. The remedy is a finer map, and this is one of the reasons for the pyramid of lesson
 # 04, which reads small RoIs from fine levels. With it, RoIAlign's advantage becomes smaller, but it
-# doesn't go away. [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 4.2, reports a gain of 1.5
-# points of mask AP with FPN.
+# doesn't go away. [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 4.2, reports a gain of
+# 1.5 points of mask AP with FPN.
 
 # %% tags=["claim"]
 pieces = 280 + torch.cartesian_prod(torch.arange(16.0), torch.arange(16.0))
@@ -1143,9 +1181,10 @@ exercises.check_sample_points(sample_points)
 #
 # ★★☆ · about 15 minutes
 #
-# Write `align_1d(values, start, end, n_bins)`. The `values` `[n]` are a map with a single row, value
-# i at coordinate i. The RoI reaches from `start` to `end` and lies between 0 and n − 1. Return the
-# mean of two sample points in each bin, `[n_bins]`. Use your `sample_points`, and no loop.
+# Write `align_1d(values, start, end, n_bins)`. The `values` `[n]` are a map with a single row,
+# value i at coordinate i. The RoI reaches from `start` to `end` and lies between 0 and n − 1.
+# Return the mean of two sample points in each bin, `[n_bins]`. Use your `sample_points`, and no
+# loop.
 #
 # For example, `align_1d(torch.arange(10.0), 1.0, 5.0, 2)` is `[2., 4.]`.
 #
@@ -1272,5 +1311,5 @@ precise_roi.check_precise_roi_pool(precise_roi_pool)
 # whole map.
 #
 # **Next:** every proposal has become a grid of features, which lies where the box lies. Lesson 08,
-# [the heads and the m × m mask](08_heads.ipynb), turns it into a class, a better box and a mask, and
-# asks why a mask head must never flatten what we have aligned with so much care.
+# [the heads and the m × m mask](08_heads.ipynb), turns it into a class, a better box and a mask,
+# and asks why a mask head must never flatten what we have aligned with so much care.

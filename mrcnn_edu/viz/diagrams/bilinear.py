@@ -44,9 +44,7 @@ def show_bilinear(values: Tensor, dx: float, dy: float) -> Picture:
     if dy > 0:
         measure(axes, (left - 0.17, top), (left - 0.17, y), MUTED)
         write(axes, left - 0.4, top + dy * SIDE / 2, r"$\Delta y$", TITLE)
-    terms = [
-        f"{weights[i][j]:.3g} × {values[i, j].item():g}" for i in range(2) for j in range(2)
-    ]
+    terms = [f"{weights[i][j]:.3g} × {values[i, j].item():g}" for i in range(2) for j in range(2)]
     total = sum(weights[i][j] * values[i, j].item() for i in range(2) for j in range(2))
     for k, term in enumerate(terms):
         row = top + 0.3 + 0.42 * k
