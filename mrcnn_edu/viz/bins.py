@@ -187,8 +187,8 @@ def draw_positions(axes: Axes, window: Sequence[float], first: Sequence[int], st
     dots = np.array([(stride * i, stride * j) for i in columns for j in rows])
     axes.plot(*dots.T, "o", color=GRAY, markersize=2.6, zorder=3)
     axes.set(xlim=(x1, x2), ylim=(y2, y1), aspect="equal")
-    axes.set_xticks([stride * i for i in columns], columns, fontsize=SMALL)
-    axes.set_yticks([stride * j for j in rows], rows, fontsize=SMALL)
+    axes.set_xticks([stride * i for i in columns], map(str, columns), fontsize=SMALL)
+    axes.set_yticks([stride * j for j in rows], map(str, rows), fontsize=SMALL)
     axes.spines[:].set_color(LIGHT)
 
 
@@ -234,4 +234,5 @@ def draw_bars(
 
 def soft(color: str) -> str:
     """A tint of a color, for areas."""
-    return to_hex([1 - 0.45 * (1 - part) for part in to_rgb(color)])
+    red, green, blue = (1 - 0.45 * (1 - part) for part in to_rgb(color))
+    return to_hex((red, green, blue))

@@ -873,11 +873,11 @@ assert max(map(abs, offsets)) < 2  # of the last level, whose half position is 8
 # %% [markdown]
 # ## 10. RoIAlign is one weighted lookup
 #
-# Our loop calls `bilinear` 196 times for a single RoI, and a thousand RoIs with 256 channels would
-# take it minutes. But look again at the formula with the tents. Each output is a *weighted sum
-# of a few values of the map*, and the weights depend on the RoI alone, not on the values. So let's
-# find them. We pool the identity, a map with one channel for each position, which is 1 at its own
-# position and 0 elsewhere.
+# Our loop calls `bilinear` 196 times for a single RoI on a single channel, and a detector reads a
+# thousand RoIs on 256 channels. But look again at the formula with the tents. Each output is a
+# *weighted sum of a few values of the map*, and the weights depend on the RoI alone, not on the
+# values. So let's find them. We pool the identity, a map with one channel for each position, which
+# is 1 at its own position and 0 elsewhere.
 
 # %%
 rois = roi_ops.boxes_to_rois(roi)
@@ -1032,7 +1032,10 @@ viz.show_maps(maps, titles, high=highest).caption(
 #
 # RoIWarp and RoIAlign return 49 different values, but don't mistake that for a higher resolution.
 # They are all mixtures of the same few values of the map. RoIAlign keeps the location, and adds no
-# detail.
+# detail. And for RoIs as small as this one, it isn't quite exact either. With `aligned=False`, a
+# RoI narrower than one position is read as if it were one position wide. This is a rule of the
+# original code, which torchvision and we have kept. Our 12 pixels are read as 16, and the last bin
+# is off by almost 4 pixels.
 #
 # How would you notice this in your own model? Compute the AP for small objects separately, as COCO
 # does. If it is far below the rest, compare the size of those objects with the stride from which
@@ -1050,6 +1053,8 @@ n_values = [len(output.unique()) for output in pooled]
 assert set(n_values) == {1, 2, 4} and sum(n > 1 for n in n_values) > len(n_values) / 2
 counts = [len(output.unique()) for output in maps]
 assert counts == [1, 49, 49]
+read_at = roi_ops.roi_align(ruler, roi_ops.boxes_to_rois(tiny), 7, 1 / 16)[0, 0, 0]
+assert 3.5 < (read_at - (281 + (p + 0.5) * 12 / 7))[-1] < 4
 
 # %% [markdown]
 # ## Play: drag the RoI
@@ -1064,7 +1069,7 @@ assert counts == [1, 49, 49]
 # 3. Make the RoI so that RoIPool's worst bin is off by as little as possible. What must be true of
 #    its edges and of its width? Then make it as bad as you can.
 # 4. Shrink the RoI to less than one step of the map, and move it. What do the 49 outputs of RoIPool
-#    look like when it crosses the middle between two positions?
+#    look like when it crosses the middle between two positions? And why is RoIAlign off now?
 
 # %%
 roi_player(features, roi, stride=16).caption(

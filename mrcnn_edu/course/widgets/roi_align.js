@@ -2,7 +2,7 @@
 
 const OPERATIONS = ["pool", "warp", "align"];
 const OPERATION_NAMES = { pool: "RoIPool", warp: "RoIWarp", align: "RoIAlign" };
-const SMALLEST = 4; // pixels along a side of the RoI
+const SMALLEST = 8; // pixels along a side of the RoI
 const GRID = 112; // pixels of the screen along a side of the outputs
 
 // RoIPool's and RoIAlign's arithmetic, as in roi_ops: tests/test_touchables.py compares the two.

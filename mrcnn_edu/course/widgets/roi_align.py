@@ -154,7 +154,7 @@ def two_objects_player(
         viz.draw_image(left, canvas, "the RoI")
         viz.draw_boxes(left, scale * rois[i : i + 1], "proposal", 2.5)
         objects = scale * rois[i : i + 1], labels[i : i + 1], masks[i : i + 1]
-        title = f"{classes[labels[i] - 1]}, score {scores[i]:.2f}"
+        title = f"{classes[int(labels[i]) - 1]}, score {scores[i]:.2f}"
         viz.draw_instances(right, canvas, *objects, classes, scores[i : i + 1], title)
         return picture
 
