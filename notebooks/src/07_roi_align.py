@@ -24,7 +24,7 @@
 # - say what matters in it, and what hardly does;
 # - decide by an experiment whether `aligned` should be true for your network.
 #
-# *Time: 200 minutes, of which 85 are for the exercises. You need lessons 04 (feature maps and
+# *Time: 180 minutes, of which 80 are for the exercises. You need lessons 04 (feature maps and
 # strides) and 06 (proposals). Reading: [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3,
 # "RoIAlign", and section 4.2.*
 
@@ -226,8 +226,8 @@ viz.show_bins(roi, stride=16, output_size=7).caption(
 
 # %% [markdown]
 # In the left panel, the RoI and its bins lie where they should, between the positions. The middle
-# panel shows the RoI after the first rounding. It has lost two strips of the object and has gained
-# one of the background. In the right panel the bins are rounded as well. A bin that should cover a
+# panel shows the RoI after the first rounding. It has lost three of its strips and has gained one
+# that lies beside it. In the right panel the bins are rounded as well. A bin that should cover a
 # rectangle of 11 by 13 pixels reads four values, which stand for 32 by 32 pixels and may come from
 # beside the RoI.
 #
@@ -535,7 +535,7 @@ viz.show_differences(gt_mask[0], results).caption(
 # %% [markdown]
 # **What happened.** At a stride of 16, RoIPool's mask has an IoU of 0.66, RoIWarp's of 0.76 and
 # RoIAlign's of 0.82. In the figure you can see why. RoIPool's mask has shrunk, because it counts
-# both ends. It has read six columns of the map and stretches them over a RoI that is hardly five
+# both ends. It has read six columns of the map and squeezes them into a RoI that is hardly five
 # columns wide, so each of them gets too little room. RoIWarp's mask is nearly as large as
 # RoIAlign's, but lies 3 pixels farther to the left. What RoIAlign still misses isn't its fault,
 # since a map of 16-pixel blocks doesn't contain the corners of a cross.
@@ -1219,7 +1219,7 @@ exercises.check_align_1d(align_1d)
 # %% [markdown]
 # ## Exercise 5: all points of a bin
 #
-# ★★★ · 40 to 60 minutes
+# ★★★ · 40 to 50 minutes
 #
 # One point, four points, a hundred points: why not *all* of them? The mean over all points of a bin
 # is an integral of the interpolated map, and it can be computed exactly, without a single sample
