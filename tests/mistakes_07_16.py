@@ -15,9 +15,17 @@ from mrcnn_edu.course.exercises import (
     gpu,
     heads,
     mask_loss,
+    precise_roi,
     roi_align,
     training,
 )
+from mrcnn_edu.roi_ops import boxes_to_rois
+from mrcnn_edu.roi_ops import roi_align as roi_ops_align
+
+
+def jumps_of_python(start, end, stride):
+    middles = [(round(edge / stride) + 0.5) * stride for edge in (start, end)]  # halves to even
+    return min(middles[0] - start, middles[1] - end)
 
 
 def takes_the_ends(start, end, n_bins, n_points):
@@ -49,6 +57,35 @@ def swaps_the_weights(values, start, end, n_bins):
     weight = at - low
     high = (low + 1).clamp(max=len(values) - 1)
     return (weight * values[low] + (1 - weight) * values[high]).view(n_bins, 2).mean(dim=1)
+
+
+def reads_four_points(features, box, stride, n_bins):
+    rois = boxes_to_rois(box)
+    return roi_ops_align(features[None], rois, n_bins, 1 / stride)[0]
+
+
+def forgets_the_area(features, box, stride, n_bins):
+    size = (box[2:] - box[:2]) / stride / n_bins
+    return precise_roi.precise_roi_pool(features, box, stride, n_bins) * size.prod()
+
+
+def swaps_the_axes(features, box, stride, n_bins):
+    swapped = box[[1, 0, 3, 2]]
+    return precise_roi.precise_roi_pool(features.transpose(1, 2), swapped, stride, n_bins)
+
+
+def takes_values_for_squares(features, box, stride, n_bins):
+    def weights(start, end, length):
+        edges = start + (end - start) * torch.arange(n_bins + 1)[:, None] / n_bins
+        area = (edges - torch.arange(length)).clamp(-0.5, 0.5)
+        return area.diff(dim=0) * n_bins / (end - start)
+
+    (x1, y1, x2, y2), (_, h, w) = (box / stride).tolist(), features.shape
+    return weights(y1, y2, h) @ features @ weights(x1, x2, w).T
+
+
+def forgets_the_stride(features, box, stride, n_bins):
+    return precise_roi.precise_roi_pool(features, box, 1, n_bins)
 
 
 def class_logits(logits, labels):
@@ -296,12 +333,20 @@ MISTAKES = [
     ),
     (roi_align.check_moved_by_rounding, lambda box, s: (box / s).floor() * s - box, 2),
     (roi_align.check_moved_by_rounding, lambda box, s: box - (box / s).round() * s, 2),
+    (roi_align.check_next_jump, lambda start, end, s: s - max(start % s, end % s), 1),
+    (roi_align.check_next_jump, lambda start, end, s: (0.5 - start / s % 1) % 1 * s, 2),
+    (roi_align.check_next_jump, jumps_of_python, 5),
     (roi_align.check_sample_points, takes_the_ends, 1),
     (roi_align.check_sample_points, forgets_the_half, 1),
     (roi_align.check_sample_points, rounds_the_roi, 2),
     (roi_align.check_align_1d, reads_the_nearest, 2),
     (roi_align.check_align_1d, takes_the_larger, 1),
     (roi_align.check_align_1d, swaps_the_weights, 2),
+    (precise_roi.check_precise_roi_pool, reads_four_points, 6),
+    (precise_roi.check_precise_roi_pool, forgets_the_area, 1),
+    (precise_roi.check_precise_roi_pool, swaps_the_axes, 2),
+    (precise_roi.check_precise_roi_pool, takes_values_for_squares, 6),
+    (precise_roi.check_precise_roi_pool, forgets_the_stride, 1),
     (mask_loss.check_mask_loss, counts_every_mask, 2),
     (mask_loss.check_mask_loss, others_should_be_empty, 2),
     (mask_loss.check_mask_loss, takes_0_for_the_first_class, 2),

@@ -30,6 +30,9 @@ SIX = torch.tensor(
 )  # fmt: skip
 SCORES = torch.tensor([0.95, 0.8, 0.6, 0.9, 0.7, 0.5])
 
+NUMBERS = torch.tensor([[1, 0, 2, 1], [0, 3, 7, 1], [2, 5, 1, 8], [1, 6, 0, 2]])
+SMALL_ROI = torch.tensor([0.625, 0.75, 2.625, 2.375])
+
 PICTURES = {
     "iou": lambda: viz.show_iou(A, B),
     "iou of nested boxes": lambda: viz.show_iou(A, A + torch.tensor([9.0, 9, -9, -9])),
@@ -49,6 +52,10 @@ PICTURES = {
     "matching of RoIs": lambda: viz.show_matching(
         IOU.repeat(3, 1), match(IOU.repeat(3, 1), 0.5, 0.5), 0.5, 0.5, best=False, of="RoI"
     ),
+    "RoIPool, step by step": lambda: viz.show_roi_pool_steps(NUMBERS, SMALL_ROI, 2),
+    "RoIPool, a RoI alone": lambda: viz.show_roi_pool_steps(NUMBERS, SMALL_ROI, 2, steps=1),
+    "bilinear": lambda: viz.show_bilinear(NUMBERS[1:3, 1:3], 0.25, 0.5),
+    "bilinear at a position": lambda: viz.show_bilinear(NUMBERS[1:3, 1:3], 0, 1),
     "losses": viz.show_regression_losses,
     "losses, beta 1": lambda: viz.show_regression_losses(1.0),
     "losses, large beta": lambda: viz.show_regression_losses(1000),
@@ -435,3 +442,31 @@ MISTAKES = {
 def test_mistakes_are_refused_in_words(message):
     with pytest.raises(ValueError, match=re.escape(message)):
         MISTAKES[message]()
+
+
+def texts_of(axes):
+    return [text.get_text() for text in axes.texts]
+
+
+def test_roi_pool_is_drawn_step_by_step():
+    picture = viz.show_roi_pool_steps(NUMBERS, SMALL_ROI, 2)
+    first, _, bins, last = picture.axes
+    assert texts_of(first) == [str(value) for value in NUMBERS.flatten().tolist()]
+    assert texts_of(last) == ["7", "7", "5", "8"]
+    frames = [patch for patch in bins.patches if patch.get_linewidth() == 1.6]
+    columns = [(round(f.get_x() + 0.3), round(f.get_x() + f.get_width() - 0.3)) for f in frames]
+    assert columns == [(1, 2), (2, 3)] * 2
+    assert len(viz.show_roi_pool_steps(NUMBERS, SMALL_ROI, 2, steps=2).axes) == 2
+    with pytest.raises(ValueError, match=r"values has shape \[9, 4\]: give a map of at most 8 x 8"):
+        viz.show_roi_pool_steps(torch.zeros(9, 4), SMALL_ROI, 2)
+
+
+def test_bilinear_weights_are_the_areas_opposite_to_their_values():
+    (axes,) = viz.show_bilinear(NUMBERS[1:3, 1:3], 0.25, 0.5).axes
+    assert "= 4" in texts_of(axes) and "+ 0.125 × 7" in texts_of(axes)
+    areas = [patch.get_width() * patch.get_height() for patch in axes.patches[:4]]
+    assert np.allclose(np.array(areas) / sum(areas), [0.375, 0.125, 0.375, 0.125])
+    with pytest.raises(ValueError, match=r"give numbers in 0\.\.1"):
+        viz.show_bilinear(NUMBERS[1:3, 1:3], 1.5, 0)
+    with pytest.raises(ValueError, match=r"give \[2, 2\]"):
+        viz.show_bilinear(NUMBERS, 0.5, 0.5)

@@ -13,13 +13,20 @@ from traitlets import TraitError
 from mrcnn_edu import load
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.boxes import box_intersection, box_iou, encode_boxes
-from mrcnn_edu.course.widgets import location_player, nms_steps_player, touch, two_boxes_player
+from mrcnn_edu.course.widgets import (
+    location_player,
+    nms_steps_player,
+    roi_player,
+    touch,
+    two_boxes_player,
+)
 from mrcnn_edu.course.widgets.player import WIDGET_VIEW
 from mrcnn_edu.course.widgets.receptive_field import Field, measure
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.matching import match
 from mrcnn_edu.nms import batched_nms
 from mrcnn_edu.progress import LIVE_OUTPUT
+from mrcnn_edu.roi_ops import OPERATIONS, boxes_to_rois
 
 CHAIN = torch.tensor([[5.0 + 10 * i, 25 + 3 * i, 35 + 10 * i, 55 + 3 * i] for i in range(6)])
 CHAIN_SCORES = torch.linspace(0.9, 0.4, 6)
@@ -54,10 +61,16 @@ def location(model, scene):
     return location_player(model, *scene)
 
 
+def dragged_roi(model, scene):
+    values = torch.rand(1, 24, 20, generator=torch.Generator().manual_seed(0))
+    return roi_player(values, torch.tensor([130.0, 58, 208, 150]), stride=16)
+
+
 CHANGES = {
     two_boxes: {"anchor": [12.0, 10, 44, 50], "gt": [1.0, 2, 3, 4]},
     nms_steps: {"threshold": 0.1},
     location: {"location": (3, 4), "level": 2},
+    dragged_roi: {"box": [133.0, 58, 211, 150], "bin": (6, 0), "operation": "align"},
 }
 
 
@@ -85,7 +98,7 @@ def picture_of(data):
     return base64.b64decode(data[kind]), kind
 
 
-# ---- all three ----
+# ---- all of them ----
 
 
 def test_where_no_kernel_runs_there_is_a_picture_with_its_caption(touchable):
@@ -282,6 +295,37 @@ def test_a_field_is_measured():
     assert measure(torch.zeros(40, 40)).full == 0
 
 
+# ---- a RoI ----
+
+
+def test_a_roi_pools_what_the_operations_do(model, scene):
+    widget = dragged_roi(model, scene)
+    assert repr(widget) == "DraggedRoI(box=[130, 58, 208, 150], bin=(1, 1), operation='pool')"
+    features, roi = torch.tensor(widget.map)[None, None], boxes_to_rois(torch.tensor(widget.box))
+    for name, values in widget.pooled().items():
+        torch.testing.assert_close(values, OPERATIONS[name](features, roi, 7, 1 / 16)[0, 0])
+    x1, y1 = ((position - 0.5) * 16 for position in widget.origin)
+    assert x1 <= 130 - 16 and y1 <= 58 - 16  # there is paper around the RoI
+    assert x1 + widget.size[1] >= 208 + 16 and y1 + widget.size[0] >= 150 + 16
+
+
+def test_a_roi_at_the_border_of_the_map():
+    for box in ([0, 0, 20, 20], [300, 350, 320, 384]):
+        widget = roi_player(torch.rand(1, 24, 20), torch.tensor(box), stride=16, output_size=3)
+        for name in OPERATIONS:
+            widget.operation = name
+            widget.still().encoded()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("box", [1, 2, 1, 4]), ("box", [1, 2, 3]), ("bin", (0, 7)), ("operation", "max")],
+)
+def test_what_is_no_roi_is_refused(model, scene, name, value):
+    with pytest.raises(TraitError, match=f"{name} is"):
+        setattr(dragged_roi(model, scene), name, value)
+
+
 # ---- in a browser ----
 
 
@@ -328,3 +372,22 @@ def test_the_browsers_nms_is_pythons(page, seed):
     for step in steps:
         for gone in step["suppressed"]:
             assert gone["iou"] == pytest.approx(iou[step["kept"], gone["index"]].item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_the_browsers_pooling_is_pythons(page, op):
+    script = (touch.FOLDER / "roi_align.js").read_text("utf-8").partition("function render")[0]
+    generator = torch.Generator().manual_seed(3)
+    values = torch.rand(12, 9, generator=generator)
+    corners = 120 * torch.rand(60, 2, generator=generator) - 10
+    boxes = torch.cat((corners, corners + 1 + 60 * torch.rand(60, 2, generator=generator)), dim=1)
+    boxes = (4 * boxes).round() / 4  # some edges lie halfway between two positions
+    expected = OPERATIONS[op](values[None, None], boxes_to_rois(boxes), 7, 1 / 16)[:, 0]
+    computed = page.evaluate(
+        """([script, op, map, boxes]) => {
+            const pool = new Function(script + "; return poolRoi;")();
+            return boxes.map((box) => pool(op, map, box, 7).values);
+        }""",
+        [script, op, values.tolist(), (boxes / 16).tolist()],
+    )
+    torch.testing.assert_close(torch.tensor(computed), expected, atol=1e-4, rtol=1e-4)

@@ -17,6 +17,8 @@ from mrcnn_edu.viz.names import place_names
 from mrcnn_edu.viz.outlines import outline_segments
 from mrcnn_edu.viz.style import MATCH_COLORS
 
+ROI = [230.0, 58, 308, 150]
+
 
 def pixels(picture) -> np.ndarray:
     """The picture's pixels [height, width, 3]."""
@@ -249,6 +251,47 @@ def test_bins_are_drawn_where_the_operations_read(op):
         assert (points <= bins[:, 2:].amax(0) + 1e-3).all()
 
 
+def test_both_roundings_are_drawn_with_what_is_lost_and_added():
+    box = torch.tensor([39.0, 28, 117, 90])
+    (whole, rounded, bins) = viz.show_bins(box, 16).axes
+    frames = [patch.get_bbox().extents.tolist() for patch in rounded.patches]
+    assert box.tolist() in frames and [32, 32, 112, 96] in frames  # 2.44, 1.75, 7.31, 5.63
+    bars = [line.get_xydata().tolist() for line in bins.lines if line.get_marker() == "None"]
+    along_x = [(a[0], b[0]) for a, b in bars if a[1] == b[1]]
+    read = [(2, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 7)]
+    assert along_x == [(16 * a - 8, 16 * b + 8) for a, b in read]
+    assert len([line for line in whole.lines if line.get_marker() == "None"]) == 14
+
+
+def lengths(picture):
+    """The longest arrow of each panel, in image pixels."""
+    arrows = [axes.collections[0] for axes in picture.axes]
+    return [np.hypot(one.U, one.V).max() for one in arrows]
+
+
+def test_misalignment_is_zero_for_align_and_for_a_roi_on_the_grid():
+    pool, warp, align = lengths(viz.show_misalignment(torch.tensor(ROI), 16))
+    assert pool > warp > 6 and warp < 8 * 2**0.5 and align == pytest.approx(0, abs=1e-4)
+    pool, warp, _ = lengths(viz.show_misalignment(torch.tensor([32.0, 32, 112, 112]), 16))
+    assert pool > 5 and warp == pytest.approx(0, abs=1e-4)  # both ends, and bins
+    one_more = viz.show_misalignment(torch.tensor([32.0, 32, 144, 144]), 16)  # 8 positions
+    assert lengths(one_more) == pytest.approx([0, 0, 0], abs=1e-4)  # each bin reads two
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
+def test_what_one_bin_reads_is_drawn(op):
+    picture = viz.Picture(3, 3)
+    axes = picture.subplots()
+    values = torch.rand(12, 12)
+    viz.draw_read(axes, values, (0, 0, 12, 12), torch.tensor(ROI), 16, 7, op, (2, 5))
+    bins, _ = viz.bins_read(op, torch.tensor(ROI), 16, 7)
+    x1, y1, x2, y2 = bins[2 * 7 + 5].tolist()
+    dots = [line.get_xydata() for line in axes.lines if line.get_color() == viz.OP_COLORS[op]]
+    for x, y in np.concatenate(dots) if dots else []:
+        assert x1 < x < x2 and y1 < y < y2
+    assert (len(dots) == 1) == (op != "pool")
+
+
 def test_charts_bins_and_images_are_drawn():
     x, values = torch.arange(5), torch.rand(5)
     for picture in (
@@ -258,7 +301,9 @@ def test_charts_bins_and_images_are_drawn():
         viz.show_parts({"a": {"x": 1.0, "y": 2}, "b": {"x": 0.0, "y": 5}}, "milliseconds"),
         viz.show_spread({"pool": values, "align": torch.zeros(5)}, "x"),
         viz.show_table(torch.rand(2, 3), ["a", "b"], ["c", "d", "e"]),
-        viz.show_bins(torch.tensor([39.0, 28, 117, 90]), 16),
+        viz.show_bins(torch.tensor(ROI), 16),
+        viz.show_bins(torch.tensor([39.0, 28, 117, 90]), 8, output_size=4),
+        viz.show_misalignment(torch.tensor(ROI), 16),
         viz.show_images({"a": torch.rand(3, 8, 8), "b": torch.rand(1, 8, 8)}),
     ):
         assert pixels(picture).std() > 10

@@ -31,7 +31,12 @@ def main(folder: Path = FOLDER) -> None:
     """Write all pictures into a folder."""
     write_file(folder / "hero.webp", encoded(card(figure(hero())), "webp", quality=88))
     write_file(folder / "scenes.webp", encoded(card(contact_sheet()), "webp", quality=80))
-    bins = viz.show_bins(BOX, stride=16)
+    titles = (
+        "RoIAlign: nothing is rounded",
+        "RoIWarp: the RoI is rounded",
+        "RoIPool: its bins are as well",
+    )
+    bins = viz.show_bins(BOX, stride=16, titles=titles)
     write_file(folder / "bins.png", encoded(card(figure(bins)), "png", optimize=True))
 
 

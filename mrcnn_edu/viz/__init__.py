@@ -25,7 +25,14 @@ fullsize   an image with its detections at full size
 """
 
 from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_center, show_coverage
-from mrcnn_edu.viz.bins import bins_read, show_bins
+from mrcnn_edu.viz.bins import (
+    OP_NAMES,
+    bins_read,
+    draw_grays,
+    draw_read,
+    show_bins,
+    show_misalignment,
+)
 from mrcnn_edu.viz.charts import (
     show_counts,
     show_lines,
@@ -37,6 +44,7 @@ from mrcnn_edu.viz.charts import (
 )
 from mrcnn_edu.viz.compare import show_learning, show_paired_differences
 from mrcnn_edu.viz.diagrams.architecture import ARCHITECTURE_STAGES, show_architecture
+from mrcnn_edu.viz.diagrams.bilinear import show_bilinear
 from mrcnn_edu.viz.diagrams.box_deltas import show_box_deltas
 from mrcnn_edu.viz.diagrams.family import show_family
 from mrcnn_edu.viz.diagrams.fpn import show_fpn
@@ -47,6 +55,7 @@ from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
 from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
 from mrcnn_edu.viz.diagrams.receptive_field import receptive_fields, show_receptive_field
 from mrcnn_edu.viz.diagrams.residual import show_residual_block
+from mrcnn_edu.viz.diagrams.roi_pool_steps import show_roi_pool_steps
 from mrcnn_edu.viz.diagrams.rpn_window import show_rpn_window
 from mrcnn_edu.viz.diagrams.run_lengths import show_run_lengths
 from mrcnn_edu.viz.diagrams.smooth_l1 import show_regression_losses
@@ -97,19 +106,20 @@ from mrcnn_edu.viz.training import show_lockstep, show_training
 show_flow = show_architecture  # its name in the lessons that are not rewritten yet
 
 __all__ = [
-    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS",
-    "ROLES", "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
-    "draw_coverage", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_row",
-    "feature_colors", "full_size_png", "nms_steps", "paint_differences", "paint_masks",
-    "pale_image", "paled", "receptive_fields", "row", "sample_photograph", "show_anchors_at_center",
-    "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
-    "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
-    "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_learning",
-    "show_lines", "show_lockstep", "show_maps", "show_matching", "show_nms_steps",
-    "show_objectness", "show_overview", "show_paired_differences", "show_panels", "show_parts",
-    "show_pyramids", "show_receptive_field", "show_regions", "show_regression_losses",
-    "show_residual_block", "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores",
-    "show_seeds", "show_sharing", "show_sheet", "show_spread", "show_table", "show_tasks",
-    "show_timeline", "show_trained_together", "show_training", "text_color", "tile_maps",
+    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OP_NAMES",
+    "OTHER_COLORS", "Picture", "ROLES", "anchors_at", "bins_read", "class_color", "color", "crop",
+    "draw_boxes", "draw_coverage", "draw_grays", "draw_image", "draw_instances", "draw_map",
+    "draw_objects", "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps",
+    "paint_differences", "paint_masks", "pale_image", "paled", "receptive_fields", "row",
+    "sample_photograph", "show_anchors_at_center", "show_architecture", "show_bilinear",
+    "show_bins", "show_box_deltas", "show_boxes", "show_cells", "show_channels", "show_comparison",
+    "show_counts", "show_coverage", "show_detections", "show_differences", "show_family",
+    "show_feature_colors", "show_flow", "show_fpn", "show_ground_truth", "show_images", "show_iou",
+    "show_iou_ladder", "show_learning", "show_lines", "show_lockstep", "show_maps", "show_matching",
+    "show_misalignment", "show_nms_steps", "show_objectness", "show_overview",
+    "show_paired_differences", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
+    "show_regions", "show_regression_losses", "show_residual_block", "show_roi_pool_steps",
+    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
+    "show_sharing", "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
+    "show_trained_together", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

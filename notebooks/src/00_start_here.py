@@ -809,7 +809,7 @@ show_progress()
 # - 06 [The region proposal network](06_rpn.ipynb), 180 minutes: Which of thousands of anchors are
 #   worth a closer look?
 #   <br><img src='pictures/06_rpn.png' height='90' alt=''>
-# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 75 minutes: What does it cost a mask when
+# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 180 minutes: What does it cost a mask when
 #   coordinates are rounded to whole numbers?
 #   <br><img src='pictures/07_roi_align.png' height='90' alt=''>
 # - 08 [Heads and the m x m mask](08_heads.ipynb), 75 minutes: Why should a mask keep its layout in

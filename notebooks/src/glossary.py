@@ -500,6 +500,10 @@
 # <br>torchvision: `rpn_batch_size_per_image`, `box_batch_size_per_image` · detectron2:
 # `SOLVER.IMS_PER_BATCH`, `MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE`
 #
+# **misalignment** · lesson [07](07_roi_align.ipynb)
+# <br>Misalignment is the distance between the place where a feature is read and the place that it
+# stands for, in pixels of the image.
+#
 # **multi-task loss** · lesson [09](09_mask_loss.ipynb)
 # <br>A multi-task loss is a sum of losses, one for each kind of prediction, so that one network
 # learns all of them at once.
@@ -588,6 +592,10 @@
 # <br>A positive is an anchor or a RoI that overlaps an object enough to learn from it.
 # <br>torchvision: `rpn_fg_iou_thresh`, `box_fg_iou_thresh` · detectron2: label 1 in
 # `MODEL.RPN.IOU_LABELS`
+#
+# **precise RoI pooling** · lesson [07](07_roi_align.ipynb)
+# <br>Precise RoI pooling is RoIAlign with all points of a bin: the mean of the interpolated map over
+# the whole bin, computed as an integral.
 #
 # **precision** · lesson [11](11_average_precision.ipynb)
 # <br>Precision is the fraction of the detections that are correct.
@@ -699,6 +707,12 @@
 # `INPUT.MASK_FORMAT = "bitmask"`
 #
 # ## S
+#
+# **sample point** · lesson [07](07_roi_align.ipynb)
+# <br>The sample points of a bin are the points, between the positions of the map, at which RoIAlign
+# reads; each bin returns the mean of what it reads there.
+# <br>torchvision: `sampling_ratio` of `ops.roi_align` · detectron2:
+# `MODEL.ROI_BOX_HEAD.POOLER_SAMPLING_RATIO`
 #
 # **sampling** (sample) · lesson [06](06_rpn.ipynb)
 # <br>Sampling draws, for each training step, a fixed number of anchors or RoIs with a limited

@@ -21,7 +21,8 @@ anchor_shapes      lesson 05, larger: k-means, which chooses the shapes of ancho
 anchors            lesson 05: one anchor, the order of all, their coverage of objects, matching
 propose            lesson 06, larger: from the RPN's outputs to proposals
 rpn                lesson 06: parameters of the RPN head, candidates, recall
-roi_align          lesson 07: RoIPool's rounding, RoIAlign along one axis
+precise_roi        lesson 07, larger: the mean over all points of a bin, by an integral
+roi_align          lesson 07: how far and how often RoIPool rounds, RoIAlign along one axis
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
 mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradient
 training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
@@ -40,7 +41,7 @@ LESSONS = {
     "04 backbone and pyramid": ("backbone", "top_down"),
     "05 anchors": ("anchors", "anchor_shapes"),
     "06 the RPN": ("rpn", "propose"),
-    "07 RoIPool and RoIAlign": ("roi_align",),
+    "07 RoIPool and RoIAlign": ("roi_align", "precise_roi"),
     "08 the heads": ("heads",),
     "17 what each part costs": ("cost",),
     "09 the mask loss": ("mask_loss",),

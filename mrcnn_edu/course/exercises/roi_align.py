@@ -1,5 +1,6 @@
-"""Lesson 07, RoIPool against RoIAlign: RoIPool's rounding, RoIAlign along one axis."""
+"""Lesson 07, RoIPool and RoIAlign: RoIPool's rounding and jumps, RoIAlign along one axis."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -14,10 +15,37 @@ def moved_by_rounding(box: Tensor, stride: int) -> Tensor:
 
 
 def check_moved_by_rounding(attempt: Callable) -> None:
-    """Check a function like `moved_by_rounding` at strides 16 and 8."""
-    boxes = [[32, 16, 64, 80], [39, 28, 117, 90], [3, 5, 101, 61], [10.5, 20.25, 31.75, 44]]
-    cases = [(torch.tensor(box, dtype=torch.float32), s) for s in (16, 8) for box in boxes]
+    """Check a function like `moved_by_rounding` on borders in all positions."""
+    cases = {
+        "borders at whole positions": (torch.tensor([32.0, 16, 64, 80]), 16),
+        "borders that move in both directions": (torch.tensor([39.0, 28, 117, 90]), 16),
+        "fractions of pixels": (torch.tensor([10.5, 20.25, 31.75, 44]), 16),
+        "borders halfway between two positions": (torch.tensor([8.0, 24, 40, 56]), 16),
+        "another stride": (torch.tensor([3.0, 5, 101, 61]), 8),
+    }
     check(attempt, moved_by_rounding, cases)
+
+
+def next_jump(start: float, end: float, stride: int) -> float:
+    """How many pixels a RoI from start to end must move to the right until RoIPool reads otherwise.
+
+    That is when its left or its right border next passes the middle between two positions.
+    """
+    middles = [(math.floor(edge / stride + 0.5) + 0.5) * stride for edge in (start, end)]
+    return min(middles[0] - start, middles[1] - end)
+
+
+def check_next_jump(attempt: Callable) -> None:
+    """Check a function like `next_jump` on RoIs whose left or right border comes first."""
+    cases = {
+        "the left border passes first": (230.0, 308.0, 16),
+        "the right border passes first": (226.0, 310.5, 16),
+        "both pass at once": (228.0, 308.0, 16),
+        "borders at whole positions": (32.0, 64.0, 16),
+        "a border that has just passed": (40.0, 68.0, 16),
+        "another stride": (33.0, 59.0, 8),
+    }
+    check(attempt, next_jump, cases)
 
 
 def sample_points(start: float, end: float, n_bins: int, n_points: int) -> Tensor:
@@ -32,7 +60,12 @@ def sample_points(start: float, end: float, n_bins: int, n_points: int) -> Tenso
 
 def check_sample_points(attempt: Callable) -> None:
     """Check a function like `sample_points` on one and several bins and points."""
-    cases = [(0.0, 8.0, 4, 2), (2.5, 4.5, 2, 1), (1.2, 7.9, 7, 2), (3.0, 4.0, 1, 3)]
+    cases = {
+        "four bins with two points each": (0.0, 8.0, 4, 2),
+        "one point in each bin": (2.5, 4.5, 2, 1),
+        "a RoI between the positions": (1.2, 7.9, 7, 2),
+        "one bin": (3.0, 4.0, 1, 3),
+    }
     check(attempt, sample_points, cases)
 
 
@@ -49,8 +82,15 @@ def align_1d(values: Tensor, start: float, end: float, n_bins: int) -> Tensor:
 
 
 def check_align_1d(attempt: Callable) -> None:
-    """Check a function like `align_1d` on a ramp, a step and random values."""
+    """Check a function like `align_1d` on a ramp, a step and other values."""
     ramp, step = torch.arange(10.0), (torch.arange(10) > 4).float()
-    random = torch.rand(10, generator=torch.Generator().manual_seed(0))
-    rois = [(1.0, 5.0, 2), (2.3, 7.1, 2), (0.0, 9.0, 3), (4.2, 4.9, 2)]
-    check(attempt, align_1d, [(values, *roi) for values in (ramp, step, random) for roi in rois])
+    values = torch.tensor([4.0, 0, 8, 1, 1, 6, 2, 7, 3, 5])
+    cases = {
+        "a ramp": (ramp, 1.0, 5.0, 2),
+        "a ramp, between the positions": (ramp, 2.3, 7.1, 2),
+        "a step": (step, 2.3, 7.1, 2),
+        "values that go up and down": (values, 2.3, 7.1, 4),
+        "a RoI from the first value to the last": (values, 0.0, 9.0, 3),
+        "a RoI between two positions": (values, 4.2, 4.9, 2),
+    }
+    check(attempt, align_1d, cases)

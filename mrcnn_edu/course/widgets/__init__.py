@@ -16,7 +16,7 @@ anchors            lesson 05: how anchors of other sizes and ratios cover the ob
 level_facts        what is known of the anchors of each feature map
 location           lessons 05 and 06: a location to click, and its anchors
 rpn                lesson 06: proposals by NMS threshold and number, and their recall
-roi_align          lesson 07: a RoI that moves, and what each operation pools
+roi_align          lesson 07: a RoI to drag over a map, and one between two objects
 heads              lesson 08: an outline at m x m resolution, pasted back
 mask_loss          lesson 09: an object between two classes, and both classes' masks
 training           lesson 10: the RoIs that a training step samples
@@ -42,7 +42,7 @@ from mrcnn_edu.course.widgets.location import location_player
 from mrcnn_edu.course.widgets.mask_loss import mask_player
 from mrcnn_edu.course.widgets.nms_steps import nms_steps_player
 from mrcnn_edu.course.widgets.player import Player
-from mrcnn_edu.course.widgets.roi_align import roi_player
+from mrcnn_edu.course.widgets.roi_align import roi_player, two_objects_player
 from mrcnn_edu.course.widgets.rpn import rpn_player
 from mrcnn_edu.course.widgets.start_here import scene_player
 from mrcnn_edu.course.widgets.training import training_player
@@ -52,5 +52,5 @@ __all__ = [
     "Player", "ablation_player", "anchor_player", "average_precision_player", "backbone_player",
     "cost_player", "fcis_player", "gpu_player", "heads_player", "history_player", "location_player",
     "mask_player", "nms_player", "nms_steps_player", "region_player", "roi_player", "rpn_player",
-    "scene_player", "training_player", "two_boxes_player",
+    "scene_player", "training_player", "two_boxes_player", "two_objects_player",
 ]  # fmt: skip

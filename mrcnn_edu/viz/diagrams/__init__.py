@@ -21,4 +21,6 @@ smooth_l1         smooth L1 beside L1 and L2, and their derivatives
 receptive_field   a receptive field that grows layer by layer
 run_lengths       a small mask pixel by pixel, and its run-length encoding
 nms_steps         non-maximum suppression, one kept box after the other
+roi_pool_steps    RoIPool on a small map of whole numbers, step by step
+bilinear          bilinear interpolation, with areas as the weights of four values
 """
