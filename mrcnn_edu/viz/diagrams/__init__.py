@@ -21,4 +21,5 @@ smooth_l1         smooth L1 beside L1 and L2, and their derivatives
 receptive_field   a receptive field that grows layer by layer
 run_lengths       a small mask pixel by pixel, and its run-length encoding
 nms_steps         non-maximum suppression, one kept box after the other
+ranking           matches, a ranking, and average precision as the area below its envelope
 """
