@@ -25,7 +25,8 @@ def average_precision_player(dataset, detections: Sequence[Detections], scene: i
     detections: with masks, one for each item of the dataset. scene: index of the item to begin
     with. The curve is that of the class in all scenes, and is computed beforehand.
     """
-    rankings = [_ranking(dataset, detections, k + 1) for k in range(len(dataset.classes))]
+    images, targets = zip(*[dataset[i] for i in range(len(detections))], strict=True)
+    rankings = [_ranking(detections, targets, k + 1) for k in range(len(dataset.classes))]
 
     def draw(label: int, scene: int, score: float, iou: float) -> Picture:
         scores, correct, n_objects = rankings[label - 1]
@@ -33,14 +34,13 @@ def average_precision_player(dataset, detections: Sequence[Detections], scene: i
         row = correct[int((IOU_THRESHOLDS - iou).abs().argmin())]  # [D]
         d = detections[scene]
         kept = d[(d.scores > score) & (d.labels == label)]
-        image, target = dataset[scene]
-        n_here = int((target["labels"] == label).sum())
+        n_here = int((targets[scene]["labels"] == label).sum())
         picture = Picture(8.4, 3.7)
         left, right = picture.subplots(1, 2)
         name = dataset.classes[label - 1]
         title = f"{len(kept)} detected as {name}; there are {n_here}"
         objects = kept.boxes, kept.labels, kept.masks
-        viz.draw_instances(left, image, *objects, dataset.classes, kept.scores, title)
+        viz.draw_instances(left, images[scene], *objects, dataset.classes, kept.scores, title)
         _draw_curve(right, row, n_objects, n)
         right.set_title(f"{name}, all scenes: " + right.get_title(), fontsize=10)
         return picture
@@ -73,12 +73,11 @@ def _draw_curve(axes, correct: Tensor, n_objects: int, n: int) -> None:
 
 
 def _ranking(
-    dataset, detections: Sequence[Detections], label: int
+    detections: Sequence[Detections], targets: Sequence[dict], label: int
 ) -> tuple[Tensor, Tensor, int]:
     """The scores [D] of a class, best first, which are correct [10, D], and its objects' number."""
     scores, correct, n_objects = [torch.zeros(0)], [torch.zeros(10, 0, dtype=torch.bool)], 0
-    for i, image_detections in enumerate(detections):
-        target = dataset[i][1]
+    for image_detections, target in zip(detections, targets, strict=True):
         d = image_detections[image_detections.labels == label]
         assert d.masks is not None
         gt_masks = target["masks"][target["labels"] == label]
