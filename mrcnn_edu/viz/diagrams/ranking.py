@@ -19,7 +19,7 @@ STEP = 0.56  # from one detection of a ranking to the next
 LEFT, TOP = 1.15, 0.5  # where the matrix begins
 LINE = "center_baseline"  # texts of one row are on one line
 RECALLS = [0.01 * i for i in range(101)]
-LABELED = 6  # recalls that a step of the envelope needs for a label of its own
+LABELED = 8  # recalls that a step of the envelope needs for a label of its own
 
 
 def show_matches(iou: Tensor, scores: Tensor, matched: Tensor, iou_threshold: float) -> Picture:
