@@ -460,9 +460,9 @@ viz.show_ranking(by_hand, n_objects=5).caption(
 
 # %%
 viz.show_ap_area(by_hand, n_objects=5).caption(
-    "Figure 10. AP as an area. The gray curve dips, and the envelope fills the "
-    "dips. It is read at 101 recalls (crimson dots), and each step counts as "
-    "many recalls as are read there, times their precision."
+    "Figure 10. AP as an area. The gray curve dips, and the envelope fills "
+    "the dips. It is read at 101 recalls (crimson dots), and each step counts "
+    "as many recalls as are read there, times their precision."
 )
 
 # %% [markdown]
