@@ -70,7 +70,7 @@ targets = [target for image, target in scenes]
 detections = list(detect_all(model, scenes))
 
 viz.show_detections(
-    scenes[7][0], detections[7], scenes.classes, targets[7]
+    scenes[7][0], detections[7], scenes.classes, targets[7], width=3.1
 ).caption(
     "Figure 2. A scene with five objects, and what the model detects in it. "
     "All five are found, and three more detections lie on the same objects."
@@ -144,7 +144,7 @@ panels = {
     f"{len(roi)} candidates above 0.05": (4 * boxes, "proposal", score),
     f"{len(keep)} detections": (4 * boxes[keep], "detection", score[keep]),
 }
-viz.show_panels(crisp, panels, width=3.4).caption(
+viz.show_panels(crisp, panels, width=3).caption(
     "Figure 3. The candidates of a crowded scene before and after NMS within "
     "each class. The fainter a box, the lower its score."
 )
@@ -282,7 +282,9 @@ labels = torch.full((4,), 4)
 stars = Detections(masks_to_boxes(masks), labels, scores, masks, None)
 
 # %%
-viz.show_detections(scenes[25][0], stars, scenes.classes, gt).caption(
+viz.show_detections(
+    scenes[25][0], stars, scenes.classes, gt, width=3.1
+).caption(
     "Figure 5. Two stars, and four detections that we have made up: each is "
     "one of the two masks, moved by one to four pixels."
 )
@@ -413,13 +415,16 @@ chart.caption(
 # reading the ranking, and you would have found that many objects at that price in mistakes. A
 # perfect detector would go along the upper edge to the right corner. Ours holds on until about a
 # third of the stars, wobbles, and falls off a cliff at a little more than one half. The cliff is
-# the tail of second choices, all of them with low scores.
+# the tail of the ranking. First come stars whose masks are not exact enough for 0.85, and after
+# them second choices with low scores.
 #
 # Two curves may cross. To compare two detectors, people want one number.
 
 # %% tags=["claim"]
 assert n_objects == 37 and correct[:12].all() and not correct[12] and correct[13]
 assert int(n_correct[-1]) == 20 and not correct[26:].any() and correct[25]
+at_half, _ = ranking(label=4, tau=0.5)
+assert at_half[26:33].all() and at_half[36:].float().mean() < 0.1
 assert 0.3 < recall[11] < 0.35 and 0.5 < recall[-1] < 0.6 and len(correct) == 62
 
 # %% [markdown]
@@ -436,9 +441,9 @@ assert 0.3 < recall[11] < 0.35 and 0.5 < recall[-1] < 0.6 and len(correct) == 62
 #
 # and 0 if that recall is never reached. This is the curve's **envelope**. It makes sense for a
 # user, too. Whoever wants to find at least a fraction $r$ of the objects is free to read on, and
-# would stop where the precision is best.
+# would stop where the precision is best. VOC then read this curve at 11 recalls.
 #
-# COCO reads the envelope at 101 recalls, $0, 0.01, \dots, 1$, and takes the mean. That is **average
+# COCO reads it at 101 recalls, $0, 0.01, \dots, 1$, and takes the mean. That is **average
 # precision**, or **AP**, of one class at one IoU threshold:
 #
 # $$\mathrm{AP} = \frac{1}{101} \sum_{r \,\in\, \{0,\ 0.01,\ \dots,\ 1\}} p_\mathrm{env}(r)
@@ -702,8 +707,8 @@ assert largest < 1e-9
 # %% [markdown]
 # ## 7. Small and medium: two parts above the whole
 #
-# COCO also gives AP by size. An object is **small** if its mask has at most $32^2 = 1024$ pixels,
-# **medium** up to $96^2$, and **large** beyond that. In a photograph that is useful, because it
+# COCO also gives AP by size. An object is *small* if its mask has at most $32^2 = 1024$ pixels,
+# *medium* up to $96^2$, and *large* beyond that. In a photograph that is useful, because it
 # tells you that your detector fails on what is far away. Our scenes have $96 \times 96$ pixels and
 # no large object.
 
@@ -750,7 +755,7 @@ for label, name in enumerate(scenes.classes, start=1):
 #
 # *The means run over different classes.* Only squares and circles have medium objects here, six in
 # all, and the other four classes don't take part in AP medium. Squares and circles happen to be
-# among the easy shapes. So AP medium says less about size than about which classes come in that
+# among the easier shapes. So AP medium says less about size than about which classes come in that
 # size.
 #
 # *A false positive counts in one range only.* Look at the triangles. All 33 of them are small, so
@@ -832,7 +837,9 @@ gt_circles = {
     "labels": torch.full((3,), 3),
     "masks": gt_masks,
 }
-viz.show_detections(image, found, scenes.classes, gt_circles).caption(
+viz.show_detections(
+    image, found, scenes.classes, gt_circles, width=3.1
+).caption(
     "Figure 14. Left, the ground truth: two circles, and a crowd of four in "
     "one region. Right, what the model detects as circles. It has found all "
     "six, and three detections with low scores are wrong."
@@ -984,15 +991,15 @@ assert max(len(d) for d in detections) <= 100
 # mistakes one by one. Let's give each false positive at IoU 0.5 a name, the first of this list that
 # fits:
 #
-# - **duplicate**: it has an IoU of at least 0.5 with an object of its class, which a better
+# - *duplicate*: it has an IoU of at least 0.5 with an object of its class, which a better
 #   detection has taken;
-# - **class**: the location is right and the class is wrong, so that the IoU is at least 0.5 with an
+# - *class*: the location is right and the class is wrong, so that the IoU is at least 0.5 with an
 #   object of another class;
-# - **location**: an IoU of 0.1 to 0.5 with an object of its class;
-# - **both**: an IoU of 0.1 to 0.5 with an object of another class;
-# - **background**: an IoU below 0.1 with every object.
+# - *location*: an IoU of 0.1 to 0.5 with an object of its class;
+# - *both*: an IoU of 0.1 to 0.5 with an object of another class;
+# - *background*: an IoU below 0.1 with every object.
 #
-# An object to which nothing is matched is **missed**. These are the types of
+# An object to which nothing is matched is *missed*. With small differences, these are the types of
 # [TIDE](https://arxiv.org/abs/2008.08115), which goes back to [Diagnosing Error in Object
 # Detectors](https://doi.org/10.1007/978-3-642-33712-3_25).
 #
@@ -1045,8 +1052,8 @@ viz.show_counts(parts, names, "number of mistakes").caption(
 # %% [markdown]
 # **What happened.** A wrong class at the right location is the most frequent mistake, in both
 # groups. That is the price of making each class of each RoI a candidate. But how much do these
-# mistakes cost? We remove one type after the other from all lists, which is an error that a perfect
-# assistant has corrected, and compute AP50 again.
+# mistakes cost? We remove one type after the other from all lists, as if a perfect assistant had
+# corrected it, and compute AP50 again.
 
 # %%
 for index, name in enumerate(TYPES[1:], start=1):
@@ -1091,8 +1098,10 @@ def pairs_of(d, target):
         column = int(d.labels[index]) - 1
         if m >= 0:
             row = int(target["labels"][m]) - 1
+        elif iou[index].max() >= 0.5:
+            row = 6
         else:
-            row = 6 if iou[index].max() >= 0.5 else 7
+            row = 7
         pairs.append((row, column))
     for m in set(range(len(target["labels"]))) - set(match.tolist()):
         pairs.append((int(target["labels"][m]) - 1, 6))
@@ -1115,8 +1124,9 @@ viz.show_confusion(confusion, rows, columns).caption(
 
 # %% [markdown]
 # **What happened.** Only seven. For nearly every object, the *best* detection has the right class.
-# What Figure 15 counted as wrong classes are second choices, which lie on an object that its right
-# detection has already taken. And there is a pattern in them. Look down the column of the squares.
+# Most of what Figure 15 counted as wrong classes are second choices, which lie on an object that
+# its right detection has already taken. And there is a pattern in them. Look down the column of the
+# squares.
 #
 # A matrix that had put the row of taken objects under *background*, as many do, would have told us
 # that the model sees squares in empty paper. Let's look at what is really there. In the next

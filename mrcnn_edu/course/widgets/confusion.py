@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from matplotlib.axes import Axes
 from torch import Tensor
@@ -184,7 +185,7 @@ def _item(found: Found) -> dict:
     x, y, _ = found.window
     paths = {}
     for role, mask in found.masks.items():
-        segments = outline_segments(mask.numpy()) + (x, y)
+        segments = outline_segments(mask.numpy()) + np.array((x, y))
         paths[role] = "".join(f"M{x1} {y1}L{x2} {y2}" for (x1, y1), (x2, y2) in segments.tolist())
     return {"window": list(found.window), "title": found.title, "paths": paths}
 

@@ -15,7 +15,7 @@ from mrcnn_edu.viz.style import GRAY, INK, LABEL, LIGHT, MATCH_COLORS, ROLES, SM
 CORRECT, WRONG = ROLES["gt"], MATCH_COLORS["negative"]
 ROWS, COLUMNS = 12, 6  # of detections and objects that fit into a picture
 CELL = 0.84, 0.36  # width and height of a cell
-STEP = 0.56  # from one detection of a ranking to the next
+STEP = 0.55  # from one detection of a ranking to the next
 LEFT, TOP = 1.15, 0.5  # where the matrix begins
 LINE = "center_baseline"  # texts of one row are on one line
 RECALLS = [0.01 * i for i in range(101)]
