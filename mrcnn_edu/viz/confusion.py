@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
@@ -36,18 +36,18 @@ def draw_confusion(
     chosen: tuple[int, int] | None = None,
 ) -> None:
     """Draw the matrix of `show_confusion`."""
-    axes.imshow(shades(counts, rows, columns), aspect="auto", interpolation="nearest")
+    colors = shades(counts, rows, columns)
     for (row, column), n in np.ndenumerate(counts.numpy()):
+        corner, face = (column - 0.5, row - 0.5), to_hex(colors[row, column].tolist())
+        axes.add_patch(Rectangle(corner, 1, 1, facecolor=face, edgecolor="white", linewidth=2))
         if n:
             is_strong = n > 0.5 * int(counts.max()) and rows[row] == columns[column]
             style = {"ha": "center", "va": "center", "fontsize": TITLE}
             axes.text(column, row, f"{n}", color="white" if is_strong else INK, **style)
     axes.set_xticks(range(len(columns)), columns, fontsize=LABEL)
     axes.set_yticks(range(len(rows)), rows, fontsize=LABEL)
-    axes.set_xticks(np.arange(len(columns) + 1) - 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=2)
-    axes.tick_params(which="both", length=0, top=True, labeltop=True, labelbottom=False)
+    axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
+    axes.tick_params(length=0, labeltop=True, labelbottom=False)
     axes.set_xlabel("detected as", fontsize=TITLE)
     axes.xaxis.set_label_position("top")
     axes.set_ylabel("what is there", fontsize=TITLE)

@@ -144,7 +144,7 @@ panels = {
     f"{len(roi)} candidates above 0.05": (4 * boxes, "proposal", score),
     f"{len(keep)} detections": (4 * boxes[keep], "detection", score[keep]),
 }
-viz.show_panels(crisp, panels, width=3).caption(
+viz.show_panels(crisp, panels, width=2.8).caption(
     "Figure 3. The candidates of a crowded scene before and after NMS within "
     "each class. The fainter a box, the lower its score."
 )
@@ -479,9 +479,8 @@ viz.show_ap_area(by_hand, n_objects=5).caption(
 # \approx 0.668.$$
 #
 # Why 41 on the first step and not 40? Because the recall 0 is read, too. Note what did *not*
-# matter. The two precisions of 3/5 and 3/6 lie below the envelope, so the order of detections
-# within a dip is without effect. And the wrong detection at the very end comes after the last
-# correct one, where it costs nothing at all.
+# matter. The two precisions of 3/5 and 3/6 lie below the envelope and are never read. And the wrong
+# detection at the very end comes after the last correct one, where it costs nothing at all.
 #
 # In code, with a loop over the recalls:
 

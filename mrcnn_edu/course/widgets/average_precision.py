@@ -26,9 +26,11 @@ def average_precision_player(dataset, detections: Sequence[Detections], scene: i
     with. The curve is that of the class in all scenes, and is computed beforehand.
     """
     images, targets = zip(*[dataset[i] for i in range(len(detections))], strict=True)
-    rankings = [_ranking(detections, targets, k + 1) for k in range(len(dataset.classes))]
+    classes = list(dataset.classes)
+    rankings = [_ranking(detections, targets, k + 1) for k in range(len(classes))]
 
-    def draw(label: int, scene: int, score: float, iou: float) -> Picture:
+    def draw(name: str, scene: int, score: float, iou: float) -> Picture:
+        label = classes.index(name) + 1
         scores, correct, n_objects = rankings[label - 1]
         n = int((scores > score).sum())
         row = correct[int((IOU_THRESHOLDS - iou).abs().argmin())]  # [D]
@@ -37,18 +39,16 @@ def average_precision_player(dataset, detections: Sequence[Detections], scene: i
         n_here = int((targets[scene]["labels"] == label).sum())
         picture = Picture(8.4, 3.7)
         left, right = picture.subplots(1, 2)
-        name = dataset.classes[label - 1]
         title = f"{len(kept)} detected as {name}; there are {n_here}"
         objects = kept.boxes, kept.labels, kept.masks
-        viz.draw_instances(left, images[scene], *objects, dataset.classes, kept.scores, title)
+        viz.draw_instances(left, images[scene], *objects, classes, kept.scores, title)
         _draw_curve(right, row, n_objects, n)
         right.set_title(f"{name}, all scenes: " + right.get_title(), fontsize=10)
         return picture
 
-    names = [(name, label) for label, name in enumerate(dataset.classes, start=1)]
     return Player(
         draw,
-        label=Dropdown(options=names, value=1, description="class"),
+        name=Dropdown(options=classes, description="class"),
         scene=IntSlider(value=scene, min=0, max=len(detections) - 1),
         score=FloatSlider(value=0.5, min=0, max=1, step=0.05, description="score above"),
         iou=FloatSlider(value=0.75, min=0.5, max=0.95, step=0.05, description="min. IoU"),

@@ -22,8 +22,8 @@ from mrcnn_edu.viz.outlines import draw_outlines, outline_segments
 MOST = 12  # objects that a cell shows
 ATLAS = 10  # images in a row of the atlas, which is sent to the browser
 MARGIN, SMALLEST = 4, 24  # of an object's window, in pixels
-COLUMNS, THUMB = 6, 96  # objects in a row of the still picture, and the side of each
-GAP, TEXT = 12, 52  # between objects, and below each
+COLUMNS, THUMB = 8, 96  # objects in a row of the still picture, and the side of each
+GAP, TEXT = 12, 58  # between objects, and below each
 NOTE = (
     "A class confusion matrix. The framed cell is open, and its objects are below: ground truth "
     "(green) and detections (crimson)."
