@@ -3,7 +3,7 @@
 An entry of MISTAKES is a check, an attempt, and the number of the first case that shows it wrong.
 """
 
-from math import ceil
+from math import ceil, inf
 
 import torch
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
@@ -11,6 +11,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 from mrcnn_edu.course.exercises import (
     ablations,
     average_precision,
+    coco_ap,
     fcis,
     gpu,
     heads,
@@ -167,6 +168,86 @@ def forgets_the_envelope(correct, n_objects):
 
 def forgets_what_is_missed(correct, n_objects):
     return average_precision.average_precision(correct, max(1, int(correct.sum())))
+
+
+def stops_at_the_first_that_is_too_low(scores, correct, wanted):
+    reached = inf
+    for score in scores.sort(descending=True).values.tolist():
+        if correct[scores >= score].double().mean() < wanted:
+            break
+        reached = score
+    return reached
+
+
+def takes_the_scores_as_sorted(scores, correct, wanted):
+    precision = correct.cumsum(0) / torch.arange(1, len(correct) + 1)
+    reached = torch.where(precision >= wanted)[0]
+    return scores[reached[-1]].item() if len(reached) else inf
+
+
+def splits_equal_scores(scores, correct, wanted):
+    order = scores.argsort(descending=True, stable=True)
+    return takes_the_scores_as_sorted(scores[order], correct[order], wanted)
+
+
+def wants_more_than_the_precision(scores, correct, wanted):
+    return average_precision.score_for(scores, correct, wanted + 1e-6)
+
+
+def with_images(change):
+    """The larger task, with a mistake in what is done to each image before all else."""
+
+    def attempt(images, iou_threshold, area_range, max_detections):
+        changed = [change(dict(image)) for image in images]
+        return coco_ap.coco_ap(changed, iou_threshold, area_range, max_detections)
+
+    return attempt
+
+
+def takes_crowds_for_objects(image):
+    return image | {"crowd": torch.zeros_like(image["crowd"])}
+
+
+def drops_crowds(image):
+    objects = ~image["crowd"]
+    return image | {"gt_boxes": image["gt_boxes"][objects], "crowd": image["crowd"][objects]}
+
+
+def means_the_images(images, iou_threshold, area_range, max_detections):
+    each = [coco_ap.coco_ap([i], iou_threshold, area_range, max_detections) for i in images]
+    return sum(each) / len(each)
+
+
+def knows_no_areas(images, iou_threshold, area_range, max_detections):
+    return coco_ap.coco_ap(images, iou_threshold, coco_ap.EVERY, max_detections)
+
+
+def knows_no_limit(images, iou_threshold, area_range, max_detections):
+    return coco_ap.coco_ap(images, iou_threshold, area_range, 100)
+
+
+def limits_all_images_together(images, iou_threshold, area_range, max_detections):
+    scores = torch.cat([image["scores"] for image in images]).sort(descending=True).values
+    last = scores[:max_detections][-1]
+
+    def best(image):
+        kept = image["scores"] >= last
+        return image | {"boxes": image["boxes"][kept], "scores": image["scores"][kept]}
+
+    return coco_ap.coco_ap([best(i) for i in images], iou_threshold, area_range, 100)
+
+
+def drops_what_has_another_area(images, iou_threshold, area_range, max_detections):
+    low, high = area_range
+
+    def within(image):
+        for boxes, other in (("gt_boxes", "crowd"), ("boxes", "scores")):
+            sides = image[boxes][:, 2:] - image[boxes][:, :2]
+            kept = (sides.prod(dim=1) >= low) & (sides.prod(dim=1) <= high)
+            image = image | {boxes: image[boxes][kept], other: image[other][kept]}
+        return image
+
+    return coco_ap.coco_ap([within(i) for i in images], iou_threshold, area_range, max_detections)
 
 
 def counts_no_bias(in_channels, channels, n_convs, n_classes):
@@ -367,6 +448,17 @@ MISTAKES = [
     (average_precision.check_average_precision, takes_the_mean_of_the_precisions, 2),
     (average_precision.check_average_precision, forgets_the_envelope, 4),
     (average_precision.check_average_precision, forgets_what_is_missed, 2),
+    (average_precision.check_score_for, stops_at_the_first_that_is_too_low, 4),
+    (average_precision.check_score_for, takes_the_scores_as_sorted, 3),
+    (average_precision.check_score_for, splits_equal_scores, 6),
+    (average_precision.check_score_for, wants_more_than_the_precision, 2),
+    (coco_ap.check_coco_ap, means_the_images, 5),
+    (coco_ap.check_coco_ap, with_images(takes_crowds_for_objects), 7),
+    (coco_ap.check_coco_ap, with_images(drops_crowds), 7),
+    (coco_ap.check_coco_ap, knows_no_areas, 10),
+    (coco_ap.check_coco_ap, drops_what_has_another_area, 10),
+    (coco_ap.check_coco_ap, knows_no_limit, 14),
+    (coco_ap.check_coco_ap, limits_all_images_together, 14),
     (heads.check_fcn_parameters, counts_no_bias, 1),
     (heads.check_fcn_parameters, forgets_the_background_channel, 1),
     (heads.check_fcn_parameters, takes_all_widths_to_be_equal, 2),

@@ -14,10 +14,12 @@ from matplotlib.transforms import Bbox
 from mrcnn_edu import viz
 from mrcnn_edu.boxes import box_iou, encode_boxes
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.evaluate import average_precision
 from mrcnn_edu.losses import SMOOTH_L1_BETA, smooth_l1
 from mrcnn_edu.matching import match
 from mrcnn_edu.nms import nms
-from mrcnn_edu.viz.diagrams import iou_ladder, matching, receptive_field
+from mrcnn_edu.viz import confusion
+from mrcnn_edu.viz.diagrams import iou_ladder, matching, ranking, receptive_field
 from mrcnn_edu.viz.diagrams import smooth_l1 as loss_diagram
 from mrcnn_edu.viz.names import Names
 from mrcnn_edu.viz.style import MATCH_COLORS
@@ -29,6 +31,7 @@ SIX = torch.tensor(
      [58, 14, 86, 48]]
 )  # fmt: skip
 SCORES = torch.tensor([0.95, 0.8, 0.6, 0.9, 0.7, 0.5])
+RANKING = torch.tensor([1, 1, 0, 1, 0, 0, 1, 0]).bool()
 
 NUMBERS = torch.tensor([[1, 0, 2, 1], [0, 3, 7, 1], [2, 5, 1, 8], [1, 6, 0, 2]])
 SMALL_ROI = torch.tensor([0.625, 0.75, 2.625, 2.375])
@@ -65,6 +68,11 @@ PICTURES = {
     ),
     "receptive field of one layer": lambda: viz.show_receptive_field([(2, 2)]),
     "NMS": lambda: viz.show_nms_steps(SIX, SCORES, 0.5),
+    "matches": lambda: viz.show_matches(IOU.T, SCORES[:5], torch.tensor([0, -1, -1, -1, -1]), 0.5),
+    "a ranking": lambda: viz.show_ranking(RANKING, 123),
+    "a long ranking": lambda: viz.show_ranking(RANKING.repeat(2), 16),
+    "the area of a ranking": lambda: viz.show_ap_area(RANKING, 5),
+    "the area of a useless ranking": lambda: viz.show_ap_area(~RANKING[:1], 5),
 }  # fmt: skip
 
 
@@ -208,6 +216,65 @@ def test_matching_colors_rows_and_frames_each_objects_best():
     assert text.count("positive: object") == 2 and "positive: object 1, as its best" in text
     assert re.findall(r"^\d\.\d\d$", text, re.MULTILINE) == [f"{v:.2f}" for v in IOU.T.flatten()]
     assert "at least 0.7" in text and "between 0.3 and 0.7" in text and "below 0.3" in text
+
+
+def test_matches_are_green_and_their_column_is_gray_below():
+    iou = torch.tensor([[0.05, 0.9], [0.8, 0.1], [0.1, 0.6], [0.3, 0.2]])
+    scores = torch.tensor([0.8, 0.9, 0.7, 0.1])  # the second one comes first
+    picture = viz.show_matches(iou, scores, torch.tensor([1, 0, -1, -1]), 0.5)
+    x, y, (width, height) = ranking.LEFT, ranking.TOP, ranking.CELL
+
+    def cells(color):
+        found = rectangles(picture, face=color.lower())
+        return {(round((y1 - y) / height), round((x1 - x) / width)) for x1, y1, *_ in found}
+
+    assert cells(ranking.CORRECT) == {(0, 0), (1, 1)}
+    assert cells(ranking.LIGHT) == {(1, 0), (2, 0), (2, 1), (3, 0), (3, 1)}
+    text = words(picture)
+    order = ["score 0.90", "correct: object 0", "score 0.80", "correct: object 1", "score 0.70"]
+    order += ["wrong: object 1 is taken", "score 0.10", "wrong: no IoU of 0.5 or more"]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+
+
+def test_a_ranking_shows_fractions():
+    text = words(viz.show_ranking(RANKING, 9))
+    assert [line for line in text.split("\n") if "/" in line] == [
+        "1/1", "1/9", "2/2", "2/9", "2/3", "2/9", "3/4", "3/9", "3/5", "3/9", "3/6", "3/9", "4/7",
+        "4/9", "4/8", "4/9",
+    ]  # fmt: skip
+    assert text.count("✓") == 4 and text.count("✗") == 4
+
+
+@pytest.mark.parametrize("n_objects", [4, 5, 37])
+def test_the_area_of_a_ranking_is_its_average_precision(n_objects):
+    best = ranking.read_envelope(RANKING, n_objects)
+    assert sum(best) / 101 == pytest.approx(average_precision(RANKING, n_objects), abs=1e-12)
+    picture = viz.show_ap_area(RANKING, n_objects)
+    area = sum((x2 - x1) * y2 for x1, _, x2, y2 in rectangles(picture))
+    assert area == pytest.approx(sum(best) / 101, abs=0.01)  # a reading is a point of it
+    assert f"= {average_precision(RANKING, n_objects):.3f}" in words(picture)
+
+
+def test_the_area_names_the_readings_of_each_step():
+    text = words(viz.show_ap_area(RANKING, 5)).split("\n")
+    assert [line for line in text if "×" in line] == [
+        "41 × 1.00",
+        "20 × 0.75",
+        "20 × 0.57",
+        "20 × 0",
+    ]
+
+
+def test_a_confusion_matrix_is_green_where_names_agree():
+    counts = torch.tensor([[9, 1], [0, 5], [2, 0]])
+    names = ["ring", "star"], ["ring", "missed"]
+    picture = viz.show_confusion(counts, [*names[0], "background"], names[1], chosen=(0, 1))
+    text = words(picture).split("\n")
+    assert [line for line in text if line.isdigit()] == ["9", "1", "5", "2"]  # no zeros
+    shades = confusion.shades(counts, [*names[0], "background"], names[1])
+    red, green = shades[..., 0], shades[..., 1]
+    assert green[0, 0] > red[0, 0] and (red >= green - 1e-9).sum() == 5
+    assert shades[1, 0].min() > 0.9 and len(rectangles(picture, filled=False)) == 1
 
 
 def test_matching_of_rois_has_no_best_and_none_ignored():
@@ -430,6 +497,11 @@ MISTAKES = {
     "NMS takes 9 steps": lambda: viz.show_nms_steps(
         torch.tensor([[i, 0, i + 1, 1] for i in range(9)]), torch.arange(9), 0.5
     ),
+    "give [D, M], [D], [D]": lambda: viz.show_matches(IOU, SCORES, SCORES, 0.5),
+    "show at most 12 and 6": lambda: viz.show_matches(
+        torch.rand(13, 2), torch.rand(13), torch.zeros(13), 0.5
+    ),
+    "a ranking of 0 detections": lambda: viz.show_ranking(RANKING[:0], 5),
     "features is empty": lambda: viz.show_feature_colors([], torch.rand(3, 8, 8)),
     "2 titles for 1": lambda: viz.show_feature_colors([IOU[None]], torch.rand(3, 8, 8), ["a", "b"]),
     "features[0] has shape [2, 3, 4, 4]": lambda: viz.feature_colors([torch.rand(2, 3, 4, 4)]),

@@ -13,6 +13,8 @@ import mistakes_07_16
 import numpy as np
 import pytest
 import torch
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
 from style import is_rewritten
 
 from mrcnn_edu.backbone import FPN
@@ -22,6 +24,7 @@ from mrcnn_edu.course.exercises import (
     anchors,
     backbone,
     boxes,
+    coco_ap,
     gpu,
     roi_align,
     rpn,
@@ -401,3 +404,39 @@ def test_the_kernels_shown_as_solutions_are_right(output, tmp_path):
     specification.loader.exec_module(solutions)
     assert output(gpu.check_scale_and_add, solutions.scale_and_add) == "ok\n"
     assert output(gpu.check_read_point, solutions.read_point) == "ok\n"
+
+
+def test_the_larger_task_of_lesson_11_is_cocos_ap(monkeypatch):
+    """pycocotools gives the same for every case of the check."""
+    cases = {}
+    monkeypatch.setattr(coco_ap, "check", lambda attempt, solution, given: cases.update(given))
+    coco_ap.check_coco_ap(coco_ap.coco_ap)
+    assert len(cases) > 10
+    for topic, arguments in cases.items():
+        assert coco_ap.coco_ap(*arguments) == pytest.approx(theirs(*arguments), abs=1e-9), topic
+
+
+def theirs(images, iou_threshold, area_range, max_detections):
+    """The AP that pycocotools computes of `coco_ap`'s arguments."""
+    annotations, results = [], []
+    for image_id, image in enumerate(images, start=1):
+        for (x1, y1, x2, y2), crowd in zip(image["gt_boxes"], image["crowd"], strict=True):
+            box = [float(x1), float(y1), float(x2 - x1), float(y2 - y1)]
+            entry = {"id": len(annotations) + 1, "image_id": image_id, "category_id": 1}
+            entry |= {"bbox": box, "area": box[2] * box[3], "iscrowd": int(crowd)}
+            annotations.append(entry)
+        for (x1, y1, x2, y2), score in zip(image["boxes"], image["scores"], strict=True):
+            box = [float(x1), float(y1), float(x2 - x1), float(y2 - y1)]
+            entry = {"image_id": image_id, "category_id": 1, "score": float(score), "bbox": box}
+            results.append(entry)
+    gt = COCO()
+    gt.dataset = {"annotations": annotations, "categories": [{"id": 1, "name": "a class"}]}
+    gt.dataset["images"] = [{"id": i + 1, "width": 99, "height": 99} for i in range(len(images))]
+    gt.createIndex()
+    evaluator = COCOeval(gt, gt.loadRes(results), "bbox")
+    evaluator.params.iouThrs = np.array([iou_threshold])
+    evaluator.params.areaRng, evaluator.params.areaRngLbl = [list(area_range)], ["this"]
+    evaluator.params.maxDets = [max_detections]
+    evaluator.evaluate()
+    evaluator.accumulate()
+    return evaluator.eval["precision"].mean()

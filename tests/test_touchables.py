@@ -17,12 +17,17 @@ from mrcnn_edu.course.widgets import (
     location_player,
     nms_steps_player,
     roi_player,
+from mrcnn_edu.course.confusion import class_pairs, confusion_matrix
+    ap_steps_player,
+    confusion_player,
     touch,
     two_boxes_player,
 )
 from mrcnn_edu.course.widgets.player import WIDGET_VIEW
 from mrcnn_edu.course.widgets.receptive_field import Field, measure
 from mrcnn_edu.data import Shapes
+from mrcnn_edu.detections import Detections
+from mrcnn_edu.evaluate import average_precision, match_detections, overlap, precision_recall
 from mrcnn_edu.matching import match
 from mrcnn_edu.nms import batched_nms
 from mrcnn_edu.progress import LIVE_OUTPUT
@@ -64,9 +69,38 @@ def location(model, scene):
 def dragged_roi(model, scene):
     values = torch.rand(1, 24, 20, generator=torch.Generator().manual_seed(0))
     return roi_player(values, torch.tensor([130.0, 58, 208, 150]), stride=16)
+def ap_steps(model, scene):
+    return ap_steps_player(threshold=0.7)
+
+
+def confusion(model, scene):
+    return confusion_player(*confused())
+
+
+class Items(list):
+    """A dataset in memory."""
+
+    classes = Shapes(1).classes
+
+
+def confused():
+    """Three scenes, and detections that are their objects with some other labels and scores."""
+    items = Items(Shapes(3, seed=1))
+    detections = []
+    for _, target in items:
+        n = len(target["labels"])
+        twice = torch.cat((torch.arange(n), torch.zeros(1, dtype=torch.int64)))
+        labels = target["labels"][twice] % 6 + 1
+        labels[1:] = target["labels"][twice][1:]  # only the first one is wrong
+        scores = torch.linspace(0.9, 0.4, n + 1)
+        masks = target["masks"][twice]
+        detections.append(Detections(target["boxes"][twice], labels, scores, masks, None))
+    return items, detections
 
 
 CHANGES = {
+    ap_steps: {"boxes": [[8.0, 10, 30, 30]] * 3, "scores": [0.1, 0.2, 0.3], "threshold": 0.5},
+    confusion: {"cell": (0, 0)},
     two_boxes: {"anchor": [12.0, 10, 44, 50], "gt": [1.0, 2, 3, 4]},
     nms_steps: {"threshold": 0.1},
     location: {"location": (3, 4), "level": 2},
@@ -217,6 +251,97 @@ def test_boxes_scores_and_labels_must_agree():
         nms_steps_player(None, CHAIN, CHAIN_SCORES, torch.ones(7))
     with pytest.raises(ValueError, match="boxes"):
         nms_steps_player(None, CHAIN[:, :3], CHAIN_SCORES)
+
+
+# ---- AP, step by step ----
+
+
+def random_ranking(seed):
+    """Ground-truth boxes, boxes and scores, many of them equal, and a threshold."""
+    generator = torch.Generator().manual_seed(seed)
+    gt = random_boxes(1 + seed % 4, seed)
+    chosen = torch.randint(len(gt), (2 + seed % 5,), generator=generator)
+    boxes = gt[chosen] + (4 * torch.randn(len(chosen), 4, generator=generator)).round().clamp(-4, 4)
+    boxes[:, 2:] = torch.maximum(boxes[:, 2:], boxes[:, :2] + 1)
+    scores = torch.randint(1, 5, (len(chosen),), generator=generator) / 4
+    return gt.round() + torch.tensor([0.0, 0, 1, 1]), boxes, scores, (0.5, 0.75)[seed % 2]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ap_steps_are_those_of_the_evaluator(seed):
+    gt, boxes, scores, threshold = random_ranking(seed)
+    widget = ap_steps_player(None, gt, boxes, scores, threshold)
+    order = scores.argsort(descending=True, stable=True)
+    assert [row.index for row in widget.ranking()] == order.tolist()
+    matched = match_detections(
+        overlap(boxes, gt), scores, torch.tensor([threshold], dtype=torch.float64)
+    )[0]
+    assert [row.match for row in widget.ranking()] == matched[order].tolist()
+    precision, recall = precision_recall(matched[order] >= 0, len(gt))
+    assert [row.precision for row in widget.ranking()] == precision.tolist()
+    assert [row.recall for row in widget.ranking()] == recall.tolist()
+    assert widget.ap == average_precision(matched[order] >= 0, len(gt))
+    widget.still().encoded()
+
+
+def test_ap_steps_begin_with_a_box_near_each_object():
+    widget = ap_steps_player()
+    assert widget.ap == 1 and repr(widget) == "APSteps(3 boxes, threshold=0.5, ap=1.000)"
+    widget.boxes = [*widget.boxes[:2], widget.boxes[0]]
+    assert [row.match for row in widget.ranking()] == [0, 1, -1]
+
+
+def test_ap_steps_refuse_what_is_no_box_and_no_score():
+    widget = ap_steps_player()
+    with pytest.raises(TraitError, match=r"a box is .* x1 < x2 and y1 < y2"):
+        widget.boxes = [[1.0, 1, 1, 4]]
+    with pytest.raises(TraitError, match=r"scores is .*: give 0\.\.1"):
+        widget.scores = [0.5, 1.5, 0.1]
+    with pytest.raises(TraitError, match=r"threshold is -1"):
+        widget.threshold = -1
+    with pytest.raises(ValueError, match="boxes"):
+        ap_steps_player(boxes=torch.rand(2, 4), scores=(0.5,))
+
+
+# ---- class confusion ----
+
+
+def test_the_cells_of_a_confusion_matrix_hold_their_objects():
+    items, detections = confused()
+    widget = confusion_player(items, detections, min_score=0.3)
+    targets = [target for _, target in items]
+    pairs = class_pairs(detections, targets, 6, min_score=0.3)
+    assert widget.counts == confusion_matrix(pairs, 6).tolist()
+    for (row, column), found in widget.found.items():
+        assert len(found) == min(12, widget.counts[row][column])
+        assert len(widget.items[f"{row},{column}"]) == len(found)
+        for one in found:
+            x, y, side = one.window
+            atlas = widget.image[:, y : y + side, x : x + side]
+            assert one.pixels.equal(atlas) and ("gt" in one.masks) == (row != 7)
+            assert all(mask.shape == (side, side) and mask.any() for mask in one.masks.values())
+    assert len(widget.found[6, int(targets[0]["labels"][0]) - 1]) >= 1  # the second time
+    widget.cell = (7, 0)
+    assert repr(widget) == "Confusion('background' as 'triangle': 0)"
+    widget.still().encoded()
+    with pytest.raises(TraitError, match="the matrix has 8 rows and 7 columns"):
+        widget.cell = (8, 0)
+
+
+def test_an_object_is_paired_whatever_its_class_and_only_once():
+    items, detections = confused()
+    targets = [target for _, target in items]
+    pairs = class_pairs(detections, targets, 6, min_score=0.3)
+    n = sum(len(target["labels"]) for target in targets)
+    assert sum(pair.row < 6 for pair in pairs) == n  # each object once
+    assert sum(pair.row == 6 for pair in pairs) == 3  # the first one again, in each scene
+    wrong = [pair for pair in pairs if pair.row < 6 and pair.row != pair.column]
+    assert [(pair.object, pair.detection) for pair in wrong] == [(0, 0)] * 3
+    nothing = class_pairs([d[:0] for d in detections], targets, 6)
+    assert len(nothing) == n and all(pair.column == 6 for pair in nothing)
+    alone = class_pairs(detections, [{**t, "labels": t["labels"][:0], "masks": t["masks"][:0]}
+                                     for t in targets], 6, min_score=0.3)  # fmt: skip
+    assert all(pair.row == 7 and pair.object == -1 for pair in alone)
 
 
 # ---- a location ----
@@ -391,3 +516,115 @@ def test_the_browsers_pooling_is_pythons(page, op):
         [script, op, values.tolist(), (boxes / 16).tolist()],
     )
     torch.testing.assert_close(torch.tensor(computed), expected, atol=1e-4, rtol=1e-4)
+@pytest.mark.parametrize("seed", range(12))
+def test_the_browsers_average_precision_is_pythons(page, seed):
+    gt, boxes, scores, threshold = random_ranking(seed)
+    widget = ap_steps_player(None, gt, boxes, scores, threshold)
+    load_functions(page, "ap_steps")
+    arguments = [widget.gt, widget.boxes, widget.scores, threshold]
+    ranking = page.evaluate("(given) => rankDetections(...given)", arguments)
+    keys = ("index", "match", "precision", "recall")
+    assert [tuple(row[key] for key in keys) for row in ranking] == [
+        (row.index, row.match, row.precision, row.recall) for row in widget.ranking()
+    ]
+    ious = [row["iou"] for row in ranking]
+    assert ious == pytest.approx([row.iou for row in widget.ranking()], abs=1e-9)
+    ap = page.evaluate("(given) => averagePrecision(rankDetections(...given))", arguments)
+    assert ap == pytest.approx(widget.ap, abs=1e-9)
+
+
+def load_functions(page, name):
+    """Make the functions of a widget's script known to the page."""
+    script = (touch.FOLDER / f"{name}.js").read_text("utf-8")
+    script = script.replace("export default { render };", "").replace("const ", "var ")
+    page.add_script_tag(content=script)
+
+
+RENDER = """async ([script, style, state]) => {
+    const address = URL.createObjectURL(new Blob([script], { type: "text/javascript" }));
+    const { default: widget } = await import(address);
+    const acts = {};
+    window.told = 0;
+    window.model = {
+        get: (name) => state[name],
+        set: (name, value) => {
+            state[name] = value;
+            for (const act of acts[`change:${name}`] ?? []) act();
+        },
+        on: (name, act) => (acts[name] ??= []).push(act),
+        save_changes: () => (window.told += 1),
+    };
+    document.head.replaceChildren(document.createElement("style"));
+    document.head.firstChild.textContent = style;
+    document.body.replaceChildren(document.createElement("div"));
+    widget.render({ model: window.model, el: document.body.firstChild });
+}"""
+
+
+def render(page, widget):
+    """Show a widget on the page, without Jupyter; its traits are those of `model`."""
+    hidden = {"layout", "tabbable", "tooltip"}
+    names = [n for n in widget.trait_names(sync=True) if not n.startswith("_") and n not in hidden]
+    state = {name: getattr(widget, name) for name in names}
+    page.evaluate(RENDER, [widget._esm, widget._css, state])
+
+
+def drag(page, start, end):
+    """Drag with the mouse from one point of the paper to another, in pixels of the picture."""
+    frame = page.locator(".mrcnn-paper svg").bounding_box()
+    scale = frame["width"] / (page.evaluate("model.get('size')[1]") + 2 * 2)
+    page.mouse.move(*(frame[axis] + (v + 2) * scale for axis, v in zip("xy", start, strict=True)))
+    page.mouse.down()
+    for part in (0.5, 1):
+        at = [a + part * (b - a) for a, b in zip(start, end, strict=True)]
+        page.mouse.move(*(frame[axis] + (v + 2) * scale for axis, v in zip("xy", at, strict=True)))
+    page.mouse.up()
+
+
+def test_a_reader_drags_draws_and_scores_boxes(page):
+    widget = ap_steps_player()
+    render(page, widget)
+    says = page.locator(".mrcnn-says")
+    assert "AP = (101 × 1.00) / 101 = 1.000" in says.inner_text()
+    drag(page, (22, 24), (30, 24))  # the first box, by its inside
+    assert page.evaluate("model.get('boxes')[0]") == [16, 10, 44, 38]
+    drag(page, (70, 60), (90, 90))  # free paper: the first box is drawn anew there
+    assert page.evaluate("model.get('boxes')[0]") == [70, 60, 90, 90]
+    assert "AP = (67 × 0.67) / 101" in says.inner_text()
+    page.get_by_role("spinbutton").nth(0).fill("0.1")
+    assert page.evaluate("model.get('scores')") == [0.1, 0.8, 0.6]
+    assert page.locator("tbody tr").nth(2).get_attribute("data-outcome") == "wrong"
+    assert "AP = (67 × 1.00) / 101 = 0.663" in says.inner_text()
+    page.get_by_role("spinbutton").nth(0).fill("7")  # no score
+    assert page.evaluate("model.get('scores')") == [0.1, 0.8, 0.6]
+    page.wait_for_function("told === 1")  # once the hand rests
+
+
+def test_two_boxes_are_held_in_the_same_way(page):
+    widget = two_boxes_player(anchor=[10, 10, 40, 40], gt=[50, 50, 80, 80])
+    render(page, widget)
+    drag(page, (20, 30), (25, 33))
+    assert page.evaluate("model.get('anchor')") == [15, 13, 45, 43]
+    drag(page, (80, 80), (90, 95))  # a corner
+    assert page.evaluate("model.get('gt')") == [50, 50, 90, 95]
+    page.locator("[data-box=gt]").focus()
+    page.keyboard.press("ArrowLeft")
+    page.keyboard.press("Shift+ArrowDown")
+    assert page.evaluate("model.get('gt')") == [49, 50, 89, 96]
+    label = page.locator("[data-box=gt]").get_attribute("aria-label")
+    assert label.startswith("ground truth: x1 49, y1 50, x2 89, y2 96. Arrow keys move it")
+
+
+def test_a_cell_of_the_matrix_opens_its_objects(page):
+    items, detections = confused()
+    widget = confusion_player(items, detections, min_score=0.3)
+    render(page, widget)
+    for (row, column), found in list(widget.found.items())[:4]:
+        page.locator(".mrcnn-matrix tbody tr").nth(row).get_by_role("button").nth(column).click()
+        assert page.evaluate("model.get('cell')") == [row, column]
+        titles = page.locator(".mrcnn-thumbs figcaption")
+        assert titles.all_inner_texts() == [one.title for one in found]
+    assert page.locator("[aria-pressed=true]").count() == 1
+    page.keyboard.press("ArrowLeft" if column else "ArrowRight")
+    label = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert f"as {widget.columns[column - 1 if column else 1]}" in label

@@ -75,6 +75,12 @@
 # over all classes and over ten IoU thresholds, from 0.5 to 0.95.
 # <br>torchvision: none; its training scripts use pycocotools · detectron2: `COCOEvaluator`
 #
+# **average recall** (AR) · lesson [11](11_average_precision.ipynb)
+# <br>Average recall is the fraction of the objects that are found by the best detections of each
+# class in each image, as a mean over the classes and over ten IoU thresholds.
+# <br>torchvision: none; its training scripts use pycocotools · detectron2: `AR@100` of
+# `COCOEvaluator`, for proposals
+#
 # ## B
 #
 # **backbone** · lesson [04](04_backbone.ipynb)
@@ -211,6 +217,10 @@
 # **confidence interval** (95 % interval) · lesson [12](12_ablations.ipynb)
 # <br>A 95 % confidence interval is a range computed from a few measurements, by a rule that catches
 # the true mean in 95 of 100 such experiments.
+#
+# **confusion matrix** (class confusion matrix) · lesson [11](11_average_precision.ipynb)
+# <br>A confusion matrix counts objects, with a row for what an object is and a column for the class
+# that it was detected as.
 #
 # **connected region** (connected component) · lesson [01](01_data.ipynb)
 # <br>A connected region is a set of pixels of one class in which a path through neighboring pixels
@@ -627,11 +637,18 @@
 # a thousand of them, and the heads look at nothing else.
 # <br>torchvision: `proposals` · detectron2: `proposal_boxes`
 #
+# **pycocotools** · lesson [11](11_average_precision.ipynb)
+# <br>The program pycocotools computes COCO's metrics from files of annotations and results.
+# <br>torchvision: its training scripts use it · detectron2: `COCOEvaluator` uses it
+#
 # ## R
 #
 # **R-CNN** · lesson [03](03_history.ipynb)
 # <br>R-CNN cuts about 2,000 proposals out of the image, scales each to a fixed size, and sends
 # every one through a convolutional network by itself.
+#
+# **ranking** (ranked list) · lesson [11](11_average_precision.ipynb)
+# <br>A ranking is the list of all detections of a class, sorted by their scores, best one first.
 #
 # **recall** · lesson [06](06_rpn.ipynb)
 # <br>Recall is the fraction of the objects that are found: by the detections, or by the proposals.

@@ -26,7 +26,8 @@ roi_align          lesson 07: how far and how often RoIPool rounds, RoIAlign alo
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
 mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradient
 training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
-average_precision  lesson 11: matching detections, precision and recall, average precision
+coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas and a limit
+average_precision  lesson 11: matching, precision and recall, AP, a score for a precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
 gpu                lesson 16: what two small kernels compute, the roofline
@@ -46,7 +47,7 @@ LESSONS = {
     "17 what each part costs": ("cost",),
     "09 the mask loss": ("mask_loss",),
     "10 training": ("training",),
-    "11 average precision": ("average_precision",),
+    "11 average precision": ("average_precision", "coco_ap"),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
     "16 the GPU": ("gpu",),

@@ -1,6 +1,7 @@
-"""Lesson 11, average precision: matching, precision and recall, average precision."""
+"""Lesson 11, average precision: matching, precision and recall, AP, a score for a precision."""
 
 from collections.abc import Callable
+from math import inf
 
 import torch
 from torch import Tensor
@@ -49,21 +50,27 @@ def precision_recall(correct: Tensor, n_objects: int) -> Tensor:
     return torch.stack((n_correct / n_so_far, n_correct / n_objects))
 
 
-# Whether each detection is correct, best score first, and the number of objects. Recalls other than
-# 0 and 1 are not whole percents, so that none lies at one of COCO's 101 recalls.
-RANKINGS = [
-    ([True, True, True], 3),
-    ([True, True], 3),
-    ([True, False, True], 3),
-    ([False, True, True, False, True], 7),
-    ([True, False, False, True, True, False, True], 7),
-    ([False, False], 3),
-]
+# What a ranking is about -> whether each detection is correct, best score first, and the number of
+# objects. Recalls other than 0 and 1 are not whole percents, so that none lies at one of COCO's 101
+# recalls.
+RANKINGS = {
+    "all are correct, and all objects are found": ([True, True, True], 3),
+    "one of three objects is missed": ([True, True], 3),
+    "a wrong one in the middle": ([True, False, True], 3),
+    "the first one is wrong": ([False, True, True, False, True], 7),
+    "two wrong ones in a row": ([True, False, False, True, True, False, True], 7),
+    "none is correct": ([False, False], 3),
+}
+
+
+def rankings() -> dict[str, tuple]:
+    """The cases of RANKINGS."""
+    return {topic: (torch.tensor(row), n) for topic, (row, n) in RANKINGS.items()}
 
 
 def check_precision_recall(attempt: Callable) -> None:
     """Check a function like `precision_recall` on perfect, incomplete, mixed, useless rankings."""
-    check(attempt, precision_recall, [(torch.tensor(row), n) for row, n in RANKINGS])
+    check(attempt, precision_recall, rankings())
 
 
 def average_precision(correct: Tensor, n_objects: int) -> float:
@@ -79,4 +86,41 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
 
 def check_average_precision(attempt: Callable) -> None:
     """Check a function like `average_precision` on perfect, incomplete, mixed, useless rankings."""
-    check(attempt, average_precision, [(torch.tensor(row), n) for row, n in RANKINGS])
+    check(attempt, average_precision, rankings())
+
+
+def score_for(scores: Tensor, correct: Tensor, wanted: float) -> float:
+    """The lowest of the scores such that all detections from there up have the wanted precision.
+
+    scores: [D], in any order. correct: [D] bool. Of equal scores, all are kept or none. Infinity
+    if no score gives the wanted precision.
+    """
+    reached = inf
+    for score in scores.unique().flip(0).tolist():
+        kept = scores >= score
+        if correct[kept].double().mean() >= wanted:
+            reached = score
+    return reached
+
+
+def check_score_for(attempt: Callable) -> None:
+    """Check a function like `score_for` on order, ties, dips, and rankings that never reach it."""
+    cases = {
+        "one wrong detection at the end": ([0.875, 0.75, 0.5], [1, 1, 0], 0.9),
+        "exactly the wanted precision": ([0.875, 0.75, 0.5, 0.25], [1, 1, 1, 0], 0.75),
+        "scores in any order": ([0.25, 0.875, 0.5, 0.75], [0, 1, 0, 1], 0.6),
+        "precision falls below and rises again": (
+            [0.875, 0.75, 0.625, 0.5, 0.375], [1, 0, 1, 1, 0], 0.75,
+        ),
+        "the best detection is wrong": ([0.875, 0.75, 0.5, 0.25], [0, 1, 1, 0], 0.6),
+        "equal scores stay together": ([0.75, 0.5, 0.5, 0.25], [1, 1, 0, 0], 0.9),
+        "never": ([0.75, 0.5], [0, 1], 0.9),
+    }  # fmt: skip
+    check(
+        attempt,
+        score_for,
+        {
+            topic: (torch.tensor(scores), torch.tensor(correct).bool(), wanted)
+            for topic, (scores, correct, wanted) in cases.items()
+        },
+    )

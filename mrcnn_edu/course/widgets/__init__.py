@@ -21,6 +21,8 @@ heads              lesson 08: an outline at m x m resolution, pasted back
 mask_loss          lesson 09: an object between two classes, and both classes' masks
 training           lesson 10: the RoIs that a training step samples
 average_precision  lesson 11: a score threshold, and its point on the precision-recall curve
+ap_steps           lesson 11: boxes to draw and score, and their AP step by step
+confusion          lesson 11: a confusion matrix whose cells open their objects
 ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
 gpu                lesson 16: RoIAlign below the roofline of a GPU
@@ -30,9 +32,11 @@ cost               lesson 17: multiply-adds of each generation from R-CNN to Mas
 from mrcnn_edu.course.widgets.ablations import ablation_player
 from mrcnn_edu.course.widgets.anchors import anchor_player
 from mrcnn_edu.course.widgets.annotations import region_player
+from mrcnn_edu.course.widgets.ap_steps import ap_steps_player
 from mrcnn_edu.course.widgets.average_precision import average_precision_player
 from mrcnn_edu.course.widgets.backbone import backbone_player
 from mrcnn_edu.course.widgets.boxes import nms_player
+from mrcnn_edu.course.widgets.confusion import confusion_player
 from mrcnn_edu.course.widgets.cost import cost_player
 from mrcnn_edu.course.widgets.fcis import fcis_player
 from mrcnn_edu.course.widgets.gpu import gpu_player
@@ -49,8 +53,9 @@ from mrcnn_edu.course.widgets.training import training_player
 from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
-    "Player", "ablation_player", "anchor_player", "average_precision_player", "backbone_player",
-    "cost_player", "fcis_player", "gpu_player", "heads_player", "history_player", "location_player",
-    "mask_player", "nms_player", "nms_steps_player", "region_player", "roi_player", "rpn_player",
-    "scene_player", "training_player", "two_boxes_player", "two_objects_player",
+    "Player", "ablation_player", "anchor_player", "ap_steps_player", "average_precision_player",
+    "backbone_player", "confusion_player", "cost_player", "fcis_player", "gpu_player",
+    "heads_player", "history_player", "location_player", "mask_player", "nms_player",
+    "nms_steps_player", "region_player", "roi_player", "rpn_player", "scene_player",
+    "training_player", "two_boxes_player", "two_objects_player",
 ]  # fmt: skip

@@ -1,7 +1,6 @@
 // Two boxes that the reader moves and resizes, with their IoU and the deltas between them.
 
 const NAMES = { anchor: "anchor", gt: "ground truth" };
-const KEY_HELP = "Arrow keys move it, arrow keys with Shift resize it.";
 
 function render({ model, el }) {
   const { left, panel, paper } = makeFrame(model, el, 2);
@@ -18,75 +17,12 @@ function render({ model, el }) {
   const way = add(paper.drawing, "g", { "pointer-events": "none" });
   const numbers = makeNumbers(panel, look);
 
-  // A box of the drawing that can be held: by its inside to move it, by a corner to resize it.
   function addHeld(name) {
-    const group = add(paper.drawing, "g", {
-      class: "mrcnn-held",
-      "data-box": name,
-      tabindex: 0,
-      role: "group",
-      "aria-roledescription": "box that can be moved",
-    });
-    const ring = add(group, "rect", { class: "mrcnn-ring", fill: "none", stroke: look.ink });
-    set(ring, { "stroke-width": 2, rx: 3 });
-    const halo = add(group, "rect", { fill: "none", stroke: "white", "stroke-width": 5 });
-    const style = { fill: "transparent", stroke: look[name].color, "stroke-width": 2.5 };
-    const dashes = look[name].dashes.map((length) => 2.5 * length).join(" ");
-    const line = add(group, "rect", { ...style, "stroke-dasharray": dashes });
-    const corners = ["nwse", "nesw", "nesw", "nwse"].map((cursor, index) => {
-      const corner = add(group, "g", { class: "mrcnn-corner", style: `cursor: ${cursor}-resize` });
-      const size = { width: HANDLE, height: HANDLE, fill: "white", stroke: look[name].color };
-      const area = add(corner, "rect", { width: 22, height: 22, fill: "transparent" });
-      const square = add(corner, "rect", { ...size, "stroke-width": 2 });
-      drag(corner, name, (box, x, y) => resized(box, index % 2 === 1, index > 1, x, y));
-      return { area, square };
-    });
-    drag(line, name, (box, x, y) => moved(box, x, y));
-    onArrows(group, (right, down, event) => {
-      const box = model.get(name);
-      const isResized = event.shiftKey;
-      change(name, isResized ? resized(box, true, true, right, down) : moved(box, right, down));
-    });
-    return { group, ring, halo, line, corners };
-  }
-
-  // The box after a movement by (x, y), within the picture.
-  function moved([x1, y1, x2, y2], x, y) {
-    const right = Math.min(Math.max(x, -x1), paper.width - x2);
-    const down = Math.min(Math.max(y, -y1), paper.height - y2);
-    return [x1 + right, y1 + down, x2 + right, y2 + down];
-  }
-
-  // The box after one of its corners has moved by (x, y). At least a pixel of it remains.
-  function resized([x1, y1, x2, y2], isRight, isLower, x, y) {
-    if (isRight) x2 = Math.min(Math.max(x2 + x, x1 + 1), paper.width);
-    else x1 = Math.max(Math.min(x1 + x, x2 - 1), 0);
-    if (isLower) y2 = Math.min(Math.max(y2 + y, y1 + 1), paper.height);
-    else y1 = Math.max(Math.min(y1 + y, y2 - 1), 0);
-    return [x1, y1, x2, y2];
-  }
-
-  // Dragging a part of a box changes it by whole pixels.
-  function drag(part, name, changed) {
-    let start = null;
-    // A finger on a box moves the box, not the page.
-    part.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
-    part.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      part.setPointerCapture(event.pointerId);
-      part.closest("[tabindex]").focus({ preventScroll: true });
-      start = { at: paper.locate(event), box: model.get(name) };
-    });
-    part.addEventListener("pointermove", (event) => {
-      if (!start) return;
-      const { x, y } = paper.locate(event);
-      change(name, changed(start.box, Math.round(x - start.at.x), Math.round(y - start.at.y)));
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      part.addEventListener(end, () => {
-        start = null;
-      });
-    }
+    const style = { ...look[name], ink: look.ink };
+    const get = () => model.get(name);
+    const box = addHeldBox(paper.drawing, paper, style, get, (changed) => change(name, changed));
+    set(box.group, { "data-box": name });
+    return box;
   }
 
   function change(name, box) {
@@ -96,7 +32,7 @@ function render({ model, el }) {
 
   function show() {
     const boxes = { anchor: model.get("anchor"), gt: model.get("gt") };
-    for (const name of ["anchor", "gt"]) place(held[name], boxes[name], name);
+    for (const name of ["anchor", "gt"]) held[name].place(boxes[name], NAMES[name]);
     // The smaller box lies on top, or it could not be held. The one with the focus stays in place.
     const [above, below] =
       boxArea(boxes.gt) <= boxArea(boxes.anchor) ? [held.gt, held.anchor] : [held.anchor, held.gt];
@@ -114,20 +50,6 @@ function render({ model, el }) {
     way.replaceChildren();
     addWay(way, paper.scale, centerAndSize(a), centerAndSize(b), look);
     numbers.show(a, b);
-  }
-
-  function place({ group, ring, halo, line, corners }, box, name) {
-    set(ring, rectangle(box, paper.scale, 8));
-    for (const element of [halo, line]) set(element, rectangle(box, paper.scale));
-    const [x1, y1, x2, y2] = box.map((value) => value * paper.scale);
-    [[x1, y1], [x2, y1], [x1, y2], [x2, y2]].forEach(([x, y], index) => {
-      const { area, square } = corners[index];
-      set(area, { x: x - 11, y: y - 11 });
-      set(square, { x: x - HANDLE / 2, y: y - HANDLE / 2 });
-    });
-    const [left, top, right, bottom] = box.map(coordinate);
-    const where = `x1 ${left}, y1 ${top}, x2 ${right}, y2 ${bottom}`;
-    set(group, { "aria-label": `${NAMES[name]}: ${where}. ${KEY_HELP}` });
   }
 
   onChanges(model, ["anchor", "gt"], show);

@@ -23,4 +23,5 @@ run_lengths       a small mask pixel by pixel, and its run-length encoding
 nms_steps         non-maximum suppression, one kept box after the other
 roi_pool_steps    RoIPool on a small map of whole numbers, step by step
 bilinear          bilinear interpolation, with areas as the weights of four values
+ranking           matches, a ranking, and average precision as the area below its envelope
 """
