@@ -40,8 +40,11 @@ from mrcnn_edu.viz.diagrams.fpn import show_fpn
 from mrcnn_edu.viz.diagrams.iou import show_iou
 from mrcnn_edu.viz.diagrams.iou_ladder import show_iou_ladder
 from mrcnn_edu.viz.diagrams.matching import show_matching
+from mrcnn_edu.viz.diagrams.memory_levels import H100_MEMORY, show_memory_levels
 from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
+from mrcnn_edu.viz.diagrams.programs import Access, Touched, show_programs
 from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
+from mrcnn_edu.viz.diagrams.queue import QueueTimes, queue_times, show_queue
 from mrcnn_edu.viz.diagrams.receptive_field import receptive_fields, show_receptive_field
 from mrcnn_edu.viz.diagrams.residual import show_residual_block
 from mrcnn_edu.viz.diagrams.rpn_window import show_rpn_window
@@ -94,17 +97,18 @@ from mrcnn_edu.viz.training import show_lockstep, show_training
 show_flow = show_architecture  # its name in the lessons that are not rewritten yet
 
 __all__ = [
-    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS",
-    "ROLES", "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
-    "draw_coverage", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_row",
-    "feature_colors", "full_size_png", "nms_steps", "paint_differences", "paint_masks",
-    "pale_image", "paled", "receptive_fields", "row", "sample_photograph", "show_anchors_at_center",
-    "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
-    "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
-    "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
-    "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
-    "show_overview", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
+    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK", "OP_COLORS",
+    "OTHER_COLORS", "ROLES", "Access", "Picture", "QueueTimes", "Touched", "anchors_at",
+    "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_coverage", "draw_image",
+    "draw_instances", "draw_map", "draw_objects", "draw_row", "feature_colors", "full_size_png",
+    "nms_steps", "paint_differences", "paint_masks", "pale_image", "paled", "queue_times",
+    "receptive_fields", "row", "sample_photograph", "show_anchors_at_center", "show_architecture",
+    "show_bins", "show_box_deltas", "show_boxes", "show_cells", "show_channels", "show_comparison",
+    "show_counts", "show_coverage", "show_detections", "show_differences", "show_family",
+    "show_feature_colors", "show_flow", "show_fpn", "show_ground_truth", "show_images", "show_iou",
+    "show_iou_ladder", "show_lines", "show_lockstep", "show_maps", "show_matching",
+    "show_memory_levels", "show_nms_steps", "show_objectness", "show_overview", "show_panels",
+    "show_parts", "show_programs", "show_pyramids", "show_queue", "show_receptive_field",
     "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
     "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing",
     "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",

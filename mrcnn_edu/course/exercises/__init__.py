@@ -28,7 +28,9 @@ training           lesson 10: the learning rate, the linear scaling rule, matchi
 average_precision  lesson 11: matching detections, precision and recall, average precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
-gpu                lesson 16: what two small kernels compute, the roofline
+puzzles            lesson 16: five kernels, from a line of values to points between positions
+gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
+align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel
 """
 
 # The modules with the exercises of each lesson: the one list, which `course/progress.py` counts.
@@ -48,5 +50,5 @@ LESSONS = {
     "11 average precision": ("average_precision",),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
-    "16 the GPU": ("gpu",),
+    "16 the GPU": ("puzzles", "gpu", "align_kernel"),
 }
