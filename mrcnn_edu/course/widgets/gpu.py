@@ -2,14 +2,14 @@
 
 from typing import NamedTuple
 
-from ipywidgets import Dropdown, FloatSlider, IntSlider
+from ipywidgets import Dropdown, IntSlider
 
 from mrcnn_edu import viz
 from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.viz import Picture
 
 DTYPES = {"float32": 4, "TF32": 4, "bfloat16": 2}  # bytes of a value in memory
-N_KERNELS, LONGEST = 12, 380  # of the queue; microseconds on its axis
+N_KERNELS, LONGEST = 10, 205  # of the queue; microseconds on its axis
 # Positions on all levels, for an image of 800 x 1216 pixels.
 PYRAMID = sum((800 // stride) * (1216 // stride) for stride in (4, 8, 16, 32))
 
@@ -84,9 +84,9 @@ def gpu_player(layers: dict[str, tuple[int, int]]) -> Player:
 
 
 def queue_player() -> Player:
-    """A queue of twelve equal kernels in time: how long each takes, and how often Python reads."""
+    """A queue of ten equal kernels in time: how long each takes, and how often Python reads."""
 
-    def draw(kernel: float, launch: float, read_after_every: int) -> Picture:
+    def draw(kernel: int, launch: int, read_after_every: int) -> Picture:
         reads = range(read_after_every - 1, N_KERNELS, read_after_every)
         without = viz.queue_times([kernel] * N_KERNELS, launch)
         times = viz.queue_times([kernel] * N_KERNELS, launch, reads)
@@ -95,7 +95,7 @@ def queue_player() -> Player:
 
     return Player(
         draw,
-        kernel=FloatSlider(value=8, min=1, max=20, step=1, description="kernel, µs"),
-        launch=FloatSlider(value=5, min=1, max=10, step=1, description="launch, µs"),
-        read_after_every=IntSlider(4, 1, N_KERNELS, description="kernels a read"),
+        kernel=IntSlider(8, 1, 12, description="operator, µs"),
+        launch=IntSlider(5, 1, 8, description="launch, µs"),
+        read_after_every=IntSlider(3, 1, N_KERNELS, description="a read after"),
     )

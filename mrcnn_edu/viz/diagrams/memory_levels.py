@@ -48,7 +48,7 @@ def show_memory_levels(works: Mapping[str, float], levels: MemoryLevels = H100_M
          "for the programs on one processor", ONCE),
         (f"L2 cache, {size(levels.cache)}", "for all programs", EACH),
         (f"memory, {size(levels.memory)}", "where all tensors are", OUTSIDE),
-        ("the computer's memory", "where images are read, and Python is", FILL),
+        ("the computer's memory", "where Python and the images are", FILL),
     ]  # fmt: skip
     picture, axes = sheet(9.8, TOP + STEP * (len(rows) - 1) + TALL + TOP)
     for i, (name, use, fill) in enumerate(rows):

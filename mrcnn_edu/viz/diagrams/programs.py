@@ -15,7 +15,7 @@ from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import BOTH, GRAY, HIGHLIGHT, LABEL, LIGHT, OTHER_COLORS, SMALL
 
 WIDTH, LEFT = 9.8, 0.95  # of the sheet, and of the names of its two bands
-SIDE = 0.26  # of the largest square
+SIDE, TALL = 0.26, 3.0  # of the largest square; height of the tallest tensor
 GAP = 0.45  # between two tensors
 ERROR = "#A51E25"  # a cross on what lies beyond the end of a tensor
 UNTOUCHED = "#FFFFFF"
@@ -80,7 +80,8 @@ def show_programs(touched: Touched, highlight: tuple[int, ...] | None = None) ->
         "written": [n for n in touched.shapes if touched.of(n, True) or touched.masked(n, True)],
     }
     widest = max((extent(touched, n)[1] for band in bands.values() for n in band), default=1)
-    side = min(SIDE, (WIDTH - LEFT - 0.1) / widest)
+    tallest = max((extent(touched, n)[0] for band in bands.values() for n in band), default=1)
+    side = min(SIDE, (WIDTH - LEFT - 0.1) / widest, TALL / tallest)
     places, height = layout(touched, bands, side)
     picture, axes = sheet(WIDTH, height + 0.34)
     shades = colors_of(touched.programs(), highlight)
@@ -172,8 +173,10 @@ def fill_of(programs: Sequence[tuple[int, ...]], shades: Mapping) -> str:
     """The color of a position that these programs touch."""
     if not programs:
         return UNTOUCHED
-    highlighted = [shades[p] for p in programs if shades[p] == HIGHLIGHT]
-    return highlighted[0] if highlighted else shades[programs[0]] if len(programs) == 1 else BOTH
+    found = {shades[p] for p in programs}
+    if HIGHLIGHT in found:
+        return HIGHLIGHT
+    return found.pop() if len(programs) == 1 or found == {LIGHT} else BOTH
 
 
 def colors_of(programs: Sequence[tuple[int, ...]], highlight: tuple[int, ...] | None) -> dict:

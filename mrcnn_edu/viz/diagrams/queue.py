@@ -80,7 +80,7 @@ def show_queue(runs: Mapping[str, QueueTimes], end: float | None = None) -> Pict
     picture = Picture(9.6, 1.36 * len(runs) + 0.75)
     panels = picture.subplots(max(len(runs), 1), 1, sharex=True, squeeze=False)[:, 0]
     for axes, (name, times) in zip(panels, runs.items(), strict=True):
-        draw_times(axes, times)
+        draw_times(axes, times, end)
         title = (
             f"{name}: {times.total:g} µs, the GPU computes for {100 * times.busy:.0f} % of the time"
         )
@@ -95,8 +95,8 @@ def show_queue(runs: Mapping[str, QueueTimes], end: float | None = None) -> Pict
     return picture
 
 
-def draw_times(axes: Axes, times: QueueTimes) -> None:
-    """Draw the three lanes of one timeline."""
+def draw_times(axes: Axes, times: QueueTimes, end: float) -> None:
+    """Draw the three lanes of one timeline, on an axis with this end."""
     for name, spans, top in (
         ("launch", times.launches, PYTHON),
         ("waits", times.waits, PYTHON),
@@ -114,7 +114,7 @@ def draw_times(axes: Axes, times: QueueTimes) -> None:
         height = TALL * min(n, MOST) / MOST
         corner = start, QUEUE + TALL - height
         axes.add_patch(Rectangle(corner, stop - start, height, color=COLORS["queue"], linewidth=0))
-        if n > 0 and stop - start > 0.025 * times.total:
+        if n > 0 and stop - start > 0.018 * end:
             axes.text(
                 (start + stop) / 2, QUEUE + TALL / 2, str(n), fontsize=SMALL, ha="center",
                 va="center", color=INK,
