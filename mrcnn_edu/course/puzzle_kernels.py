@@ -6,6 +6,7 @@ or points, R RoIs, P bins along a side of a RoI, C channels.
 
 # Triton's constexpr parameters take plain numbers, and its pointers are no tensors.
 # pyright: reportArgumentType=false, reportOperatorIssue=false, reportOptionalOperand=false
+# pyright: reportInvalidTypeForm=false
 
 from mrcnn_edu.kernels import TRITON
 

@@ -170,8 +170,9 @@ def _in_python(function: Any) -> FunctionType:
         value = names.get(name)
         if getattr(value, "__name__", "") == "triton.language":
             names[name] = tl
-        elif hasattr(value, "fn") and value.fn is not function:  # a kernel that this one calls
-            names[name] = _in_python(value.fn)
+        called = getattr(value, "fn", None)
+        if called is not None and called is not function:  # a kernel that this one calls
+            names[name] = _in_python(called)
     made = FunctionType(
         function.__code__, names, function.__name__, function.__defaults__, function.__closure__
     )

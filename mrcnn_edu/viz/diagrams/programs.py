@@ -1,11 +1,11 @@
 """What each program of a kernel reads and writes, position by position (lesson 16)."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.collections import PatchCollection
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch, Rectangle
+from matplotlib.path import Path
 
 from mrcnn_edu.viz.diagrams.arrows import line
 from mrcnn_edu.viz.diagrams.frame import Point
@@ -104,7 +104,7 @@ def extent(touched: Touched, name: str) -> tuple[int, int]:
     beyond = [-1]
     for writes in (False, True):
         beyond += [*touched.of(name, writes), *touched.masked(name, writes)]
-    return 1, max(shape[0], max(beyond) + 1)
+    return 1, max(*shape, max(beyond) + 1)
 
 
 def layout(
@@ -139,34 +139,37 @@ def draw_tensor(
     n_values = touched.shapes[name][0] if len(touched.shapes[name]) == 1 else n_rows * n_columns
     users, masked = touched.of(name, writes), touched.masked(name, writes)
     write(axes, x, y - 0.13, title_of(touched, name), SMALL, ha="left", color=MUTED)
-    squares, fills = [], []
+    filled: dict[str, list[int]] = {}  # color -> positions
     for position in range(n_values):
-        squares.append(square(x, y, position, n_columns, side))
-        fills.append(fill_of(users.get(position, []), shades))
-    axes.add_collection(
-        PatchCollection(squares, facecolor=fills, edgecolor=GRAY, linewidth=0.6, clip_on=False)
-    )
-    behind = [
-        square(x, y, p, n_columns, side) for p in sorted(masked | set(users)) if p >= n_values
-    ]
-    axes.add_collection(
-        PatchCollection(
-            behind, facecolor="none", edgecolor=GRAY, linewidth=0.6, linestyle=(0, (2, 2)),
-            clip_on=False,
-        )
-    )  # fmt: skip
+        filled.setdefault(fill_of(users.get(position, []), shades), []).append(position)
+    for shade, positions in filled.items():
+        path = squares(x, y, positions, n_columns, side)
+        axes.add_patch(PathPatch(path, facecolor=shade, edgecolor=GRAY, linewidth=0.6))
+    if len(touched.shapes[name]) > 1:  # behind a row is the next row
+        masked = set()
+    behind = sorted(p for p in masked | set(users) if p >= n_values)
+    if behind:
+        path = squares(x, y, behind, n_columns, side)
+        style = {"fill": False, "edgecolor": GRAY, "linewidth": 0.6, "linestyle": (0, (2, 2))}
+        axes.add_patch(PathPatch(path, **style))
     for position in users:
         if position >= n_values:  # somebody else's memory
-            left, top = square(x, y, position, n_columns, side).get_xy()
+            left, top = x + position % n_columns * side, y + position // n_columns * side
             a, b = 0.2 * side, 0.8 * side
             line(axes, (left + a, top + a), (left + b, top + b), color=ERROR, width=1.6)
             line(axes, (left + a, top + b), (left + b, top + a), color=ERROR, width=1.6)
 
 
-def square(x: float, y: float, position: int, n_columns: int, side: float) -> Rectangle:
-    """The square of a position, in rows of n_columns."""
-    row, column = divmod(position, n_columns)
-    return Rectangle((x + column * side, y + row * side), side, side)
+def squares(x: float, y: float, positions: Sequence[int], n_columns: int, side: float) -> Path:
+    """The squares of the positions, in rows of n_columns, as one path: it is smaller than many."""
+    corners: list[Point] = []
+    for position in positions:
+        row, column = divmod(position, n_columns)
+        left, top = x + column * side, y + row * side
+        right, low = left + side, top + side
+        corners += [(left, top), (right, top), (right, low), (left, low), (left, top)]
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(corners, codes * len(positions))
 
 
 def fill_of(programs: Sequence[tuple[int, ...]], shades: Mapping) -> str:
@@ -206,7 +209,7 @@ def draw_key(axes: Axes, texts: Mapping[str, str], y: float) -> None:
     """Draw a square and a text for each color."""
     x = LEFT
     for text, shade in texts.items():
-        style = {"facecolor": shade} if shade else {"fill": False, "linestyle": (0, (2, 2))}
+        style: Any = {"facecolor": shade} if shade else {"fill": False, "linestyle": (0, (2, 2))}
         corner = (x, y - 0.07)
         axes.add_patch(Rectangle(corner, 0.14, 0.14, edgecolor=GRAY, linewidth=0.6, **style))
         write(axes, x + 0.2, y, text, SMALL, ha="left")
