@@ -259,12 +259,6 @@ def forgets_the_border(points, box, k):
     return ((points - box[:2]) / (box[2:] - box[:2]) * k).long().flip(1)
 
 
-def launches_too_few_programs(x, y, out, factor, n, BLOCK):
-    n = n // BLOCK * BLOCK
-    out[:n] = factor * x[:n] + y[:n]
-    return out
-
-
 def takes_the_bias_of_the_row(rows, bias, out, C, BLOCK):
     return out.copy_((rows + bias[torch.arange(len(rows)) % C, None]).relu())
 
@@ -390,8 +384,6 @@ def reads_beyond_the_last_column(rows, boxes, out, height, width, P, C, BLOCK):
 
 
 MISTAKES = [
-    (puzzles.check_scale_and_add, lambda x, y, out, a, n, B: out.copy_(x + a * y), 1),
-    (puzzles.check_scale_and_add, launches_too_few_programs, 2),
     (puzzles.check_bias_and_relu, lambda rows, bias, out, C, B: out.copy_(rows + bias), 1),
     (puzzles.check_bias_and_relu, takes_the_bias_of_the_row, 1),
     (puzzles.check_bias_and_relu, forgets_later_blocks, 4),

@@ -16,7 +16,7 @@ from style import is_rewritten
 
 from mrcnn_edu.backbone import FPN
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.course import exercises, puzzle_kernels, small_triton
+from mrcnn_edu.course import exercises, gpu_kernels, small_triton
 from mrcnn_edu.course.exercises import (
     align_kernel,
     anchors,
@@ -313,35 +313,35 @@ def test_masks_are_shown_as_they_are_drawn():
 
 
 def test_a_kernel_that_writes_beyond_the_end_is_rejected(output):
-    def has_no_mask(x, y, out, factor, n, BLOCK):
-        whole_blocks = -n // BLOCK * -BLOCK
+    def has_no_mask(rows, out, N, C, BLOCK):
+        whole_blocks = -C // BLOCK * -BLOCK
         out.as_strided((whole_blocks,), (1,)).zero_()
-        return puzzles.scale_and_add(x, y, out, factor, n, BLOCK)
+        return puzzles.mean_of_rows(rows, out, N, C, BLOCK)
 
-    text = output(puzzles.check_scale_and_add, has_no_mask)
-    assert text.startswith("not yet (case 2 of 4: three blocks and a part)\n")
+    text = output(puzzles.check_mean_of_rows, has_no_mask)
+    assert text.startswith("not yet (case 3 of 4: a part of a block)\n")
     assert "your function raised IndexError: it writes beyond the end of out" in text
 
 
-KERNELS = [name for name in vars(puzzle_kernels) if f"check_{name}" in CHECKS]
+KERNELS = [name for name in vars(gpu_kernels) if f"check_{name}" in CHECKS]
 
 
 def test_there_is_a_kernel_for_each_puzzle():
-    assert len(KERNELS) == 6
+    assert len(KERNELS) == 5
 
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_our_kernels_are_right(output, name):
-    check, kernel = CHECKS[f"check_{name}"], getattr(puzzle_kernels, name)
+    check, kernel = CHECKS[f"check_{name}"], getattr(gpu_kernels, name)
     assert output(check, kernel) == "ok\n"
     assert output(check, small_triton.Kernel(kernel.fn)) == "ok\n"  # where there is no Triton
     assert list(inspect.signature(kernel.fn).parameters) == parameters_of(check)
 
 
 def test_a_kernel_without_a_body_returns_nothing(output):
-    def scale_and_add(x, y, out, factor, n, BLOCK): ...
+    def mean_of_rows(rows, out, N, C, BLOCK): ...
 
-    text = output(puzzles.check_scale_and_add, small_triton.Kernel(scale_and_add))
+    text = output(puzzles.check_mean_of_rows, small_triton.Kernel(mean_of_rows))
     assert text == "not yet: your function returned nothing\n"
 
 

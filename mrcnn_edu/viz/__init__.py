@@ -26,6 +26,7 @@ from mrcnn_edu.viz.anchors import anchors_at, draw_coverage, show_anchors_at_cen
 from mrcnn_edu.viz.bins import bins_read, show_bins
 from mrcnn_edu.viz.charts import (
     show_counts,
+    show_fractions,
     show_lines,
     show_parts,
     show_scores,
@@ -105,12 +106,12 @@ __all__ = [
     "receptive_fields", "row", "sample_photograph", "show_anchors_at_center", "show_architecture",
     "show_bins", "show_box_deltas", "show_boxes", "show_cells", "show_channels", "show_comparison",
     "show_counts", "show_coverage", "show_detections", "show_differences", "show_family",
-    "show_feature_colors", "show_flow", "show_fpn", "show_ground_truth", "show_images", "show_iou",
-    "show_iou_ladder", "show_lines", "show_lockstep", "show_maps", "show_matching",
-    "show_memory_levels", "show_nms_steps", "show_objectness", "show_overview", "show_panels",
-    "show_parts", "show_programs", "show_pyramids", "show_queue", "show_receptive_field",
-    "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
-    "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing",
-    "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
+    "show_feature_colors", "show_flow", "show_fpn", "show_fractions", "show_ground_truth",
+    "show_images", "show_iou", "show_iou_ladder", "show_lines", "show_lockstep", "show_maps",
+    "show_matching", "show_memory_levels", "show_nms_steps", "show_objectness", "show_overview",
+    "show_panels", "show_parts", "show_programs", "show_pyramids", "show_queue",
+    "show_receptive_field", "show_regions", "show_regression_losses", "show_residual_block",
+    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
+    "show_sharing", "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
     "show_trained_together", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

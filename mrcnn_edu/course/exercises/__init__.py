@@ -28,7 +28,7 @@ training           lesson 10: the learning rate, the linear scaling rule, matchi
 average_precision  lesson 11: matching detections, precision and recall, average precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
-puzzles            lesson 16: five kernels, from a line of values to points between positions
+puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
 gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
 align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel
 """

@@ -1,7 +1,7 @@
-"""Lesson 16, five puzzles: kernels from a line of values up to points between positions.
+"""Lesson 16, four puzzles: kernels from a bias and a ReLU up to points between positions.
 
 A check launches the reader's kernel and compares what it has written. The solutions here say in
-PyTorch what each kernel computes; `mrcnn_edu.course.puzzle_kernels` has kernels that do it.
+PyTorch what each kernel computes; `mrcnn_edu.course.gpu_kernels` has kernels that do it.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,27 +17,6 @@ from mrcnn_edu.course.exercises.check import check
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 GUARD = 7.0  # the value in memory beyond the end of a tensor, which must not be overwritten
 BLOCK = 16
-
-
-def scale_and_add(x: Tensor, y: Tensor, out: Tensor, factor: float, n: int, BLOCK: int) -> Tensor:
-    """factor * x + y of x and y [n], written into out [n], which is returned."""
-    return out.copy_(factor * x + y)
-
-
-def check_scale_and_add(attempt: Any) -> None:
-    """Check a kernel like `scale_and_add` on whole blocks, a part of one, and a single value."""
-    generator = torch.Generator().manual_seed(0)
-    sizes = {
-        "one whole block": (16, 2.0),
-        "three blocks and a part": (50, -0.5),
-        "less than a block": (5, 3.0),
-        "a single value": (1, 2.0),
-    }
-    cases = {}
-    for topic, (n, factor) in sizes.items():
-        x, y = torch.randn(2, n, generator=generator)
-        cases[topic] = guarded(x), guarded(y), guarded(torch.zeros(n)), factor, n, BLOCK
-    check(launched(attempt, scale_and_add, lambda case: (blocks(case["n"]),)), scale_and_add, cases)
 
 
 def bias_and_relu(rows: Tensor, bias: Tensor, out: Tensor, C: int, BLOCK: int) -> Tensor:

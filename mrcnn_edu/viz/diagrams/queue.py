@@ -2,18 +2,19 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Rectangle
+from matplotlib.collections import PolyCollection
+from matplotlib.patches import Patch, Polygon
 
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import GRAY, HIGHLIGHT, INK, LABEL, LEVELS, SMALL, TITLE
 
 Span = tuple[float, float]  # from when to when
 COLORS = {"launch": LEVELS[1], "kernel": LEVELS[0], "waits": "#F2CF87", "queue": "#DADDE2"}
-PYTHON, QUEUE, GPU = 0.0, 1.3, 2.35  # y of the tops of the three lanes
-TALL = 0.85  # height of a lane
+PYTHON, QUEUE, GPU = 0.0, 1.3, 2.35  # y of the tops of a timeline's lanes
+TALL, PITCH = 0.85, 4.6  # height of a lane; from one timeline to the next
 MOST = 4  # kernels in the queue that fill its lane
 
 
@@ -77,49 +78,54 @@ def show_queue(runs: Mapping[str, QueueTimes], end: float | None = None) -> Pict
     number of kernels in the queue; and the GPU, whose gaps are idle time. end: of the axis.
     """
     end = end or 1.04 * max((times.total for times in runs.values()), default=1.0) or 1.0
-    picture = Picture(9.6, 1.36 * len(runs) + 0.75)
-    panels = picture.subplots(max(len(runs), 1), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, (name, times) in zip(panels, runs.items(), strict=True):
-        draw_times(axes, times, end)
-        title = (
-            f"{name}: {times.total:g} µs, the GPU computes for {100 * times.busy:.0f} % of the time"
-        )
-        axes.set_title(title, fontsize=TITLE, loc="left")
-        axes.set(xlim=(0, end), ylim=(GPU + TALL + 0.1, PYTHON - 0.1))
-        middles = [top + TALL / 2 for top in (PYTHON, QUEUE, GPU)]
-        axes.set_yticks(middles, ["Python", "in the queue", "GPU"], fontsize=LABEL)
-        axes.spines[["top", "right", "left"]].set_visible(False)
-        axes.tick_params(axis="y", length=0)
-    panels[-1].set_xlabel("microseconds")
-    draw_key(panels[0])
+    picture = Picture(9.6, 1.4 * len(runs) + 0.5)
+    axes = picture.subplots()
+    ticks: list[float] = []
+    for i, (name, times) in enumerate(runs.items()):
+        top = i * PITCH
+        draw_times(axes, times, top, end)
+        busy = f"the GPU computes for {100 * times.busy:.0f} % of the time"
+        title = f"{name}: {times.total:g} µs, {busy}"
+        axes.text(0, top - 0.25, title, fontsize=TITLE, color=INK, va="baseline")
+        ticks += [top + lane + TALL / 2 for lane in (PYTHON, QUEUE, GPU)]
+    axes.set_yticks(ticks, ["Python", "in the queue", "GPU"] * len(runs), fontsize=LABEL)
+    axes.set(xlim=(0, end), ylim=(max(len(runs), 1) * PITCH - 1.0, -1.0), xlabel="microseconds")
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
+    draw_key(axes)
     return picture
 
 
-def draw_times(axes: Axes, times: QueueTimes, end: float) -> None:
-    """Draw the three lanes of one timeline, on an axis with this end."""
-    for name, spans, top in (
+def draw_times(axes: Axes, times: QueueTimes, top: float, end: float) -> None:
+    """Draw the three lanes of one timeline below this y, on an axis with this end."""
+    style: dict[str, Any] = {"edgecolor": "white", "linewidth": 0.8}
+    for name, spans, lane in (
         ("launch", times.launches, PYTHON),
         ("waits", times.waits, PYTHON),
         ("kernel", times.kernels, GPU),
     ):
-        boxes = [(start, stop - start) for start, stop in spans]
-        axes.broken_barh(boxes, (top, TALL), color=COLORS[name], edgecolor="white", linewidth=0.8)
-    gaps = idle(times)
-    axes.broken_barh(
-        [(start, stop - start) for start, stop in gaps], (GPU, TALL), facecolor="white",
-        edgecolor=HIGHLIGHT, linewidth=0.7, hatch="////",
-    )  # fmt: skip
+        add_boxes(axes, spans, top + lane, facecolor=COLORS[name], **style)
+    style = {"facecolor": "white", "edgecolor": HIGHLIGHT, "linewidth": 0.7, "hatch": "////"}
+    add_boxes(axes, idle(times), top + GPU, **style)
+    low = top + QUEUE + TALL
     counts = [*times.queued(), (times.total, 0)]
+    outline = [(0.0, low)]
     for (start, n), (stop, _) in pairwise(counts):
-        height = TALL * min(n, MOST) / MOST
-        corner = start, QUEUE + TALL - height
-        axes.add_patch(Rectangle(corner, stop - start, height, color=COLORS["queue"], linewidth=0))
+        y = low - TALL * min(n, MOST) / MOST
+        outline += [(start, y), (stop, y)]
         if n > 0 and stop - start > 0.018 * end:
-            axes.text(
-                (start + stop) / 2, QUEUE + TALL / 2, str(n), fontsize=SMALL, ha="center",
-                va="center", color=INK,
-            )  # fmt: skip
-    axes.axhline(QUEUE + TALL, color=GRAY, linewidth=0.6)
+            middle = (start + stop) / 2, top + QUEUE + TALL / 2
+            style = {"fontsize": SMALL, "ha": "center", "va": "center", "color": INK}
+            axes.text(*middle, str(n), **style)
+    outline.append((times.total, low))
+    axes.add_patch(Polygon(outline, color=COLORS["queue"], linewidth=0))
+    axes.plot([0, end], [low, low], color=GRAY, linewidth=0.6)
+
+
+def add_boxes(axes: Axes, spans: Sequence[Span], y: float, **style: Any) -> None:
+    """Draw a box of a lane's height for each span of time."""
+    corners = [[(a, y), (b, y), (b, y + TALL), (a, y + TALL)] for a, b in spans]
+    axes.add_collection(PolyCollection(corners, **style), autolim=False)
 
 
 def idle(times: QueueTimes) -> list[Span]:
@@ -134,13 +140,10 @@ def idle(times: QueueTimes) -> list[Span]:
 
 def draw_key(axes: Axes) -> None:
     """Say what the colors mean, above the timelines on the right."""
-    handles = [
-        Rectangle((0, 0), 1, 1, color=COLORS["launch"], label="launches"),
-        Rectangle((0, 0), 1, 1, color=COLORS["waits"], label="waits for a result"),
-        Rectangle((0, 0), 1, 1, color=COLORS["kernel"], label="computes"),
-        Rectangle((0, 0), 1, 1, facecolor="white", edgecolor=HIGHLIGHT, hatch="////", label="idle"),
-    ]
+    named = {"launches": "launch", "waits for a result": "waits", "computes": "kernel"}
+    handles = [Patch(facecolor=COLORS[color], label=text) for text, color in named.items()]
+    handles.append(Patch(facecolor="white", edgecolor=HIGHLIGHT, hatch="////", label="idle"))
     axes.legend(
-        handles=handles, loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False,
-        fontsize=SMALL, borderaxespad=0.2, borderpad=0, columnspacing=1.4, handlelength=1.2,
+        handles=handles, loc="upper right", bbox_to_anchor=(1.0, 1.0), ncols=4, frameon=False,
+        fontsize=SMALL, borderaxespad=0, borderpad=0, columnspacing=1.4, handlelength=1.2,
     )  # fmt: skip

@@ -1,6 +1,6 @@
-"""Lesson 16: our kernels for its exercises, from a line of values up to RoIAlign.
+"""Lesson 16: our kernels for its exercises, from a bias and a ReLU up to RoIAlign.
 
-`small_triton.touched` shows what each of them reads and writes. Letters: n values, N rows or bags
+`small_triton.touched` shows what each of them reads and writes. Letters: N rows or bags
 or points, R RoIs, P bins along a side of a RoI, C channels.
 """
 
@@ -15,15 +15,6 @@ if TRITON:
     import triton.language as tl
 else:
     from mrcnn_edu.course.small_triton import tl, triton
-
-
-@triton.jit
-def scale_and_add(x, y, out, factor, n, BLOCK: tl.constexpr):
-    """out [n] = factor * x + y; a program for each BLOCK of values."""
-    i = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
-    exists = i < n
-    total = factor * tl.load(x + i, exists) + tl.load(y + i, exists)
-    tl.store(out + i, total, exists)
 
 
 @triton.jit
