@@ -564,8 +564,8 @@ viz.show_programs(work, highlight=(1, 0)).caption(
 # <code>tl.program_id(0)</code>.
 # </details>
 # <details><summary><b>Hint 3</b>: a trap</summary>
-# <code>index</code> and <code>weight</code> have rows of <code>taps</code> values, <code>rows</code>
-# and <code>out</code> have rows of <code>C</code>.
+# <code>index</code> and <code>weight</code> have rows of <code>taps</code> values, and
+# <code>rows</code> and <code>out</code> have rows of <code>C</code>.
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
