@@ -98,6 +98,10 @@ def gpu():
     return widgets.gpu_player({"3 x 3": (18e9, 8.4e6), "box head": (13e9, 20e6)})
 
 
+def queue():
+    return widgets.queue_player()
+
+
 PLAYERS = [
     start_here,
     annotations,
@@ -114,6 +118,7 @@ PLAYERS = [
     ablations,
     fcis,
     gpu,
+    queue,
     cost,
 ]
 

@@ -263,12 +263,19 @@ PAPERS = (
           "B. Cheng, I. Misra, A. G. Schwing, A. Kirillov, R. Girdhar",
           "Masked-Attention Mask Transformer for Universal Image Segmentation",
           "CVPR", "https://arxiv.org/abs/2112.01527"),
+    Paper("flash-attention", 2022, "T. Dao, D. Y. Fu, S. Ermon, A. Rudra, C. Ré",
+          "FlashAttention: Fast and Memory-Efficient Exact Attention with IO-Awareness",
+          "NeurIPS", "https://arxiv.org/abs/2205.14135"),
     Paper("vitdet", 2022, "Y. Li, H. Mao, R. Girshick, K. He",
           "Exploring Plain Vision Transformer Backbones for Object Detection",
           "ECCV", "https://arxiv.org/abs/2203.16527"),
     Paper("segment-anything", 2023, "A. Kirillov et al.",
           "Segment Anything",
           "ICCV", "https://arxiv.org/abs/2304.02643"),
+    Paper("pytorch-2", 2024, "J. Ansel et al.",
+          "PyTorch 2: Faster Machine Learning Through Dynamic Python Bytecode Transformation and "
+          "Graph Compilation",
+          "ASPLOS", "https://doi.org/10.1145/3620665.3640366"),
 )
 # fmt: on
 

@@ -29,6 +29,7 @@ REWRITTEN: tuple[str, ...] = (
     "06",
     "07",
     "11",
+    "16",
     "17",
 )  # the numbers of the lessons that follow all rules
 SOURCES = Path(__file__).resolve().parent / "src"

@@ -10,6 +10,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits as cross_entrop
 
 from mrcnn_edu.course.exercises import (
     ablations,
+    align_kernel,
     average_precision,
     coco_ap,
     fcis,
@@ -17,6 +18,7 @@ from mrcnn_edu.course.exercises import (
     heads,
     mask_loss,
     precise_roi,
+    puzzles,
     roi_align,
     training,
 )
@@ -375,29 +377,158 @@ def forgets_the_border(points, box, k):
     return ((points - box[:2]) / (box[2:] - box[:2]) * k).long().flip(1)
 
 
-def launches_too_few_programs(x, y, factor, out):
-    n = len(x) // 16 * 16
-    out[:n] = factor * x[:n] + y[:n]
+def takes_the_bias_of_the_row(rows, bias, out, C, BLOCK):
+    return out.copy_((rows + bias[torch.arange(len(rows)) % C, None]).relu())
+
+
+def forgets_later_blocks(rows, bias, out, C, BLOCK):
+    out[:, :BLOCK] = (rows + bias).relu()[:, :BLOCK]
     return out
 
 
-def swaps_the_fractions(rows, y, x, width, out):
-    return gpu.read_point(rows, int(y) + x - int(x), int(x) + y - int(y), width, out)
+def adds_in_the_type_of_the_rows(rows, out, N, C, BLOCK):
+    total = torch.zeros(C, dtype=rows.dtype)
+    for row in rows:
+        total = total + row
+    return out.copy_(total / N)
 
 
-def reads_the_nearest_cell(rows, y, x, width, out):
-    return out.copy_(rows[round(y) * width + round(x)])
+def takes_the_index_of_the_first_sum(rows, index, weight, out, taps, C, BLOCK):
+    return puzzles.weighted_gather(rows, index[:1].expand_as(index), weight, out, taps, C, BLOCK)
+
+
+def forgets_the_weights(rows, index, weight, out, taps, C, BLOCK):
+    return puzzles.weighted_gather(rows, index, torch.ones_like(weight), out, taps, C, BLOCK)
+
+
+def counts_a_row_once(rows, index, weight, out, taps, C, BLOCK):
+    for i, (own_rows, weights) in enumerate(zip(index, weight, strict=True)):
+        chosen = torch.zeros(len(rows))
+        chosen[own_rows] = weights  # the last weight of a row replaces those before it
+        out[i] = chosen @ rows
+    return out
+
+
+def swaps_the_fractions(rows, points, out, width, C, BLOCK):
+    swapped = points.floor() + (points - points.floor()).flip(1)
+    return puzzles.read_points(rows, swapped, out, width, C, BLOCK)
+
+
+def reads_the_nearest_cell(rows, points, out, width, C, BLOCK):
+    y, x = points.round().long().unbind(1)
+    return out.copy_(rows[y * width + x])
+
+
+def takes_another_width(rows, points, out, width, C, BLOCK):
+    return puzzles.read_points(rows, points, out, 3, C, BLOCK)
+
+
+def reads_the_first_point(rows, points, out, width, C, BLOCK):
+    return puzzles.read_points(rows, points[:1].expand_as(points), out, width, C, BLOCK)
+
+
+def adds_all_times(durations, launch, reads):
+    return sum(durations) + launch * len(durations)
+
+
+def forgets_the_launches(durations, launch, reads):
+    return launch + sum(durations) if durations else 0.0
+
+
+def never_waits_for_a_result(durations, launch, reads):
+    return gpu.time_of_queue(durations, launch, [])
+
+
+def waits_for_the_gpu_alone(durations, launch, reads):
+    done = 0.0
+    for i, duration in enumerate(durations):  # what is launched while the GPU computes is free
+        done = max(done, launch * (i + 1)) + duration
+    return done
+
+
+def takes_the_larger_sum(operations, n_bytes, rate, bandwidth):
+    seconds = max(float(operations.sum()) / rate, float(n_bytes.sum()) / bandwidth)
+    return seconds, n_bytes / bandwidth > operations / rate
+
+
+def adds_both_times(operations, n_bytes, rate, bandwidth):
+    compute, move = operations / rate, n_bytes / bandwidth
+    return float((compute + move).sum()), move > compute
+
+
+def calls_a_tie_bytes(operations, n_bytes, rate, bandwidth):
+    seconds, _ = gpu.least_time(operations, n_bytes, rate, bandwidth)
+    return seconds, n_bytes / bandwidth >= operations / rate
+
+
+def aligns_with(change):
+    """The solution with changed boxes: change(boxes)."""
+
+    def attempt(rows, boxes, out, *numbers):
+        return align_kernel.align_boxes(rows, change(boxes), out, *numbers)
+
+    return attempt
+
+
+def swaps_row_and_column_of_a_bin(rows, boxes, out, height, width, P, C, BLOCK):
+    numbers = height, width, P, C, BLOCK
+    bins = align_kernel.align_boxes(rows, boxes, torch.empty_like(out), *numbers)
+    return out.copy_(bins.view(-1, P, P, C).transpose(1, 2).flatten(0, 2))
+
+
+def forgets_to_divide_by_four(rows, boxes, out, *numbers):
+    return align_kernel.align_boxes(rows, boxes, out, *numbers).mul_(4)
+
+
+def reads_one_point_a_bin(rows, boxes, out, height, width, P, C, BLOCK):
+    fractions = (torch.arange(P) + 0.5) / P
+    points = []
+    for x1, y1, x2, y2 in boxes.tolist():
+        y, x = y1 + fractions * (y2 - y1), x1 + fractions * (x2 - x1)
+        points.append(torch.cartesian_prod(y, x))
+    return puzzles.read_points(rows, torch.cat(points), out, width, C, BLOCK)
+
+
+def reads_beyond_the_last_column(rows, boxes, out, height, width, P, C, BLOCK):
+    longer = torch.cat((rows, rows.new_zeros(width + 1, C)))
+    fractions = (torch.arange(2 * P) + 0.5) / (2 * P)
+    points = []
+    for x1, y1, x2, y2 in boxes.tolist():
+        y, x = y1 + fractions * (y2 - y1), x1 + fractions * (x2 - x1)
+        points.append(torch.cartesian_prod(y, x))
+    values = rows.new_zeros(len(boxes) * 4 * P * P, C)
+    puzzles.read_points(longer, torch.cat(points), values, width, C, BLOCK)
+    return out.copy_(values.view(len(boxes), P, 2, P, 2, C).mean(dim=(2, 4)).flatten(0, 2))
 
 
 MISTAKES = [
-    (gpu.check_scale_and_add, lambda x, y, factor, out: out.copy_(x + factor * y), 1),
-    (gpu.check_scale_and_add, launches_too_few_programs, 2),
-    (gpu.check_read_point, lambda rows, y, x, w, out: gpu.read_point(rows, y, x, 3, out), 2),
-    (gpu.check_read_point, swaps_the_fractions, 3),
-    (gpu.check_read_point, reads_the_nearest_cell, 3),
-    (gpu.check_min_seconds, lambda n, b, rate, bandwidth: n / rate + b / bandwidth, 1),
-    (gpu.check_min_seconds, lambda n, b, rate, bandwidth: min(n / rate, b / bandwidth), 1),
-    (gpu.check_min_seconds, lambda n, b, rate, bandwidth: b / bandwidth, 2),
+    (puzzles.check_bias_and_relu, lambda rows, bias, out, C, B: out.copy_(rows + bias), 1),
+    (puzzles.check_bias_and_relu, takes_the_bias_of_the_row, 1),
+    (puzzles.check_bias_and_relu, forgets_later_blocks, 4),
+    (puzzles.check_mean_of_rows, lambda rows, out, N, C, B: out.copy_(rows.float().sum(0)), 2),
+    (puzzles.check_mean_of_rows, lambda rows, out, N, C, B: out.copy_(rows.mean(0) * N / C), 1),
+    (puzzles.check_mean_of_rows, adds_in_the_type_of_the_rows, 4),
+    (puzzles.check_weighted_gather, forgets_the_weights, 2),
+    (puzzles.check_weighted_gather, takes_the_index_of_the_first_sum, 3),
+    (puzzles.check_weighted_gather, counts_a_row_once, 3),
+    (puzzles.check_read_points, takes_another_width, 2),
+    (puzzles.check_read_points, swaps_the_fractions, 3),
+    (puzzles.check_read_points, reads_the_nearest_cell, 3),
+    (puzzles.check_read_points, reads_the_first_point, 6),
+    (gpu.check_time_of_queue, adds_all_times, 2),
+    (gpu.check_time_of_queue, forgets_the_launches, 3),
+    (gpu.check_time_of_queue, never_waits_for_a_result, 5),
+    (gpu.check_time_of_queue, waits_for_the_gpu_alone, 5),
+    (gpu.check_least_time, takes_the_larger_sum, 3),
+    (gpu.check_least_time, adds_both_times, 1),
+    (gpu.check_least_time, calls_a_tie_bytes, 4),
+    (align_kernel.check_align_boxes, aligns_with(torch.round), 2),
+    (align_kernel.check_align_boxes, aligns_with(lambda boxes: boxes[:, [1, 0, 3, 2]]), 2),
+    (align_kernel.check_align_boxes, aligns_with(lambda boxes: boxes[:1].expand_as(boxes)), 4),
+    (align_kernel.check_align_boxes, swaps_row_and_column_of_a_bin, 3),
+    (align_kernel.check_align_boxes, forgets_to_divide_by_four, 1),
+    (align_kernel.check_align_boxes, reads_one_point_a_bin, 1),
+    (align_kernel.check_align_boxes, reads_beyond_the_last_column, 7),
     (ablations.check_paired, compares_the_means, 1),
     (ablations.check_paired, forgets_the_root_of_n, 1),
     (ablations.check_paired, divides_the_variance_by_n, 1),

@@ -13,6 +13,8 @@ from matplotlib.transforms import Bbox
 
 from mrcnn_edu import viz
 from mrcnn_edu.boxes import box_iou, encode_boxes
+from mrcnn_edu.course import gpu_kernels
+from mrcnn_edu.course.small_triton import touched
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.evaluate import average_precision
 from mrcnn_edu.losses import SMOOTH_L1_BETA, smooth_l1
@@ -73,6 +75,22 @@ PICTURES = {
     "a long ranking": lambda: viz.show_ranking(RANKING.repeat(2), 16),
     "the area of a ranking": lambda: viz.show_ap_area(RANKING, 5),
     "the area of a useless ranking": lambda: viz.show_ap_area(~RANKING[:1], 5),
+    "a queue": lambda: viz.show_queue(
+        {"large": viz.queue_times([20] * 6, 5), "read": viz.queue_times([20] * 6, 5, [1, 3])}
+    ),
+    "levels of memory": lambda: viz.show_memory_levels({"maps": 83e6, "RoI features": 26e6}),
+    "programs": lambda: viz.show_programs(
+        touched(
+            gpu_kernels.mean_of_rows, (3,), torch.rand(4, 40), torch.rand(40), 4, 40, BLOCK=16
+        )
+    ),
+    "one program": lambda: viz.show_programs(
+        touched(
+            gpu_kernels.read_points, (2, 1), torch.rand(15, 8), torch.rand(2, 2),
+            torch.rand(2, 8), 5, 8, BLOCK=8,
+        ),
+        highlight=(0, 0),
+    ),
 }  # fmt: skip
 
 

@@ -1,7 +1,6 @@
 """The exercises' checks accept the solution and typical other ways, and reject typical mistakes."""
 
 import ast
-import importlib.util
 import inspect
 import re
 from copy import deepcopy
@@ -19,13 +18,15 @@ from style import is_rewritten
 
 from mrcnn_edu.backbone import FPN
 from mrcnn_edu.boxes import box_iou
-from mrcnn_edu.course import exercises
+from mrcnn_edu.course import exercises, gpu_kernels, small_triton
 from mrcnn_edu.course.exercises import (
+    align_kernel,
     anchors,
     backbone,
     boxes,
     coco_ap,
     gpu,
+    puzzles,
     roi_align,
     rpn,
     start_here,
@@ -33,6 +34,7 @@ from mrcnn_edu.course.exercises import (
 from mrcnn_edu.course.exercises.show import kind, masks_of, show
 from mrcnn_edu.course.progress import all_exercises
 from mrcnn_edu.nms import nms
+from mrcnn_edu.roi_ops import align_rois, feature_table
 from mrcnn_edu.rpn import propose
 
 CHECKS = {
@@ -315,14 +317,36 @@ def test_masks_are_shown_as_they_are_drawn():
 
 
 def test_a_kernel_that_writes_beyond_the_end_is_rejected(output):
-    def has_no_mask(x, y, factor, out):
-        whole_blocks = -len(out) // 16 * -16
+    def has_no_mask(rows, out, N, C, BLOCK):
+        whole_blocks = -C // BLOCK * -BLOCK
         out.as_strided((whole_blocks,), (1,)).zero_()
-        return gpu.scale_and_add(x, y, factor, out)
+        return puzzles.mean_of_rows(rows, out, N, C, BLOCK)
 
-    text = output(gpu.check_scale_and_add, has_no_mask)
-    assert text.startswith("not yet (case 2 of 4: three blocks and a part)\n")
+    text = output(puzzles.check_mean_of_rows, has_no_mask)
+    assert text.startswith("not yet (case 3 of 4: a part of a block)\n")
     assert "your function raised IndexError: it writes beyond the end of out" in text
+
+
+KERNELS = [name for name in vars(gpu_kernels) if f"check_{name}" in CHECKS]
+
+
+def test_there_is_a_kernel_for_each_puzzle():
+    assert len(KERNELS) == 5
+
+
+@pytest.mark.parametrize("name", KERNELS)
+def test_our_kernels_are_right(output, name):
+    check, kernel = CHECKS[f"check_{name}"], getattr(gpu_kernels, name)
+    assert output(check, kernel) == "ok\n"
+    assert output(check, small_triton.Kernel(kernel.fn)) == "ok\n"  # where there is no Triton
+    assert list(inspect.signature(kernel.fn).parameters) == parameters_of(check)
+
+
+def test_a_kernel_without_a_body_returns_nothing(output):
+    def mean_of_rows(rows, out, N, C, BLOCK): ...
+
+    text = output(puzzles.check_mean_of_rows, small_triton.Kernel(mean_of_rows))
+    assert text == "not yet: your function returned nothing\n"
 
 
 # ---- the solutions are what the package computes ----
@@ -354,6 +378,18 @@ def test_top_down_is_the_fpn_of_the_package():
     by_hand = backbone.top_down(maps, lateral, [block[0].weight for block in fpn.layer_blocks])
     for level, expected in zip(by_hand, fpn([m[None] for m in maps]), strict=True):
         torch.testing.assert_close(level, expected[0])
+
+
+def test_align_boxes_is_the_align_rois_of_the_package():
+    maps = torch.randn(1, 6, 9, 13)
+    corners, sizes = torch.rand(2, 5, 2)
+    boxes = torch.cat((4 * corners, 4 * corners + 1 + 3 * sizes), dim=1)
+    table = feature_table([maps])
+    zeros = torch.zeros(5, dtype=torch.long)
+    theirs = align_rois(table, zeros, zeros, boxes, 3, 2)  # [5, 6, 3, 3]
+    out = torch.zeros(5 * 9, 6)
+    ours = align_kernel.align_boxes(table.rows, boxes, out, 9, 13, 3, 6, 16)
+    torch.testing.assert_close(ours, theirs.permute(0, 2, 3, 1).flatten(0, 2))
 
 
 def test_propose_is_that_of_the_package(random_boxes):

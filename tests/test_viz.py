@@ -309,6 +309,13 @@ def test_charts_bins_and_images_are_drawn():
         assert pixels(picture).std() > 10
 
 
+def test_fractions_of_each_total_add_up_to_100():
+    (axes,) = viz.show_fractions({"a": {"x": 1, "y": 3}, "b": {"x": 2, "y": 0}}).axes
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths == [25, 75, 100, 0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["x", "y"]
+
+
 def test_work_meets_the_roof_on_its_slope_or_its_flat_part():
     work, machines = {"few": 2.0, "many": 50.0}, {"a": (100.0, 10.0), "b": (1000.0, 4.0)}
     picture = viz.show_roofline(machines, work, {"few": 15.0})

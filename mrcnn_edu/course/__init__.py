@@ -8,5 +8,7 @@ lab            the ablation lab: settings of the reader's own, their runs and th
 solved         which exercises the reader has solved, kept in a file in her own folder
 exercises      checks and solutions of the exercises, a file for each lesson and larger task
 progress       which exercises of each lesson are solved, as a table
+small_triton   lesson 16: what a kernel reads and writes; a stand-in where there is no Triton
+gpu_kernels    lesson 16: our kernels for its exercises
 level_runs     lesson 04: detectors that were trained to read other pyramid levels, and their scores
 """

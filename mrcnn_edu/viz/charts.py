@@ -94,6 +94,22 @@ def show_parts(totals: Mapping[str, Mapping[str, float]], xlabel: str) -> Pictur
     return picture
 
 
+def show_fractions(totals: Mapping[str, Mapping[str, float]]) -> Picture:
+    """Each part's fraction of each total in %, side by side: name -> {part: value}, equal parts."""
+    parts = list(next(iter(totals.values())))
+    picture = Picture(7, 0.9 + 0.32 * len(parts))
+    axes, tall = picture.subplots(), 0.8 / len(totals)
+    for i, (name, values) in enumerate(totals.items()):
+        percent = [100 * values[part] / sum(values.values()) for part in parts]
+        rows = [row + tall * (i - (len(totals) - 1) / 2) for row in range(len(parts))]
+        axes.barh(rows, percent, height=0.9 * tall, label=name, color=color(name, i))
+    axes.set_yticks(range(len(parts)), parts, fontsize=LABEL)
+    axes.set(xlabel="%", ylim=(len(parts) - 0.5, -0.5))
+    legend(axes)
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
 def show_spread(values: Mapping[str, Tensor], xlabel: str) -> Picture:
     """Histograms, name -> values [n], one below the other on one scale."""
     picture = Picture(6, 0.5 + 0.9 * len(values))

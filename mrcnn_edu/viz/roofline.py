@@ -1,6 +1,6 @@
 """The roofline of a machine, and where work lies below it (lesson 16)."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 from matplotlib.ticker import EngFormatter
@@ -13,19 +13,23 @@ def show_roofline(
     machines: Mapping[str, tuple[float, float]],
     work: Mapping[str, float],
     reached: Mapping[str, float] | None = None,
+    dashed: Collection[str] = (),
 ) -> Picture:
     """The roofline: attainable operations per second over operations per byte, for each machine.
 
     machines: name -> (peak operations per second, peak bytes per second); they give the flat and
     the sloping part of its roof. work: name -> operations per byte, with a ring where it meets a
-    roof. reached: name -> measured operations per second, drawn as a dot.
+    roof. reached: name -> measured operations per second, drawn as a dot. dashed: machines whose
+    roof is dashed, in the color of the one before: the same machine with another peak.
     """
     picture = Picture(7.4, 3.6)
     axes = picture.subplots()
     x = np.logspace(-0.5, 4, 200)
-    for i, (name, (rate, bandwidth)) in enumerate(machines.items()):
-        shade = OTHER_COLORS[i % len(OTHER_COLORS)]
-        axes.plot(x, np.minimum(rate, bandwidth * x), color=shade, label=name)
+    i = -1
+    for name, (rate, bandwidth) in machines.items():
+        i += name not in dashed
+        shade, line = OTHER_COLORS[i % len(OTHER_COLORS)], "--" if name in dashed else "-"
+        axes.plot(x, np.minimum(rate, bandwidth * x), line, color=shade, label=name)
         rings = [min(rate, bandwidth * intensity) for intensity in work.values()]
         axes.plot(list(work.values()), rings, "o", color=shade, markerfacecolor="white")
     for name, rate in (reached or {}).items():

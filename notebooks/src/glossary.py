@@ -22,8 +22,8 @@
 # something, the entry ends after its sentence.
 #
 # [A](#A) · [B](#B) · [C](#C) · [D](#D) · [E](#E) · [F](#F) · [G](#G) · [H](#H) · [I](#I) · [K](#K)
-# · [L](#L) · [M](#M) · [N](#N) · [O](#O) · [P](#P) · [R](#R) · [S](#S) · [T](#T) · [U](#U) ·
-# [V](#V) · [W](#W)
+# · [L](#L) · [M](#M) · [N](#N) · [O](#O) · [P](#P) · [Q](#Q) · [R](#R) · [S](#S) · [T](#T) ·
+# [U](#U) · [V](#V) · [W](#W)
 #
 # ## A
 #
@@ -70,6 +70,10 @@
 # <br>torchvision: `AnchorGenerator(aspect_ratios=...)` · detectron2:
 # `MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS`
 #
+# **atomic operation** (atomic addition) · lesson [16](16_gpu.ipynb)
+# <br>An atomic operation reads a value, changes it and writes it back in one step that no other
+# program can interrupt.
+#
 # **average precision** (AP) · lesson [11](11_average_precision.ipynb)
 # <br>Average precision is the area under a class's precision-recall curve; COCO's AP is its mean
 # over all classes and over ten IoU thresholds, from 0.5 to 0.95.
@@ -93,11 +97,18 @@
 # head has a score of its own for it.
 # <br>torchvision: label 0 · detectron2: label K, after the K classes 0 to K - 1
 #
+# **bandwidth** · lesson [16](16_gpu.ipynb)
+# <br>The bandwidth of a memory is the number of bytes that it can deliver or take in a second.
+#
 # **batch normalization** · lesson [04](04_backbone.ipynb)
 # <br>Batch normalization shifts and scales each channel so that its values have a mean of 0 and a
 # variance of 1 over the batch; detectors, whose batches are small, usually keep the shift and the
 # scale fixed.
 # <br>torchvision: `ops.FrozenBatchNorm2d` · detectron2: `FrozenBatchNorm2d`, `MODEL.RESNETS.NORM`
+#
+# **bfloat16** · lesson [16](16_gpu.ipynb)
+# <br>A bfloat16 has two bytes; it covers the range of a float32, but with 8 binary digits instead
+# of 24.
 #
 # **bias** · lesson [08](08_heads.ipynb)
 # <br>A bias is a learned number that a layer adds to each value of one output channel.
@@ -208,6 +219,10 @@
 # **clipping** (clip) · lesson [06](06_rpn.ipynb)
 # <br>Clipping moves the edges of a box that lie outside the image to the image's border.
 # <br>torchvision: `ops.clip_boxes_to_image` · detectron2: `Boxes.clip`
+#
+# **coalesced access** (coalesced) · lesson [16](16_gpu.ipynb)
+# <br>An access to memory is coalesced if the values that are read together lie next to each other,
+# so that no byte of what memory delivers is wasted.
 #
 # **COCO** (COCO folder) · lesson [01](01_data.ipynb)
 # <br>COCO is a large set of photographs of everyday scenes in which people have outlined 80 classes
@@ -348,11 +363,18 @@
 # <br>torchvision: `MaskRCNNHeads`, as the mask head · detectron2: `MaskRCNNConvUpsampleHead`, as
 # the mask head
 #
+# **fusion** (fuse) · lesson [16](16_gpu.ipynb)
+# <br>Fusion puts the work of several operators into one kernel, so that their intermediate results
+# are never written into memory.
+#
 # ## G
 #
 # **gradient** · lesson [04](04_backbone.ipynb)
 # <br>The gradient of a value says, for each input or weight, how fast the value changes when that
 # input or weight changes a little.
+#
+# **grid** · lesson [16](16_gpu.ipynb)
+# <br>A kernel's grid is the number of programs that a launch starts, along one axis or several.
 #
 # **grid cell** · lesson [04](04_backbone.ipynb)
 # <br>A grid cell is the square of stride × stride pixels around one location of a feature map.
@@ -437,6 +459,10 @@
 # 1 convolution that gives it the pyramid's number of channels.
 # <br>torchvision: `inner_blocks` of `ops.FeaturePyramidNetwork` · detectron2: `fpn_lateral2` to
 # `fpn_lateral5`
+#
+# **launch** · lesson [16](16_gpu.ipynb)
+# <br>A launch is a call by which Python puts a kernel into the GPU's queue; Python doesn't wait for
+# the result.
 #
 # **learning rate** · lesson [10](10_training.ipynb)
 # <br>The learning rate decides how far a training step moves the weights against the gradient.
@@ -640,6 +666,11 @@
 # **pycocotools** · lesson [11](11_average_precision.ipynb)
 # <br>The program pycocotools computes COCO's metrics from files of annotations and results.
 # <br>torchvision: its training scripts use it · detectron2: `COCOEvaluator` uses it
+# ## Q
+#
+# **queue** · lesson [16](16_gpu.ipynb)
+# <br>A GPU's queue holds the kernels that have been launched and not yet run; the GPU takes them in
+# the order in which they came.
 #
 # ## R
 #
@@ -806,6 +837,10 @@
 # **target** · lesson [10](10_training.ipynb)
 # <br>A target is what a prediction should be, and what the loss compares it with.
 # <br>torchvision: `targets` · detectron2: the `gt_` fields of `Instances`
+#
+# **TF32** · lesson [16](16_gpu.ipynb)
+# <br>TF32 is a way to multiply float32 matrices on NVIDIA's GPUs, which rounds the inputs to 10
+# binary digits behind the point and is the default for convolutions in PyTorch.
 #
 # **thing** (stuff) · lesson [01](01_data.ipynb)
 # <br>Things are objects that can be counted, such as cars; stuff, such as sky or grass, has no

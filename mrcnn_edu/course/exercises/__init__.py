@@ -30,7 +30,9 @@ coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas a
 average_precision  lesson 11: matching, precision and recall, AP, a score for a precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
-gpu                lesson 16: what two small kernels compute, the roofline
+puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
+gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
+align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel
 """
 
 # The modules with the exercises of each lesson: the one list, which `course/progress.py` counts.
@@ -50,5 +52,5 @@ LESSONS = {
     "11 average precision": ("average_precision", "coco_ap"),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
-    "16 the GPU": ("gpu",),
+    "16 the GPU": ("puzzles", "gpu", "align_kernel"),
 }

@@ -25,7 +25,7 @@ ap_steps           lesson 11: boxes to draw and score, and their AP step by step
 confusion          lesson 11: a confusion matrix whose cells open their objects
 ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
-gpu                lesson 16: RoIAlign below the roofline of a GPU
+gpu                lesson 16: a queue in time, RoIAlign below the roofline of a GPU
 cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
 
@@ -39,7 +39,7 @@ from mrcnn_edu.course.widgets.boxes import nms_player
 from mrcnn_edu.course.widgets.confusion import confusion_player
 from mrcnn_edu.course.widgets.cost import cost_player
 from mrcnn_edu.course.widgets.fcis import fcis_player
-from mrcnn_edu.course.widgets.gpu import gpu_player
+from mrcnn_edu.course.widgets.gpu import gpu_player, queue_player
 from mrcnn_edu.course.widgets.heads import heads_player
 from mrcnn_edu.course.widgets.history import history_player
 from mrcnn_edu.course.widgets.location import location_player
@@ -56,6 +56,6 @@ __all__ = [
     "Player", "ablation_player", "anchor_player", "ap_steps_player", "average_precision_player",
     "backbone_player", "confusion_player", "cost_player", "fcis_player", "gpu_player",
     "heads_player", "history_player", "location_player", "mask_player", "nms_player",
-    "nms_steps_player", "region_player", "roi_player", "rpn_player", "scene_player",
+    "nms_steps_player", "queue_player", "region_player", "roi_player", "rpn_player", "scene_player",
     "training_player", "two_boxes_player", "two_objects_player",
 ]  # fmt: skip

@@ -20,6 +20,9 @@ matching          matching as a colored matrix of IoUs
 smooth_l1         smooth L1 beside L1 and L2, and their derivatives
 receptive_field   a receptive field that grows layer by layer
 run_lengths       a small mask pixel by pixel, and its run-length encoding
+queue             a GPU's queue in time: what is launched, what waits, what is computed
+memory_levels     the memories of a GPU, from the registers to the computer's memory
+programs          what each program of a kernel reads and writes
 nms_steps         non-maximum suppression, one kept box after the other
 roi_pool_steps    RoIPool on a small map of whole numbers, step by step
 bilinear          bilinear interpolation, with areas as the weights of four values
