@@ -13,13 +13,13 @@ from traitlets import TraitError
 from mrcnn_edu import load
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.boxes import box_intersection, box_iou, encode_boxes
+from mrcnn_edu.course.confusion import class_pairs, confusion_matrix
 from mrcnn_edu.course.widgets import (
+    ap_steps_player,
+    confusion_player,
     location_player,
     nms_steps_player,
     roi_player,
-from mrcnn_edu.course.confusion import class_pairs, confusion_matrix
-    ap_steps_player,
-    confusion_player,
     touch,
     two_boxes_player,
 )
@@ -69,6 +69,8 @@ def location(model, scene):
 def dragged_roi(model, scene):
     values = torch.rand(1, 24, 20, generator=torch.Generator().manual_seed(0))
     return roi_player(values, torch.tensor([130.0, 58, 208, 150]), stride=16)
+
+
 def ap_steps(model, scene):
     return ap_steps_player(threshold=0.7)
 
@@ -516,6 +518,8 @@ def test_the_browsers_pooling_is_pythons(page, op):
         [script, op, values.tolist(), (boxes / 16).tolist()],
     )
     torch.testing.assert_close(torch.tensor(computed), expected, atol=1e-4, rtol=1e-4)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_the_browsers_average_precision_is_pythons(page, seed):
     gt, boxes, scores, threshold = random_ranking(seed)

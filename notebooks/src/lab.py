@@ -44,13 +44,13 @@ lab
 # %% [markdown]
 # ## Questions to start with
 #
-# - Set `roi op` of B to `pool`, and run two seeds of 100 steps. Which of the curves tells them apart
-#   first, the losses or the score? Then look at *masks in the ground-truth boxes*: where are the
-#   wrong pixels?
-# - Choose the world `small`, where every object is small, and ask the same again. Does rounding cost
-#   more now, as the paper's argument suggests?
-# - Write `rpn_positive_iou=0.5` into the last line of B. The RPN then learns from more anchors. What
-#   do you expect, and what happens?
+# - Set `roi op` of B to `pool`, and run two seeds of 100 steps. Which of the curves tells them
+#   apart first, the losses or the score? Then look at *masks in the ground-truth boxes*: where are
+#   the wrong pixels?
+# - Choose the world `small`, where every object is small, and ask the same again. Does rounding
+#   cost more now, as the paper's argument suggests?
+# - Write `rpn_positive_iou=0.5` into the last line of B. The RPN then learns from more anchors.
+#   What do you expect, and what happens?
 # - Add a third setting, with `learning_rate=0.01`. A comparison is only fair if both sides could be
 #   at their best: which learning rate does each of your settings like?
 #
