@@ -1435,8 +1435,8 @@ align_kernel.check_align_boxes(align_boxes)
 #
 # | here | torchvision | detectron2 |
 # |---|---|---|
-# | `kernels.roi_align`, in Triton | `ops.roi_align`, in CUDA, a thread for each output value | `ROIAlign`, which calls torchvision's |
-# | `kernels.nms` | `ops.nms`, in CUDA | `batched_nms`, which calls torchvision's |
+# | `kernels.roi_align`, in Triton | `ops.roi_align`, in CUDA | `ROIAlign`, torchvision's |
+# | `kernels.nms` | `ops.nms`, in CUDA | `batched_nms`, torchvision's |
 # | `in_bfloat16` | `--amp` of its training scripts | `SOLVER.AMP.ENABLED` |
 # | `compiled` | `torch.compile`, by hand | the same |
 #
