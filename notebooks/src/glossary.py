@@ -630,8 +630,8 @@
 # `MODEL.RPN.IOU_LABELS`
 #
 # **precise RoI pooling** · lesson [07](07_roi_align.ipynb)
-# <br>Precise RoI pooling is RoIAlign with all points of a bin: the mean of the interpolated map over
-# the whole bin, computed as an integral.
+# <br>Precise RoI pooling is RoIAlign with all points of a bin: the mean of the interpolated map
+# over the whole bin, computed as an integral.
 #
 # **precision** · lesson [11](11_average_precision.ipynb)
 # <br>Precision is the fraction of the detections that are correct.
