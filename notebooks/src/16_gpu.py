@@ -89,7 +89,7 @@ viz.show_fractions(bars).caption(
 # **What happened.** NMS and the pasting of masks call most of the operators, more than 60 % of
 # nearly 5,000, but they take a much smaller part of the time. With the backbone it is the other way
 # around. Its convolutions are 3 % of the operators, and their part of the time is many times as
-# large. It would be a mistake to assume that what is called most often also takes the most time.
+# large.
 #
 # On a GPU the picture changes. It has thousands of arithmetic units, so a large convolution shrinks
 # to almost nothing. A tiny operator does not shrink, because arithmetic was never its problem. To
@@ -1435,10 +1435,13 @@ align_kernel.check_align_boxes(align_boxes)
 #
 # | here | torchvision | detectron2 |
 # |---|---|---|
-# | `kernels.roi_align`, in Triton | `ops.roi_align`, in CUDA | `ROIAlign`, torchvision's |
-# | `kernels.nms` | `ops.nms`, in CUDA | `batched_nms`, torchvision's |
+# | `kernels.roi_align`, in Triton | `ops.roi_align`, in CUDA | `ROIAlign`, which calls it |
+# | `kernels.nms`, in Triton | `ops.nms`, in CUDA | `batched_nms`, which calls it |
 # | `in_bfloat16` | `--amp` of its training scripts | `SOLVER.AMP.ENABLED` |
 # | `compiled` | `torch.compile`, by hand | the same |
+#
+# torchvision's kernel has a thread for each value of the output, where ours has a program for each
+# block of channels.
 #
 # What came after? [FlashAttention](https://arxiv.org/abs/2205.14135) applied this lesson's idea to
 # transformers. It computes attention without ever writing the matrix of all pairs into memory, and
