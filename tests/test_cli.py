@@ -636,7 +636,7 @@ def test_a_table_in_another_world(run, small_lab):
 
 def test_ablate_in_minutes(run, small_lab):
     code, out, err = run("ablate", *OWN[:3], "--minutes", 60, "--dry-run")
-    assert code == 0 and len(out.splitlines()) == 40 and "--steps 400" in out
+    assert code == 0 and len(out.splitlines()) == 40 and "--steps 400" in out, err
     assert "With 20 seeds, expect 95 % intervals of about" in err
     code, out, err = run("ablate", *OWN[:3], "--minutes", 1, "--seeds", 2, "--dry-run")
     assert code == 0 and len(out.splitlines()) == 4 and "only beginning to learn" in err

@@ -138,7 +138,7 @@ def test_the_cost_in_words(tmp_path):
 @pytest.mark.parametrize(
     ("minutes", "steps", "seeds"),
     # A run of n steps takes 0.2 n + 20 seconds or so; two settings, one worker.
-    [(2, 25, 2), (4, 75, 3), (6, 150, 3), (11, 400, 3), (30, 400, 8), (6000, 400, 20)],
+    [(2, 25, 2), (4, 100, 3), (6, 200, 3), (11, 400, 3), (30, 400, 9), (6000, 400, 20)],
 )
 def test_minutes_become_steps_and_seeds(minutes, steps, seeds, tmp_path):
     found = fit_minutes(question(), minutes, tmp_path, workers=1, speeds=[speed()])
@@ -172,7 +172,7 @@ def test_minutes_that_are_none(minutes, tmp_path):
 def test_steps_or_seeds_can_be_fixed(tmp_path):
     given = {"workers": 1, "speeds": [speed()]}
     found = fit_minutes(question(), 30, tmp_path, steps=1000, **given)
-    assert found.steps == 1000 and len(found.seeds) == 3
+    assert found.steps == 1000 and len(found.seeds) == 4
     found = fit_minutes(question(), 30, tmp_path, seeds=10, **given)
     assert len(found.seeds) == 10 and 200 <= found.steps <= 400
     found = fit_minutes(question(steps=3), 30, tmp_path, **given)
