@@ -1,5 +1,6 @@
 """How far runs are, counted in steps, by their files: whatever computes them need not report it."""
 
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from mrcnn_edu.ablations.costs import steps_taken
 from mrcnn_edu.ablations.job import Job
 from mrcnn_edu.ablations.job_hash import job_hash
 from mrcnn_edu.ablations.run import read_record
-from mrcnn_edu.progress import progress_bar
+from mrcnn_edu.progress import notebook_shell, progress_bar
 
 POLL = 0.5  # seconds between two looks
+IN_A_LOG = {"mininterval": 30}  # seconds between two states of the bar where nobody watches it
 
 
 @contextmanager
@@ -45,9 +47,9 @@ def progress_in_steps(jobs: Iterable[Job], folder: Path) -> Iterator[None]:
 
     look()
     total = sum(names.values())
-    with progress_bar(
-        total=total, initial=sum(taken.values()), description="training steps"
-    ) as bar:
+    is_watched = sys.stderr.isatty() or notebook_shell() is not None
+    options = {"initial": sum(taken.values())} | ({} if is_watched else IN_A_LOG)
+    with progress_bar(total=total, description="training steps", **options) as bar:
         thread = threading.Thread(target=keep_looking, daemon=True)
         thread.start()
         try:
