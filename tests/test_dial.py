@@ -3,12 +3,19 @@
 import json
 from dataclasses import replace
 from math import inf, nan
+from pathlib import Path
 
 import pytest
 
 from mrcnn_edu.ablations import TABLES, Setup, ask, ask_table, costs, parse_setting
 from mrcnn_edu.ablations.costs import Speed, cost_in_words, estimate_seconds, known_speeds
-from mrcnn_edu.ablations.dial import expected_half_width, fit_minutes, outlook, typical_spread
+from mrcnn_edu.ablations.dial import (
+    BEGINNING,
+    expected_half_width,
+    fit_minutes,
+    outlook,
+    typical_spread,
+)  # fmt: skip
 from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
 from mrcnn_edu.ablations.setup import C4_BASE, FPN_BASE
 from mrcnn_edu.ablations.worlds import WORLDS
@@ -208,3 +215,10 @@ def test_the_expected_interval_is_the_median_spread_at_that_number_of_seeds():
     for n in (2, 3, 8):
         expected = stats.t.ppf(0.975, n - 1) * typical_spread() / n**0.5
         assert expected_half_width(n) == pytest.approx(expected)
+
+
+def test_the_guide_has_the_expected_intervals():
+    guide = " ".join((Path(__file__).parents[1] / "docs" / "ablations.md").read_text().split())
+    two, three, five = map(expected_half_width, (2, 3, 5))
+    assert f"± {two:.0f} AP with two seeds, ± {three:.1f} with three and ± {five:.1f} with" in guide
+    assert f"trained for less than {BEGINNING} steps" in guide
