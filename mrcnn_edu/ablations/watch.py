@@ -13,7 +13,7 @@ from mrcnn_edu.ablations.run import read_record
 from mrcnn_edu.progress import notebook_shell, progress_bar
 
 POLL = 0.5  # seconds between two looks
-IN_A_LOG = {"mininterval": 30}  # seconds between two states of the bar where nobody watches it
+WATCHED, IN_A_LOG = 0.2, 30.0  # seconds between two states of the bar
 
 
 @contextmanager
@@ -46,10 +46,13 @@ def progress_in_steps(jobs: Iterable[Job], folder: Path) -> Iterator[None]:
             show()
 
     look()
-    total = sum(names.values())
     is_watched = sys.stderr.isatty() or notebook_shell() is not None
-    options = {"initial": sum(taken.values())} | ({} if is_watched else IN_A_LOG)
-    with progress_bar(total=total, description="training steps", **options) as bar:
+    with progress_bar(
+        total=sum(names.values()),
+        initial=sum(taken.values()),
+        description="training steps",
+        mininterval=WATCHED if is_watched else IN_A_LOG,
+    ) as bar:
         thread = threading.Thread(target=keep_looking, daemon=True)
         thread.start()
         try:
