@@ -491,6 +491,7 @@ def small_lab(monkeypatch):
     few = [Shapes(4, n_objects=(1, 2)), Shapes(2, seed=1, n_objects=(1, 2))]
     monkeypatch.setattr(setups.Setup.__init__, "__defaults__", ("tiny", None, *few))
     monkeypatch.setattr("mrcnn_edu.ablations.costs.machine_factor", lambda: 1.0)
+    monkeypatch.setattr("mrcnn_edu.ablations.dial.typical_spread", lambda: 1.2)
     tiny = {name: world._replace(train=few[0], val=few[1]) for name, world in WORLDS.items()}
     tiny["blobs"] = World("blobs", *(replace(data, outlines="blobs") for data in few))
     monkeypatch.setattr("mrcnn_edu.ablations.worlds.WORLDS", tiny)
@@ -636,7 +637,7 @@ def test_a_table_in_another_world(run, small_lab):
 
 def test_ablate_in_minutes(run, small_lab):
     code, out, err = run("ablate", *OWN[:3], "--minutes", 60, "--dry-run")
-    assert code == 0 and len(out.splitlines()) == 40 and "--steps 400" in out
+    assert code == 0 and len(out.splitlines()) == 40 and "--steps 400" in out, err
     assert "With 20 seeds, expect 95 % intervals of about" in err
     code, out, err = run("ablate", *OWN[:3], "--minutes", 1, "--seeds", 2, "--dry-run")
     assert code == 0 and len(out.splitlines()) == 4 and "only beginning to learn" in err
@@ -661,7 +662,7 @@ def test_ablate_in_minutes(run, small_lab):
         (["--a", "--b", "mask_hidden=7"], "mask_hidden has no effect here"),
         (["--a", "--b", "backbone=big"], "backbone is 'big'"),
         (["--a", "--b", "seed=3"], "every setting is run with the same seeds"),
-        (["--a", "--b", "learning_rate=nan"], "B: learning_rate is nan"),
+        (["--a", "--b", "learning_rate=nan"], "B: learning_rate is 'nan'"),
         (["2c", "--a", "--b", "roi_op=pool"], "a table and --a, --b: give the one or the others"),
         (["--a", "--b", "roi_op=pool", "--world", "mars"], "no world 'mars': choose shapes, blobs"),
         (["2c", "--world", "mars"], "no world 'mars'"),

@@ -3,12 +3,19 @@
 import json
 from dataclasses import replace
 from math import inf, nan
+from pathlib import Path
 
 import pytest
 
 from mrcnn_edu.ablations import TABLES, Setup, ask, ask_table, costs, parse_setting
 from mrcnn_edu.ablations.costs import Speed, cost_in_words, estimate_seconds, known_speeds
-from mrcnn_edu.ablations.dial import expected_half_width, fit_minutes, outlook, typical_spread
+from mrcnn_edu.ablations.dial import (
+    BEGINNING,
+    expected_half_width,
+    fit_minutes,
+    outlook,
+    typical_spread,
+)  # fmt: skip
 from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
 from mrcnn_edu.ablations.setup import C4_BASE, FPN_BASE
 from mrcnn_edu.ablations.worlds import WORLDS
@@ -138,7 +145,7 @@ def test_the_cost_in_words(tmp_path):
 @pytest.mark.parametrize(
     ("minutes", "steps", "seeds"),
     # A run of n steps takes 0.2 n + 20 seconds or so; two settings, one worker.
-    [(2, 25, 2), (4, 75, 3), (6, 150, 3), (11, 400, 3), (30, 400, 8), (6000, 400, 20)],
+    [(2, 25, 2), (4, 100, 3), (6, 200, 3), (11, 400, 3), (30, 400, 9), (6000, 400, 20)],
 )
 def test_minutes_become_steps_and_seeds(minutes, steps, seeds, tmp_path):
     found = fit_minutes(question(), minutes, tmp_path, workers=1, speeds=[speed()])
@@ -172,7 +179,7 @@ def test_minutes_that_are_none(minutes, tmp_path):
 def test_steps_or_seeds_can_be_fixed(tmp_path):
     given = {"workers": 1, "speeds": [speed()]}
     found = fit_minutes(question(), 30, tmp_path, steps=1000, **given)
-    assert found.steps == 1000 and len(found.seeds) == 3
+    assert found.steps == 1000 and len(found.seeds) == 4
     found = fit_minutes(question(), 30, tmp_path, seeds=10, **given)
     assert len(found.seeds) == 10 and 200 <= found.steps <= 400
     found = fit_minutes(question(steps=3), 30, tmp_path, **given)
@@ -208,3 +215,10 @@ def test_the_expected_interval_is_the_median_spread_at_that_number_of_seeds():
     for n in (2, 3, 8):
         expected = stats.t.ppf(0.975, n - 1) * typical_spread() / n**0.5
         assert expected_half_width(n) == pytest.approx(expected)
+
+
+def test_the_guide_has_the_expected_intervals():
+    guide = " ".join((Path(__file__).parents[1] / "docs" / "ablations.md").read_text().split())
+    two, three, five = map(expected_half_width, (2, 3, 5))
+    assert f"± {two:.0f} AP with two seeds, ± {three:.1f} with three and ± {five:.1f} with" in guide
+    assert f"trained for less than {BEGINNING} steps" in guide

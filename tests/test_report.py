@@ -128,7 +128,7 @@ def test_the_page_says_what_was_asked_and_how_to_repeat_it(results, asked):
     texts = " ".join(text for _, text in page.texts)
     for words in (
         "B: roi_op=pool mask_loss=softmax", "After 100 steps", "eight to twelve objects",
-        "PyTorch 2.9", "x86_64", "abc", "trained for 6 minutes", "of twenty such intervals",
+        "PyTorch 2.9", "x86_64", "abc", "trained for 6 minutes", "one interval in twenty",
     ):  # fmt: skip
         assert words in texts, words
 

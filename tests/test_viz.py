@@ -392,3 +392,41 @@ def test_masks_on_a_gpu_are_painted_onto_an_image_on_the_cpu(random_targets):
     assert viz.paint_masks(image, masks.cuda(), labels).equal(viz.paint_masks(image, masks, labels))
     differences = viz.paint_differences(masks[0], masks[1].cuda())
     assert differences.equal(viz.paint_differences(masks[0], masks[1]))
+
+
+def test_paired_differences_show_every_pair_and_highlight_what_is_decided():
+    nan = float("nan")
+    pairs = {"worse": [-5.0, -6.0, -4.0], "$open$": [-1.0, 2.0], "one": [1.0], "none": []}
+    intervals = {"worse": (-7.5, -2.5), "$open$": (-18.6, 19.6), "one": (nan, nan)}
+    picture = viz.show_paired_differences(
+        pairs, intervals, "difference in AP", {"worse": -3.4}, {"worse": (-9.0, -1.0)}
+    )
+    axes = picture.axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o" and len(line.get_xdata())]
+    assert [list(line.get_xdata()) for line in dots] == [
+        values for values in pairs.values() if values
+    ]
+    texts = {text.get_text(): to_hex(text.get_color()) for text in axes.texts}
+    assert texts == {
+        "-5.0 ± 2.5": viz.HIGHLIGHT.lower(), "+0.5 ± 19.1": viz.INK, "+1.0": viz.INK,
+    }  # fmt: skip
+    assert [label.get_text() for label in axes.get_yticklabels()] == list(pairs)
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels == ["a pair", "mean, 95 %", "the paper", "95 %, without pairs"]
+    assert picture.svg() is not None and pixels(picture).std() > 10
+    viz.show_paired_differences({}, {}, "nothing").png()
+
+
+def test_learning_shows_a_line_for_each_run():
+    losses = {"A": [{1: 3.0, 2: 2.0}, {1: 3.1, 2: 2.2}], "B $": [{1: 4.0, 2: 3.0}]}
+    picture = viz.show_learning(losses, {"A": [{2: 10.0}], "B $": []}, "mask AP")
+    left, right = picture.axes
+    assert len(left.lines) == 3 and len(right.lines) == 1
+    assert left.lines[0].get_color() == left.lines[1].get_color() != left.lines[2].get_color()
+    assert [text.get_text() for text in left.get_legend().get_texts()] == ["A", r"B \$"]
+    picture.png()
+    viz.show_learning({}, {}, "nothing").png()
+
+
+def test_a_dollar_sign_in_a_settings_name_is_no_formula():
+    viz.show_seeds({"$x$ \\frac": [1.0, 2.0]}, {"$x$ \\frac": 3.0}, "AP").png()

@@ -15,9 +15,10 @@ from mrcnn_edu.viz.compare import show_learning, show_paired_differences
 TITLES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75"}
 HOW_TO_READ = (
     "Seed by seed, all settings start from the same weights and see the same images in the same "
-    "order, so what two seeds differ in cancels in the paired difference. A 95 % interval that "
-    "excludes 0 decides a comparison; of twenty such intervals, about one decides wrongly. Where "
-    "it includes 0, nothing was shown: neither a difference nor that there is none."
+    "order, so what two seeds differ in cancels in the paired difference. A comparison counts as "
+    "decided if its 95 % interval excludes 0. Where two settings do not differ at all, about one "
+    "interval in twenty does so by chance. An interval that includes 0 shows neither that there is "
+    "a difference nor that there is none."
 )
 
 

@@ -1,5 +1,6 @@
 """How far runs are, counted in steps, by their files: whatever computes them need not report it."""
 
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -9,9 +10,10 @@ from mrcnn_edu.ablations.costs import steps_taken
 from mrcnn_edu.ablations.job import Job
 from mrcnn_edu.ablations.job_hash import job_hash
 from mrcnn_edu.ablations.run import read_record
-from mrcnn_edu.progress import progress_bar
+from mrcnn_edu.progress import notebook_shell, progress_bar
 
 POLL = 0.5  # seconds between two looks
+WATCHED, IN_A_LOG = 0.2, 30.0  # seconds between two states of the bar
 
 
 @contextmanager
@@ -44,9 +46,12 @@ def progress_in_steps(jobs: Iterable[Job], folder: Path) -> Iterator[None]:
             show()
 
     look()
-    total = sum(names.values())
+    is_watched = sys.stderr.isatty() or notebook_shell() is not None
     with progress_bar(
-        total=total, initial=sum(taken.values()), description="training steps"
+        total=sum(names.values()),
+        initial=sum(taken.values()),
+        description="training steps",
+        mininterval=WATCHED if is_watched else IN_A_LOG,
     ) as bar:
         thread = threading.Thread(target=keep_looking, daemon=True)
         thread.start()
