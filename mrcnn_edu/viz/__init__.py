@@ -39,6 +39,7 @@ from mrcnn_edu.viz.diagrams.family import show_family
 from mrcnn_edu.viz.diagrams.fpn import show_fpn
 from mrcnn_edu.viz.diagrams.iou import show_iou
 from mrcnn_edu.viz.diagrams.iou_ladder import show_iou_ladder
+from mrcnn_edu.viz.diagrams.loss_gradients import show_loss_gradients
 from mrcnn_edu.viz.diagrams.matching import show_matching
 from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
 from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
@@ -49,6 +50,7 @@ from mrcnn_edu.viz.diagrams.run_lengths import show_run_lengths
 from mrcnn_edu.viz.diagrams.smooth_l1 import show_regression_losses
 from mrcnn_edu.viz.diagrams.timeline import show_timeline
 from mrcnn_edu.viz.diagrams.trained_together import show_trained_together
+from mrcnn_edu.viz.diagrams.two_heads import show_two_heads
 from mrcnn_edu.viz.draw import (
     crop,
     draw_boxes,
@@ -103,10 +105,10 @@ __all__ = [
     "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
     "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
     "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
-    "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
-    "show_overview", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
-    "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
-    "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing",
-    "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
-    "show_trained_together", "show_training", "text_color", "tile_maps",
+    "show_lockstep", "show_loss_gradients", "show_maps", "show_matching", "show_nms_steps",
+    "show_objectness", "show_overview", "show_panels", "show_parts", "show_pyramids",
+    "show_receptive_field", "show_regions", "show_regression_losses", "show_residual_block",
+    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
+    "show_sharing", "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
+    "show_trained_together", "show_training", "show_two_heads", "text_color", "tile_maps",
 ]  # fmt: skip

@@ -22,7 +22,9 @@ anchors            lesson 05: one anchor, the order of all, their coverage of ob
 propose            lesson 06, larger: from the RPN's outputs to proposals
 rpn                lesson 06: parameters of the RPN head, candidates, recall
 roi_align          lesson 07: RoIPool's rounding, RoIAlign along one axis
+mask_head          lesson 08, larger: the whole mask head, layer by layer
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
+loss_and_gradient  lesson 09, larger: the mask loss and its gradient, both ways
 mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradient
 training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
 average_precision  lesson 11: matching detections, precision and recall, average precision
@@ -41,9 +43,9 @@ LESSONS = {
     "05 anchors": ("anchors", "anchor_shapes"),
     "06 the RPN": ("rpn", "propose"),
     "07 RoIPool and RoIAlign": ("roi_align",),
-    "08 the heads": ("heads",),
+    "08 the heads": ("heads", "mask_head"),
     "17 what each part costs": ("cost",),
-    "09 the mask loss": ("mask_loss",),
+    "09 the mask loss": ("mask_loss", "loss_and_gradient"),
     "10 training": ("training",),
     "11 average precision": ("average_precision",),
     "12 ablations": ("ablations",),
