@@ -28,6 +28,7 @@ REWRITTEN: tuple[str, ...] = (
     "05",
     "06",
     "08",
+    "09",
     "17",
 )  # the numbers of the lessons that follow all rules
 SOURCES = Path(__file__).resolve().parent / "src"
