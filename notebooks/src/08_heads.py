@@ -499,18 +499,18 @@ chart = viz.show_lines(bins, curves, label, "IoU of the mask")
 chart.axes[0].set(ylim=(0, 1), xticks=range(5))
 chart.caption(
     "Figure 8. The same with an MLP that has learned from boxes shifted by "
-    "up to two bins. It copes with what it has seen, and no further."
+    "up to two bins. It copes with what it has seen, and not with more."
 )
 
 # %% [markdown]
 # **What happened.** Up to two bins the MLP now follows its object nearly as well as the FCN. Beyond
-# that, it falls. It has learned the shifts that it was shown, one by one, and has drawn no general
-# conclusion from them. The FCN had seen none of them, and needs none.
+# that, it drops more than twice as fast. It has learned the shifts that it was shown, and little
+# about those that it was not. The FCN had seen none of them, and needed none.
 #
 # This is what "keeping the layout" buys. It is not that an MLP could not do it, but that it must
 # spend parameters and examples on something that a convolution knows from the start. With six
 # outlines to learn, an MLP can afford that. Lesson 12 trains whole models on blobs instead, no two
-# of which are alike. There the MLP loses about six points of mask AP.
+# of which are alike. There the MLP loses six to seven points of mask AP.
 
 # %% tags=["claim"]
 from mrcnn_edu.ablations import precomputed
@@ -520,7 +520,7 @@ assert abs(mlp_curve[0] - fcn_curve[0]) < 0.05
 assert fcn_curve[0] - fcn_curve[1] < 0.03 and 0.08 < mlp_curve[0] - mlp_curve[1] < 0.15
 assert 0.45 < mlp_curve[3] < 0.6 and mlp_curve[3] < fcn_curve[3] - 0.15
 assert (taught_curve[:3] - fcn_curve[:3]).abs().max() < 0.05  # seen
-assert taught_curve[2] - taught_curve[4] > 0.15 and fcn_curve[2] - fcn_curve[4] < 0.13  # not seen
+assert taught_curve[2] - taught_curve[4] > 2 * (fcn_curve[2] - fcn_curve[4])  # not seen
 blobs = precomputed("2e")
 for setting in blobs.table.settings[1:]:
     assert -8 < blobs.difference(setting).low < blobs.difference(setting).high < -5
@@ -586,10 +586,11 @@ viz.show_maps(maps, titles, signed=True, numbers=".0f", high=2).caption(
 
 # %%
 layer = model.mask_head.conv5_mask
-x = torch.rand(48, 14, 14)
+features = torch.rand(48, 14, 14)
 with torch.no_grad():
-    difference = deconvolve(x, layer.weight, layer.bias) - layer(x[None])[0]
-print(f"largest difference: {difference.abs().max():.4f}")
+    by_hand = deconvolve(features, layer.weight, layer.bias)
+    by_pytorch = layer(features[None])[0]
+print(f"largest difference: {(by_hand - by_pytorch).abs().max():.4f}")
 print(getsource(MaskHeadFCN.forward))
 
 # %% [markdown]
@@ -600,7 +601,7 @@ print(getsource(MaskHeadFCN.forward))
 
 # %% tags=["claim"]
 assert output.tolist() == [[1, 0, 2, 0], [0, -1, 0, -2]]
-assert difference.abs().max() < 1e-4
+assert (by_hand - by_pytorch).abs().max() < 1e-4
 
 # %% [markdown]
 # ## 7. Where the work is done
@@ -719,9 +720,9 @@ def mean_by_size(values):
 
 
 bounds = {f"m = {m}": mean_by_size(torch.cat(best[m])) for m in best}
-x = mean_by_size(sizes)
+mean_sizes = mean_by_size(sizes)
 label = "size of the object, pixels"
-viz.show_lines(x, bounds, label, "IoU of a perfect head").caption(
+viz.show_lines(mean_sizes, bounds, label, "IoU of a perfect head").caption(
     f"Figure 11. The upper bound for {len(sizes)} objects by their size. "
     "Large objects lose more, but the curves soon become flat."
 )
