@@ -283,8 +283,8 @@ for name, m in models.items():
 
 viz.show_maps(maps, titles, between, high=1).caption(
     "Figure 6. Masks for star and cross of an object between the two. The "
-    "sigmoid's may both have a pixel. The softmax's share it, and none of "
-    "them is whole."
+    "sigmoid's may both have a pixel. The softmax's share it, and neither "
+    "of them is whole."
 )
 
 # %%
@@ -375,7 +375,8 @@ for index in range(len(val_data)):
     for decoding, results in decodings.items():
         probs = predicted_masks(logits, found.labels, "softmax", decoding)
         masks = paste_masks(probs, found.boxes, image.shape[-2:])
-        results.append(replace(found, masks=masks))
+        with_masks = replace(found, masks=masks)  # same boxes and scores
+        results.append(with_masks)
 
 # %% [markdown]
 # > **Predict.** The sigmoid model has a mask AP of about 80, and the softmax model, decoded as
