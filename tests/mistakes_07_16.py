@@ -6,6 +6,7 @@ An entry of MISTAKES is a check, an attempt, and the number of the first case th
 from math import ceil, inf
 
 import torch
+from torch.nn import functional as F
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
 from mrcnn_edu.course.exercises import (
@@ -16,6 +17,8 @@ from mrcnn_edu.course.exercises import (
     fcis,
     gpu,
     heads,
+    loss_and_gradient,
+    mask_head,
     mask_loss,
     precise_roi,
     puzzles,
@@ -112,6 +115,55 @@ def takes_0_for_the_first_class(logits, labels, targets):
 def forgets_the_sigmoid(logits, labels, targets):
     p = class_logits(logits, labels).clamp(1e-3, 1 - 1e-3)
     return -(targets * p.log() + (1 - targets) * (1 - p).log()).mean()
+
+
+def gradient_of(loss_of):
+    """An attempt that lets autograd differentiate a wrong loss."""
+
+    def attempt(logits, labels, targets, loss_type):
+        logits = logits.clone().requires_grad_()
+        loss = loss_of(logits, labels, targets, loss_type)
+        return loss.detach(), torch.autograd.grad(loss, logits)[0]
+
+    return attempt
+
+
+def takes_logarithms_of_probabilities(logits, labels, targets, loss_type):
+    if loss_type == "softmax":
+        p = logits.exp() / logits.exp().sum(dim=1, keepdim=True)
+        loss = targets * class_logits(p, labels).log() + (1 - targets) * p[:, 0].log()
+    else:
+        p = 1 / (1 + (-class_logits(logits, labels)).exp())
+        loss = targets * p.log() + (1 - targets) * (1 - p).log()
+    return -loss.sum() / max(loss.numel(), 1)
+
+
+def forgets_to_divide_the_gradient(logits, labels, targets, loss_type):
+    loss, gradient = loss_and_gradient.loss_and_gradient(logits, labels, targets, loss_type)
+    return loss, gradient * max(targets.numel(), 1)
+
+
+def divides_by_the_pixels_of_one_mask(logits, labels, targets, loss_type):
+    loss, gradient = loss_and_gradient.loss_and_gradient(logits, labels, targets, loss_type)
+    return loss * len(labels), gradient * len(labels)
+
+
+def lets_sigmoids_learn_from_all(logits, labels, targets, loss_type):
+    if loss_type == "sigmoid":
+        return counts_every_mask(logits, labels, targets) if len(labels) else logits.sum()
+    return takes_logarithms_of_probabilities(logits, labels, targets, loss_type)
+
+
+def has_no_background(logits, labels, targets, loss_type):
+    loss, gradient = loss_and_gradient.loss_and_gradient(logits, labels, targets, loss_type)
+    if loss_type == "softmax":
+        gradient[:, 0] = 0
+    return loss, gradient
+
+
+def rounds_the_targets(logits, labels, targets, loss_type):
+    rounded = (targets >= 0.5).float()
+    return loss_and_gradient.loss_and_gradient(logits, labels, rounded, loss_type)
 
 
 def smooths_the_target(logits, label):
@@ -292,6 +344,49 @@ def wants_more_than_half(mask, m):
     small = mask.float().view(m, block, m, block).mean(dim=(1, 3)) > 0.5
     back = small.repeat_interleave(block, 0).repeat_interleave(block, 1)
     return ((mask & back).sum() / (mask | back).sum()).item()
+
+
+def flips_the_kernels(roi_features, convs, deconv, predictor):
+    flipped = [(weight.flip(2, 3), bias) for weight, bias in convs]
+    return mask_head.mask_head(roi_features, flipped, deconv, predictor)
+
+
+def head_of_pytorch(roi_features, convs, deconv, predictor, pad=None, relu=(True, True), bias=True):
+    x = roi_features
+    for weight, b in convs:
+        padded = F.pad(x, (1, 1, 1, 1)) if pad is None else F.pad(x, (1, 1, 1, 1), mode=pad)
+        x = F.conv2d(padded, weight, b)
+        x = x.relu() if relu[0] else x
+    x = F.conv_transpose2d(x, deconv[0], deconv[1] if bias else None, stride=2)
+    return F.conv2d(x.relu() if relu[1] else x, *predictor)
+
+
+def repeats_the_border(*arguments):
+    return head_of_pytorch(*arguments, pad="replicate")
+
+
+def forgets_the_relu_of_the_convolutions(*arguments):
+    return head_of_pytorch(*arguments, relu=(False, True))
+
+
+def forgets_the_relu_of_the_deconvolution(*arguments):
+    return head_of_pytorch(*arguments, relu=(True, False))
+
+
+def forgets_the_bias_of_the_deconvolution(*arguments):
+    return head_of_pytorch(*arguments, bias=False)
+
+
+def transposes_the_stamps(roi_features, convs, deconv, predictor):
+    transposed = deconv[0].transpose(2, 3), deconv[1]
+    return mask_head.mask_head(roi_features, convs, transposed, predictor)
+
+
+def has_no_relu_after_the_first_layers(roi_features, convs, deconv, predictor):
+    x = roi_features
+    for weight, bias in convs:
+        x = F.conv2d(x, weight, bias, padding=1)
+    return mask_head.mask_head(x.relu(), [], deconv, predictor)
 
 
 def has_no_warmup(step, highest, warmup_steps, milestones):
@@ -569,6 +664,16 @@ MISTAKES = [
     (mask_loss.check_softmax_gradient, lambda x, k: smooths_the_target(x, k), 1),
     (mask_loss.check_softmax_gradient, lambda x, k: -mask_loss.softmax_gradient(x, k), 1),
     (mask_loss.check_softmax_gradient, lambda x, k: x.sigmoid() - torch.eye(len(x))[k], 1),
+    (
+        loss_and_gradient.check_loss_and_gradient,
+        gradient_of(takes_logarithms_of_probabilities),
+        9,
+    ),
+    (loss_and_gradient.check_loss_and_gradient, gradient_of(lets_sigmoids_learn_from_all), 1),
+    (loss_and_gradient.check_loss_and_gradient, forgets_to_divide_the_gradient, 1),
+    (loss_and_gradient.check_loss_and_gradient, divides_by_the_pixels_of_one_mask, 3),
+    (loss_and_gradient.check_loss_and_gradient, rounds_the_targets, 4),
+    (loss_and_gradient.check_loss_and_gradient, has_no_background, 5),
     (average_precision.check_match, matches_an_object_twice, 3),
     (average_precision.check_match, takes_the_first, 3),
     (average_precision.check_match, gives_up_if_the_best_is_matched, 4),
@@ -598,6 +703,13 @@ MISTAKES = [
     (heads.check_deconvolve, never_overlaps, 2),
     (heads.check_upper_bound, reads_one_pixel_of_each_block, 1),
     (heads.check_upper_bound, wants_more_than_half, 1),
+    (mask_head.check_mask_head, flips_the_kernels, 3),
+    (mask_head.check_mask_head, repeats_the_border, 3),
+    (mask_head.check_mask_head, forgets_the_relu_of_the_convolutions, 9),
+    (mask_head.check_mask_head, forgets_the_relu_of_the_deconvolution, 6),
+    (mask_head.check_mask_head, forgets_the_bias_of_the_deconvolution, 7),
+    (mask_head.check_mask_head, transposes_the_stamps, 6),
+    (mask_head.check_mask_head, has_no_relu_after_the_first_layers, 10),
     (training.check_rate_of_step, has_no_warmup, 1),
     (training.check_rate_of_step, starts_at_0, 1),
     (training.check_rate_of_step, drops_only_once, 7),

@@ -6,14 +6,17 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+import torch
 from family import PAPERS as TABLE
-from matplotlib.patches import FancyBboxPatch
+from matplotlib.colors import to_hex
+from matplotlib.patches import FancyBboxPatch, Polygon
 from PIL import Image
 from torch import nn
 
 from mrcnn_edu import Config, viz
-from mrcnn_edu.backbone import BasicBlock
+from mrcnn_edu.backbone import BasicBlock, stage
 from mrcnn_edu.backbone_choices import Bottleneck
+from mrcnn_edu.heads import BoxHead, MaskHeadFCN
 from mrcnn_edu.rpn import RPNHead
 from mrcnn_edu.viz.diagrams.arrows import arrow, line
 from mrcnn_edu.viz.diagrams.frame import around
@@ -21,8 +24,16 @@ from mrcnn_edu.viz.diagrams.scene import anchors_around, object_boxes
 from mrcnn_edu.viz.diagrams.shapes import STRONG, block, slab
 from mrcnn_edu.viz.diagrams.sheet import sheet
 from mrcnn_edu.viz.diagrams.timeline import PAPERS
-from mrcnn_edu.viz.style import LABEL, SMALL, TITLE
+from mrcnn_edu.viz.style import HIGHLIGHT, LABEL, SMALL, TITLE
 
+SHARED = ["backbone", "neck"]
+REACHED = {
+    "loss_objectness": [*SHARED, "rpn_head"],
+    "loss_rpn_box_reg": [*SHARED, "rpn_head"],
+    "loss_classifier": [*SHARED, "box_head"],
+    "loss_box_reg": [*SHARED, "box_head"],
+    "loss_mask": [*SHARED, "mask_head"],
+}
 DIAGRAMS = {
     "architecture": viz.show_architecture,
     "stage": lambda: viz.show_architecture("proposals"),
@@ -33,6 +44,12 @@ DIAGRAMS = {
     "pyramids": viz.show_pyramids,
     "FPN": viz.show_fpn,
     "RPN": viz.show_rpn_window,
+    "heads": viz.show_two_heads,
+    "gradients": lambda: viz.show_loss_gradients(REACHED),
+    "gradients without a cut": lambda: viz.show_loss_gradients(
+        REACHED | {"loss_mask": ["neck", "rpn_head", "mask_head"]}
+    ),
+    "no gradients": lambda: viz.show_loss_gradients({}),
 }
 
 
@@ -223,6 +240,55 @@ def test_the_rpn_has_as_many_outputs_as_the_head():
     outputs = [layer.out_channels for layer in head.modules() if isinstance(layer, nn.Conv2d)]
     assert words.count("$p$") == outputs[-2]
     assert sum(word.startswith("$t_") for word in words) == outputs[-1]
+
+
+def test_the_heads_have_the_shapes_that_the_diagram_shows():
+    words = words_of(viz.show_two_heads())
+    with torch.device("meta"):
+        box = BoxHead(256, 7, n_convs=0, n_layers=2, hidden=1024, n_classes=80)
+        mask = MaskHeadFCN(256, 256, 4, n_classes=80)
+        res5 = stage(Bottleneck, 3, 1024, 512, stride=1, norm=nn.BatchNorm2d)
+        scores, deltas = box(torch.empty(1, 256, 7, 7))
+        maps = [torch.empty(1, 256, 14, 14)]
+        for layer in (mask.convs, mask.conv5_mask, mask.mask_fcn_logits):
+            maps.append(layer(maps[-1]))
+        c4 = [torch.empty(1, 1024, 7, 7), res5(torch.empty(1, 1024, 7, 7))]
+    for output in maps[:-1] + c4:
+        assert "{2} × {3} × {1}".format(*output.shape) in words
+    assert maps[-1].shape == (1, 81, 28, 28) and "28 × 28 × 80" in words  # without background
+    assert words.count(f"{scores.shape[1]} class scores") == 2
+    assert words.count(f"{deltas.shape[1]} × {deltas.shape[2]} box deltas") == 2
+    assert words.count("1024") == len(box.layers)
+
+
+def n_gradients(reached) -> int:
+    """How many arrows a diagram of gradients has, its key's apart."""
+    (axes,) = viz.show_loss_gradients(reached).axes
+    heads = [patch for patch in axes.patches if isinstance(patch, Polygon)]
+    return sum(to_hex(patch.get_facecolor()) == HIGHLIGHT.lower() for patch in heads) - 1
+
+
+def test_an_arrow_is_drawn_where_a_gradient_was_found():
+    assert n_gradients({}) == n_gradients({"loss_mask": []}) == 0
+    assert n_gradients({"loss_box_reg": ["box_head"]}) == 1
+    assert n_gradients({"loss_objectness": ["rpn_head", "neck"]}) == 2
+    assert n_gradients({"loss_mask": REACHED["loss_mask"]}) == 3  # RoIAlign lies between
+    assert n_gradients(REACHED) == 5 + 1 + 2 + 2
+    assert n_gradients(REACHED | {"loss_mask": ["rpn_head", *REACHED["loss_mask"]]}) == 11
+
+
+def test_the_way_of_the_proposals_is_cut_unless_a_gradient_passes():
+    cut = "detach: no gradient passes"
+    assert cut in words_of(viz.show_loss_gradients(REACHED))
+    for loss in ("loss_mask", "loss_classifier"):
+        opened = REACHED | {loss: [*REACHED[loss], "rpn_head"]}
+        assert cut not in words_of(viz.show_loss_gradients(opened))
+
+
+@pytest.mark.parametrize("reached", [{"loss": []}, {"loss_mask": ["head"]}, {"mask": ["neck"]}])
+def test_an_unknown_loss_or_part_is_an_error_that_names_it(reached):
+    with pytest.raises(ValueError, match=r"'(loss|head|mask)' is none of loss_objectness, "):
+        viz.show_loss_gradients(reached)
 
 
 def test_the_timeline_has_the_figures_of_the_table_of_papers():

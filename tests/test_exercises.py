@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from style import is_rewritten
 
+from mrcnn_edu import losses
 from mrcnn_edu.backbone import FPN
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.course import exercises, gpu_kernels, small_triton
@@ -26,12 +27,16 @@ from mrcnn_edu.course.exercises import (
     boxes,
     coco_ap,
     puzzles,
+    gpu,
+    loss_and_gradient,
+    mask_head,
     roi_align,
     rpn,
     start_here,
 )
 from mrcnn_edu.course.exercises.show import kind, masks_of, show
 from mrcnn_edu.course.progress import all_exercises
+from mrcnn_edu.heads import MaskHeadFCN
 from mrcnn_edu.nms import nms
 from mrcnn_edu.roi_ops import align_rois, feature_table
 from mrcnn_edu.rpn import propose
@@ -398,6 +403,27 @@ def test_propose_is_that_of_the_package(random_boxes):
     (theirs,) = propose(logits[None], deltas[None], levels, [size], n_before, n_after, iou)
     assert (theirs.candidates[:, 2:] - theirs.candidates[:, :2]).min() > 1
     torch.testing.assert_close(rpn.propose(logits, deltas, levels, *numbers), theirs.boxes)
+
+
+def test_mask_head_is_that_of_the_package():
+    head = MaskHeadFCN(5, 4, 2, n_classes=3).requires_grad_(False)
+    for parameter in head.parameters():
+        parameter.normal_()
+    convs = [(conv[0].weight, conv[0].bias) for conv in head.convs]
+    last = [(layer.weight, layer.bias) for layer in (head.conv5_mask, head.mask_fcn_logits)]
+    features = torch.randn(3, 5, 6, 6)
+    by_hand = mask_head.mask_head(features, convs, *last)
+    torch.testing.assert_close(by_hand, head(features), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("loss_type", ["sigmoid", "softmax"])
+def test_loss_and_gradient_are_those_of_the_package_and_autograd(loss_type):
+    logits = (30 * torch.randn(3, 5, 4, 4)).requires_grad_()
+    labels, targets = torch.tensor([1, 4, 2]), torch.rand(3, 4, 4)
+    loss = losses.mask_loss(logits, labels, targets, loss_type)
+    expected = loss.detach(), torch.autograd.grad(loss, logits)[0]
+    by_hand = loss_and_gradient.loss_and_gradient(logits.detach(), labels, targets, loss_type)
+    torch.testing.assert_close(by_hand, expected)
 
 
 # ---- the notebooks ----

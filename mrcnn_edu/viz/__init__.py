@@ -53,6 +53,7 @@ from mrcnn_edu.viz.diagrams.family import show_family
 from mrcnn_edu.viz.diagrams.fpn import show_fpn
 from mrcnn_edu.viz.diagrams.iou import show_iou
 from mrcnn_edu.viz.diagrams.iou_ladder import show_iou_ladder
+from mrcnn_edu.viz.diagrams.loss_gradients import show_loss_gradients
 from mrcnn_edu.viz.diagrams.matching import show_matching
 from mrcnn_edu.viz.diagrams.memory_levels import H100_MEMORY, show_memory_levels
 from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
@@ -68,6 +69,7 @@ from mrcnn_edu.viz.diagrams.run_lengths import show_run_lengths
 from mrcnn_edu.viz.diagrams.smooth_l1 import show_regression_losses
 from mrcnn_edu.viz.diagrams.timeline import show_timeline
 from mrcnn_edu.viz.diagrams.trained_together import show_trained_together
+from mrcnn_edu.viz.diagrams.two_heads import show_two_heads
 from mrcnn_edu.viz.draw import (
     crop,
     draw_boxes,
@@ -113,23 +115,23 @@ from mrcnn_edu.viz.training import show_lockstep, show_training
 show_flow = show_architecture  # its name in the lessons that are not rewritten yet
 
 __all__ = [
-    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK", "OP_COLORS",
-    "OP_NAMES", "OTHER_COLORS", "ROLES", "Access", "Picture", "QueueTimes", "Touched", "anchors_at",
-    "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_confusion", "draw_coverage",
-    "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_read",
-    "draw_row", "feature_colors", "full_size_png", "nms_steps", "paint_differences", "paint_masks",
-    "pale_image", "paled", "queue_times", "receptive_fields", "row", "sample_photograph",
-    "show_anchors_at_center", "show_ap_area", "show_architecture", "show_bilinear", "show_bins",
-    "show_box_deltas", "show_boxes", "show_cells", "show_channels", "show_comparison",
-    "show_confusion", "show_counts", "show_coverage", "show_detections", "show_differences",
-    "show_family", "show_feature_colors", "show_flow", "show_fpn", "show_fractions",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_learning",
-    "show_lines", "show_lockstep", "show_maps", "show_matches", "show_matching",
-    "show_memory_levels", "show_misalignment", "show_nms_steps", "show_objectness", "show_overview",
-    "show_paired_differences", "show_panels", "show_parts", "show_programs", "show_pyramids",
-    "show_queue", "show_ranking", "show_receptive_field", "show_regions", "show_regression_losses",
-    "show_residual_block", "show_roi_pool_steps", "show_roofline", "show_rpn_window",
-    "show_run_lengths", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
-    "show_table", "show_tasks", "show_timeline", "show_trained_together", "show_training",
-    "text_color", "tile_maps",
+    "ARCHITECTURE_STAGES", "Access", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK",
+    "OP_COLORS", "OP_NAMES", "OTHER_COLORS", "Picture", "QueueTimes", "ROLES", "Touched",
+    "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_confusion",
+    "draw_coverage", "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_objects",
+    "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps", "paint_differences",
+    "paint_masks", "pale_image", "paled", "queue_times", "receptive_fields", "row",
+    "sample_photograph", "show_anchors_at_center", "show_ap_area", "show_architecture",
+    "show_bilinear", "show_bins", "show_box_deltas", "show_boxes", "show_cells", "show_channels",
+    "show_comparison", "show_confusion", "show_counts", "show_coverage", "show_detections",
+    "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
+    "show_fractions", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder",
+    "show_learning", "show_lines", "show_lockstep", "show_loss_gradients", "show_maps",
+    "show_matches", "show_matching", "show_memory_levels", "show_misalignment", "show_nms_steps",
+    "show_objectness", "show_overview", "show_paired_differences", "show_panels", "show_parts",
+    "show_programs", "show_pyramids", "show_queue", "show_ranking", "show_receptive_field",
+    "show_regions", "show_regression_losses", "show_residual_block", "show_roi_pool_steps",
+    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
+    "show_sharing", "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
+    "show_trained_together", "show_training", "show_two_heads", "text_color", "tile_maps",
 ]  # fmt: skip

@@ -812,13 +812,13 @@ show_progress()
 # - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 180 minutes: What does it cost a mask when
 #   coordinates are rounded to whole numbers?
 #   <br><img src='pictures/07_roi_align.png' height='90' alt=''>
-# - 08 [Heads and the m x m mask](08_heads.ipynb), 75 minutes: Why should a mask keep its layout in
-#   every layer, and how fine must it be?
+# - 08 [The heads](08_heads.ipynb), 170 minutes: Why should a mask keep its layout in every layer,
+#   and how fine must it be?
 #   <br><img src='pictures/08_heads.png' height='90' alt=''>
 # - 17 [What each part costs](17_costs.ipynb), 120 minutes: What does each part cost, and what is
 #   saved by sharing it among regions?
 #   <br><img src='pictures/17_costs.png' height='90' alt=''>
-# - 09 [The mask loss](09_mask_loss.ipynb), 60 minutes: Why should the classes not compete for a
+# - 09 [The mask loss](09_mask_loss.ipynb), 145 minutes: Why should the classes not compete for a
 #   pixel?
 #   <br><img src='pictures/09_mask_loss.png' height='90' alt=''>
 # - 10 [Training](10_training.ipynb), 90 minutes: Which boxes does a network learn from, and how do

@@ -299,6 +299,10 @@
 # <br>The envelope of a precision-recall curve has, at each recall, the best precision that is
 # reached there or at any higher recall.
 #
+# **equivariance** (equivariant) · lesson [08](08_heads.ipynb)
+# <br>A function is equivariant under shifts if a shift of its input shifts its output in the same
+# way, as with a convolution, and not with a fully connected layer.
+#
 # **evaluator** · lesson [11](11_average_precision.ipynb)
 # <br>The evaluator is the program that compares all detections with the ground truth and computes
 # the metric, in our case COCO's.

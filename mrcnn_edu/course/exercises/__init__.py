@@ -23,7 +23,10 @@ propose            lesson 06, larger: from the RPN's outputs to proposals
 rpn                lesson 06: parameters of the RPN head, candidates, recall
 precise_roi        lesson 07, larger: the mean over all points of a bin, by an integral
 roi_align          lesson 07: how far and how often RoIPool rounds, RoIAlign along one axis
+roi_align          lesson 07: RoIPool's rounding, RoIAlign along one axis
+mask_head          lesson 08, larger: the whole mask head, layer by layer
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
+loss_and_gradient  lesson 09, larger: the mask loss and its gradient, both ways
 mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradient
 training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
 coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas and a limit
@@ -46,8 +49,10 @@ LESSONS = {
     "06 the RPN": ("rpn", "propose"),
     "07 RoIPool and RoIAlign": ("roi_align", "precise_roi"),
     "08 the heads": ("heads",),
+    "07 RoIPool and RoIAlign": ("roi_align",),
+    "08 the heads": ("heads", "mask_head"),
     "17 what each part costs": ("cost",),
-    "09 the mask loss": ("mask_loss",),
+    "09 the mask loss": ("mask_loss", "loss_and_gradient"),
     "10 training": ("training",),
     "11 average precision": ("average_precision", "coco_ap"),
     "12 ablations": ("ablations",),

@@ -18,7 +18,12 @@ def fcn_parameters(in_channels: int, channels: int, n_convs: int, n_classes: int
 
 def check_fcn_parameters(attempt: Callable) -> None:
     """Check a function like `fcn_parameters` on equal and unequal channels, and the paper's."""
-    cases = [(4, 4, 2, 3), (8, 4, 1, 1), (64, 48, 2, 6), (256, 256, 4, 80)]
+    cases = {
+        "equal numbers of channels": (4, 4, 2, 3),
+        "one convolution": (8, 4, 1, 1),
+        "our small head": (64, 48, 2, 6),
+        "the paper's head": (256, 256, 4, 80),
+    }
     check(attempt, fcn_parameters, cases)
 
 
@@ -37,8 +42,13 @@ def check_deconvolve(attempt: Callable) -> None:
     """Check a function like `deconvolve` on kernels that touch, that overlap, and with gaps."""
     square = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
     cross = torch.tensor([[0.0, 1.0, 0.0], [1.0, 2.0, 1.0], [0.0, 1.0, -1.0]])
-    cases = [(torch.tensor([[1.0, 3.0]]), square, 2), (square, cross, 2), (cross[:2], square, 1)]
-    check(attempt, deconvolve, [*cases, (square, square, 3)])
+    cases = {
+        "stamps side by side": (torch.tensor([[1.0, 3.0]]), square, 2),
+        "stamps that overlap by one": (square, cross, 2),
+        "stride 1": (cross[:2], square, 1),
+        "gaps between the stamps": (square, square, 3),
+    }
+    check(attempt, deconvolve, cases)
 
 
 def upper_bound(mask: Tensor, m: int) -> float:
@@ -57,4 +67,11 @@ def check_upper_bound(attempt: Callable) -> None:
     half[:, 1] = True  # exactly half of two blocks
     strip = torch.zeros(6, 6, dtype=torch.bool)
     strip[1:5, :2] = True
-    check(attempt, upper_bound, [(corner, 2), (lost, 2), (half, 2), (strip, 2), (strip, 6)])
+    cases = {
+        "a corner": (corner, 2),
+        "a single pixel in a block": (lost, 2),
+        "blocks that are half full": (half, 2),
+        "blocks of 3 x 3 pixels": (strip, 2),
+        "as many blocks as pixels": (strip, 6),
+    }
+    check(attempt, upper_bound, cases)

@@ -28,8 +28,13 @@ def _heads(n: int, n_classes: int = 3, m: int = 4, seed: int = 0) -> tuple[Tenso
 def check_mask_loss(attempt: Callable) -> None:
     """Check a function like `mask_loss` on logits of 0, one RoI and several."""
     logits, labels, targets = _heads(1, m=2)
-    cases = [(torch.zeros_like(logits), labels, targets), (logits, labels, targets)]
-    check(attempt, mask_loss, [*cases, _heads(2, seed=1), _heads(5, n_classes=6, seed=2)])
+    cases = {
+        "all logits 0": (torch.zeros_like(logits), labels, targets),
+        "one RoI": (logits, labels, targets),
+        "two RoIs": _heads(2, seed=1),
+        "five RoIs of six classes": _heads(5, n_classes=6, seed=2),
+    }
+    check(attempt, mask_loss, cases)
 
 
 def read_masks(logits: Tensor, labels: Tensor) -> Tensor:
@@ -42,8 +47,13 @@ def read_masks(logits: Tensor, labels: Tensor) -> Tensor:
 
 def check_read_masks(attempt: Callable) -> None:
     """Check a function like `read_masks` on one detection, several, and none."""
-    cases = [_heads(1, m=2), _heads(3, seed=1), _heads(6, n_classes=5, seed=2), _heads(0)]
-    check(attempt, read_masks, [(logits, labels) for logits, labels, _ in cases])
+    cases = {
+        "one detection": _heads(1, m=2)[:2],
+        "three detections": _heads(3, seed=1)[:2],
+        "six detections of five classes": _heads(6, n_classes=5, seed=2)[:2],
+        "no detection": _heads(0)[:2],
+    }
+    check(attempt, read_masks, cases)
 
 
 def softmax_gradient(logits: Tensor, label: int) -> Tensor:
@@ -58,5 +68,10 @@ def softmax_gradient(logits: Tensor, label: int) -> Tensor:
 
 def check_softmax_gradient(attempt: Callable) -> None:
     """Check a function like `softmax_gradient` on equal and unequal logits, background included."""
-    cases = [([0.0, 0, 0], 1), ([0.0, 1, 2, 1], 2), ([3.0, -1, 0.5, 0], 0), ([0.0, 8, -8], 2)]
-    check(attempt, softmax_gradient, [(torch.tensor(logits), label) for logits, label in cases])
+    cases = {
+        "equal logits": (torch.zeros(3), 1),
+        "unequal logits": (torch.tensor([0.0, 1.0, 2.0, 1.0]), 2),
+        "background": (torch.tensor([3.0, -1.0, 0.5, 0.0]), 0),
+        "certain and wrong": (torch.tensor([0.0, 8.0, -8.0]), 2),
+    }
+    check(attempt, softmax_gradient, cases)

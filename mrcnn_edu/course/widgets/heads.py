@@ -30,7 +30,7 @@ def heads_player(name: str = "star") -> Player:
         iou = (mask & pasted).sum() / (mask | pasted).sum()
         picture = Picture(8.6, 3.1)
         left, right = picture.subplots(1, 2, width_ratios=(1, 1))
-        viz.draw_map(left, small[0], f"{m} x {m} mask", 1)
+        viz.draw_map(left, small[0], f"{m} × {m} mask", 1)
         pixels = viz.paint_differences(mask, pasted)
         title = f"pasted back: IoU {iou:.2f} (green missing, crimson extra)"
         viz.draw_image(right, pixels, title)
