@@ -2,6 +2,7 @@
 
 notebook_file  what is written in a notebook, apart from what running it leaves there
 lessons        the notebooks, copied into a folder where a student works
+training_runs  lesson 10: short training runs, one healthy and each of the others with one fault
 widgets        sliders over pictures, a file for each lesson
 solved         which exercises the reader has solved, kept in a file in her own folder
 exercises      checks and solutions of the exercises, a file for each lesson and larger task

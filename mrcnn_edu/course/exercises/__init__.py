@@ -24,7 +24,8 @@ rpn                lesson 06: parameters of the RPN head, candidates, recall
 roi_align          lesson 07: RoIPool's rounding, RoIAlign along one axis
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
 mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradient
-training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
+make_targets       lesson 10, larger: all targets of the RoIs of an image
+training           lesson 10: matching RoIs to objects, learning rates, what a blind head can reach
 average_precision  lesson 11: matching detections, precision and recall, average precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
@@ -44,7 +45,7 @@ LESSONS = {
     "08 the heads": ("heads",),
     "17 what each part costs": ("cost",),
     "09 the mask loss": ("mask_loss",),
-    "10 training": ("training",),
+    "10 training": ("training", "make_targets"),
     "11 average precision": ("average_precision",),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
