@@ -38,8 +38,9 @@ TRAIN_DATA = Shapes(10_000, seed=381)
 VAL_DATA = Shapes(300, seed=1)
 N_VAL = 16  # the first scenes of VAL_DATA, on which each run is evaluated at its end
 SMALLEST = 0.01  # what is added to a loss before its logarithm, so that 0.001 is much like 0.002
+LARGEST = 4.0  # a larger loss counts as this one: it has exploded, no matter how far
 CLOSE = 1.1  # two runs of the gallery cannot be told apart if one is hardly closer than the other
-FAR = 1.6  # a run that is farther from all of them resembles none
+FAR = 2.0  # a run that is farther from all of them resembles none
 
 Curves = Mapping[str, Sequence[float]]  # the points of each loss
 
@@ -184,12 +185,13 @@ def read_losses(run: str | Path) -> list[dict[str, float]]:
 def distance(first: Curves, second: Curves) -> float:
     """By which factor two runs' curves differ, on average over all losses and points: 1 or more.
 
-    Only the steps that both have are compared. A loss that is not finite counts as 10,000.
+    Only the steps that both have are compared. A loss above 4 counts as 4, and so does one that is
+    not a number.
     """
     logs = []
     for curves in (first, second):
         table = torch.tensor([list(curves[name]) for name in LOSSES], dtype=torch.float64)
-        logs.append((table.nan_to_num(nan=1e4).clamp(0, 1e4) + SMALLEST).log())
+        logs.append((table.nan_to_num(nan=LARGEST).clamp(0, LARGEST) + SMALLEST).log())
     n = min(values.shape[1] for values in logs)
     return math.exp((logs[0][:, :n] - logs[1][:, :n]).abs().mean().item())
 

@@ -24,8 +24,10 @@ def loss_label(name: str) -> str:
     return words.get(name, name)
 
 
-def show_gallery(runs: Mapping[str, Curves], healthy: Curves, window: int = 1) -> Picture:
-    """The losses of training runs, a panel for each name, over those of a healthy run.
+def show_gallery(
+    runs: Mapping[str, Curves], healthy: Curves | None = None, window: int = 1
+) -> Picture:
+    """The losses of training runs, a panel for each name, perhaps over those of a healthy run.
 
     The healthy run's curves are thin and gray. window: the steps of which a point is the mean. The
     axis of the losses is logarithmic.
@@ -39,7 +41,8 @@ def show_gallery(runs: Mapping[str, Curves], healthy: Curves, window: int = 1) -
     for axes, (name, curves) in zip(panels, runs.items(), strict=False):
         axes.set_title(name, fontsize=LABEL)
         for i, (loss, values) in enumerate(curves.items()):
-            draw_curve(axes, healthy[loss], window, color=GRAY, linewidth=0.8)
+            if healthy is not None:
+                draw_curve(axes, healthy[loss], window, color=GRAY, linewidth=0.8)
             shade = OTHER_COLORS[i % len(OTHER_COLORS)]
             draw_curve(axes, values, window, color=shade, linewidth=1.8, label=loss_label(loss))
         style_losses(axes)
