@@ -325,8 +325,9 @@ def test_runs_are_drawn_over_the_healthy_one_and_what_is_beyond_the_axis_at_its_
     assert [axes.get_title() for axes in several.axes[:5]] == list("abcde")
     healthy, run = several.axes[0].lines[:2]
     assert run.get_xdata().tolist() == [2.5, 7.5, 12.5]  # the middle of each window
-    assert run.get_ydata().tolist() == healthy.get_ydata().tolist() == [4, 2, 0.01]
-    assert alone.axes[0].lines[1].get_ydata().tolist() == [1, 1, 10]
+    assert run.get_ydata().tolist() == healthy.get_ydata().tolist()
+    assert (10 ** run.get_ydata()).tolist() == pytest.approx([4, 2, 0.01])
+    assert (10 ** alone.axes[0].lines[1].get_ydata()).tolist() == pytest.approx([1, 1, 10])
     assert pixels(several).std() > 0
 
 

@@ -244,21 +244,26 @@ def test_work_of_roi_align_by_hand():
     assert roi_align_work(2000, 1, 4, 2)[1] == 2 * PYRAMID  # never more than there are
 
 
+def legend_of(player) -> list[str]:
+    return [text.get_text() for text in player.picture.legends[0].get_texts()]
+
+
 def test_the_gallery_says_which_run_the_given_one_resembles(tmp_path):
     healthy = recorded_runs(1)["healthy"]["losses"]
     losses = [{name: points[i // WINDOW] for name, points in healthy.items()} for i in range(60)]
     player = gallery_player(losses)
     kind = player.sliders["kind"]
     assert len(kind.options) == len(recorded_runs()) and kind.value == "healthy"
-    title = player.picture.get_suptitle()
-    assert title.startswith("Your run: most like 'healthy'")
+    text, shown = legend_of(player)
+    assert text.startswith("your run: most like 'healthy'") and shown.startswith("healthy (differs")
     kind.value = "random class labels"
-    assert player.picture.get_suptitle() == title  # it does not depend on what is shown
+    assert legend_of(player)[0] == text  # it does not depend on what is shown
+    assert legend_of(player)[1].startswith("random class labels (differs by × 1.")
     rows = [",".join([str(i + 1), *map(str, row.values())]) for i, row in enumerate(losses)]
     (tmp_path / "losses.csv").write_text("\n".join([",".join(["step", *healthy]), *rows]))
     from_file = gallery_player(tmp_path / "losses.csv")
-    assert from_file.picture.get_suptitle() == title
-    assert gallery_player().picture.get_suptitle() == ""
+    assert legend_of(from_file)[0] == text
+    assert legend_of(gallery_player())[0] == "the gallery's healthy run"
 
 
 def test_a_long_run_is_cut_off_where_the_gallery_ends():

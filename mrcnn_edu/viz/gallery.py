@@ -1,6 +1,7 @@
 """A gallery of training runs: the losses of each, over those of a healthy run."""
 
 from collections.abc import Mapping, Sequence
+from math import log10
 
 from matplotlib.axes import Axes
 
@@ -9,7 +10,7 @@ from mrcnn_edu.viz.style import GRAY, INK, LABEL, LIGHT, OTHER_COLORS, SMALL
 
 Curves = Mapping[str, Sequence[float]]  # the points of each loss
 LOWEST, HIGHEST = 0.01, 10.0  # of the losses' axis; what is beyond is drawn at its end
-TICKS = {0.01: "0.01", 0.1: "0.1", 1.0: "1", 10.0: "10"}
+TICKS = {-2: "0.01", -1: "0.1", 0: "1", 1: "10"}  # of the logarithms, which are quick to draw
 
 
 def loss_label(name: str) -> str:
@@ -60,7 +61,7 @@ def show_run_over(
 
     window: the steps of which a point is the mean.
     """
-    picture = Picture(10, 2.75)
+    picture = Picture(10, 2.9)
     panels = picture.subplots(1, len(run), sharey=True, squeeze=False)[0]
     for axes, (loss, values) in zip(panels, run.items(), strict=True):
         axes.set_title(loss_label(loss), fontsize=LABEL)
@@ -69,22 +70,20 @@ def show_run_over(
         draw_curve(axes, values, window, color=INK, linewidth=1.8, label=name)
         style_losses(axes)
     handles, labels = panels[0].get_legend_handles_labels()
-    picture.legend(handles, labels, loc="outside upper left", ncols=2, frameon=False, fontsize=8)
+    picture.legend(handles[::-1], labels[::-1], loc="outside upper left", frameon=False, fontsize=LABEL)
     return picture
 
 
 def draw_curve(axes: Axes, values: Sequence[float], window: int, **style) -> None:
-    """Draw the points of a curve, each in the middle of its window."""
+    """Draw the logarithms of the points of a curve, each in the middle of its window."""
     steps = [(index + 0.5) * window for index in range(len(values))]
-    axes.plot(steps, [min(max(value, LOWEST), HIGHEST) for value in values], **style)
+    axes.plot(steps, [log10(min(max(value, LOWEST), HIGHEST)) for value in values], **style)
 
 
 def style_losses(axes: Axes) -> None:
-    """A logarithmic axis of losses."""
-    axes.set_yscale("log")
-    axes.set_ylim(LOWEST * 0.9, HIGHEST * 1.1)
+    """An axis of losses, whose logarithms are drawn."""
+    axes.set_ylim(log10(LOWEST) - 0.05, log10(HIGHEST) + 0.05)
     axes.set_yticks(list(TICKS), list(TICKS.values()))
-    axes.minorticks_off()
     axes.set_xlim(0, None)
     axes.set_xlabel("step", fontsize=SMALL)
     axes.tick_params(labelsize=SMALL)

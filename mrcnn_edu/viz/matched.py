@@ -65,6 +65,9 @@ def show_named_boxes(boxes: Mapping[str, Tensor], gt: Tensor, size: tuple[int, i
     for axes, (name, box) in zip(panels, boxes.items(), strict=True):
         draw_image(axes, paper, is_paled=True)
         axes.set_title(name, fontsize=LABEL)
+        margin = width / 16  # boxes at the sheet's edge are seen whole
+        axes.set_xlim(-margin, width + margin)
+        axes.set_ylim(height + margin, -margin)
         draw_boxes(axes, gt, [object_color(index) for index in range(len(gt))], 2.6)
         draw_boxes(axes, box[None], MATCH_COLORS["ignored"], 1.6, line="--")
     return picture

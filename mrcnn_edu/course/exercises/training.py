@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.course.exercises.check import check
+from mrcnn_edu.course.exercises.make_targets import check_make_targets as check_make_targets
+from mrcnn_edu.course.exercises.make_targets import make_targets as make_targets
 
 
 def mask_of_roi(iou: Tensor, threshold: float) -> Tensor:

@@ -65,7 +65,7 @@ def gallery_player(run: Sequence[Mapping[str, float]] | str | Path | None = None
     """A training run's losses over those of a run of lesson 10's gallery, which can be chosen.
 
     run: the losses of every step, or a losses.csv, or the folder that it is in; by default, the
-    gallery's healthy run. The title says which run of the gallery it resembles most.
+    gallery's healthy run. The legend says which run of the gallery it resembles most.
     """
     gallery = {name: recorded["losses"] for name, recorded in recorded_runs().items()}
     if run is None:
@@ -74,16 +74,14 @@ def gallery_player(run: Sequence[Mapping[str, float]] | str | Path | None = None
         losses = read_losses(run) if isinstance(run, str | Path) else run
         curves, name = curves_of(losses), "your run"
     distances = ranked(curves, gallery)
+    if run is not None:
+        name = f"your run: {verdict(distances)}"
     longest = max(len(points) for other in gallery.values() for points in other.values())
     curves = {loss: points[:longest] for loss, points in curves.items()}
-    text = verdict(distances)
 
     def draw(kind: str) -> Picture:
         other = f"{kind} (differs by × {distances[kind]:.2f})"
-        picture = viz.show_run_over(curves, name, gallery[kind], other, WINDOW)
-        if run is not None:
-            picture.suptitle(f"Your run: {text}.", fontsize=10)
-        return picture
+        return viz.show_run_over(curves, name, gallery[kind], other, WINDOW)
 
     return Player(
         draw, kind=Dropdown(options=list(distances), description="over", value=next(iter(distances)))
