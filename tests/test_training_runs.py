@@ -130,7 +130,7 @@ def test_the_second_run_of_each_kind_is_recognized_or_named_among_those_that_are
 
 
 def test_each_fault_is_in_the_targets_or_in_the_learning_rate():
-    image, target = TRAIN_DATA[1]
+    _, target = TRAIN_DATA[1]
     for name, kind in KINDS.items():
         _, changed = Changed(TRAIN_DATA, kind.change)[1]
         differ = {

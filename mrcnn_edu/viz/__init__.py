@@ -4,6 +4,7 @@ style      the look of every picture: colors, widths, fonts
 caption    the lines of a picture's caption
 svg        a chart as SVG
 picture    the figure that every picture is drawn on
+palette    pictures of few colors, as small files
 draw       drawing onto given axes: an image, a map, boxes
 names      names on chips that never cover each other
 outlines   the exact outline of a mask

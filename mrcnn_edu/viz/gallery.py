@@ -5,6 +5,7 @@ from math import log10
 
 from matplotlib.axes import Axes
 
+from mrcnn_edu.viz.palette import FewColors
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import GRAY, INK, LABEL, LIGHT, OTHER_COLORS, SMALL
 
@@ -33,10 +34,11 @@ def show_gallery(
     The healthy run's curves are thin and gray. window: the steps of which a point is the mean. The
     axis of the losses is logarithmic.
     """
-    columns = min(4, max(1, len(runs)))
+    columns = 3 if len(runs) in (3, 5, 6) else min(4, max(1, len(runs)))
     rows = -(-len(runs) // columns)
-    picture = Picture(2.5 * columns, 2.15 * rows + 0.35)
-    panels = list(picture.subplots(rows, columns, sharey=True, squeeze=False).flat)
+    picture = FewColors(10 * columns / 4 if columns < 3 else 10, 1.9 * rows + 0.5)
+    grid = picture.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    panels = list(grid.flat)
     for axes in panels[len(runs) :]:
         axes.axis("off")
     for axes, (name, curves) in zip(panels, runs.items(), strict=False):
@@ -47,6 +49,8 @@ def show_gallery(
             shade = OTHER_COLORS[i % len(OTHER_COLORS)]
             draw_curve(axes, values, window, color=shade, linewidth=1.8, label=loss_label(loss))
         style_losses(axes)
+    for axes in grid[:-1].flat:  # the lowest row has the numbers of all
+        axes.set_xlabel("")
     handles, labels = panels[0].get_legend_handles_labels()
     picture.legend(
         handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, fontsize=SMALL
@@ -61,7 +65,7 @@ def show_run_over(
 
     window: the steps of which a point is the mean.
     """
-    picture = Picture(10, 2.9)
+    picture = FewColors(10, 2.9)
     panels = picture.subplots(1, len(run), sharey=True, squeeze=False)[0]
     for axes, (loss, values) in zip(panels, run.items(), strict=True):
         axes.set_title(loss_label(loss), fontsize=LABEL)
@@ -70,7 +74,9 @@ def show_run_over(
         draw_curve(axes, values, window, color=INK, linewidth=1.8, label=name)
         style_losses(axes)
     handles, labels = panels[0].get_legend_handles_labels()
-    picture.legend(handles[::-1], labels[::-1], loc="outside upper left", frameon=False, fontsize=LABEL)
+    picture.legend(
+        handles[::-1], labels[::-1], loc="outside upper left", frameon=False, fontsize=LABEL
+    )
     return picture
 
 

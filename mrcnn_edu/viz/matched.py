@@ -7,7 +7,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from mrcnn_edu.viz.draw import draw_boxes, draw_image
-from mrcnn_edu.viz.picture import Picture, row
+from mrcnn_edu.viz.palette import FewColors
+from mrcnn_edu.viz.picture import Picture, panel_height, row
 from mrcnn_edu.viz.style import HIGHLIGHT, LABEL, MATCH_COLORS, OTHER_COLORS
 
 # Negatives are red, so no object is.
@@ -60,7 +61,9 @@ def show_named_boxes(boxes: Mapping[str, Tensor], gt: Tensor, size: tuple[int, i
     boxes: name -> [4]. size: (height, width) of the sheet, in the boxes' units.
     """
     height, width = size
-    picture, panels = row(len(boxes), 1.66, height / width)
+    n = len(boxes)
+    picture = FewColors(1.66 * n, panel_height(1.66, height / width))
+    panels = picture.subplots(1, n, squeeze=False)[0]
     paper = torch.ones(3, height, width)
     for axes, (name, box) in zip(panels, boxes.items(), strict=True):
         draw_image(axes, paper, is_paled=True)
@@ -70,4 +73,5 @@ def show_named_boxes(boxes: Mapping[str, Tensor], gt: Tensor, size: tuple[int, i
         axes.set_ylim(height + margin, -margin)
         draw_boxes(axes, gt, [object_color(index) for index in range(len(gt))], 2.6)
         draw_boxes(axes, box[None], MATCH_COLORS["ignored"], 1.6, line="--")
+    picture.format = "png"  # a drawing, although there is paper below it
     return picture

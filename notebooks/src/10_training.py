@@ -80,13 +80,13 @@ anywhere = torch.cat((center - half_size, center + half_size), dim=1)
 proposals = clip_boxes(torch.cat((near, anywhere)), (96, 96))  # [140, 4]
 
 # %%
-panels = {
-    "5 objects": (4 * gt_boxes, "gt"),
-    "every third of 140 proposals": (4 * proposals[::3], "proposal"),
-}
-viz.show_panels(crisp, panels, width=2.9).caption(
-    "Figure 2. What is annotated, and what the heads make predictions for. "
-    "Nothing on the right says which proposal belongs to which object."
+some = proposals[::7]
+boxes = torch.cat((some, gt_boxes))
+roles = ["proposal"] * len(some) + ["gt"] * len(gt_boxes)
+title = "5 objects, every seventh proposal"
+viz.show_panels(crisp, {title: (4 * boxes, roles)}, width=2.7).caption(
+    "Figure 2. What is annotated (green), and what the heads make predictions "
+    "for (orange). Nothing says which proposal belongs to which object."
 )
 
 # %% [markdown]
@@ -179,7 +179,7 @@ panels = {
         matched[some],
     ),
 }
-viz.show_matched(crisp, 4 * gt_boxes, panels, width=3.2).caption(
+viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.4).caption(
     "Figure 5. The RoIs by what they are matched to. A positive one has the "
     "color of its object, whose own box is thick. Negatives are dashed, and "
     "many of them show a good piece of an object."
@@ -258,7 +258,7 @@ halves = {"positive": objects >= 0, "negative": objects < 0}
 for name, chosen in halves.items():
     title = f"{chosen.sum()} {name} RoIs"
     panels[title] = (4 * rois[chosen], objects[chosen])
-viz.show_matched(crisp, 4 * gt_boxes, panels, width=3.2).caption(
+viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.4).caption(
     "Figure 6. What the heads learn from in one training step. From the 38 "
     "positives of Figure 5 only 12 are used, so another step will see other "
     "boxes of the same objects."
@@ -369,7 +369,7 @@ picture.caption(
 # This has a consequence for detection. A mask can never repair a box that is too small, because the
 # head has learned to stop at the box's edge. The box has to be right first.
 #
-# Here are six positive RoIs of our scene and what each of them has to learn.
+# Here are five positive RoIs of our scene and what each of them has to learn.
 
 # %%
 to_learn = table.positive()  # 12 rows
@@ -377,11 +377,11 @@ soft = mask_targets(  # [12, 28, 28]
     [target["masks"]], [to_learn.boxes], [to_learn.objects], mask_size=28
 )
 
-six = [0, 1, 3, 5, 7, 9]
+five = [0, 1, 3, 7, 9]
 iou = box_iou(gt_boxes, to_learn.boxes).amax(dim=0)
-titles = [f"IoU {value:.2f}" for value in iou[six]]
-viz.show_regions(crisp, 4 * to_learn.boxes[six], soft[six], titles).caption(
-    "Figure 8. Above, what six RoIs see. Below, what they have to learn. A "
+titles = [f"IoU {value:.2f}" for value in iou[five]]
+viz.show_regions(crisp, 4 * to_learn.boxes[five], soft[five], titles).caption(
+    "Figure 8. Above, what five RoIs see. Below, what they have to learn. A "
     "mask ends where its RoI ends, and leaves out what belongs to a neighbor."
 )
 
@@ -673,7 +673,7 @@ print(f"the lowest possible mask loss: {entropy.mean():.2f}")
 detections = model.detect([image])[0]
 confident = detections[detections.scores > 0.5]
 viz.show_detections(
-    image, confident, scenes.classes, target, width=2.8
+    image, confident, scenes.classes, target, width=2.4
 ).caption(
     "Figure 10. The scene that was learned by heart, after 60 steps. All "
     "five objects are found, named and outlined."
@@ -687,10 +687,10 @@ first = one_scene_losses[0]
 assert sum(late.values()) < 0.4 * sum(first.values()) and n_positive[0] < n_positive[60]
 assert [name for name in late if late[name] >= first[name]] == ["loss_box_reg"]
 highest = max(step["loss_box_reg"] for step in one_scene_losses)
-assert highest > 2 * late["loss_box_reg"] and late["loss_mask"] > entropy.mean() > 0.05
+assert highest > 1.2 * late["loss_box_reg"] and late["loss_mask"] > entropy.mean() > 0.05
 assert round(-0.4 * log(0.4) - 0.6 * log(0.6), 2) == 0.67
-assert sorted(confident.labels.tolist()) == sorted(gt_labels.tolist())
-assert (box_iou(gt_boxes, confident.boxes).amax(dim=1) > 0.5).all()
+found = box_iou(gt_boxes, confident.boxes) > 0.5
+assert (found & (gt_labels[:, None] == confident.labels)).any(dim=1).all()
 
 # %% [markdown]
 # ## 7. Now in earnest
@@ -770,7 +770,7 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
     if step % 25 == 0:
         for name, value in measure(model).items():
             curves.setdefault(name, {})[step] = value
-        snapshots[step] = model.detect([validation_set[8][0]])[0]
+        snapshots[step] = model.detect([validation_set[4][0]])[0]
         picture = viz.show_training(losses, curves).caption(
             "Figure 11. Left, the five losses in training. Right, what the "
             "model can do on scenes that it is never trained on."
@@ -783,19 +783,21 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
 # %% [markdown]
 # **What happened.** Finding comes first, by far. After the first 25 steps, most objects already have
 # a proposal that covers them. Outlines come next. In the beginning they are worse than the filled
-# box, because of the random but confident masks that we found before the first step. Class labels come last. At step 100,
-# nearly all objects are found and their outlines are almost as good as at the end, but many labels
-# are still wrong, and that curve keeps rising.
+# box, because of the random but confident masks that we found before the first step. Class labels
+# come last. At step 100, nearly all objects are found, and their outlines are almost as good as at
+# the end. But about half of the labels are still wrong, and it takes the remaining 200 steps to get
+# most of them right.
 #
-# Now look at the left side once more. Nothing there tells you any of this. Between step 100 and the
-# end, the curves are almost flat, and yet this is where the model learns its classes. So *a loss
-# that looks flat is no reason to stop*.
+# Now look at the left side once more. Nothing there tells you any of this. From step 100 on, all
+# five curves fall slowly, and it would be easy to call them flat and to stop. None of them says that
+# the model can find and outline objects by then, or that it can't name them. So *a loss that looks
+# flat is no reason to stop*, and a loss alone doesn't tell what has been learned.
 #
 # You can also watch it happen.
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-shown_image, shown_target = validation_set[8]
+shown_image, shown_target = validation_set[4]
 stages = {}
 for step in (25, 100, 300):
     found = snapshots[step]
@@ -803,8 +805,8 @@ for step in (25, 100, 300):
 viz.show_comparison(
     shown_image, stages, scenes.classes, shown_target, columns=4
 ).caption(
-    "Figure 12. One scene of the validation set as training goes on; "
-    "detections with a score above 0.5."
+    "Figure 12. One scene of the validation set as training goes on, with "
+    "the detections that have a score above 0.5."
 )
 
 # %% [markdown]
@@ -851,14 +853,13 @@ recall, in_masks, filled = curves["recall"], curves["mask IoU"], curves["filled 
 accuracy = curves["class accuracy"]
 assert recall[300] > 0.8 > 0.5 > recall[0] and in_masks[300] > filled[300]
 assert recall[25] > 0.5 and in_masks[25] < filled[25] and recall[100] > 0.9
+assert 0.35 < accuracy[100] < 0.7 and accuracy[300] > 0.8
 assert in_masks[100] > 0.9 * in_masks[300] and accuracy[100] < 0.9 * accuracy[300]
 n_scenes = ours.steps * ours.batch_size
 assert 20 < ap < 60 and round(long_ap) == 80 and long["batch_size"] == 8
 assert long["steps"] * long["batch_size"] == 80 * n_scenes and record["val_scenes"]["n"] == 300
 theirs_too = training_runs.measure(model, validation_set)
 assert theirs_too == measure(model)
-totals = [sum(step.values()) for step in losses]
-assert sum(totals[80:120]) < 1.5 * sum(totals[260:300])
 
 # %% [markdown]
 # ## Where it breaks: three faults, and what notices them
@@ -916,8 +917,8 @@ for name, settings in too_fast.items():
 # gradient moves the weights by a finite step. The fault is the same, but only one of the two tells
 # you. Soon we'll see what becomes of the other one if you don't look.
 #
-# **Third, boxes with x and y swapped**, written as (y1, x1, y2, x2). Some libraries store them in
-# that order, so it is easily done.
+# **Third, boxes with x and y swapped.** They are written as (y1, x1, y2, x2). Some libraries store
+# them in that order, so it is easily done.
 
 # %%
 class SwappedBoxes(Shapes):
@@ -970,7 +971,7 @@ for name in ("recall", "mask IoU"):
 
 # %%
 confused_scene = SwappedBoxes(1, seed=381)[0]
-viz.show_ground_truth(*confused_scene, scenes.classes, width=2.8).caption(
+viz.show_ground_truth(*confused_scene, scenes.classes, width=2.4).caption(
     "Figure 13. The targets with swapped coordinates, drawn. The masks lie "
     "on their objects, but the boxes don't lie around the masks."
 )
@@ -1077,15 +1078,13 @@ viz.show_gallery(sick, gallery["healthy"]["losses"], window=5).caption(
 
 # %%
 columns = ("recall", "mask IoU", "class accuracy")
-rows, values = [], []
+print(" " * 31, "".join(f"{column:>15}" for column in columns))
+table = {}
 for letter, name in zip("ABCDEFG", order, strict=True):
     measured = gallery[name]["validation"]
-    rows.append(f"{letter}: {name}")
-    values.append([measured[column] for column in columns])
-viz.show_table(torch.tensor(values), rows, columns).caption(
-    "Figure 16. What the models of the seven runs can do after 80 steps. "
-    "Only the healthy run has no low value, compared with the others."
-)
+    table[name] = [measured[column] for column in columns]
+    row = "".join(f"{value:15.2f}" for value in table[name])
+    print(f"{letter}: {name:28} {row}")
 
 # %% [markdown]
 # In the healthy run, D, no value stands out. Each fault leaves its trace in the number that belongs
@@ -1117,7 +1116,6 @@ for name in ("masks of other objects", "x and y of boxes swapped"):
     assert ends[name]["loss_mask"] < ends["healthy"]["loss_mask"]
 assert round(ends["random class labels"]["loss_classifier"], 2) == 0.79
 assert round(ends["healthy"]["loss_classifier"], 2) == 0.56
-table = dict(zip(order, values, strict=True))
 assert table["learning rate × 100"][0] < 0.1 and table["learning rate / 100"][0] < 0.5
 assert table["masks of other objects"][1] < 0.05 > table["x and y of boxes swapped"][1]
 assert table["random class labels"][2] < 0.6 * table["healthy"][2]
@@ -1260,8 +1258,10 @@ assert training_runs.CLOSE == 1.1 and training_runs.FAR == 2 and training_runs.L
 # NBVAL_IGNORE_OUTPUT
 from mrcnn_edu.course.widgets import gallery_player, training_player
 
-gallery_player(losses).caption(  # or gallery_player("runs/mine")
-    "Figure 17. A training run (black) over a run of the gallery (red, "
+player = gallery_player(losses)  # or gallery_player("runs/mine")
+player.sliders["kind"].value = "random class labels"
+player.caption(
+    "Figure 16. A training run (black) over a run of the gallery (red, "
     "dashed), loss by loss. The legend says which runs it resembles."
 )
 
@@ -1276,7 +1276,7 @@ gallery_player(losses).caption(  # or gallery_player("runs/mine")
 # %%
 large = {"boxes": 4 * gt_boxes, "labels": gt_labels}
 training_player(crisp, large, 4 * proposals).caption(
-    "Figure 18. The RoIs that a step samples, positives in the color of "
+    "Figure 17. The RoIs that a step samples, positives in the color of "
     "their object, negatives dashed."
 )
 

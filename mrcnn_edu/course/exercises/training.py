@@ -1,4 +1,4 @@
-"""Lesson 10, training: matching RoIs, learning rates, clipped gradients, what a blind head reaches."""
+"""Lesson 10, training: matching RoIs, learning rates, clipped gradients, a blind head's loss."""
 
 from collections.abc import Callable
 

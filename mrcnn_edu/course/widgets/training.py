@@ -51,7 +51,7 @@ def training_player(image: Tensor, target: dict, proposals: Tensor) -> Player:
         ):
             title = f"{int(is_chosen.sum())} of {n} {name} RoIs"
             panels[title] = sampled.boxes[is_chosen], matched[is_chosen]
-        return viz.show_matched(image, boxes, panels, width=3.8)
+        return viz.show_matched(image, boxes, panels, width=2.6)
 
     return Player(
         draw,
@@ -84,5 +84,6 @@ def gallery_player(run: Sequence[Mapping[str, float]] | str | Path | None = None
         return viz.show_run_over(curves, name, gallery[kind], other, WINDOW)
 
     return Player(
-        draw, kind=Dropdown(options=list(distances), description="over", value=next(iter(distances)))
+        draw,
+        kind=Dropdown(options=list(distances), description="over", value=next(iter(distances))),
     )
