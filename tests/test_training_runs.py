@@ -6,6 +6,7 @@ import math
 import pytest
 import torch
 
+from mrcnn_edu import Config, MaskRCNN
 from mrcnn_edu.course import training_runs
 from mrcnn_edu.course.training_runs import (
     CLOSE,
@@ -175,3 +176,6 @@ def test_a_run_is_trained_and_measured():
     assert all(0 <= value <= 1 for value in values.values())
     with pytest.raises(ValueError, match="there is no run 'ill': choose one of healthy, learning"):
         training_runs.train("ill", seed=0)
+    boxes_alone = MaskRCNN(training_runs.replace(Config.tiny(), mask_head=None)).eval()
+    with pytest.raises(ValueError, match="the model has no mask head"):
+        training_runs.measure(boxes_alone, [training_runs.VAL_DATA[0]])

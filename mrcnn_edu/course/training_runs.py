@@ -23,6 +23,7 @@ from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.config import Config
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.detections import paste_masks, predicted_masks
+from mrcnn_edu.images import size_of
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, steps
 from mrcnn_edu.train.metrics import LOSSES_CSV, load_history
@@ -138,10 +139,12 @@ def measure(model: MaskRCNN, scenes: Sequence[tuple[Tensor, dict]]) -> dict[str,
         proposals = model.trace([image]).proposals[0].boxes
         rows["recall"].append((box_iou(boxes, proposals) >= 0.5).any(dim=1))
         class_logits, mask_logits = model.predict_on_boxes(image, boxes)
+        if mask_logits is None:
+            raise ValueError("the model has no mask head: there is no mask IoU to measure")
         rows["class accuracy"].append(class_logits[:, 1:].argmax(dim=1) + 1 == labels)
         probs = predicted_masks(mask_logits, labels)
         for name, values in {"mask IoU": probs, "filled box": torch.ones_like(probs)}.items():
-            masks = paste_masks(values, boxes, image.shape[-2:])
+            masks = paste_masks(values, boxes, size_of(image))
             intersection = (masks & gt_masks).sum(dim=(1, 2))
             rows[name].append(intersection / (masks | gt_masks).sum(dim=(1, 2)))
     return {name: torch.cat(values).float().mean().item() for name, values in rows.items()}
