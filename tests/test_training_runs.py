@@ -53,6 +53,7 @@ def test_the_shipped_runs_are_those_of_all_kinds_and_seeds():
             assert list(run["validation"]) == ["recall", "mask IoU", "filled box", "class accuracy"]
             assert all(0 <= value <= 1 for value in run["validation"].values())
     assert recorded_runs(0) != recorded_runs(1)
+    assert sorted(training_runs.LETTERS.values()) == sorted(KINDS)
 
 
 @pytest.mark.parametrize("name", KINDS)

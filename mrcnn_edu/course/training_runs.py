@@ -96,6 +96,16 @@ KINDS = {
     "masks of other objects": Kind(change=next_masks),
 }
 HEALTHY = "healthy"
+# The kinds by letters that say nothing, for readers who are to guess.
+LETTERS = {
+    "A": "random class labels",
+    "B": "learning rate / 100",
+    "C": "masks of other objects",
+    "D": "healthy",
+    "E": "x and y of boxes swapped",
+    "F": "learning rate × 100",
+    "G": "half of the targets mirrored",
+}
 
 
 class Changed:

@@ -154,8 +154,8 @@ viz.show_matching(iou, matched, 0.5, 0.5, best=False, of="RoI").caption(
 #
 # RoIs 0 and 4 are borderline cases of opposite kinds. One shows half of an object and the other
 # shows all of it plus as much paper. Both will have to predict the same class and the same box. So
-# a head never gets the object nicely centered. It learns to recognize and to correct what is only
-# half right.
+# a head can't count on seeing its object nicely centered. It learns to recognize, and to correct,
+# what is only half right.
 #
 # The rule for anchors in lesson 05 was stricter, with 0.7 and 0.3 and a gap in between, and with an
 # exception for the best anchor of each object. RoIs need no such exception, as we'll see in a
@@ -1020,19 +1020,11 @@ assert len(problems) > 20 and not check(Shapes(10, seed=381))
 from mrcnn_edu.course import training_runs
 
 gallery = training_runs.recorded_runs()  # with seed 0
-order = (
-    "random class labels",
-    "learning rate / 100",
-    "masks of other objects",
-    "healthy",
-    "x and y of boxes swapped",
-    "learning rate × 100",
-    "half of the targets mirrored",
-)
+names = training_runs.LETTERS  # what is hidden behind A, B, C, ...
 
 # %%
 letters = {}
-for letter, name in zip("ABCDEFG", order, strict=True):
+for letter, name in names.items():
     letters[f"run {letter}"] = gallery[name]["losses"]
 viz.show_gallery(letters, window=5).caption(
     "Figure 14. The five losses of seven training runs. Each point is the "
@@ -1041,13 +1033,12 @@ viz.show_gallery(letters, window=5).caption(
 )
 
 # %% [markdown]
-# > **Predict.** Don't look at the list in the code above the figure. Which run is the healthy one?
-# > Which are the two with a wrong learning rate? And how would you tell the others apart? Write down
-# > a letter for each of the seven before you go on.
+# > **Predict.** Which run is the healthy one? Which are the two with a wrong learning rate? And how
+# > would you tell the others apart? Write down a letter for each of the seven before you go on.
 
 # %%
 sick = {}
-for letter, name in zip("ABCDEFG", order, strict=True):
+for letter, name in names.items():
     if name != "healthy":
         sick[f"{letter}: {name}"] = gallery[name]["losses"]
 viz.show_gallery(sick, gallery["healthy"]["losses"], window=5).caption(
@@ -1087,7 +1078,7 @@ viz.show_gallery(sick, gallery["healthy"]["losses"], window=5).caption(
 columns = ("recall", "mask IoU", "class accuracy")
 print(" " * 31, "".join(f"{column:>15}" for column in columns))
 table = {}
-for letter, name in zip("ABCDEFG", order, strict=True):
+for letter, name in names.items():
     measured = gallery[name]["validation"]
     table[name] = [measured[column] for column in columns]
     row = "".join(f"{value:15.2f}" for value in table[name])
@@ -1172,10 +1163,11 @@ def run_distance(a, b):
 repeated = training_runs.recorded_runs(seed=1)
 print(" " * 32 + "".join(f"{letter:>6}" for letter in "ABCDEFG"))
 distances = {}
-for letter, name in zip("ABCDEFG", order, strict=True):
+for letter, name in names.items():
     run = repeated[name]["losses"]
     distances[name] = [
-        run_distance(run, gallery[other]["losses"]) for other in order
+        run_distance(run, gallery[other]["losses"])
+        for other in names.values()
     ]
     row = "".join(f"{distance:6.2f}" for distance in distances[name])
     print(f"{letter}: {name:28} {row}")
@@ -1192,7 +1184,7 @@ for letter, name in zip("ABCDEFG", order, strict=True):
 # factor of 2 or more, it says that they resemble none.
 
 # %%
-for name in order:
+for name in names.values():
     ranking = training_runs.ranked(repeated[name]["losses"])
     print(f"{name:28} {training_runs.verdict(ranking)}")
 
@@ -1224,6 +1216,7 @@ for name, history in our_runs.items():
 # values without being sick.
 
 # %% tags=["claim"]
+order = list(names.values())
 for name, of_others in distances.items():
     assert order[of_others.index(min(of_others))] == name
     ranking = training_runs.ranked(repeated[name]["losses"])
