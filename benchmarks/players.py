@@ -59,6 +59,10 @@ def training():
     return widgets.training_player(image, target, proposals)
 
 
+def gallery():
+    return widgets.gallery_player()
+
+
 def average_precision():
     scenes = Shapes(60, seed=1)
     detections = detect_all(load("shapes-tiny"), scenes)
@@ -114,6 +118,7 @@ PLAYERS = [
     heads,
     mask_loss,
     training,
+    gallery,
     average_precision,
     ablations,
     fcis,

@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional as F
 from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
 
+from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.course.exercises import (
     ablations,
     align_kernel,
@@ -19,6 +20,7 @@ from mrcnn_edu.course.exercises import (
     heads,
     loss_and_gradient,
     mask_head,
+    make_targets,
     mask_loss,
     precise_roi,
     puzzles,
@@ -433,6 +435,106 @@ def must_be_over_the_threshold(iou, threshold):
     return training.mask_of_roi(iou, threshold + 1e-3)
 
 
+def clips_each_alone(gradients, longest):
+    return [training.clipped([g], longest)[0] for g in gradients]
+
+
+def stretches_short_ones(gradients, longest):
+    norm = torch.cat([g.flatten() for g in gradients]).norm().clamp(min=1e-9)
+    return [longest / norm * g for g in gradients]
+
+
+def clips_the_values(gradients, longest):
+    return [g.clamp(-longest, longest) for g in gradients]
+
+
+def divides_by_zero(gradients, longest):
+    norm = torch.cat([g.flatten() for g in gradients]).norm()
+    return [g * longest / norm if norm > longest or norm == 0 else g for g in gradients]
+
+
+def is_undecided(labels, n_labels):
+    return torch.tensor(float(n_labels)).log()
+
+
+def cannot_take_the_log_of_0(labels, n_labels):
+    fractions = torch.bincount(labels, minlength=n_labels) / len(labels)
+    return -(fractions * fractions.log()).sum()
+
+
+def predicts_the_commonest(labels, n_labels):
+    return -torch.log((labels == labels.mode().values).float().mean())
+
+
+def _changed_targets(change):
+    """The solution with a change to its arguments, or to what it returns."""
+
+    def attempt(proposals, boxes, labels, masks, iou_threshold, n, fraction, mask_size):
+        arguments = dict(
+            proposals=proposals, boxes=boxes, labels=labels, masks=masks, n=n,
+            iou_threshold=iou_threshold, fraction=fraction, mask_size=mask_size,
+        )  # fmt: skip
+        return change(arguments, make_targets.make_targets)
+
+    return attempt
+
+
+@_changed_targets
+def forgets_the_gt_boxes(given, solve):
+    rois, labels, deltas, masks = solve(**given)
+    own = (rois[:, None] == given["boxes"][None]).all(dim=2).any(dim=1)
+    return rois[~own], labels[~own], deltas, masks
+
+
+@_changed_targets
+def swaps_rows_and_columns(given, solve):
+    rois, labels, deltas, masks = solve(**given)
+    return rois, labels, deltas, masks.mT
+
+
+@_changed_targets
+def encodes_backward(given, solve):
+    rois, labels, deltas, masks = solve(**given)
+    return rois, labels, -deltas, masks
+
+
+@_changed_targets
+def must_be_over_the_iou(given, solve):
+    return solve(**given | {"iou_threshold": given["iou_threshold"] + 1e-3})
+
+
+@_changed_targets
+def always_takes_one_half(given, solve):
+    return solve(**given | {"iou_threshold": 0.5})
+
+
+@_changed_targets
+def keeps_the_ratio(given, solve):
+    rois, labels, deltas, masks = solve(**given)
+    positive = labels > 0
+    n_negative = int(positive.sum() * (1 / given["fraction"] - 1))
+    few = ~positive & ((~positive).cumsum(0) <= n_negative)
+    return rois[positive | few], labels[positive | few], deltas, masks
+
+
+@_changed_targets
+def puts_positives_first(given, solve):
+    rois, labels, deltas, masks = solve(**given)
+    order = (labels == 0).int().argsort(stable=True)
+    return rois[order], labels[order], deltas, masks
+
+
+@_changed_targets
+def squeezes_the_whole_object(given, solve):
+    rois, labels, deltas, masks = solve(**given)
+    gt_masks = solve(**given | {"proposals": given["proposals"][:0], "n": 99, "fraction": 1.0})[3]
+    positive = rois[labels > 0]
+    if len(positive) == 0:
+        return rois, labels, deltas, masks
+    nearest = box_iou(given["boxes"], positive).argmax(dim=0)
+    return rois, labels, deltas, gt_masks[nearest]
+
+
 def compares_the_means(base, other, t):
     half = t * (base.var() + other.var()).sqrt() / len(base) ** 0.5  # as if seeds were not shared
     return torch.stack((other.mean() - base.mean(), half))
@@ -720,6 +822,21 @@ MISTAKES = [
     (training.check_mask_of_roi, looks_for_the_best_roi, 1),
     (training.check_mask_of_roi, knows_no_background, 1),
     (training.check_mask_of_roi, must_be_over_the_threshold, 2),
+    (training.check_clipped, clips_each_alone, 3),
+    (training.check_clipped, stretches_short_ones, 2),
+    (training.check_clipped, clips_the_values, 1),
+    (training.check_clipped, divides_by_zero, 5),
+    (training.check_blind_loss, is_undecided, 2),
+    (training.check_blind_loss, cannot_take_the_log_of_0, 2),
+    (training.check_blind_loss, predicts_the_commonest, 2),
+    (make_targets.check_make_targets, forgets_the_gt_boxes, 1),
+    (make_targets.check_make_targets, swaps_rows_and_columns, 1),
+    (make_targets.check_make_targets, encodes_backward, 2),
+    (make_targets.check_make_targets, squeezes_the_whole_object, 2),
+    (make_targets.check_make_targets, must_be_over_the_iou, 3),
+    (make_targets.check_make_targets, always_takes_one_half, 4),
+    (make_targets.check_make_targets, puts_positives_first, 2),
+    (make_targets.check_make_targets, keeps_the_ratio, 4),
     (fcis.check_cells_of, swaps_row_and_column, 1),
     (fcis.check_cells_of, takes_the_cells_for_squares, 2),
     (fcis.check_cells_of, forgets_where_the_box_starts, 3),

@@ -366,6 +366,63 @@ def test_a_training_run_is_drawn_even_before_its_first_step():
     assert list(done.axes[1].lines[0].get_ydata()) == [0.1, 0.9]
 
 
+RUN = {"loss_mask": [4.0, 2.0, 0.001], "loss_box_reg": [1.0, 1.0, 100.0]}
+
+
+def test_runs_are_drawn_over_the_healthy_one_and_what_is_beyond_the_axis_at_its_end():
+    alone = viz.show_gallery({"a": RUN})
+    several = viz.show_gallery({name: RUN for name in "abcde"}, RUN, window=5)
+    assert [len(axes.lines) for axes in alone.axes] == [2]
+    assert [len(axes.lines) for axes in several.axes] == [4] * 5 + [0]
+    assert [axes.get_title() for axes in several.axes[:5]] == list("abcde")
+    healthy, run = several.axes[0].lines[:2]
+    assert run.get_xdata().tolist() == [2.5, 7.5, 12.5]  # the middle of each window
+    assert run.get_ydata().tolist() == healthy.get_ydata().tolist()
+    assert (10 ** run.get_ydata()).tolist() == pytest.approx([4, 2, 0.01])
+    assert (10 ** alone.axes[0].lines[1].get_ydata()).tolist() == pytest.approx([1, 1, 10])
+    assert pixels(several).std() > 0
+
+
+def test_a_run_is_drawn_over_another_one_loss_by_loss():
+    short = {name: points[:2] for name, points in RUN.items()}
+    picture = viz.show_run_over(short, "mine", RUN, "the other")
+    assert [axes.get_title() for axes in picture.axes] == ["mask", "box"]
+    other, mine = picture.axes[0].lines
+    assert (other.get_label(), mine.get_label()) == ("the other", "mine")
+    assert (len(other.get_xdata()), len(mine.get_xdata())) == (3, 2)
+
+
+def test_schedules_have_an_axis_each():
+    picture = viz.show_schedules({"short": [1.0, 2.0], "long": [0.01] * 5})
+    first, second = picture.axes
+    assert first.lines[0].get_xdata().tolist() == [25, 75]
+    assert first.get_ylim()[1] > 2 > 0.1 > second.get_ylim()[1] > 0.01
+
+
+def test_boxes_have_the_color_of_their_object_and_negatives_are_dashed():
+    gt = torch.tensor([[2.0, 2, 8, 8], [12, 2, 18, 8]])
+    boxes = torch.tensor([[3.0, 2, 9, 8], [0, 10, 4, 14], [12, 3, 18, 9]])
+    matched = torch.tensor([0, -1, 1])
+    panels = {"all": (boxes, matched), "none": (boxes[:0], matched[:0])}
+    both, nothing = viz.show_matched(torch.rand(3, 16, 20), gt, panels).axes
+    assert [axes.get_title() for axes in (both, nothing)] == ["all", "none"]
+    lines = [lines for lines in both.collections if lines.get_edgecolor()[0][:3].min() < 0.99]
+    negatives, positives, objects = lines
+    assert negatives.get_linestyle()[0][1] is not None and len(negatives.get_paths()) == 1
+    assert positives.get_linestyle()[0][1] is None
+    assert np.allclose(positives.get_edgecolor(), objects.get_edgecolor())
+    assert objects.get_linewidth()[0] > positives.get_linewidth()[0]
+    assert viz.object_color(0) == viz.object_color(6) != viz.object_color(1)
+    with pytest.raises(ValueError, match="'a' has 3 boxes, 3 indices and 1 objects"):
+        viz.show_matched(torch.rand(3, 16, 20), gt[:1], {"a": (boxes, matched)})
+
+
+def test_named_boxes_have_a_panel_each():
+    gt = torch.tensor([[2.0, 2, 8, 8]])
+    picture = viz.show_named_boxes({"a": gt[0], "b": gt[0] + 1}, gt, (12, 16))
+    assert [axes.get_title() for axes in picture.axes] == ["a", "b"]
+
+
 def test_a_computation_is_colored_by_how_often_it_runs():
     cells = {"a": ["outside", "once: RPN"], "b": ["each: warp", ""]}
     axes = viz.show_sharing(cells, ["x", "y"]).axes[0]

@@ -8,14 +8,18 @@ from threading import Event
 import ipywidgets
 import numpy as np
 import pytest
+import torch
 from ipywidgets import IntSlider
 from PIL import Image
 from players import PLAYERS, ends, moved, start_here
 
+from mrcnn_edu.course.training_runs import LOSSES, WINDOW, recorded_runs
 from mrcnn_edu.course.widgets import ablations as ablations_widget
+from mrcnn_edu.course.widgets import gallery_player, training_player
 from mrcnn_edu.course.widgets import player as player_module
 from mrcnn_edu.course.widgets.gpu import PYRAMID, roi_align_work
 from mrcnn_edu.course.widgets.still import still_picture
+from mrcnn_edu.data import Shapes
 from mrcnn_edu.progress import LIVE_OUTPUT
 from mrcnn_edu.viz import Picture
 
@@ -248,3 +252,40 @@ def test_work_of_roi_align_by_hand():
     # 49 bins of two channels; four neighbors of one point, none of which is read twice.
     assert roi_align_work(1, 2, 1, 4) == (49 * 2 * 4 * 2, 49 * 4 * 2 * 4, 49 * 2 * 4)
     assert roi_align_work(2000, 1, 4, 2)[1] == 2 * PYRAMID  # never more than there are
+
+
+def legend_of(player) -> list[str]:
+    return [text.get_text() for text in player.picture.legends[0].get_texts()]
+
+
+def test_the_gallery_says_which_run_the_given_one_resembles(tmp_path):
+    healthy = recorded_runs(1)["healthy"]["losses"]
+    losses = [{name: points[i // WINDOW] for name, points in healthy.items()} for i in range(60)]
+    player = gallery_player(losses)
+    kind = player.sliders["kind"]
+    assert len(kind.options) == len(recorded_runs()) and kind.value == "healthy"
+    text, shown = legend_of(player)
+    assert text.startswith("your run: most like 'healthy'") and shown.startswith("healthy (differs")
+    kind.value = "random class labels"
+    assert legend_of(player)[0] == text  # it does not depend on what is shown
+    assert legend_of(player)[1].startswith("random class labels (differs by × 1.")
+    rows = [",".join([str(i + 1), *map(str, row.values())]) for i, row in enumerate(losses)]
+    (tmp_path / "losses.csv").write_text("\n".join([",".join(["step", *healthy]), *rows]))
+    from_file = gallery_player(tmp_path / "losses.csv")
+    assert legend_of(from_file)[0] == text
+    assert legend_of(gallery_player())[0] == "the gallery's healthy run"
+
+
+def test_a_long_run_is_cut_off_where_the_gallery_ends():
+    player = gallery_player([dict.fromkeys(LOSSES, 0.5)] * 1000)
+    assert all(line.get_xdata().max() < 80 for axes in player.picture.axes for line in axes.lines)
+
+
+def test_the_sampled_rois_are_counted_by_what_they_are():
+    image, target = Shapes(1, seed=13)[0]
+    far = torch.tensor([[0.0, 0, 3, 3], [90, 90, 96, 96]])
+    player = training_player(image, target, torch.cat((far, target["boxes"])))
+    n = len(target["boxes"])
+    positive, negative = (axes.get_title() for axes in player.picture.axes)
+    assert positive.endswith(f" of {2 * n} positive RoIs")
+    assert negative == "2 of 2 negative RoIs"

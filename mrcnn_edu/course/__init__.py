@@ -3,6 +3,7 @@
 notebook_file  what is written in a notebook, apart from what running it leaves there
 lessons        the notebooks, copied into a folder where a student works
 confusion      lesson 11: which classes a detector confuses, pair by pair
+training_runs  lesson 10: short training runs, one healthy and each of the others with one fault
 widgets        sliders over pictures, a file for each lesson
 lab            the ablation lab: settings of the reader's own, their runs and the evidence
 solved         which exercises the reader has solved, kept in a file in her own folder

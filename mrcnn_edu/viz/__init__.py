@@ -4,11 +4,13 @@ style      the look of every picture: colors, widths, fonts
 caption    the lines of a picture's caption
 svg        a chart as SVG
 picture    the figure that every picture is drawn on
+palette    pictures of few colors, as small files
 draw       drawing onto given axes: an image, a map, boxes
 names      names on chips that never cover each other
 outlines   the exact outline of a mask
 instances  objects in an image: masks, boxes and names
 scenes     images with their objects: ground truth, detections, masks
+matched    boxes by the object that they are matched to
 maps       what the network computes, as maps
 features   feature maps as colors, or channel by channel
 charts     scores, curves, distributions, counts and tables
@@ -16,6 +18,8 @@ confusion  the class confusion matrix
 training   the progress of training runs
 compare    settings compared over seeds: paired differences, and how they learned
 side_by_side  models side by side: what they detect, and what they get wrong
+gallery    training runs beside each other: their losses over those of a healthy run
+schedule   learning rates over a training run
 roofline   the roofline of a machine, and where work lies below it
 sharing    what detectors compute once an image, and what for each region
 anchors    anchors in an image, and how well they cover the objects
@@ -80,8 +84,10 @@ from mrcnn_edu.viz.draw import (
 )
 from mrcnn_edu.viz.features import feature_colors, show_channels, show_feature_colors
 from mrcnn_edu.viz.fullsize import full_size_png
+from mrcnn_edu.viz.gallery import show_gallery, show_run_over
 from mrcnn_edu.viz.instances import draw_instances, draw_objects, paint_differences, paint_masks
 from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, tile_maps
+from mrcnn_edu.viz.matched import draw_matched, object_color, show_matched, show_named_boxes
 from mrcnn_edu.viz.overview import show_overview, show_sheet
 from mrcnn_edu.viz.picture import Picture, row
 from mrcnn_edu.viz.roofline import show_roofline
@@ -96,6 +102,7 @@ from mrcnn_edu.viz.scenes import (
     show_panels,
     show_tasks,
 )
+from mrcnn_edu.viz.schedule import show_schedules
 from mrcnn_edu.viz.sharing import show_sharing
 from mrcnn_edu.viz.style import (
     CLASS_COLORS,
@@ -118,20 +125,22 @@ __all__ = [
     "ARCHITECTURE_STAGES", "Access", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK",
     "OP_COLORS", "OP_NAMES", "OTHER_COLORS", "Picture", "QueueTimes", "ROLES", "Touched",
     "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_confusion",
-    "draw_coverage", "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_objects",
-    "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps", "paint_differences",
-    "paint_masks", "pale_image", "paled", "queue_times", "receptive_fields", "row",
-    "sample_photograph", "show_anchors_at_center", "show_ap_area", "show_architecture",
-    "show_bilinear", "show_bins", "show_box_deltas", "show_boxes", "show_cells", "show_channels",
-    "show_comparison", "show_confusion", "show_counts", "show_coverage", "show_detections",
-    "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
-    "show_fractions", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder",
-    "show_learning", "show_lines", "show_lockstep", "show_loss_gradients", "show_maps",
-    "show_matches", "show_matching", "show_memory_levels", "show_misalignment", "show_nms_steps",
+    "draw_coverage", "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_matched",
+    "draw_objects", "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps",
+    "object_color", "paint_differences", "paint_masks", "pale_image", "paled", "queue_times",
+    "receptive_fields", "row", "sample_photograph", "show_anchors_at_center", "show_ap_area",
+    "show_architecture", "show_bilinear", "show_bins", "show_box_deltas", "show_boxes",
+    "show_cells", "show_channels", "show_comparison", "show_confusion", "show_counts",
+    "show_coverage", "show_detections", "show_differences", "show_family", "show_feature_colors",
+    "show_flow", "show_fpn", "show_fractions", "show_gallery", "show_ground_truth", "show_images",
+    "show_iou", "show_iou_ladder", "show_learning", "show_lines", "show_lockstep",
+    "show_loss_gradients", "show_maps", "show_matched", "show_matches", "show_matching",
+    "show_memory_levels", "show_misalignment", "show_named_boxes", "show_nms_steps",
     "show_objectness", "show_overview", "show_paired_differences", "show_panels", "show_parts",
     "show_programs", "show_pyramids", "show_queue", "show_ranking", "show_receptive_field",
     "show_regions", "show_regression_losses", "show_residual_block", "show_roi_pool_steps",
-    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
-    "show_sharing", "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
-    "show_trained_together", "show_training", "show_two_heads", "text_color", "tile_maps",
+    "show_roofline", "show_rpn_window", "show_run_lengths", "show_run_over", "show_schedules",
+    "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread", "show_table",
+    "show_tasks", "show_timeline", "show_trained_together", "show_training", "show_two_heads",
+    "text_color", "tile_maps",
 ]  # fmt: skip

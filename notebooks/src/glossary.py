@@ -295,6 +295,10 @@
 # <br>In end-to-end training all parts of a model learn together, from one loss, instead of one
 # after the other.
 #
+# **entropy** · lesson [10](10_training.ipynb)
+# <br>The entropy of some probabilities is the lowest cross-entropy that any prediction of them can
+# reach, and it is 0 only where one outcome is certain.
+#
 # **envelope** · lesson [11](11_average_precision.ipynb)
 # <br>The envelope of a precision-recall curve has, at each recall, the best precision that is
 # reached there or at any higher recall.
@@ -379,6 +383,10 @@
 #
 # **grid** · lesson [16](16_gpu.ipynb)
 # <br>A kernel's grid is the number of programs that a launch starts, along one axis or several.
+# **gradient clipping** · lesson [10](10_training.ipynb)
+# <br>Gradient clipping shortens a gradient that is too long, so that one strange batch cannot throw
+# the weights far away.
+# <br>torchvision: `nn.utils.clip_grad_norm_` of PyTorch · detectron2: `SOLVER.CLIP_GRADIENTS`
 #
 # **grid cell** · lesson [04](04_backbone.ipynb)
 # <br>A grid cell is the square of stride × stride pixels around one location of a feature map.
@@ -482,6 +490,11 @@
 # larger the RoI, the coarser the level.
 # <br>torchvision: `ops.poolers.LevelMapper` · detectron2: `assign_boxes_to_levels`
 #
+# **linear scaling rule** · lesson [10](10_training.ipynb)
+# <br>The linear scaling rule changes the learning rate in proportion to the number of images in a
+# step.
+# <br>torchvision: none · detectron2: `SOLVER.REFERENCE_WORLD_SIZE`
+#
 # **location** (position) · lesson [04](04_backbone.ipynb)
 # <br>A location is one point of a feature map's grid, given by its row and its column.
 #
@@ -543,6 +556,10 @@
 # **misalignment** · lesson [07](07_roi_align.ipynb)
 # <br>Misalignment is the distance between the place where a feature is read and the place that it
 # stands for, in pixels of the image.
+# **momentum** · lesson [10](10_training.ipynb)
+# <br>Momentum adds a part of the optimizer's last movement, usually nine tenths, to the next one, so
+# that steps in the same direction add up.
+# <br>torchvision: `momentum` of PyTorch's `SGD` · detectron2: `SOLVER.MOMENTUM`
 #
 # **multi-task loss** · lesson [09](09_mask_loss.ipynb)
 # <br>A multi-task loss is a sum of losses, one for each kind of prediction, so that one network
@@ -599,6 +616,10 @@
 # masks.
 # <br>torchvision: `box_predictor`, `mask_predictor` · detectron2: `FastRCNNOutputLayers`,
 # `predictor`
+#
+# **overfitting** (overfit) · lesson [10](10_training.ipynb)
+# <br>A network is overfitting when it learns its training images by heart, and so does much better
+# on them than on others.
 #
 # ## P
 #

@@ -31,6 +31,9 @@ mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradie
 training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
 coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas and a limit
 average_precision  lesson 11: matching, precision and recall, AP, a score for a precision
+make_targets       lesson 10, larger: all targets of the RoIs of an image
+training           lesson 10: matching RoIs to objects, learning rates, what a blind head can reach
+average_precision  lesson 11: matching detections, precision and recall, average precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 fcis               lesson 13: position-sensitive cells, mask logits, merging masks
 puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
@@ -55,6 +58,9 @@ LESSONS = {
     "09 the mask loss": ("mask_loss", "loss_and_gradient"),
     "10 training": ("training",),
     "11 average precision": ("average_precision", "coco_ap"),
+    "09 the mask loss": ("mask_loss",),
+    "10 training": ("training", "make_targets"),
+    "11 average precision": ("average_precision",),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
     "16 the GPU": ("puzzles", "gpu", "align_kernel"),

@@ -19,7 +19,7 @@ rpn                lesson 06: proposals by NMS threshold and number, and their r
 roi_align          lesson 07: a RoI to drag over a map, and one between two objects
 heads              lesson 08: an outline at m x m resolution, pasted back
 mask_loss          lesson 09: an object between two classes, and both classes' masks
-training           lesson 10: the RoIs that a training step samples
+training           lesson 10: the RoIs that a training step samples, a run over a gallery of runs
 average_precision  lesson 11: a score threshold, and its point on the precision-recall curve
 ap_steps           lesson 11: boxes to draw and score, and their AP step by step
 confusion          lesson 11: a confusion matrix whose cells open their objects
@@ -49,13 +49,13 @@ from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.course.widgets.roi_align import roi_player, two_objects_player
 from mrcnn_edu.course.widgets.rpn import rpn_player
 from mrcnn_edu.course.widgets.start_here import scene_player
-from mrcnn_edu.course.widgets.training import training_player
+from mrcnn_edu.course.widgets.training import gallery_player, training_player
 from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
     "Player", "ablation_player", "anchor_player", "ap_steps_player", "average_precision_player",
-    "backbone_player", "confusion_player", "cost_player", "fcis_player", "gpu_player",
-    "heads_player", "history_player", "location_player", "mask_player", "nms_player",
+    "backbone_player", "confusion_player", "cost_player", "fcis_player", "gallery_player",
+    "gpu_player", "heads_player", "history_player", "location_player", "mask_player", "nms_player",
     "nms_steps_player", "queue_player", "region_player", "roi_player", "rpn_player", "scene_player",
     "training_player", "two_boxes_player", "two_objects_player",
 ]  # fmt: skip
