@@ -10,6 +10,7 @@ outlines   the exact outline of a mask
 instances  objects in an image: masks, boxes and names
 scenes     images with their objects: ground truth, detections, masks
 maps       what the network computes, as maps
+parts      position-sensitive maps, and what a RoI assembles from them
 features   feature maps as colors, or channel by channel
 charts     scores, curves, distributions, counts and tables
 training   the progress of training runs
@@ -34,6 +35,7 @@ from mrcnn_edu.viz.charts import (
     show_table,
 )
 from mrcnn_edu.viz.diagrams.architecture import ARCHITECTURE_STAGES, show_architecture
+from mrcnn_edu.viz.diagrams.assembly import show_assembly
 from mrcnn_edu.viz.diagrams.box_deltas import show_box_deltas
 from mrcnn_edu.viz.diagrams.family import show_family
 from mrcnn_edu.viz.diagrams.fpn import show_fpn
@@ -60,8 +62,9 @@ from mrcnn_edu.viz.draw import (
 from mrcnn_edu.viz.features import feature_colors, show_channels, show_feature_colors
 from mrcnn_edu.viz.fullsize import full_size_png
 from mrcnn_edu.viz.instances import draw_instances, draw_objects, paint_differences, paint_masks
-from mrcnn_edu.viz.maps import show_cells, show_maps, show_objectness, show_regions, tile_maps
+from mrcnn_edu.viz.maps import show_maps, show_objectness, show_regions, tile_maps
 from mrcnn_edu.viz.overview import show_overview, show_sheet
+from mrcnn_edu.viz.parts import show_box_bins, show_masks_of_bins, show_parts, show_steps
 from mrcnn_edu.viz.picture import Picture, row
 from mrcnn_edu.viz.roofline import show_roofline
 from mrcnn_edu.viz.scenes import (
@@ -99,14 +102,14 @@ __all__ = [
     "draw_coverage", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_row",
     "feature_colors", "full_size_png", "nms_steps", "paint_differences", "paint_masks",
     "pale_image", "paled", "receptive_fields", "row", "sample_photograph", "show_anchors_at_center",
-    "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
-    "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
-    "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
-    "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
-    "show_overview", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
-    "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
-    "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing",
-    "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
-    "show_trained_together", "show_training", "text_color", "tile_maps",
+    "show_architecture", "show_assembly", "show_bins", "show_box_bins", "show_box_deltas",
+    "show_boxes", "show_channels", "show_comparison", "show_counts", "show_coverage",
+    "show_detections", "show_differences", "show_family", "show_feature_colors", "show_flow",
+    "show_fpn", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
+    "show_lockstep", "show_maps", "show_masks_of_bins", "show_matching", "show_nms_steps",
+    "show_objectness", "show_overview", "show_panels", "show_parts", "show_pyramids",
+    "show_receptive_field", "show_regions", "show_regression_losses", "show_residual_block",
+    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
+    "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table", "show_tasks",
+    "show_timeline", "show_trained_together", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

@@ -27,7 +27,8 @@ mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradie
 training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
 average_precision  lesson 11: matching detections, precision and recall, average precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
-fcis               lesson 13: position-sensitive cells, mask logits, merging masks
+read_rois          lesson 13, larger: classes, scores and masks from position-sensitive maps
+fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes ask alike
 gpu                lesson 16: what two small kernels compute, the roofline
 """
 
@@ -47,6 +48,6 @@ LESSONS = {
     "10 training": ("training",),
     "11 average precision": ("average_precision",),
     "12 ablations": ("ablations",),
-    "13 FCIS": ("fcis",),
+    "13 FCIS": ("fcis", "read_rois"),
     "16 the GPU": ("gpu",),
 }

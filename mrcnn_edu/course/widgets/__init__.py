@@ -22,6 +22,7 @@ training           lesson 10: the RoIs that a training step samples
 average_precision  lesson 11: a score threshold, and its point on the precision-recall curve
 ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
+assembly           lesson 13: a RoI to drag, and the maps that each of its parts is from
 gpu                lesson 16: RoIAlign below the roofline of a GPU
 cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
@@ -29,6 +30,7 @@ cost               lesson 17: multiply-adds of each generation from R-CNN to Mas
 from mrcnn_edu.course.widgets.ablations import ablation_player
 from mrcnn_edu.course.widgets.anchors import anchor_player
 from mrcnn_edu.course.widgets.annotations import region_player
+from mrcnn_edu.course.widgets.assembly import assembly_player
 from mrcnn_edu.course.widgets.average_precision import average_precision_player
 from mrcnn_edu.course.widgets.backbone import backbone_player
 from mrcnn_edu.course.widgets.boxes import nms_player
@@ -48,8 +50,8 @@ from mrcnn_edu.course.widgets.training import training_player
 from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
-    "Player", "ablation_player", "anchor_player", "average_precision_player", "backbone_player",
-    "cost_player", "fcis_player", "gpu_player", "heads_player", "history_player", "location_player",
-    "mask_player", "nms_player", "nms_steps_player", "region_player", "roi_player", "rpn_player",
-    "scene_player", "training_player", "two_boxes_player",
+    "Player", "ablation_player", "anchor_player", "assembly_player", "average_precision_player",
+    "backbone_player", "cost_player", "fcis_player", "gpu_player", "heads_player", "history_player",
+    "location_player", "mask_player", "nms_player", "nms_steps_player", "region_player",
+    "roi_player", "rpn_player", "scene_player", "training_player", "two_boxes_player",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ residual          residual blocks, and the bottleneck of ResNet-50
 pyramids          four ways to find objects of different sizes
 fpn               the feature pyramid network, level by level
 rpn_window        the RPN at one location: window, anchors and outputs
+assembly          a RoI that is assembled from nine position-sensitive maps
 iou               intersection over union as a fraction of two drawings
 iou_ladder        pairs of boxes from IoU 0.1 to 0.9
 box_deltas        how an anchor is shifted and resized to become a box
