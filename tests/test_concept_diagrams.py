@@ -58,6 +58,7 @@ PICTURES = {
     ),
     "receptive field of one layer": lambda: viz.show_receptive_field([(2, 2)]),
     "NMS": lambda: viz.show_nms_steps(SIX, SCORES, 0.5),
+    "assembly": viz.show_assembly,
 }  # fmt: skip
 
 

@@ -64,7 +64,7 @@ from mrcnn_edu.viz.fullsize import full_size_png
 from mrcnn_edu.viz.instances import draw_instances, draw_objects, paint_differences, paint_masks
 from mrcnn_edu.viz.maps import show_maps, show_objectness, show_regions, tile_maps
 from mrcnn_edu.viz.overview import show_overview, show_sheet
-from mrcnn_edu.viz.parts import show_box_bins, show_masks_of_bins, show_parts, show_steps
+from mrcnn_edu.viz.parts import show_box_bins, show_masks_of_bins, show_part_maps, show_steps
 from mrcnn_edu.viz.picture import Picture, row
 from mrcnn_edu.viz.roofline import show_roofline
 from mrcnn_edu.viz.scenes import (
@@ -107,9 +107,9 @@ __all__ = [
     "show_detections", "show_differences", "show_family", "show_feature_colors", "show_flow",
     "show_fpn", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
     "show_lockstep", "show_maps", "show_masks_of_bins", "show_matching", "show_nms_steps",
-    "show_objectness", "show_overview", "show_panels", "show_parts", "show_pyramids",
-    "show_receptive_field", "show_regions", "show_regression_losses", "show_residual_block",
-    "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds",
-    "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table", "show_tasks",
-    "show_timeline", "show_trained_together", "show_training", "text_color", "tile_maps",
+    "show_objectness", "show_overview", "show_panels", "show_part_maps", "show_parts",
+    "show_pyramids", "show_receptive_field", "show_regions", "show_regression_losses",
+    "show_residual_block", "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores",
+    "show_seeds", "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table",
+    "show_tasks", "show_timeline", "show_trained_together", "show_training", "text_color", "tile_maps",
 ]  # fmt: skip

@@ -12,7 +12,7 @@ from torch import Tensor
 from mrcnn_edu.viz.draw import draw_boxes, draw_image, draw_map, pale_image
 from mrcnn_edu.viz.maps import tile_maps
 from mrcnn_edu.viz.picture import Picture, panel_height, row
-from mrcnn_edu.viz.style import GRAY, HALO, INK, OTHER_COLORS, ROLES, SMALL, legend
+from mrcnn_edu.viz.style import GRAY, HALO, INK, OTHER_COLORS, ROLES, SMALL, TITLE, legend
 
 SIDE = 3.3  # of a panel, in units of 72 pixels
 
@@ -58,7 +58,7 @@ def draw_bins(axes: Axes, box: Tensor, k: int, point: Sequence[float] = ()) -> N
             axes.text(x, y, str(number), color=INK, fontsize=SMALL, ha="left", va="top", zorder=4)
 
 
-def show_parts(
+def show_part_maps(
     image: Tensor, box: Tensor, maps: Tensor, assembled: Tensor, stride: int, title: str
 ) -> Picture:
     """A box [4] with its bins, the maps [k, k, h, w] of one score, and the assembled map [m, m].
@@ -114,7 +114,7 @@ def show_masks_of_bins(masks: Mapping[str, Tensor], k: Mapping[str, int]) -> Pic
     picture, panels = row(len(masks), 2.5, 1, lines)
     for axes, (title, mask) in zip(panels, masks.items(), strict=True):
         axes.imshow(mask.detach().cpu().numpy(), vmin=0, vmax=1, cmap="gray")
-        axes.set_title(title, fontsize=10)
+        axes.set_title(title, fontsize=TITLE)
         axes.set(xticks=[], yticks=[])
         if title in k:
             draw_borders(axes, len(mask), k[title])
@@ -137,9 +137,10 @@ def show_steps(profiles: Mapping[str, tuple[Tensor, Tensor]], k: int) -> Picture
             place = (torch.arange(len(steps)) + 1) / (len(steps) + 1)
             shade = OTHER_COLORS[index]
             axes.plot(place, steps, color=shade, linewidth=1.8, label=name)
-        axes.set(xlabel="place in the mask, from edge to edge", xlim=(0, 1), ylim=(0, None))
-        axes.set_title(title, fontsize=10)
+        axes.set(xlabel="place in the mask, from edge to edge", xlim=(0, 1))
+        axes.set_title(title, fontsize=TITLE)
         axes.spines[["top", "right"]].set_visible(False)
     panels[0].set_ylabel("mean step")
+    panels[0].set_ylim(bottom=0)
     legend(panels[-1])
     return picture

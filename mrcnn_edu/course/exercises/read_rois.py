@@ -8,9 +8,7 @@ from torch import Tensor
 from mrcnn_edu.course.exercises.check import check
 
 
-def read_rois(
-    maps: Tensor, boxes: Tensor, stride: int, size: int
-) -> tuple[Tensor, Tensor, Tensor]:
+def read_rois(maps: Tensor, boxes: Tensor, stride: int, size: int) -> tuple[Tensor, Tensor, Tensor]:
     """Labels [R], scores [R] and mask probabilities [R, m, m] of boxes [R, 4] (FCIS, section 2.2).
 
     maps: [2, C + 1, k, k, H, W], inside and outside for each class (0 is background) and bin.

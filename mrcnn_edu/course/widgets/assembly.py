@@ -74,10 +74,10 @@ class Assembly(Touchable):
     def picture(self) -> Picture:
         """The box with its bins, the maps, and what is assembled."""
         title = {"mask": "inside minus outside"}.get(self.reading, self.reading)
-        box = torch.tensor(self.box)
-        return viz.show_parts(
-            self.image, box, self.part_maps(), self.assembled(), self.stride, title
-        )
+        box, maps = torch.tensor(self.box), self.part_maps()
+        picture = viz.show_part_maps(self.image, box, maps, self.assembled(), self.stride, title)
+        viz.draw_boxes(picture.axes[0], torch.tensor(self.objects).view(-1, 4), "gt", 1.5)
+        return picture
 
 
 def assembly_player(
