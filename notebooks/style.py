@@ -32,6 +32,7 @@ REWRITTEN: tuple[str, ...] = (
     "09",
     "10",
     "11",
+    "13",
     "16",
     "17",
 )  # the numbers of the lessons that follow all rules

@@ -24,6 +24,7 @@ from mrcnn_edu.course.exercises import (
     mask_loss,
     precise_roi,
     puzzles,
+    read_rois,
     roi_align,
     training,
 )
@@ -559,14 +560,14 @@ def takes_one_seed(spread, gap):
 
 
 def swaps_row_and_column(points, box, k):
-    return fcis.cells_of(points, box, k).flip(1)
+    return fcis.bins_of(points, box, k).flip(1)
 
 
 def forgets_where_the_box_starts(points, box, k):
     return (points / (box[2:] - box[:2]) * k).long().clamp(max=k - 1).flip(1)
 
 
-def takes_the_cells_for_squares(points, box, k):
+def takes_the_bins_for_squares(points, box, k):
     return ((points - box[:2]) / (box[2] - box[0]) * k).long().clamp(max=k - 1).flip(1)
 
 
@@ -580,6 +581,86 @@ def takes_the_bias_of_the_row(rows, bias, out, C, BLOCK):
 
 def forgets_later_blocks(rows, bias, out, C, BLOCK):
     out[:, :BLOCK] = (rows + bias).relu()[:, :BLOCK]
+def merges_without_scores(probs, scores, inside):
+    return (probs * inside).mean(dim=0)
+
+
+def does_not_divide(probs, scores, inside):
+    return torch.einsum("n,nij->ij", scores, probs * inside)
+
+
+def takes_the_best_mask(probs, scores, inside):
+    return (probs * inside)[scores.argmax()]
+
+
+def votes_outside_of_the_box(probs, scores, inside):
+    return fcis.merge(probs, scores, torch.ones_like(inside))
+
+
+def abstains_outside_of_the_box(probs, scores, inside):
+    weights = scores[:, None, None] * inside
+    return (weights * probs).sum(dim=0) / weights.sum(dim=0)
+
+
+def knows_one_direction(first, second, k):
+    first, second = first.clone(), second.clone()
+    first[[1, 3]], second[[1, 3]] = torch.tensor([0.0, 1]), torch.tensor([0.0, 1])
+    return fcis.asked_alike(first, second, k)
+
+
+def knows_equal_sizes(first, second, k):
+    fraction = 1.0
+    for low, high in ((0, 2), (1, 3)):
+        width, shift = float(first[high] - first[low]), abs(float(second[low] - first[low]))
+        fraction *= max(0.0, width - k * shift) / (width - shift) if shift < width else 0.0
+    return fraction
+
+
+def divides_by_the_first_box(first, second, k):
+    corner, end = torch.maximum(first[:2], second[:2]), torch.minimum(first[2:], second[2:])
+    shared = (end - corner).clamp(min=0).prod() / (first[2:] - first[:2]).prod()
+    return fcis.asked_alike(first, second, k) * float(shared)
+
+
+def forgets_that_boxes_may_be_apart(first, second, k):
+    if min(first[2], second[2]) <= max(first[0], second[0]):
+        return 1.0
+    return fcis.asked_alike(first, second, k)
+
+
+def reads_one_map(maps, boxes, stride, size):
+    return read_rois.read_rois(maps[:, :, :1, :1], boxes, stride, size)
+
+
+def takes_inside_alone(maps, boxes, stride, size):
+    labels, scores, _ = read_rois.read_rois(maps, boxes, stride, size)
+    no_outside = maps.clone()
+    no_outside[1] = 0
+    return labels, scores, read_rois.read_rois(no_outside, boxes, stride, size)[2]
+
+
+def lets_background_win(maps, boxes, stride, size):
+    labels, scores, masks = read_rois.read_rois(maps, boxes, stride, size)
+    is_background = scores < 0.5
+    return labels.where(~is_background, 0), scores, masks
+
+
+def swaps_x_and_y(maps, boxes, stride, size):
+    return read_rois.read_rois(maps, boxes[:, [1, 0, 3, 2]], stride, size)
+
+
+def cuts_off_the_fraction(maps, boxes, stride, size):
+    return read_rois.read_rois(maps, boxes - stride / 2, stride, size)
+
+
+def starts_at_the_corner(maps, boxes, stride, size):
+    half = (boxes[:, 2:] - boxes[:, :2]) / size / 2
+    return read_rois.read_rois(maps, boxes - torch.cat((half, half), dim=1), stride, size)
+
+
+def launches_too_few_programs(x, y, factor, out):
+    n = len(x) // 16 * 16
+    out[:n] = factor * x[:n] + y[:n]
     return out
 
 
@@ -841,10 +922,26 @@ MISTAKES = [
     (fcis.check_cells_of, takes_the_cells_for_squares, 2),
     (fcis.check_cells_of, forgets_where_the_box_starts, 3),
     (fcis.check_cells_of, forgets_the_border, 3),
+    (fcis.check_bins_of, swaps_row_and_column, 1),
+    (fcis.check_bins_of, takes_the_bins_for_squares, 2),
+    (fcis.check_bins_of, forgets_where_the_box_starts, 3),
+    (fcis.check_bins_of, forgets_the_border, 3),
     (fcis.check_mask_logit, lambda inside, outside: outside - inside, 1),
     (fcis.check_mask_logit, lambda inside, outside: inside.exp() / outside.exp(), 1),
     (fcis.check_mask_logit, lambda *maps: torch.stack(maps).softmax(0)[0], 1),
-    (fcis.check_merge, lambda probs, scores: probs.mean(dim=0), 3),
-    (fcis.check_merge, lambda probs, scores: torch.einsum("n,nij->ij", scores, probs), 1),
-    (fcis.check_merge, lambda probs, scores: probs[scores.argmax()], 2),
+    (fcis.check_merge, merges_without_scores, 3),
+    (fcis.check_merge, does_not_divide, 1),
+    (fcis.check_merge, takes_the_best_mask, 2),
+    (fcis.check_merge, votes_outside_of_the_box, 4),
+    (fcis.check_merge, abstains_outside_of_the_box, 4),
+    (fcis.check_asked_alike, knows_one_direction, 3),
+    (fcis.check_asked_alike, knows_equal_sizes, 5),
+    (fcis.check_asked_alike, divides_by_the_first_box, 2),
+    (fcis.check_asked_alike, forgets_that_boxes_may_be_apart, 8),
+    (read_rois.check_read_rois, reads_one_map, 2),
+    (read_rois.check_read_rois, takes_inside_alone, 1),
+    (read_rois.check_read_rois, lets_background_win, 3),
+    (read_rois.check_read_rois, swaps_x_and_y, 5),
+    (read_rois.check_read_rois, cuts_off_the_fraction, 4),
+    (read_rois.check_read_rois, starts_at_the_corner, 4),
 ]

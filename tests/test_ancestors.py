@@ -579,11 +579,11 @@ def test_all_shipped_weights_together_are_small():
     assert sum(file.stat().st_size for file in pretrained.FOLDER.glob("*.pt")) <= 10_000_000
 
 
-@pytest.mark.parametrize("name", make.SYSTEMS)
+@pytest.mark.parametrize("name", make.SYSTEMS | make.FOR_LESSONS)
 def test_shipped_weights_are_small_and_made_by_this_code(name):
     file = pretrained.FOLDER / f"{name}.pt"
     record = json.loads(file.with_suffix(".json").read_text())
-    model_class, config = make.SYSTEMS[name]
+    model_class, config = (make.SYSTEMS | make.FOR_LESSONS)[name]
     assert file.stat().st_size == record["bytes"] <= 3_000_000
     plain = json.loads(json.dumps(asdict(make.TRAINING)))  # a field that came later: its default
     assert json.loads(json.dumps(asdict(Training()))) | record["training"] == plain
@@ -594,7 +594,7 @@ def test_shipped_weights_are_small_and_made_by_this_code(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", make.SYSTEMS)
+@pytest.mark.parametrize("name", make.SYSTEMS | make.FOR_LESSONS)
 def test_shipped_weights_score_about_what_is_recorded(name):
     record = json.loads((pretrained.FOLDER / f"{name}.json").read_text())
     scenes = replace(make.VAL_SCENES, n=40)  # of 300

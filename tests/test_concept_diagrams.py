@@ -91,6 +91,7 @@ PICTURES = {
         ),
         highlight=(0, 0),
     ),
+    "assembly": viz.show_assembly,
 }  # fmt: skip
 
 

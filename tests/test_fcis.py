@@ -1,6 +1,7 @@
 """FCIS: lookups against torchvision and slow loops, merging by hand, and that it learns."""
 
 import json
+import math
 from dataclasses import asdict, replace
 
 import make_ancestors as make
@@ -9,8 +10,20 @@ import torch
 from torchvision.ops import ps_roi_pool as torchvisions
 
 from mrcnn_edu.ancestors import FCIS, FCISConfig, load, pretrained
+from mrcnn_edu.ancestors.mask_branches import (
+    HeadBranch,
+    PositionSensitiveBranch,
+    at_borders,
+    fit_branch,
+    mean_steps,
+)
 from mrcnn_edu.ancestors.merging import merge_masks
-from mrcnn_edu.ancestors.overlaps import by_overlap, covered_fraction, two_objects
+from mrcnn_edu.ancestors.overlaps import (
+    by_overlap,
+    covered_fraction,
+    pairs_of_one_class,
+    two_objects,
+)
 from mrcnn_edu.ancestors.position_sensitive import assemble, split_into_bins
 from mrcnn_edu.data import Shapes
 from mrcnn_edu.detections import Detections
@@ -287,7 +300,7 @@ def test_it_learns_eight_scenes_by_heart():
 # ---- the shipped weights ----
 
 
-@pytest.mark.parametrize("name", ["fcis", "mask-rcnn"])
+@pytest.mark.parametrize("name", ["fcis", "fcis-3x3", "mask-rcnn"])
 def test_the_record_is_of_these_scenes(name):
     record = json.loads((pretrained.FOLDER / f"{name}.json").read_text())
     settings = {
@@ -364,6 +377,72 @@ def test_two_objects_hide_more_of_each_other_the_nearer_they_are():
     assert in_front[0] == pytest.approx(in_front[1], abs=4)  # pixels on the edge between the two
     with pytest.raises(ValueError, match="distance is 0: "):
         two_objects("star", "circle", 0)
+
+
+def test_the_second_object_lies_where_the_angle_says():
+    centers = []
+    for angle in (0, math.pi / 2):
+        boxes = two_objects("circle", "circle", 50, angle=angle)[1]["boxes"]
+        centers.append((boxes[1] + boxes[1].roll(2) - boxes[0] - boxes[0].roll(2))[:2] / 2)
+    right, down = centers
+    assert right.tolist() == pytest.approx([50, 0], abs=1)
+    assert down.tolist() == pytest.approx([0, 50], abs=1)
+
+
+def test_pairs_of_one_class_overlap_and_are_the_same_each_time():
+    pairs, again = pairs_of_one_class(12, seed=3), pairs_of_one_class(12, seed=3)
+    assert all(torch.equal(a, b) for (a, _), (b, _) in zip(pairs, again, strict=True))
+    assert len({target["labels"][0].item() for _, target in pairs}) > 1
+    for _, target in pairs:
+        first, second = target["labels"].tolist()
+        assert first == second <= 3 and target["masks"].flatten(1).sum(dim=1).min() > 50
+        assert covered_fraction(target["boxes"]).max() > 0
+    assert pairs_of_one_class(0) == []
+
+
+# ---- mask branches ----
+
+
+@pytest.mark.parametrize("make", [
+    lambda: PositionSensitiveBranch(4, 8, n_bins=3, size=6), lambda: HeadBranch(4, 8, size=6)
+])  # fmt: skip
+def test_a_branch_learns_the_masks_of_its_boxes(make):
+    """Half of each box, in two images whose features show which pixels are on."""
+    torch.manual_seed(0)
+    masks = torch.zeros(2, 1, 48, 48, dtype=torch.bool)
+    masks[0, 0, 8:40, 8:24], masks[1, 0, 8:24, 8:40] = True, True
+    boxes = torch.tensor([[8.0, 8, 40, 40]])
+    targets = [{"boxes": boxes, "masks": m} for m in masks]
+    features = torch.nn.functional.avg_pool2d(masks.float(), 8).expand(2, 4, 6, 6)
+    branch, before = make(), make()
+    before.load_state_dict(branch.state_dict())
+    assert fit_branch(branch, features, targets, steps=60, batch_size=4) is branch
+    fit_branch(before, features, targets, steps=60, batch_size=4)
+    logits = branch(features, [boxes, boxes])
+    assert logits.shape == (2, 6, 6)
+    torch.testing.assert_close(logits, before(features, [boxes, boxes]))  # the same every time
+    assert (logits[0, :, 0] > 0).all() and (logits[0, :, 5] < 0).all()
+    assert (logits[1, 0] > 0).all() and (logits[1, 5] < 0).all()
+
+
+def test_mean_steps_by_hand():
+    """A mask with a step of 0.5 after its second column, and another object in its lower row."""
+    probs = torch.tensor([[0.2, 0.2, 0.7, 0.7]]).repeat(4, 1)[None]
+    targets, others = torch.zeros(1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.bool)
+    others[0, 3] = True
+    away, on_other = mean_steps(probs, targets, others)
+    # Four steps along x in each row, of which row 3 is on another object, and no step along y.
+    assert away.tolist() == pytest.approx([0, 3 * 0.5 / (3 + 4), 0])
+    assert on_other.tolist() == pytest.approx([0, 0.5, 0])
+    targets[:, :, 2:] = 1  # the step is the outline of the object: it does not count
+    away, on_other = mean_steps(probs, targets, others)
+    assert away.tolist() == [0, 0, 0] and on_other[[0, 2]].tolist() == [0, 0]
+    assert on_other[1].isnan()
+
+
+def test_which_steps_cross_from_bin_to_bin():
+    assert at_borders(6, 3).tolist() == [False, True, False, True, False]
+    assert at_borders(14, 7).sum() == 6 and not at_borders(5, 1).any()
 
 
 def scene(boxes, found):

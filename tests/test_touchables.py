@@ -10,7 +10,7 @@ import torch
 from playwright.sync_api import sync_playwright
 from traitlets import TraitError
 
-from mrcnn_edu import load
+from mrcnn_edu import ancestors, load
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.boxes import box_intersection, box_iou, encode_boxes
 from mrcnn_edu.course.confusion import class_pairs, confusion_matrix
@@ -20,6 +20,7 @@ from mrcnn_edu.course.widgets import (
     location_player,
     nms_steps_player,
     roi_player,
+    assembly_player,
     touch,
     two_boxes_player,
 )
@@ -98,6 +99,8 @@ def confused():
         masks = target["masks"][twice]
         detections.append(Detections(target["boxes"][twice], labels, scores, masks, None))
     return items, detections
+def assembly(model, scene):
+    return assembly_player(ancestors.load("fcis-3x3"), *scene, label=2)
 
 
 CHANGES = {
@@ -107,6 +110,7 @@ CHANGES = {
     nms_steps: {"threshold": 0.1},
     location: {"location": (3, 4), "level": 2},
     dragged_roi: {"box": [133.0, 58, 211, 150], "bin": (6, 0), "operation": "align"},
+    assembly: {"box": [30.0, 20, 60, 50], "reading": "mask"},
 }
 
 
@@ -451,6 +455,30 @@ def test_a_roi_at_the_border_of_the_map():
 def test_what_is_no_roi_is_refused(model, scene, name, value):
     with pytest.raises(TraitError, match=f"{name} is"):
         setattr(dragged_roi(model, scene), name, value)
+# ---- a RoI and its parts ----
+
+
+def test_a_roi_is_assembled_as_the_model_does_it(scene):
+    image, target = scene
+    fcis = ancestors.load("fcis-3x3")
+    widget = assembly_player(fcis, image, target, label=2)
+    assert widget.box == target["boxes"][0].tolist() and widget.reading == "inside"
+    scores = fcis.predict_on_boxes(image, target["boxes"][:1])
+    for reading, values in (
+        ("inside", scores.inside), ("outside", scores.outside), ("mask", scores.mask_logits),
+    ):  # fmt: skip
+        widget.reading = reading  # its maps are rounded to two decimals
+        torch.testing.assert_close(widget.assembled(), values[0, 2], rtol=0, atol=0.011)
+    assert repr(widget).startswith("Assembly(box=[") and repr(widget).endswith("reading='mask')")
+    large = torch.nn.functional.interpolate(image[None], scale_factor=2)[0]
+    twice = assembly_player(fcis, large, {"boxes": 2 * target["boxes"]}, label=2)
+    assert twice.box == widget.box and twice.objects == widget.objects
+
+
+    ("name", "value"), [("box", [1, 2, 1, 4]), ("box", [1, 2]), ("reading", "class")]
+def test_a_box_without_area_and_an_unknown_reading_are_refused(scene, name, value):
+    with pytest.raises(TraitError, match=f"{name} is "):
+        setattr(assembly(None, scene), name, value)
 
 
 # ---- in a browser ----
@@ -465,6 +493,8 @@ def page():
         chromium = playwright.chromium.launch(executable_path=browser.find_chromium(), args=options)
         page = chromium.new_page()
         page.add_script_tag(content=(touch.FOLDER / "geometry.js").read_text("utf-8"))
+        script = (touch.FOLDER / "assembly.js").read_text("utf-8")
+        page.add_script_tag(content=script.replace("export default", "window.assembly ="))
         yield page
         chromium.close()
 
@@ -632,3 +662,16 @@ def test_a_cell_of_the_matrix_opens_its_objects(page):
     page.keyboard.press("ArrowLeft" if column else "ArrowRight")
     label = page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert f"as {widget.columns[column - 1 if column else 1]}" in label
+def test_the_browser_assembles_as_python_does(page, scene):
+    widget = assembly(None, scene)
+    for box in ([20.0, 30, 52, 49], [0.0, 0, 96, 96], [90.0, 3, 93, 95], [7.0, 8, 10, 11]):
+        widget.box = box
+        for reading in ("inside", "mask"):
+            widget.reading = reading
+            values = page.evaluate(
+                """([maps, reading, rows, columns, box, k, m, stride]) => assembleMaps(
+                    mapsOf(maps, reading), { rows, columns }, box, k, m, stride)""",
+                [widget.maps, reading, *widget.grid, box, 3, widget.mask_size, widget.stride],
+            )
+            computed = torch.tensor(values).view_as(widget.assembled())
+            torch.testing.assert_close(computed, widget.assembled(), rtol=1e-4, atol=1e-4)

@@ -436,10 +436,49 @@ def test_maps_are_tiled_where_their_cells_are():
     sheet = viz.tile_maps(maps)
     assert sheet.shape == (7, 7) and sheet[3].isnan().all() and sheet[:, 3].isnan().all()
     assert [sheet[0, 0], sheet[0, 6], sheet[6, 0], sheet[6, 6]] == [0, 1, 2, 3]
-    box = torch.tensor([2.0, 2, 10, 10])
-    picture = viz.show_cells({"inside": sheet - 1, "outside": sheet}, torch.rand(3, 12, 12), box, 2)
-    assert len(picture.axes) == 3 and pixels(picture).std() > 10
-    assert {axes.images[0].get_clim() for axes in picture.axes[1:]} == {(-3, 3)}
+
+
+def test_each_part_is_outlined_on_its_own_map():
+    """Bins (0, 0) and (1, 1) of a box on maps of 3 x 3 values, drawn with gaps of one value."""
+    maps = torch.arange(4.0).view(2, 2, 1, 1).expand(2, 2, 3, 3) - 1
+    box, image = torch.tensor([2.0, 2, 10, 10]), torch.rand(3, 12, 12)
+    picture = viz.show_part_maps(image, box, maps, torch.zeros(4, 4), 4, "inside")
+    left, middle, right = picture.axes
+    assert pixels(picture).std() > 10
+    assert {axes.images[0].get_clim() for axes in (middle, right)} == {(-2, 2)}
+    _, lines = middle.collections  # halos, then lines
+    corners = [path.vertices for path in lines.get_paths()]
+    extents = [(*c.min(axis=0), *c.max(axis=0)) for c in corners]
+    assert extents[0] == (0.5, 0.5, 1.5, 1.5)  # pixels 2 to 6, divided by the stride
+    assert extents[3] == (5.5, 5.5, 6.5, 6.5)  # pixels 6 to 10, on the fourth map
+    assert [text.get_text() for text in left.texts] == ["1", "2", "3", "4"]
+
+
+def test_the_bin_of_a_point_is_filled_in_each_box():
+    boxes = torch.tensor([[0.0, 0, 9, 9], [3.0, 0, 12, 9]])
+    picture = viz.show_box_bins(torch.rand(3, 12, 12), boxes, 3, ["a", "b"], (7.0, 4.0))
+    for axes in picture.axes:
+        (filled,) = [drawn for drawn in axes.collections if drawn.get_alpha() == 0.35]
+        assert filled.get_paths()[0].get_extents().extents.tolist() == [6, 3, 9, 6]
+    without = viz.show_box_bins(torch.rand(3, 12, 12), boxes, 7, ["a", "b"])
+    assert pixels(without).std() > 10 and not without.axes[0].texts
+
+
+def test_lines_between_bins_are_only_on_masks_with_bins():
+    masks = {"a": torch.rand(6, 6), "b": torch.rand(14, 14)}
+    with_bins, without = viz.show_masks_of_bins(masks, {"a": 3}).axes
+    assert len(with_bins.lines) == 8 and len(without.lines) == 0
+    across = {line.get_xdata()[0] for line in with_bins.lines if line.get_xdata()[0] != 0}
+    assert across == {1.5, 3.5}
+
+
+def test_steps_are_drawn_where_they_lie_in_the_mask():
+    curves = torch.tensor([0.1, 0.4, 0.1]), torch.tensor([0.2, 0.9, 0.2])
+    picture = viz.show_steps({"a": curves, "b": curves}, k=2)
+    borders, *drawn = picture.axes[0].lines
+    assert borders.get_xdata()[0] == 0.5
+    assert [line.get_xdata().tolist() for line in drawn] == [[0.25, 0.5, 0.75]] * 2
+    assert picture.axes[0].get_ylim()[1] > 0.9 and picture.axes[1].get_ylim()[0] == 0
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

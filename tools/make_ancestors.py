@@ -55,6 +55,10 @@ SYSTEMS = {  # the class and the settings of each model
     "mask-rcnn-c4": (MaskRCNN, Config.tiny(neck="c4", mask_size=14, mask_convs=0)),
     "fcis": (FCIS, FCISConfig.tiny()),
 }
+FOR_LESSONS = {  # models that a lesson looks into, and that are no step of the family's history
+    # Few enough maps to look at each of them, in bins of 6 x 6 pixels of a mask.
+    "fcis-3x3": (FCIS, FCISConfig.tiny(n_bins=3, mask_size=18)),
+}
 WITH_PROPOSALS = RCNN, FastRCNN  # they need proposals as input, from selective search
 TRAINING = Training(steps=1_500, batch_size=8, checkpoint_every=100, workers=1)
 TRAIN_SCENES = Shapes(2_000, seed=0)  # few enough for selective search; each is seen six times
@@ -68,7 +72,7 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     val_data, crowded = VAL_SCENES, CROWDED
     if training != TRAINING:
         val_data, crowded = replace(VAL_SCENES, n=20), replace(CROWDED, n=20)
-    model_class, config = SYSTEMS[name]
+    model_class, config = (SYSTEMS | FOR_LESSONS)[name]
     torch.manual_seed(training.seed)
     model: Any = init_backbone(model_class(config))
     run_folder, scenes = RUNS / f"{name}-{training.steps}", TRAIN_SCENES
@@ -107,20 +111,21 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
 
 
 def main(arguments: list[str] | None = None) -> None:
+    known = SYSTEMS | FOR_LESSONS
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "names", nargs="*", metavar="NAME", help=f"{', '.join(SYSTEMS)} (default: all)"
+        "names", nargs="*", metavar="NAME", help=f"{', '.join(known)} (default: all)"
     )
     parser.add_argument("--steps", type=int, default=TRAINING.steps, help="fewer for a trial run")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.names if name not in SYSTEMS]
+    unknown = [name for name in options.names if name not in known]
     if unknown:
-        parser.error(f"there is no system {unknown[0]!r}: choose from {', '.join(SYSTEMS)}")
+        parser.error(f"there is no system {unknown[0]!r}: choose from {', '.join(known)}")
     is_trial = options.steps != TRAINING.steps
     folder = RUNS / f"{options.steps}-steps" if is_trial else FOLDER
-    for name in options.names or SYSTEMS:
+    for name in options.names or known:
         make(name, replace(TRAINING, steps=options.steps), folder)
 
 

@@ -11,6 +11,7 @@ position_sensitive  maps for the parts of an object, assembled into what a RoI r
 merging             one mask from the masks of many RoIs
 fcis                FCIS: instance segmentation in which a RoI passes no weights
 overlaps            average precision of objects whose boxes overlap
+mask_branches       two mask branches on the same features, and the steps in their masks
 cost                where a detector's time goes
 quantize            weights in eight bits
 pretrained          the trained systems that are shipped with the package

@@ -46,18 +46,26 @@ class _Targets(Dataset):
 
 
 def two_objects(
-    first: str, second: str, distance: float, size: int = 96, radius: float = 0.2, seed: int = 0
+    first: str,
+    second: str,
+    distance: float,
+    size: int = 96,
+    radius: float = 0.2,
+    seed: int = 0,
+    angle: float = 0.0,
 ) -> tuple[Tensor, dict]:
     """A scene with two templates side by side, the second in front: an item as in Shapes.
 
     distance: in pixels, between their centers. radius: as a fraction of the size. seed: for the
-    colors, the background and the rotations. Raises ValueError if the first is hidden completely.
+    colors, the background and the rotations. angle: of the way from the first to the second, in
+    radians clockwise from the right. Raises ValueError if the first is hidden completely.
     """
     rng = np.random.default_rng(seed)
     labels = [TEMPLATES.index(name) + 1 for name in (first, second)]
     cutouts = []
     for label, offset in zip(labels, (-0.5, 0.5), strict=True):
-        center = np.array([size / 2 + offset * distance, size / 2])
+        way = offset * distance * np.array([np.cos(angle), np.sin(angle)])
+        center = np.array([size / 2, size / 2]) + way
         polygons = outline("templates", label, rng)
         moved = [center + radius * size * polygon for polygon in polygons]
         cutouts.append(cut_out(moved, size))
@@ -65,6 +73,23 @@ def two_objects(
     if not masks[0].any():
         raise ValueError(f"distance is {distance}: the second object hides all of the first")
     return as_tensors(render(cutouts, size, 0, rng), masks, labels, image_id=0)
+
+
+def pairs_of_one_class(n: int, seed: int = 0, size: int = 96) -> list[tuple[Tensor, dict]]:
+    """n scenes as in `two_objects`, each with two objects of the same class that overlap.
+
+    The one in front lies in any direction from the other, which is hidden in part.
+    """
+    rng = np.random.default_rng((seed, n))
+    items: list[tuple[Tensor, dict]] = []
+    while len(items) < n:
+        name = TEMPLATES[int(rng.integers(3))]  # triangle, square or circle
+        distance, angle = size * rng.uniform(0.07, 0.29), rng.uniform(0, 2 * np.pi)
+        seed = int(rng.integers(2**31))
+        item = two_objects(name, name, distance, size, 0.24, seed, angle)
+        if item[1]["masks"][0].sum() >= 0.006 * size**2:  # enough of it is left to see
+            items.append(item)
+    return items
 
 
 def covered_fraction(boxes: Tensor) -> Tensor:

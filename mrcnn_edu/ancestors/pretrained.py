@@ -24,9 +24,10 @@ SYSTEMS = {  # name in a file: class of the model, class of its settings
 def load(name: str | Path) -> nn.Module:
     """A trained system, ready to `detect`; its `classes` are the names of labels 1..K.
 
-    name: "rcnn", "fast-rcnn", "faster-rcnn", "mask-rcnn", "mask-rcnn-c4" or "fcis", which are
-    shipped with the package, or the path of a file written by tools/make_ancestors.py. Raises
-    FileNotFoundError, which lists the names, or ValueError.
+    name: "rcnn", "fast-rcnn", "faster-rcnn", "mask-rcnn", "mask-rcnn-c4", "fcis" or "fcis-3x3"
+    (with 3 x 3 bins instead of 7 x 7), which are shipped with the package, or the path of a file
+    written by tools/make_ancestors.py. Raises FileNotFoundError, which lists the names, or
+    ValueError.
     """
     file = FOLDER / f"{name}.pt"
     if not file.is_file():

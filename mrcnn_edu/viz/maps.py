@@ -1,13 +1,10 @@
 """What the network computes, as maps."""
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
-from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image, draw_map
+from mrcnn_edu.viz.draw import crop, draw_image, draw_map
 from mrcnn_edu.viz.picture import Picture, panel_height, row
-from mrcnn_edu.viz.style import ROLES
 
 
 def show_maps(
@@ -62,22 +59,3 @@ def tile_maps(maps: Tensor) -> Tensor:
             y, x = i * (h + 1), j * (w + 1)
             sheet[y : y + h, x : x + w] = maps[i, j]
     return sheet
-
-
-def show_cells(sheets: Mapping[str, Tensor], image: Tensor, box: Tensor, k: int) -> Picture:
-    """An image with a box [4] divided into k x k cells, beside FCIS's position-sensitive maps.
-
-    sheets: title -> `tile_maps` of k x k maps, drawn as signed maps on one color scale.
-    """
-    picture = Picture(9.8, 3.1)
-    first, *others = picture.subplots(1, 1 + len(sheets), width_ratios=[1] * (1 + len(sheets)))
-    draw_image(first, image, "the image, a box and its cells")
-    x1, y1, x2, y2 = box.tolist()
-    for i in range(1, k):
-        x, y = x1 + i * (x2 - x1) / k, y1 + i * (y2 - y1) / k
-        first.plot([x, x], [y1, y2], [x1, x2], [y, y], color=ROLES["proposal"], linewidth=0.7)
-    draw_boxes(first, box[None], "proposal")
-    high = max(sheet.nan_to_num().abs().max().item() for sheet in sheets.values())
-    for axes, (title, sheet) in zip(others, sheets.items(), strict=True):
-        draw_map(axes, sheet, title, high=high, signed=True)
-    return picture

@@ -537,6 +537,10 @@
 # and the target, averaged over the mask's pixels; the other classes' masks get no loss.
 # <br>torchvision: `maskrcnn_loss` · detectron2: `mask_rcnn_loss`
 #
+# **mask merging** (mask voting) · lesson [13](13_fcis.ipynb)
+# <br>In mask merging, all RoIs near a detection vote on its mask: the merged mask is the mean of
+# theirs, weighted by their scores for the detection's class.
+#
 # **Mask R-CNN** · lesson [03](03_history.ipynb)
 # <br>Mask R-CNN is Faster R-CNN with RoIAlign in place of RoIPool and with a third output, a mask
 # for each RoI.

@@ -39,6 +39,9 @@ fcis               lesson 13: position-sensitive cells, mask logits, merging mas
 puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
 gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
 align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel
+read_rois          lesson 13, larger: classes, scores and masks from position-sensitive maps
+fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes ask alike
+gpu                lesson 16: what two small kernels compute, the roofline
 """
 
 # The modules with the exercises of each lesson: the one list, which `course/progress.py` counts.
@@ -64,4 +67,6 @@ LESSONS = {
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis",),
     "16 the GPU": ("puzzles", "gpu", "align_kernel"),
+    "13 FCIS": ("fcis", "read_rois"),
+    "16 the GPU": ("gpu",),
 }

@@ -26,6 +26,8 @@ confusion          lesson 11: a confusion matrix whose cells open their objects
 ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
 gpu                lesson 16: a queue in time, RoIAlign below the roofline of a GPU
+assembly           lesson 13: a RoI to drag, and the maps that each of its parts is from
+gpu                lesson 16: RoIAlign below the roofline of a GPU
 cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
 
@@ -33,6 +35,7 @@ from mrcnn_edu.course.widgets.ablations import ablation_player
 from mrcnn_edu.course.widgets.anchors import anchor_player
 from mrcnn_edu.course.widgets.annotations import region_player
 from mrcnn_edu.course.widgets.ap_steps import ap_steps_player
+from mrcnn_edu.course.widgets.assembly import assembly_player
 from mrcnn_edu.course.widgets.average_precision import average_precision_player
 from mrcnn_edu.course.widgets.backbone import backbone_player
 from mrcnn_edu.course.widgets.boxes import nms_player
@@ -53,9 +56,9 @@ from mrcnn_edu.course.widgets.training import gallery_player, training_player
 from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
-    "Player", "ablation_player", "anchor_player", "ap_steps_player", "average_precision_player",
-    "backbone_player", "confusion_player", "cost_player", "fcis_player", "gallery_player",
-    "gpu_player", "heads_player", "history_player", "location_player", "mask_player", "nms_player",
-    "nms_steps_player", "queue_player", "region_player", "roi_player", "rpn_player", "scene_player",
-    "training_player", "two_boxes_player", "two_objects_player",
+    "Player", "ablation_player", "anchor_player", "ap_steps_player", "assembly_player",
+    "average_precision_player", "backbone_player", "confusion_player", "cost_player", "fcis_player",
+    "gallery_player", "gpu_player", "heads_player", "history_player", "location_player",
+    "mask_player", "nms_player", "nms_steps_player", "queue_player", "region_player", "roi_player",
+    "rpn_player", "scene_player", "training_player", "two_boxes_player", "two_objects_player",
 ]  # fmt: skip

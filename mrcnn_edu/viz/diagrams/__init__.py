@@ -15,6 +15,7 @@ fpn               the feature pyramid network, level by level
 rpn_window        the RPN at one location: window, anchors and outputs
 two_heads         the heads for C4 and for FPN, with the shapes of their tensors
 loss_gradients    the five losses, and which parts their gradients reach
+assembly          a RoI that is assembled from nine position-sensitive maps
 iou               intersection over union as a fraction of two drawings
 iou_ladder        pairs of boxes from IoU 0.1 to 0.9
 box_deltas        how an anchor is shifted and resized to become a box
