@@ -19,8 +19,8 @@ from mrcnn_edu.course.exercises import (
     gpu,
     heads,
     loss_and_gradient,
-    mask_head,
     make_targets,
+    mask_head,
     mask_loss,
     precise_roi,
     puzzles,
@@ -581,6 +581,31 @@ def takes_the_bias_of_the_row(rows, bias, out, C, BLOCK):
 
 def forgets_later_blocks(rows, bias, out, C, BLOCK):
     out[:, :BLOCK] = (rows + bias).relu()[:, :BLOCK]
+    return out
+
+
+def adds_in_the_type_of_the_rows(rows, out, N, C, BLOCK):
+    total = torch.zeros(C, dtype=rows.dtype)
+    for row in rows:
+        total = total + row
+    return out.copy_(total / N)
+
+
+def takes_the_index_of_the_first_sum(rows, index, weight, out, taps, C, BLOCK):
+    return puzzles.weighted_gather(rows, index[:1].expand_as(index), weight, out, taps, C, BLOCK)
+
+
+def forgets_the_weights(rows, index, weight, out, taps, C, BLOCK):
+    return puzzles.weighted_gather(rows, index, torch.ones_like(weight), out, taps, C, BLOCK)
+
+
+def counts_a_row_once(rows, index, weight, out, taps, C, BLOCK):
+    for i, (own_rows, weights) in enumerate(zip(index, weight, strict=True)):
+        chosen = torch.zeros(len(rows))
+        chosen[own_rows] = weights  # the last weight of a row replaces those before it
+        out[i] = chosen @ rows
+
+
 def merges_without_scores(probs, scores, inside):
     return (probs * inside).mean(dim=0)
 
@@ -661,29 +686,6 @@ def starts_at_the_corner(maps, boxes, stride, size):
 def launches_too_few_programs(x, y, factor, out):
     n = len(x) // 16 * 16
     out[:n] = factor * x[:n] + y[:n]
-    return out
-
-
-def adds_in_the_type_of_the_rows(rows, out, N, C, BLOCK):
-    total = torch.zeros(C, dtype=rows.dtype)
-    for row in rows:
-        total = total + row
-    return out.copy_(total / N)
-
-
-def takes_the_index_of_the_first_sum(rows, index, weight, out, taps, C, BLOCK):
-    return puzzles.weighted_gather(rows, index[:1].expand_as(index), weight, out, taps, C, BLOCK)
-
-
-def forgets_the_weights(rows, index, weight, out, taps, C, BLOCK):
-    return puzzles.weighted_gather(rows, index, torch.ones_like(weight), out, taps, C, BLOCK)
-
-
-def counts_a_row_once(rows, index, weight, out, taps, C, BLOCK):
-    for i, (own_rows, weights) in enumerate(zip(index, weight, strict=True)):
-        chosen = torch.zeros(len(rows))
-        chosen[own_rows] = weights  # the last weight of a row replaces those before it
-        out[i] = chosen @ rows
     return out
 
 
@@ -918,10 +920,6 @@ MISTAKES = [
     (make_targets.check_make_targets, always_takes_one_half, 4),
     (make_targets.check_make_targets, puts_positives_first, 2),
     (make_targets.check_make_targets, keeps_the_ratio, 4),
-    (fcis.check_cells_of, swaps_row_and_column, 1),
-    (fcis.check_cells_of, takes_the_cells_for_squares, 2),
-    (fcis.check_cells_of, forgets_where_the_box_starts, 3),
-    (fcis.check_cells_of, forgets_the_border, 3),
     (fcis.check_bins_of, swaps_row_and_column, 1),
     (fcis.check_bins_of, takes_the_bins_for_squares, 2),
     (fcis.check_bins_of, forgets_where_the_box_starts, 3),

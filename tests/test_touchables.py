@@ -16,11 +16,11 @@ from mrcnn_edu.boxes import box_intersection, box_iou, encode_boxes
 from mrcnn_edu.course.confusion import class_pairs, confusion_matrix
 from mrcnn_edu.course.widgets import (
     ap_steps_player,
+    assembly_player,
     confusion_player,
     location_player,
     nms_steps_player,
     roi_player,
-    assembly_player,
     touch,
     two_boxes_player,
 )
@@ -99,6 +99,8 @@ def confused():
         masks = target["masks"][twice]
         detections.append(Detections(target["boxes"][twice], labels, scores, masks, None))
     return items, detections
+
+
 def assembly(model, scene):
     return assembly_player(ancestors.load("fcis-3x3"), *scene, label=2)
 
@@ -455,6 +457,8 @@ def test_a_roi_at_the_border_of_the_map():
 def test_what_is_no_roi_is_refused(model, scene, name, value):
     with pytest.raises(TraitError, match=f"{name} is"):
         setattr(dragged_roi(model, scene), name, value)
+
+
 # ---- a RoI and its parts ----
 
 
@@ -475,7 +479,9 @@ def test_a_roi_is_assembled_as_the_model_does_it(scene):
     assert twice.box == widget.box and twice.objects == widget.objects
 
 
+@pytest.mark.parametrize(
     ("name", "value"), [("box", [1, 2, 1, 4]), ("box", [1, 2]), ("reading", "class")]
+)
 def test_a_box_without_area_and_an_unknown_reading_are_refused(scene, name, value):
     with pytest.raises(TraitError, match=f"{name} is "):
         setattr(assembly(None, scene), name, value)
@@ -662,6 +668,8 @@ def test_a_cell_of_the_matrix_opens_its_objects(page):
     page.keyboard.press("ArrowLeft" if column else "ArrowRight")
     label = page.evaluate("document.activeElement.getAttribute('aria-label')")
     assert f"as {widget.columns[column - 1 if column else 1]}" in label
+
+
 def test_the_browser_assembles_as_python_does(page, scene):
     widget = assembly(None, scene)
     for box in ([20.0, 30, 52, 49], [0.0, 0, 96, 96], [90.0, 3, 93, 95], [7.0, 8, 10, 11]):

@@ -383,6 +383,7 @@
 #
 # **grid** · lesson [16](16_gpu.ipynb)
 # <br>A kernel's grid is the number of programs that a launch starts, along one axis or several.
+#
 # **gradient clipping** · lesson [10](10_training.ipynb)
 # <br>Gradient clipping shortens a gradient that is too long, so that one strange batch cannot throw
 # the weights far away.
@@ -560,6 +561,7 @@
 # **misalignment** · lesson [07](07_roi_align.ipynb)
 # <br>Misalignment is the distance between the place where a feature is read and the place that it
 # stands for, in pixels of the image.
+#
 # **momentum** · lesson [10](10_training.ipynb)
 # <br>Momentum adds a part of the optimizer's last movement, usually nine tenths, to the next one, so
 # that steps in the same direction add up.
@@ -695,6 +697,7 @@
 # **pycocotools** · lesson [11](11_average_precision.ipynb)
 # <br>The program pycocotools computes COCO's metrics from files of annotations and results.
 # <br>torchvision: its training scripts use it · detectron2: `COCOEvaluator` uses it
+#
 # ## Q
 #
 # **queue** · lesson [16](16_gpu.ipynb)

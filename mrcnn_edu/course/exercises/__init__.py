@@ -23,25 +23,20 @@ propose            lesson 06, larger: from the RPN's outputs to proposals
 rpn                lesson 06: parameters of the RPN head, candidates, recall
 precise_roi        lesson 07, larger: the mean over all points of a bin, by an integral
 roi_align          lesson 07: how far and how often RoIPool rounds, RoIAlign along one axis
-roi_align          lesson 07: RoIPool's rounding, RoIAlign along one axis
 mask_head          lesson 08, larger: the whole mask head, layer by layer
 heads              lesson 08: parameters of the mask head, deconvolution, the m x m mask's limit
 loss_and_gradient  lesson 09, larger: the mask loss and its gradient, both ways
 mask_loss          lesson 09: the mask loss, predicted masks, the softmax gradient
-training           lesson 10: the learning rate, the linear scaling rule, matching RoIs to objects
-coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas and a limit
-average_precision  lesson 11: matching, precision and recall, AP, a score for a precision
 make_targets       lesson 10, larger: all targets of the RoIs of an image
 training           lesson 10: matching RoIs to objects, learning rates, what a blind head can reach
-average_precision  lesson 11: matching detections, precision and recall, average precision
+coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas and a limit
+average_precision  lesson 11: matching, precision and recall, AP, a score for a precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
-fcis               lesson 13: position-sensitive cells, mask logits, merging masks
+read_rois          lesson 13, larger: classes, scores and masks from position-sensitive maps
+fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes ask alike
 puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
 gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
 align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel
-read_rois          lesson 13, larger: classes, scores and masks from position-sensitive maps
-fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes ask alike
-gpu                lesson 16: what two small kernels compute, the roofline
 """
 
 # The modules with the exercises of each lesson: the one list, which `course/progress.py` counts.
@@ -54,19 +49,12 @@ LESSONS = {
     "05 anchors": ("anchors", "anchor_shapes"),
     "06 the RPN": ("rpn", "propose"),
     "07 RoIPool and RoIAlign": ("roi_align", "precise_roi"),
-    "08 the heads": ("heads",),
-    "07 RoIPool and RoIAlign": ("roi_align",),
     "08 the heads": ("heads", "mask_head"),
     "17 what each part costs": ("cost",),
     "09 the mask loss": ("mask_loss", "loss_and_gradient"),
-    "10 training": ("training",),
-    "11 average precision": ("average_precision", "coco_ap"),
-    "09 the mask loss": ("mask_loss",),
     "10 training": ("training", "make_targets"),
-    "11 average precision": ("average_precision",),
+    "11 average precision": ("average_precision", "coco_ap"),
     "12 ablations": ("ablations",),
-    "13 FCIS": ("fcis",),
-    "16 the GPU": ("puzzles", "gpu", "align_kernel"),
     "13 FCIS": ("fcis", "read_rois"),
-    "16 the GPU": ("gpu",),
+    "16 the GPU": ("puzzles", "gpu", "align_kernel"),
 }

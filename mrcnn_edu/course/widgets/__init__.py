@@ -25,9 +25,8 @@ ap_steps           lesson 11: boxes to draw and score, and their AP step by step
 confusion          lesson 11: a confusion matrix whose cells open their objects
 ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
-gpu                lesson 16: a queue in time, RoIAlign below the roofline of a GPU
 assembly           lesson 13: a RoI to drag, and the maps that each of its parts is from
-gpu                lesson 16: RoIAlign below the roofline of a GPU
+gpu                lesson 16: a queue in time, RoIAlign below the roofline of a GPU
 cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
 
