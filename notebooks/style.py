@@ -27,6 +27,7 @@ REWRITTEN: tuple[str, ...] = (
     "04",
     "05",
     "06",
+    "12",
     "17",
 )  # the numbers of the lessons that follow all rules
 SOURCES = Path(__file__).resolve().parent / "src"

@@ -35,7 +35,7 @@ from mrcnn_edu.viz.charts import (
     show_spread,
     show_table,
 )
-from mrcnn_edu.viz.compare import show_learning, show_paired_differences
+from mrcnn_edu.viz.compare import show_learning, show_paired_differences, show_pairing, show_pairs
 from mrcnn_edu.viz.diagrams.architecture import ARCHITECTURE_STAGES, show_architecture
 from mrcnn_edu.viz.diagrams.box_deltas import show_box_deltas
 from mrcnn_edu.viz.diagrams.family import show_family
@@ -98,18 +98,19 @@ show_flow = show_architecture  # its name in the lessons that are not rewritten 
 
 __all__ = [
     "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "HIGHLIGHT", "INK", "OP_COLORS", "OTHER_COLORS",
-    "ROLES", "Picture", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
+    "Picture", "ROLES", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
     "draw_coverage", "draw_image", "draw_instances", "draw_map", "draw_objects", "draw_row",
     "feature_colors", "full_size_png", "nms_steps", "paint_differences", "paint_masks",
     "pale_image", "paled", "receptive_fields", "row", "sample_photograph", "show_anchors_at_center",
     "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
     "show_channels", "show_comparison", "show_counts", "show_coverage", "show_detections",
     "show_differences", "show_family", "show_feature_colors", "show_flow", "show_fpn",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_learning", "show_lines",
-    "show_lockstep", "show_maps", "show_matching", "show_nms_steps", "show_objectness",
-    "show_overview", "show_paired_differences", "show_panels", "show_parts", "show_pyramids", "show_receptive_field",
-    "show_regions", "show_regression_losses", "show_residual_block", "show_roofline",
-    "show_rpn_window", "show_run_lengths", "show_scores", "show_seeds", "show_sharing",
-    "show_sheet", "show_spread", "show_table", "show_tasks", "show_timeline",
-    "show_trained_together", "show_training", "text_color", "tile_maps",
+    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_learning",
+    "show_lines", "show_lockstep", "show_maps", "show_matching", "show_nms_steps",
+    "show_objectness", "show_overview", "show_paired_differences", "show_pairing", "show_pairs",
+    "show_panels", "show_parts", "show_pyramids", "show_receptive_field", "show_regions",
+    "show_regression_losses", "show_residual_block", "show_roofline", "show_rpn_window",
+    "show_run_lengths", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
+    "show_table", "show_tasks", "show_timeline", "show_trained_together", "show_training",
+    "text_color", "tile_maps",
 ]  # fmt: skip
