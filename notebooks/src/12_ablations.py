@@ -340,17 +340,6 @@ forest(results).caption(
 # grid cell, which is 4 pixels at stride 8, and half of our objects are at most 25 pixels wide. For
 # such an object, 4 pixels are a sixth of its width.
 
-# %% tags=["claim"]
-roi_max, warp, warp_max = (results.table.setting(s) for s in (
-    "RoIAlign, max", "RoIWarp, mean", "RoIWarp, max"))  # fmt: skip
-for setting in (warp, warp_max, pool):
-    assert results.difference(setting).high < -9
-assert not results.difference(roi_max).excludes_zero
-scenes = setup.job(table, align, 0).val_data
-boxes = torch.cat([scenes[i][1]["boxes"] for i in range(100)])
-assert models["RoIPool"].strides[0] == 8
-assert 20 < (boxes[:, 2] - boxes[:, 0]).median() < 30
-
 # %% [markdown]
 # The paper puts it another way. RoIAlign improves masks "by relative 10% to 50%, showing bigger
 # gains under stricter localization metrics" ([Mask R-CNN](https://arxiv.org/abs/1703.06870),
@@ -382,6 +371,16 @@ for found in (results, coarse):
 # longer on the coarse map. The paper's strides are twice ours, 16 and 32.)
 
 # %% tags=["claim"]
+roi_max, warp, warp_max = (results.table.setting(s) for s in (
+    "RoIAlign, max", "RoIWarp, mean", "RoIWarp, max"))  # fmt: skip
+for setting in (warp, warp_max, pool):
+    assert results.difference(setting).high < -9
+assert not results.difference(roi_max).excludes_zero
+scenes = setup.job(table, align, 0).val_data
+boxes = torch.cat([scenes[i][1]["boxes"] for i in range(100)])
+assert models["RoIPool"].strides[0] == 8
+assert 20 < (boxes[:, 2] - boxes[:, 0]).median() < 30
+
 gains = {}
 for found in (results, coarse):
     rounded = found.table.setting("RoIPool")
@@ -620,10 +619,6 @@ viz.show_differences(target["masks"][3], of_cross).caption(
 # matters that each is read at the right position. In the cross, arms come out short and bays are
 # filled with either model, and with RoIPool more of both.
 
-# %% tags=["claim"]
-(small, large), (small_pool, large_pool) = by_size.values()
-assert large - large_pool > small - small_pool
-
 # %% [markdown]
 # Next, the classes that compete. In the mask pixels that belong to an object, which channel of the
 # softmax wins? The usual decoding keeps a pixel only if the object's class has *more than one
@@ -657,12 +652,6 @@ viz.show_table(values, rows, list(short)).caption(
 # is left is background, and that is not all the competition's fault, because sigmoid masks miss
 # pixels, too. This is why so much came back in Figure 6, after 400 steps, and so little in lesson
 # 09, after 12,000.
-
-# %% tags=["claim"]
-gone = {name: long[name] < short[name] for name in list(short)[1:]}
-assert gone["true class, less"] and gone["another class"]
-assert all(short[name] > 0.02 for name in list(short)[1:])
-assert long["true class, over half"] > short["true class, over half"]
 
 # %% [markdown]
 # Last, the two mask heads. Both learn blobs for 150 steps, and predict the masks of all blobs in
@@ -705,6 +694,14 @@ viz.show_differences(target["masks"][1], of_blob).caption(
 # two models that you have just trained.
 
 # %% tags=["claim"]
+(small, large), (small_pool, large_pool) = by_size.values()
+assert large - large_pool > small - small_pool
+
+gone = {name: long[name] < short[name] for name in list(short)[1:]}
+assert gone["true class, less"] and gone["another class"]
+assert all(short[name] > 0.02 for name in list(short)[1:])
+assert long["true class, over half"] > short["true class, over half"]
+
 assert good["FCN"] > good["MLP, 2 layers"] + 0.05
 
 # %% [markdown]
