@@ -27,6 +27,10 @@ PAPERS = (
     Paper("student", 1908, "Student (W. S. Gosset)",
           "The Probable Error of a Mean",
           "Biometrika", "https://doi.org/10.1093/biomet/6.1.1"),
+    Paper("welch", 1947, "B. L. Welch",
+          "The Generalization of 'Student's' Problem when Several Different Population Variances "
+          "are Involved",
+          "Biometrika", "https://doi.org/10.1093/biomet/34.1-2.28"),
     Paper("graph-segmentation", 2004, "P. F. Felzenszwalb, D. P. Huttenlocher",
           "Efficient Graph-Based Image Segmentation",
           "IJCV", "https://doi.org/10.1023/B:VISI.0000022288.19776.77"),

@@ -559,6 +559,33 @@ def takes_one_seed(spread, gap):
     return ceil((2 * spread / gap) ** 2)
 
 
+def ends_of_the_interval(base, other, t):
+    mean, half = ablations.paired(base, other, t).tolist()
+    return mean - half, mean + half
+
+
+def takes_the_mean(base, other, t, matters):
+    return "better" if (other - base).mean() > 0 else "worse"
+
+
+def looks_at_one_end(base, other, t, matters):
+    low, high = ends_of_the_interval(base, other, t)
+    if low > 0 or high < 0:
+        return "better" if low > 0 else "worse"
+    return "the same" if high < matters else "undecided"
+
+
+def asks_first_what_matters(base, other, t, matters):
+    low, high = ends_of_the_interval(base, other, t)
+    if max(-low, high) < matters:
+        return "the same"
+    return ablations.verdict(base, other, t, matters)
+
+
+def turns_the_sign(base, other, t, matters):
+    return ablations.verdict(other, base, t, matters)
+
+
 def swaps_row_and_column(points, box, k):
     return fcis.bins_of(points, box, k).flip(1)
 
@@ -812,6 +839,13 @@ MISTAKES = [
     (ablations.check_paired, compares_the_means, 1),
     (ablations.check_paired, forgets_the_root_of_n, 1),
     (ablations.check_paired, divides_the_variance_by_n, 1),
+    (ablations.check_pairing_factor, lambda a, b: (b - a).std() / (a.std() + b.std()), 1),
+    (ablations.check_pairing_factor, lambda a, b: (b - a).var() / (a.var() + b.var()), 1),
+    (ablations.check_pairing_factor, lambda a, b: (a.var() + b.var()).sqrt() / (b - a).std(), 1),
+    (ablations.check_verdict, takes_the_mean, 4),
+    (ablations.check_verdict, looks_at_one_end, 8),
+    (ablations.check_verdict, asks_first_what_matters, 3),
+    (ablations.check_verdict, turns_the_sign, 1),
     (ablations.check_relative_gain, lambda old, new: 100 * (new - old) / new, 1),
     (ablations.check_relative_gain, lambda old, new: new - old, 1),
     (ablations.check_relative_gain, lambda old, new: 100 * abs(new - old) / old, 3),

@@ -118,3 +118,42 @@ def _draw_runs(axes: Axes, runs: Iterable[Curve], name: str, shade: str, style: 
         label = None if n else name.replace("$", r"\$")
         steps, values = list(run), list(run.values())
         axes.plot(steps, values, style, color=shade, label=label, linewidth=1.3, alpha=0.8, ms=3.5)
+
+
+def show_pairs(scores: Mapping[str, Sequence[float]], ylabel: str) -> Picture:
+    """The scores of two settings, seed by seed: a line joins the two runs of each seed.
+
+    scores: the two names -> a score for each seed, in the same order.
+    """
+    picture = Picture(4.2, 3.2)
+    axes, (left, right) = picture.subplots(), scores.values()
+    for pair in zip(left, right, strict=True):
+        axes.plot((0, 1), pair, "o-", color=OTHER_COLORS[0], alpha=0.7, linewidth=1.4)
+    for x, values in enumerate((left, right)):
+        mean = sum(values) / len(values)
+        axes.plot((x - 0.12, x + 0.12), (mean, mean), color=INK, linewidth=2.4)
+    axes.set_xticks((0, 1), list(scores), fontsize=LABEL)
+    axes.set(xlim=(-0.4, 1.4), ylim=(0, None), ylabel=ylabel)
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture
+
+
+def show_pairing(correlations: Sequence[float], ratios: Sequence[float]) -> Picture:
+    """What pairing is worth: a dot for each comparison, and a line where it makes no difference.
+
+    correlations: of the two settings' scores over the seeds. ratios: the width of the paired
+    interval divided by that of the unpaired one.
+    """
+    picture = Picture(6, 3.2)
+    axes = picture.subplots()
+    axes.axhline(1, color=GRAY, linewidth=1)
+    axes.axvline(0, color=LIGHT, linewidth=1)
+    for r, ratio in zip(correlations, ratios, strict=True):
+        shade = OTHER_COLORS[0] if ratio < 1 else HIGHLIGHT
+        axes.plot(r, ratio, "o", color=shade, alpha=0.8, ms=6)
+    axes.set(
+        xlim=(-1, 1), ylim=(0, None), xlabel="correlation of the two settings over the seeds",
+        ylabel="paired width / Welch's",
+    )  # fmt: skip
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture

@@ -246,6 +246,10 @@
 # multiplies the weights with the values under them and adds up the products.
 # <br>torchvision: `nn.Conv2d` · detectron2: `Conv2d`
 #
+# **correlation** · lesson [12](12_ablations.ipynb)
+# <br>The correlation of two series of numbers is 1 if they rise and fall together, 0 if they have
+# nothing to do with each other, and −1 if one rises where the other falls.
+#
 # **coverage** · lesson [05](05_anchors.ipynb)
 # <br>Coverage measures how well a set of anchors fits the objects of a data set: for each object,
 # the IoU with the anchor that fits it best.
@@ -359,6 +363,10 @@
 # **filled box** · lesson [10](10_training.ipynb)
 # <br>The filled box is the simplest mask for a detection, every pixel of its box; a mask head must
 # do better than that.
+#
+# **forest plot** · lesson [12](12_ablations.ipynb)
+# <br>A forest plot has a row for each comparison, with the mean difference as a square and its
+# confidence interval as a bar, so that one sees at once which intervals contain 0.
 #
 # **fully connected layer** (fully connected) · lesson [08](08_heads.ipynb)
 # <br>In a fully connected layer each output is a weighted sum of all inputs, so that the layer does
@@ -633,6 +641,10 @@
 # <br>Padding adds a border to a map before a convolution, or to an image so that its sides become
 # multiples of 32; the border is usually zeros.
 # <br>torchvision: `size_divisible` · detectron2: `size_divisibility`
+#
+# **paired difference** (pair) · lesson [12](12_ablations.ipynb)
+# <br>A paired difference is the score of one setting minus that of another, both from the same seed,
+# so that what the two runs have in common cancels.
 #
 # **panoptic segmentation** · lesson [01](01_data.ipynb)
 # <br>Panoptic segmentation gives every pixel of the image a class and, where the class is
