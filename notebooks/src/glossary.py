@@ -571,8 +571,8 @@
 # stands for, in pixels of the image.
 #
 # **momentum** · lesson [10](10_training.ipynb)
-# <br>Momentum adds a part of the optimizer's last movement, usually nine tenths, to the next one, so
-# that steps in the same direction add up.
+# <br>Momentum adds a part of the optimizer's last movement, usually nine tenths, to the next one,
+# so that steps in the same direction add up.
 # <br>torchvision: `momentum` of PyTorch's `SGD` · detectron2: `SOLVER.MOMENTUM`
 #
 # **multi-task loss** · lesson [09](09_mask_loss.ipynb)
@@ -643,8 +643,8 @@
 # <br>torchvision: `size_divisible` · detectron2: `size_divisibility`
 #
 # **paired difference** (pair) · lesson [12](12_ablations.ipynb)
-# <br>A paired difference is the score of one setting minus that of another, both from the same seed,
-# so that what the two runs have in common cancels.
+# <br>A paired difference is the score of one setting minus that of another, both from the same
+# seed, so that what the two runs have in common cancels.
 #
 # **panoptic segmentation** · lesson [01](01_data.ipynb)
 # <br>Panoptic segmentation gives every pixel of the image a class and, where the class is
