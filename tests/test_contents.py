@@ -15,7 +15,7 @@ def test_every_lesson_has_its_place_and_its_question():
     assert sorted(contents.QUESTIONS) == [source.stem for source in contents.sources()]
     for lesson in contents.lessons():
         assert lesson.question.endswith("?") and len(lesson.question) <= 80
-        assert 1 <= lesson.minutes <= 180 and lesson.title
+        assert 1 <= lesson.minutes <= 240 and lesson.title
     questions = list(contents.QUESTIONS.values())
     assert len(set(questions)) == len(questions)
 
