@@ -111,5 +111,6 @@ __all__ = [
     "show_pyramids", "show_receptive_field", "show_regions", "show_regression_losses",
     "show_residual_block", "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores",
     "show_seeds", "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table",
-    "show_tasks", "show_timeline", "show_trained_together", "show_training", "text_color", "tile_maps",
+    "show_tasks", "show_timeline", "show_trained_together", "show_training", "text_color",
+    "tile_maps",
 ]  # fmt: skip
