@@ -72,7 +72,8 @@ def make(name: str, training: Training = TRAINING, folder: Path = FOLDER) -> Non
     val_data, crowded = VAL_SCENES, CROWDED
     if training != TRAINING:
         val_data, crowded = replace(VAL_SCENES, n=20), replace(CROWDED, n=20)
-    model_class, config = (SYSTEMS | FOR_LESSONS)[name]
+    systems: dict[str, tuple[Any, Any]] = SYSTEMS | FOR_LESSONS
+    model_class, config = systems[name]
     torch.manual_seed(training.seed)
     model: Any = init_backbone(model_class(config))
     run_folder, scenes = RUNS / f"{name}-{training.steps}", TRAIN_SCENES
