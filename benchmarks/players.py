@@ -84,10 +84,6 @@ def backbone():
     return widgets.backbone_player((4, 8, 16), 80)
 
 
-def ablations():
-    return widgets.ablation_player()
-
-
 def fcis():
     names = {"FCIS": "fcis", "Mask R-CNN": "mask-rcnn"}
     return widgets.fcis_player({title: ancestors.load(name) for title, name in names.items()})
@@ -120,7 +116,6 @@ PLAYERS = [
     training,
     gallery,
     average_precision,
-    ablations,
     fcis,
     gpu,
     queue,

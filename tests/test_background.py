@@ -13,10 +13,11 @@ import torch
 from ipywidgets import IntSlider
 from players import ends, moved
 
-from mrcnn_edu import load
+from mrcnn_edu import ancestors, load
 from mrcnn_edu.course import widgets
 from mrcnn_edu.course.widgets import player as player_module
 from mrcnn_edu.course.widgets import touch
+from mrcnn_edu.course.widgets.assembly import READINGS
 from mrcnn_edu.course.widgets.background import DRAWING, Drawn
 from mrcnn_edu.course.widgets.player import Player
 from mrcnn_edu.course.widgets.touch import Touchable
@@ -55,6 +56,21 @@ def formula(n):
 # ---- every widget of the course ----
 
 
+def assembly():
+    scene = Shapes(1, seed=1)[0]
+    return widgets.assembly_player(ancestors.load("fcis-3x3"), *scene, label=2)
+
+
+def confusion():
+    scenes = Shapes(4, seed=1)
+    return widgets.confusion_player(scenes, detect_all(load("shapes-tiny"), scenes))
+
+
+def dragged_roi():
+    values = torch.rand(1, 24, 20, generator=torch.Generator().manual_seed(0))
+    return widgets.roi_player(values, torch.tensor([130.0, 58, 208, 150]), stride=16)
+
+
 def average_precision():
     scenes = Shapes(4, seed=1)
     return widgets.average_precision_player(scenes, detect_all(load("shapes-tiny"), scenes))
@@ -82,12 +98,15 @@ def nms_steps():
 
 MAKE = {
     "Player": lambda: Player(formula, n=IntSlider(1, 0, 9)),
-    "ablation_player": players.ablations,
     "anchor_player": players.anchors,
+    "ap_steps_player": lambda: widgets.ap_steps_player(threshold=0.7),
+    "assembly_player": assembly,
     "average_precision_player": average_precision,
     "backbone_player": players.backbone,
+    "confusion_player": confusion,
     "cost_player": players.cost,
     "fcis_player": lambda: widgets.fcis_player({"A": DetectsOnce(), "B": DetectsOnce()}),
+    "gallery_player": players.gallery,
     "gpu_player": players.gpu,
     "heads_player": players.heads,
     "history_player": players.history,
@@ -95,14 +114,23 @@ MAKE = {
     "mask_player": players.mask_loss,
     "nms_player": players.boxes,
     "nms_steps_player": nms_steps,
+    "queue_player": players.queue,
     "region_player": players.annotations,
-    "roi_player": players.roi_align,
+    "roi_player": dragged_roi,
     "rpn_player": rpn,
     "scene_player": players.start_here,
     "training_player": players.training,
     "two_boxes_player": widgets.two_boxes_player,
+    "two_objects_player": players.roi_align,
 }
 TOUCHES = {  # what the reader of a touchable can set, and some values of it
+    "bin": [(0, 0), (3, 3), (6, 6)],
+    "box": [[30.0, 20, 60, 50], [10.0, 16, 50, 80]],
+    "boxes": [[[8.0, 10, 30, 30]] * 3, [[8.0, 10, 30, 30], [5.0, 6, 70, 80], [1.0, 2, 30, 40]]],
+    "cell": [(0, 0), (1, 1), (0, 2)],
+    "operation": ["align", "pool", "warp"],
+    "reading": READINGS,
+    "scores": [[0.1, 0.2, 0.3], [0.9, 0.5, 0.5]],
     "anchor": [[1.0, 2, 30, 40], [20.0, 10, 60, 90]],
     "gt": [[1.0, 2, 30, 40], [10.0, 20, 90, 60]],
     "level": [0, 1, 2],

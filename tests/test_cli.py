@@ -653,7 +653,7 @@ def test_ablate_in_minutes(run, small_lab):
         (["--b", "roi_op=pool"], "--a is missing, the setting that --b is compared with"),
         (["--a"], "--a is alone: give --b too"),
         (["--a", "--b"], "A and B are the same setting"),
-        (["--a", "--b", "roi_op=align"], "A and B are the same model and training"),
+        (["--a", "--b", "roi_op=align"], "A and B are the same setting"),
         (["--a", "--b", "roi_op = pool", "--c", "roi_op=pool"], "B and C are the same setting"),
         (["--a", "--b", "roi op=pool"], "neither Config nor Training has a field 'roi op'"),
         (["--a", "--b", "ｒoi_op=pööl"], "neither Config nor Training has a field"),

@@ -3,7 +3,6 @@
 import base64
 import io
 import time
-from threading import Event
 
 import ipywidgets
 import numpy as np
@@ -14,7 +13,6 @@ from PIL import Image
 from players import PLAYERS, ends, moved, start_here
 
 from mrcnn_edu.course.training_runs import LOSSES, WINDOW, recorded_runs
-from mrcnn_edu.course.widgets import ablations as ablations_widget
 from mrcnn_edu.course.widgets import gallery_player, training_player
 from mrcnn_edu.course.widgets import player as player_module
 from mrcnn_edu.course.widgets.gpu import PYRAMID, roi_align_work
@@ -150,102 +148,6 @@ def test_values_and_text_of_a_player():
     assert repr(player) == "Player(seed=36, number=5, size=30)"
     player.sliders["number"].value = 0
     assert player.values == {"seed": 36, "number": 0, "size": 30}
-
-
-def test_a_switch_is_trained_beside_the_setting_it_is_compared_with(monkeypatch):
-    monkeypatch.setattr(ablations_widget, "N_SCENES", 2)
-    monkeypatch.setattr(ablations_widget, "N_EVALUATIONS", 1)
-    player = ablations_widget.ablation_player()
-    player.sliders["switch"].value, player.sliders["steps"].value = "3: boxes alone", 20
-    player.wait()
-    before = player.image.value
-    player.train()
-    player.wait()
-    assert list(player.models) == ["with the mask branch", "boxes alone"]
-    assert player.models["boxes alone"].mask_head is None and player.image.value != before
-    curves, *_ = player.history["3: boxes alone", 20]
-    assert [list(curve) for curve in curves.values()] == [[0, 20], [0, 20]]
-    player.sliders["steps"].value = 40  # not trained: the results of the package
-    player.wait()
-    player.sliders["steps"].value = 20  # and back
-    player.wait()
-    assert player.image.value != before
-
-
-class Trains(ablations_widget.AblationPlayer):
-    """An ablation player whose runs wait for the test after step 7, or end there with an error."""
-
-    error: BaseException | None = None
-
-    def _steps(self, switch, n_steps, progress):
-        self.at_step_7, self.go_on = Event(), Event()
-        for step in range(n_steps + 1):
-            if step == 7:
-                if self.error:
-                    raise self.error
-                self.at_step_7.set()
-                assert self.go_on.wait(30)
-            yield step
-
-
-def press(player):
-    """Press the button, and wait until step 7."""
-    player.at_step_7 = Event()
-    player.button.click()
-    waited = time.monotonic() + 30
-    while not player.at_step_7.wait(0.01):
-        assert time.monotonic() < waited
-    return player.thread
-
-
-def state(player):
-    button = player.button
-    return button.description, button.disabled, player.stop_button.disabled
-
-
-READY, BUSY = ("train both", False, True), ("training ...", True, False)
-
-
-def test_the_kernel_stays_free_while_the_button_trains_and_stop_ends_it():
-    player = Trains(steps=800)
-    thread = press(player)
-    assert state(player) == BUSY and "of 800 steps, about " in player.status.value
-    player.button.click()  # a second click, made before the first one was seen to work
-    assert player.thread is thread
-    with pytest.raises(RuntimeError, match="in progress"):
-        player.train()
-    player.sliders["steps"].value = 20  # of the next run, not of this one
-    player.stop_button.click()
-    player.go_on.set()
-    thread.join()
-    assert state(player) == READY and "stopped after 7 of 800 steps" in player.status.value
-    thread = press(player)  # and it starts anew
-    player.go_on.set()
-    thread.join()
-    assert state(player) == READY and "finished after 20 of 20 steps" in player.status.value
-
-
-def test_a_run_that_fails_says_so_and_gives_the_button_back():
-    player = Trains(steps=20)
-    player.error = RuntimeError("out of memory")
-    player.button.click()
-    player.thread.join()
-    assert state(player) == READY
-    assert "failed (out of memory) after 6 of 20" in player.status.value
-
-
-@pytest.mark.parametrize("error", [ValueError(), KeyboardInterrupt()], ids=repr)
-def test_an_interrupt_and_an_error_in_a_cell_give_the_button_back(error):
-    player = Trains(steps=20)
-    player.error = error
-    with pytest.raises(type(error)):
-        player.train()
-    assert state(player) == READY
-    player.error = None
-    thread = press(player)
-    player.go_on.set()
-    thread.join()
-    assert "finished after 20 of 20 steps" in player.status.value
 
 
 def test_work_of_roi_align_by_hand():

@@ -16,9 +16,8 @@ from typing import Literal
 
 from mrcnn_edu.ablations.job import Job
 from mrcnn_edu.ablations.job_hash import job_hash
-from mrcnn_edu.ablations.run import read_record, run_job_or_exit
+from mrcnn_edu.ablations.run import read_record, run_job_or_exit, steps_taken
 from mrcnn_edu.ablations.workers import LocalWorkers, local_workers
-from mrcnn_edu.train.metrics import LOSSES_CSV
 
 POLL = 0.2  # seconds between two looks at what has happened
 MAX_BREAKDOWNS = 3  # of the workers in a row, without a run that ends, before we give up
@@ -132,20 +131,13 @@ class Campaign:
         with self.lock:
             jobs, records, wanted = dict(self.jobs), dict(self.records), self.wanted
         missing = [job for job in jobs if job not in records]
-        steps = {job: n for job in missing if (n := self._steps(jobs[job])) > 0}
+        steps = {job: n for job in missing if (n := steps_taken(self.folder / jobs[job])) > 0}
         state = "finished" if not missing else "running" if wanted and self.is_busy else "paused"
         if state == "paused" and not steps and self.thread is None:
             state = "waiting"
         return Progress(
             state, len(jobs) - len(missing), len(jobs), steps, self._seconds_left(missing, steps)
         )
-
-    def _steps(self, name: str) -> int:
-        """The steps that a run has taken, by its file of losses."""
-        try:
-            return max(0, (self.folder / name / LOSSES_CSV).read_bytes().count(b"\n") - 1)
-        except OSError:
-            return 0
 
     def _seconds_left(self, missing: list[Job], steps: dict[Job, int]) -> float | None:
         total = sum(map(work, self.jobs))

@@ -23,13 +23,12 @@ from mrcnn_edu.ablations.job_hash import job_hash, non_defaults
 from mrcnn_edu.ablations.measure import MASK_DECODINGS, WATCHED_IMAGES
 from mrcnn_edu.ablations.precomputed import PRECOMPUTED
 from mrcnn_edu.ablations.question import Question
-from mrcnn_edu.ablations.run import ONE_AT_A_TIME, read_record
+from mrcnn_edu.ablations.run import ONE_AT_A_TIME, read_record, steps_taken
 from mrcnn_edu.ablations.setup import BASE_TRAINING, C4_BASE, TRAIN_DATA
 from mrcnn_edu.ablations.workers import n_local_workers
 from mrcnn_edu.config import Config
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import steps
-from mrcnn_edu.train.metrics import LOSSES_CSV
 from mrcnn_edu.train.recipes import Training
 from mrcnn_edu.weights import init_backbone
 from mrcnn_edu.weights.published import IMAGENET
@@ -121,14 +120,6 @@ def fractions_done(jobs: Iterable[Job], folder: Path) -> dict[Job, float]:
         elif job not in done:
             done[job] = min(0.99, steps_taken(folder / name) / job.training.steps)
     return done
-
-
-def steps_taken(run_folder: Path) -> int:
-    """The steps that an unfinished run has taken, by its file of losses."""
-    try:
-        return max(0, (run_folder / LOSSES_CSV).read_bytes().count(b"\n") - 1)
-    except OSError:
-        return 0
 
 
 def seconds_of(job: Job, speeds: Sequence[Speed], left: float = 1.0) -> float | None:

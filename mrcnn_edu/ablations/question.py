@@ -30,6 +30,7 @@ class Question:
     seeds: tuple[int, ...]
 
     def __post_init__(self):
+        seen: dict[tuple, str] = {}  # what is trained and how it is decoded -> whose it is
         for setting in self.table.settings:
             try:
                 job = self.setup.job(self.table, setting, 0, self.steps)
@@ -37,8 +38,16 @@ class Question:
                     MaskRCNN(job.config)
             except (ValueError, RuntimeError) as error:
                 raise ValueError(f"{setting.name}: {error}") from error
-            if self.table.name == MINE:  # the paper's tables are as they are
-                check_effects(setting, replace(job.config, **_decoding(setting)))
+            if self.table.name != MINE:  # the paper's tables are as they are
+                continue
+            check_effects(setting, replace(job.config, **_decoding(setting)))
+            key = job, setting.changes.get("mask_decoding", job.config.mask_decoding)
+            if key in seen:
+                raise ValueError(
+                    f"{seen[key]} and {setting.name} are the same setting, perhaps because a "
+                    "switch has the base's value: change a switch of one"
+                )
+            seen[key] = setting.name
 
     def jobs(self) -> dict[tuple[str, int], Job]:
         """The job of each (setting's name, seed). Settings that only decode differently share one.
@@ -80,12 +89,6 @@ def ask(
         raise ValueError(f"seeds is {seeds}: give 1 or more")
     if steps < 1:
         raise ValueError(f"steps is {steps}: give 1 or more")
-    for i, setting in enumerate(settings):
-        for other in settings[:i]:
-            if set(switches_of(setting)) == set(switches_of(other)):
-                raise ValueError(
-                    f"{other.name} and {setting.name} are the same setting: change a switch of one"
-                )
     without_masks = any(setting.changes.get("mask_head", "") is None for setting in settings)
     table = Table(
         MINE, "; ".join(f"{s.name}: {' '.join(switches_of(s)) or 'the base'}" for s in settings),

@@ -29,6 +29,7 @@ from mrcnn_edu.ablations.workers import local_workers
 from mrcnn_edu.files import file_lock, write_file
 from mrcnn_edu.progress import progress_bar
 from mrcnn_edu.train import Terminated
+from mrcnn_edu.train.metrics import LOSSES_CSV
 
 DEFAULT_FOLDER = Path("runs/ablations")
 ONE_AT_A_TIME = threading.Lock()  # the threads of a process share torch's random generator
@@ -138,6 +139,14 @@ def read_record(name: str, folder: Path) -> dict | None:
     """The record of the job with that hash, or None if it is not in the folder."""
     file = folder / f"{name}.json"
     return json.loads(file.read_text()) if file.is_file() else None
+
+
+def steps_taken(run_folder: Path) -> int:
+    """The steps that an unfinished run has taken, by its file of losses."""
+    try:
+        return max(0, (run_folder / LOSSES_CSV).read_bytes().count(b"\n") - 1)
+    except OSError:
+        return 0
 
 
 def run_job_or_exit(job: Job, folder: Path) -> dict:

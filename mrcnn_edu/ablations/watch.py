@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mrcnn_edu.ablations.costs import steps_taken
 from mrcnn_edu.ablations.job import Job
 from mrcnn_edu.ablations.job_hash import job_hash
-from mrcnn_edu.ablations.run import read_record
+from mrcnn_edu.ablations.run import read_record, steps_taken
 from mrcnn_edu.progress import notebook_shell, progress_bar
 
 POLL = 0.5  # seconds between two looks

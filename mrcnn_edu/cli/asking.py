@@ -59,7 +59,6 @@ def question_of_switches(
     settings = [parse_setting(name, words) for name, words in given.items()]
     data = _world(world or "shapes") if folders is None else World("", *folders)
     question = ask(settings, data, 400 if steps is None else steps, neck=neck)
-    _check_different(question)
     return replace(question, seeds=tuple(seeds))
 
 
@@ -76,20 +75,6 @@ def _world(name: str):
             "--data and --val-data"
         )
     return WORLDS[name]
-
-
-def _check_different(question: "Question") -> None:
-    """Raise ValueError if two settings train and decode the same model."""
-    seen: dict = {}
-    for setting in question.table.settings:
-        job = question.setup.job(question.table, setting, 0, question.steps)
-        key = job, setting.changes.get("mask_decoding", job.config.mask_decoding)
-        if key in seen:
-            raise ValueError(
-                f"{seen[key]} and {setting.name} are the same model and training, since a switch "
-                "of theirs has the base's value: change a switch of one"
-            )
-        seen[key] = setting.name
 
 
 def coco_folders(

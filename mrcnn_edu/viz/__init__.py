@@ -120,7 +120,7 @@ from mrcnn_edu.viz.style import (
     paled,
     text_color,
 )
-from mrcnn_edu.viz.training import show_lockstep, show_training
+from mrcnn_edu.viz.training import show_training
 
 show_flow = show_architecture  # its name in the lessons that are not rewritten yet
 
@@ -136,15 +136,14 @@ __all__ = [
     "show_channels", "show_comparison", "show_confusion", "show_counts", "show_coverage",
     "show_detections", "show_differences", "show_family", "show_feature_colors", "show_flow",
     "show_fpn", "show_fractions", "show_gallery", "show_ground_truth", "show_images", "show_iou",
-    "show_iou_ladder", "show_learning", "show_lines", "show_lockstep", "show_loss_gradients",
-    "show_maps", "show_masks_of_bins", "show_matched", "show_matches", "show_matching",
-    "show_memory_levels", "show_misalignment", "show_named_boxes", "show_nms_steps",
-    "show_objectness", "show_overview", "show_paired_differences", "show_pairing", "show_pairs",
-    "show_panels", "show_part_maps", "show_parts", "show_programs", "show_pyramids", "show_queue",
-    "show_ranking", "show_receptive_field", "show_regions", "show_regression_losses",
-    "show_residual_block", "show_roi_pool_steps", "show_roofline", "show_rpn_window",
-    "show_run_lengths", "show_run_over", "show_schedules", "show_scores", "show_seeds",
-    "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table", "show_tasks",
-    "show_timeline", "show_trained_together", "show_training", "show_two_heads", "text_color",
-    "tile_maps",
+    "show_iou_ladder", "show_learning", "show_lines", "show_loss_gradients", "show_maps",
+    "show_masks_of_bins", "show_matched", "show_matches", "show_matching", "show_memory_levels",
+    "show_misalignment", "show_named_boxes", "show_nms_steps", "show_objectness", "show_overview",
+    "show_paired_differences", "show_pairing", "show_pairs", "show_panels", "show_part_maps",
+    "show_parts", "show_programs", "show_pyramids", "show_queue", "show_ranking",
+    "show_receptive_field", "show_regions", "show_regression_losses", "show_residual_block",
+    "show_roi_pool_steps", "show_roofline", "show_rpn_window", "show_run_lengths", "show_run_over",
+    "show_schedules", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
+    "show_steps", "show_table", "show_tasks", "show_timeline", "show_trained_together",
+    "show_training", "show_two_heads", "text_color", "tile_maps",
 ]  # fmt: skip

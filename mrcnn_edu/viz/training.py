@@ -3,10 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from torch import Tensor
 
-from mrcnn_edu.detections import Detections
-from mrcnn_edu.viz.instances import draw_instances
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import GRAY, INK, OTHER_COLORS, legend
 
@@ -38,32 +35,4 @@ def show_training(
         if axes.lines:
             legend(axes)
         axes.spines[["top", "right"]].set_visible(False)
-    return picture
-
-
-def show_lockstep(
-    curves: Mapping[str, Mapping[int, float]],
-    ylabel: str,
-    image: Tensor,
-    target: dict,
-    detections: Mapping[str, Detections],
-    classes: Sequence[str],
-) -> Picture:
-    """The scores of models that train in lockstep, and their detections beside the ground truth.
-
-    curves: setting -> {step: score}. image: [C, H, W]. detections: setting -> in this image.
-    """
-    picture = Picture(10.4, 3.2)  # a lower one would cut the titles off
-    n = len(detections)
-    panels = picture.subplots(1, 2 + n, width_ratios=[1.25] + [1] * (1 + n))
-    for i, (name, scores) in enumerate(curves.items()):
-        shade = OTHER_COLORS[i % len(OTHER_COLORS)]
-        panels[0].plot(list(scores), list(scores.values()), "o-", label=name, color=shade)
-    panels[0].set(xlabel="step", ylabel=ylabel, ylim=(0, None))
-    legend(panels[0])
-    panels[0].spines[["top", "right"]].set_visible(False)
-    objects = target["boxes"], target["labels"], target.get("masks")
-    draw_instances(panels[1], image, *objects, classes, title="ground truth")
-    for axes, (name, d) in zip(panels[2:], detections.items(), strict=True):
-        draw_instances(axes, image, d.boxes, d.labels, d.masks, classes, d.scores, name)
     return picture

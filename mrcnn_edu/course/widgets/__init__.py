@@ -23,14 +23,12 @@ training           lesson 10: the RoIs that a training step samples, a run over 
 average_precision  lesson 11: a score threshold, and its point on the precision-recall curve
 ap_steps           lesson 11: boxes to draw and score, and their AP step by step
 confusion          lesson 11: a confusion matrix whose cells open their objects
-ablations          lesson 12: a table's first setting and another one, trained in lockstep
 fcis               lesson 13: two objects that overlap, and what each model detects
 assembly           lesson 13: a RoI to drag, and the maps that each of its parts is from
 gpu                lesson 16: a queue in time, RoIAlign below the roofline of a GPU
 cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
 
-from mrcnn_edu.course.widgets.ablations import ablation_player
 from mrcnn_edu.course.widgets.anchors import anchor_player
 from mrcnn_edu.course.widgets.annotations import region_player
 from mrcnn_edu.course.widgets.ap_steps import ap_steps_player
@@ -55,9 +53,9 @@ from mrcnn_edu.course.widgets.training import gallery_player, training_player
 from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 
 __all__ = [
-    "Player", "ablation_player", "anchor_player", "ap_steps_player", "assembly_player",
-    "average_precision_player", "backbone_player", "confusion_player", "cost_player", "fcis_player",
-    "gallery_player", "gpu_player", "heads_player", "history_player", "location_player",
-    "mask_player", "nms_player", "nms_steps_player", "queue_player", "region_player", "roi_player",
-    "rpn_player", "scene_player", "training_player", "two_boxes_player", "two_objects_player",
+    "Player", "anchor_player", "ap_steps_player", "assembly_player", "average_precision_player",
+    "backbone_player", "confusion_player", "cost_player", "fcis_player", "gallery_player",
+    "gpu_player", "heads_player", "history_player", "location_player", "mask_player", "nms_player",
+    "nms_steps_player", "queue_player", "region_player", "roi_player", "rpn_player", "scene_player",
+    "training_player", "two_boxes_player", "two_objects_player",
 ]  # fmt: skip
