@@ -554,17 +554,17 @@ for index in range(4):
 generators = [torch.Generator().manual_seed(0)] * 4
 five_losses = model(images, targets, generators)
 
+# %%
+parameters = dict(model.named_parameters())
 reached = {}
 for name, loss in five_losses.items():
     gradients = torch.autograd.grad(
-        loss, model.parameters(), retain_graph=True, allow_unused=True
+        loss, parameters.values(), retain_graph=True, allow_unused=True
     )
     parts = set()
-    for (parameter_name, _), gradient in zip(
-        model.named_parameters(), gradients, strict=True
-    ):
+    for parameter, gradient in zip(parameters, gradients, strict=True):
         if gradient is not None:
-            parts.add(parameter_name.split(".")[0])
+            parts.add(parameter.split(".")[0])  # such as "mask_head"
     reached[name] = parts
     print(f"{name:17}", *sorted(parts))
 
