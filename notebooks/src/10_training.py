@@ -55,9 +55,9 @@ viz.show_architecture("class, box, mask").caption(
 # ## Five objects, 140 boxes
 #
 # Here is a scene with five objects. Somebody has annotated each of them with a box, a class label
-# and a mask, and that is the ground truth. But a Mask R-CNN doesn't make predictions for objects. It
-# makes them for **RoIs**, the boxes that its RPN has proposed (lesson 06), and there are many more
-# of those.
+# and a mask, and that is the ground truth. But a Mask R-CNN doesn't make predictions for objects.
+# It makes them for **RoIs**, the boxes that its RPN has proposed (lesson 06), and there are many
+# more of those.
 #
 # What a prediction should be is called its **target**. Where do the targets of all the RoIs come
 # from? To find out, we need no network at all, and that is good news, because it means that you can
@@ -152,9 +152,9 @@ viz.show_matching(iou, matched, 0.5, 0.5, best=False, of="RoI").caption(
 # you probably counted RoI 2. It still contains 60 % of its object, but what it contains of other
 # things counts against it, and its IoU is only 0.43.
 #
-# RoIs 0 and 4 are borderline cases of opposite kinds. One shows half of an object and the other
-# shows all of the other plus as much paper. Both have to predict the class and the whole box of
-# their object. So a head can't count on seeing its object nicely centered. It learns to recognize, and to correct,
+# RoIs 0 and 4 are borderline cases of opposite kinds. One shows half of its object, and one shows
+# all of it and as much paper. Both have to predict the class and the whole box of their object. So
+# a head can't count on seeing its object nicely centered. It learns to recognize, and to correct,
 # what is only half right.
 #
 # The rule for anchors in lesson 05 was stricter, with 0.7 and 0.3 and a gap in between, and with an
@@ -192,10 +192,10 @@ viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
 # enough*. Without them it would see nothing but good boxes, and could give a high score to every
 # part of an object.
 #
-# Did you notice that we added the five ground-truth boxes to the proposals? That is why RoIs need no
-# exception for the best one. An untrained RPN proposes nothing useful, so in the first steps there
-# would be no positive RoI, and the heads would have nothing to learn. With the ground-truth boxes,
-# every object has at least one.
+# Did you notice that we added the five ground-truth boxes to the proposals? That is why RoIs need
+# no exception for the best one. An untrained RPN proposes nothing useful, so in the first steps
+# there would be no positive RoI, and the heads would have nothing to learn. With the ground-truth
+# boxes, every object has at least one.
 
 # %% tags=["claim"]
 from mrcnn_edu.matching import match
@@ -322,7 +322,8 @@ n_of_few = (few[sample_rois(few, 48, 0.25, generator)] >= 0).sum()
 assert n_of_few == 5 and 48 - n_of_few == 43
 positive = objects >= 0
 assert positive.sum() == 12 and table.boxes.equal(rois)
-assert table.labels[positive].equal(gt_labels[objects[positive]]) and not table.labels[~positive].any()
+assert table.labels[positive].equal(gt_labels[objects[positive]])
+assert not table.labels[~positive].any()
 torch.testing.assert_close(table.deltas[positive], deltas[positive], rtol=0, atol=0)
 assert 0.5 < deltas[positive].abs().mean() < 2 and set(objects.tolist()) == {-1, 0, 1, 2, 3, 4}
 assert BOX_SCALE[0] in (10, 0.1) or tuple(BOX_SCALE) == (10, 10, 5, 5)
@@ -387,9 +388,9 @@ viz.show_regions(crisp, 4 * to_learn.boxes[five], soft[five], titles).caption(
 )
 
 # %% [markdown]
-# Where a neighbor covers the object, the target has a gap, as the ground-truth mask itself has one
-# there. And the pixels along an outline are neither 0 nor 1. They'll return later, because they keep
-# the mask loss from ever reaching zero.
+# Where a neighbor covers the object, the target has a gap, as the ground-truth mask
+# itself has one there. And the pixels along an outline are neither 0 nor 1. They'll return later,
+# because they keep the mask loss from ever reaching zero.
 
 # %% tags=["claim"]
 package = mask_targets([gt_mask[None]], [roi[None]], [torch.tensor([0])], mask_size=2)[0]
@@ -433,9 +434,9 @@ assert len(to_learn.boxes) == 12 and 0.02 < ((soft > 0.05) & (soft < 0.95)).floa
 #
 # where $\hat{\mathbf{m}}$ is a running mean of $\mathbf{g}$ and $\hat{\mathbf{u}}$ one of
 # $\mathbf{g}^2$. The fraction stays at about 1 or below, whatever the scale of the loss, so a
-# learning rate of AdamW can't be compared with one of SGD. AdamW learns faster in the first few hundred steps, and
-# those are all that we have time for here. In addition, we shorten every gradient that is too long.
-# Such **gradient clipping** replaces $\mathbf{g}$ by
+# learning rate of AdamW can't be compared with one of SGD. AdamW learns faster in the first few
+# hundred steps, and those are all that we have time for here. In addition, we shorten every
+# gradient that is too long. Such **gradient clipping** replaces $\mathbf{g}$ by
 #
 # $$\mathbf{g} \cdot \min\!\left(1,\ \frac{c}{\lVert \mathbf{g} \rVert}\right)$$
 #
@@ -490,11 +491,12 @@ viz.show_schedules(rates).caption(
 )
 
 # %% [markdown]
-# What if your machine can't hold 16 images? If a step sees fewer images, its gradient is noisier, and
-# the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677), section 2.1,
-# lowers the learning rate in proportion. With $B$ images instead of 16, $\eta = 0.02 \cdot B / 16$.
-# For ResNeXt the paper itself trains with one image on each GPU and 0.01. A learning rate that was
-# made for 8 GPUs and is used on one is a classic cause of losses that explode.
+# What if your machine can't hold 16 images? If a step sees fewer images, its gradient
+# is noisier, and the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677),
+# section 2.1, lowers the learning rate in proportion. With $B$ images instead of 16,
+# $\eta = 0.02 \cdot B / 16$. For ResNeXt the paper itself trains with one image on each GPU and
+# 0.01. A learning rate that was made for 8 GPUs and is used on one is a classic cause of losses
+# that explode.
 
 # %% tags=["claim"]
 assert (their_model.roi_batch_per_image, our_model.roi_batch_per_image) == (512, 48)
@@ -507,7 +509,8 @@ assert rates["this lesson"][0] < 0.05 * max(rates["this lesson"])
 # ## 5. What should the losses be before the first step?
 #
 # Before we train, we can already test. An untrained network knows nothing, so it should treat all
-# answers alike. If a classifier gives each of $n$ labels the probability $1/n$, its cross-entropy is
+# answers alike. If a classifier gives each of $n$ labels the probability $1/n$, its cross-entropy
+# is
 #
 # $$-\ln \frac{1}{n} = \ln n,$$
 #
@@ -584,14 +587,14 @@ for name, value in expected.items():
 # it is for. In a model of your own, a class loss of 10 at the start would mean that you have
 # forgotten to initialize a layer, or that the labels and the outputs are not in the same order.
 #
-# The two box losses have no such expected value, since they depend on how far the boxes are off. With
-# the smooth L1 of lesson 06, that of the box head is
+# The two box losses have no such expected value, since they depend on how far the boxes are off.
+# With the smooth L1 of lesson 06, that of the box head is
 #
 # $$L_{box} = \frac{1}{N} \sum_{i\ \text{positive}}\ \sum_{j=1}^{4}
 # \mathrm{smooth}_{L_1}(d_{ij} - d_{ij}^*).$$
 #
-# The sum has terms for the few positive rows alone, but $N$ counts *all* rows. So this loss is small,
-# and it grows with the number of positives.
+# The sum has terms for the few positive rows alone, but $N$ counts *all* rows. So this loss is
+# small, and it grows with the number of positives.
 
 # %% tags=["claim"]
 assert abs(start["loss_objectness"] - log(2)) < 0.02 and 1.4 < start["loss_classifier"] < 1.9
@@ -706,8 +709,8 @@ assert (found & (gt_labels[:, None] == confident.labels)).any(dim=1).all()
 #
 # Now we train on scenes that are new in every step, 300 steps of 4 scenes. Detectors seldom start
 # from nothing. The backbone of Faster R-CNN had learned to classify the photographs of ImageNet
-# before it saw a single box. Ours has learned to classify single outlines, which is the same idea on
-# a small scale, and `init_backbone` loads it. Everything after the backbone is random.
+# before it saw a single box. Ours has learned to classify single outlines, which is the same idea
+# on a small scale, and `init_backbone` loads it. Everything after the backbone is random.
 #
 # We have just seen that losses are hard to read. So every 25 steps we also measure what the model
 # can do, on 16 scenes that it is never trained on, our **validation set**. We use four numbers.
@@ -791,17 +794,17 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
             shown.update(picture)
 
 # %% [markdown]
-# **What happened.** Finding comes first, by far. After the first 25 steps, most objects already have
-# a proposal that covers them. Outlines come next. In the beginning they are worse than the filled
-# box, because of the random but confident masks that we found before the first step. Class labels
-# come last. At step 100, nearly all objects are found, and their outlines are almost as good as at
-# the end. But about half of the labels are still wrong, and it takes the remaining 200 steps to get
-# most of them right.
+# **What happened.** Finding comes first, by far. After the first 25 steps, most
+# objects already have a proposal that covers them. Outlines come next. In the beginning they are
+# worse than the filled box, because of the random but confident masks that we found before the
+# first step. Class labels come last. At step 100, nearly all objects are found, and their outlines
+# are almost as good as at the end. But about half of the labels are still wrong, and it takes the
+# remaining 200 steps to get most of them right.
 #
 # Now look at the left side once more. Nothing there tells you any of this. From step 100 on, all
-# five curves fall slowly, and it would be easy to call them flat and to stop. None of them says that
-# the model can find and outline objects by then, or that it can't name them. So *a loss that looks
-# flat is no reason to stop*, and a loss alone doesn't tell what has been learned.
+# five curves fall slowly, and it would be easy to call them flat and to stop. None of them says
+# that the model can find and outline objects by then, or that it can't name them. So *a loss that
+# looks flat is no reason to stop*, and a loss alone doesn't tell what has been learned.
 #
 # You can also watch it happen.
 
@@ -852,8 +855,8 @@ print(f"mask AP {long_ap:.0f} (shapes-tiny)")
 #
 # If you have read other lessons, you may have met `shapes-tiny` with another AP. There is no
 # contradiction. The 80 here comes from its record, which was measured on 300 validation scenes.
-# Other lessons evaluate it on other and fewer images, often only 40 or 60, so that you don't have to
-# wait, and each choice of images gives a slightly different number. Only numbers from the same
+# Other lessons evaluate it on other and fewer images, often only 40 or 60, so that you don't have
+# to wait, and each choice of images gives a slightly different number. Only numbers from the same
 # images can be compared.
 #
 # And this is the heart of the training loop that has just run.
@@ -952,8 +955,7 @@ class SwappedBoxes(Shapes):
 torch.manual_seed(0)
 confused = init_backbone(MaskRCNN(Config.tiny()))
 run = islice(steps(confused, SwappedBoxes(10_000, seed=381), ours), 76)
-for swapped_losses in with_progress(run, 75):
-    pass
+*_, swapped_losses = with_progress(run, 75)
 
 # %%
 # NBVAL_IGNORE_OUTPUT
@@ -979,10 +981,10 @@ for name in ("recall", "mask IoU"):
 # the loss to know what is right. A loss only compares predictions with the targets that you gave
 # it. If the targets are nonsense, it falls as the nonsense is learned.
 #
-# Recall doesn't settle it either. It is lower, but among a hundred proposals most objects still find
-# one. It is the mask IoU that gives the fault away, since it is close to 0. But it takes a training
-# run to find out. There is a quicker way, which would have taken a second before the run: *draw your
-# targets*.
+# Recall doesn't settle it either. It is lower, but among a hundred proposals most objects still
+# find one. It is the mask IoU that gives the fault away, since it is close to 0. But it takes a
+# training run to find out. There is a quicker way, which would have taken a second before the run:
+# *draw your targets*.
 
 # %%
 confused_scene = SwappedBoxes(1, seed=381)[0]
@@ -1079,8 +1081,8 @@ viz.show_gallery(sick, gallery["healthy"]["losses"], window=5).caption(
 #   against 0.56 at the end. All other curves are those of a healthy run.
 #
 # If you mixed up A and D, you are in good company, as we'll see in a moment. Would it help to
-# measure more than the losses? For all seven runs, here is what our function `measure` finds at their
-# end.
+# measure more than the losses? For all seven runs, here is what our function `measure` finds at
+# their end.
 
 # %%
 columns = ("recall", "mask IoU", "class accuracy")
@@ -1093,18 +1095,18 @@ for letter, name in names.items():
     print(f"{letter}: {name:28} {row}")
 
 # %% [markdown]
-# In the healthy run, D, no value stands out, and each fault leaves a trace in at least one number.
-# The two wrong learning rates show in the recall, as the RPN is dead in one run and has hardly begun
-# in the other. Random labels ruin the class accuracy, and the masks of other objects the mask IoU.
-# Swapped and mirrored targets ruin the class accuracy as well, because a label that is attached to
-# the wrong place is hardly better than a random one. Only one value is a surprise. The class
-# accuracy of B is as high as that of D, since the pretrained backbone knows the outlines already, and
-# the true boxes do the rest.
+# In the healthy run, D, no value stands out, and each fault leaves a trace in at
+# least one number. The two wrong learning rates show in the recall, as the RPN is dead in one run
+# and has hardly begun in the other. Random labels ruin the class accuracy, and the masks of other
+# objects the mask IoU. Swapped and mirrored targets ruin the class accuracy as well, because a
+# label that is attached to the wrong place is hardly better than a random one. Only one value is a
+# surprise. The class accuracy of B is as high as that of D, since the pretrained backbone knows the
+# outlines already, and the true boxes do the rest.
 #
 # So the numbers of a validation set tell faults apart that the losses don't. But the faults in the
-# targets could have been found before the first step. `check` reports swapped boxes and the masks of
-# other objects, because box and mask disagree. Random labels and mirrored targets are consistent in
-# themselves. No program can see that they are wrong, and you can, if you *draw your targets with
+# targets could have been found before the first step. `check` reports swapped boxes and the masks
+# of other objects, because box and mask disagree. Random labels and mirrored targets are consistent
+# in themselves. No program can see that they are wrong, and you can, if you *draw your targets with
 # their names*.
 
 # %% tags=["claim"]
@@ -1145,8 +1147,8 @@ assert table["half of the targets mirrored"][0] > 0.9 and table["healthy"][0] > 
 # \bigl|\ln (a_{l,t} + \epsilon) - \ln (b_{l,t} + \epsilon)\bigr|\right).$$
 #
 # A distance of $D = 1$ means that the curves are the same, and $D = 2$ that the losses differ by a
-# factor of 2 on average. A small $\epsilon = 0.01$ keeps tiny losses from counting too much, and for
-# the same reason a loss above 4 counts as 4.
+# factor of 2 on average. A small $\epsilon = 0.01$ keeps tiny losses from counting too much, and
+# for the same reason a loss above 4 counts as 4.
 
 
 # %%
@@ -1161,9 +1163,9 @@ def run_distance(a, b):
 
 
 # %% [markdown]
-# How would we test it? The gallery's seven runs have been repeated with another seed, so the weights
-# began elsewhere and the scenes came in another order. A good distance recognizes them. For each
-# repeated run, the closest run of the gallery should be the one with the same fault.
+# How would we test it? The gallery's seven runs have been repeated with another seed,
+# so the weights began elsewhere and the scenes came in another order. A good distance recognizes
+# them. For each repeated run, the closest run of the gallery should be the one with the same fault.
 #
 # > **Predict.** For how many of the seven is it? And is the right one far ahead of the others?
 
@@ -1181,15 +1183,15 @@ for letter, name in names.items():
     print(f"{letter}: {name:28} {row}")
 
 # %% [markdown]
-# **What happened.** It is for all seven, but don't celebrate. Look at the row of D, the healthy run.
-# It is closest to D, with 1.16, and its distance to A, the run with random labels, is 1.16 as well.
-# Two runs with the *same* fault and different seeds differ by a factor of 1.15 to 1.22, and by 1.86
-# if they explode. A difference between runs that is not larger than this is not a finding. Only the
-# wrong learning rates and the swapped boxes stand apart by clearly more.
+# **What happened.** It is for all seven, but don't celebrate. Look at the row of D,
+# the healthy run. It is closest to D, with 1.16, and its distance to A, the run with random labels,
+# is 1.16 as well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to
+# 1.22, and by 1.86 if they explode. A difference between runs that is not larger than this is not a
+# finding. Only the wrong learning rates and the swapped boxes stand apart by clearly more.
 #
 # So an honest program doesn't name the closest run and stop. The package's version names every run
-# that is at most 10 % farther away than the closest one. And if the losses differ from all runs by a
-# factor of 2 or more, it says that they resemble none.
+# that is at most 10 % farther away than the closest one. And if the losses differ from all runs by
+# a factor of 2 or more, it says that they resemble none.
 
 # %%
 for name in names.values():
@@ -1258,8 +1260,8 @@ assert training_runs.CLOSE == 1.1 and training_runs.FAR == 2 and training_runs.L
 # player below, in place of `losses`, and choose the run that lies behind yours.
 #
 # 1. This command starts from a random backbone, unlike the gallery. When we tried it, the verdict
-#    named random class labels first, although the labels are right. Which curve is to blame, and why
-#    is that no contradiction?
+#    named random class labels first, although the labels are right. Which curve is to blame, and
+#    why is that no contradiction?
 # 2. Add `--learning-rate 0.03`, which is ten times too high. Does your run resemble the gallery's,
 #    where it is 100 times too high?
 # 3. Try `--batch-size 2`, without changing the learning rate. Is the verdict still right?
@@ -1295,9 +1297,9 @@ training_player(crisp, large, 4 * proposals).caption(
 #
 # ★☆☆ · about 5 minutes
 #
-# Write `mask_of_roi(iou, threshold)`. `iou` `[M, R]` is the IoU of M objects with R RoIs. Return the
-# index of the object whose mask each RoI learns, or −1 for none, as a tensor `[R]`. The threshold
-# itself is enough. M may be 0.
+# Write `mask_of_roi(iou, threshold)`. `iou` `[M, R]` is the IoU of M objects with R RoIs. Return
+# the index of the object whose mask each RoI learns, or −1 for none, as a tensor `[R]`. The
+# threshold itself is enough. M may be 0.
 #
 # For example, `[[0.9, 0.2], [0.1, 0.3]]` with a threshold of 0.5 gives `[0, -1]`.
 #
@@ -1305,8 +1307,8 @@ training_player(crisp, large, 4 * proposals).caption(
 # The best object of each RoI is a maximum over the rows. Then decide whether it is good enough.
 # </details>
 # <details><summary><b>Hint 2</b>: a trap</summary>
-# With no object there is no maximum, and <code>max</code> raises an error. This case needs a line of
-# its own.
+# With no object there is no maximum, and <code>max</code> raises an error. This case needs a line
+# of its own.
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
@@ -1424,9 +1426,9 @@ exercises.check_clipped(clipped)
 #
 # A class loss of 0.8 looks better than $\ln 7$ at the start, but has the head learned anything from
 # the images? Compare it with a blind head, which never looks at its input and predicts the same
-# probabilities for every RoI. Write `blind_loss(labels, n_labels)`. `labels` `[R]` are the labels of
-# R RoIs, from 0 to `n_labels` − 1. Return the lowest mean cross-entropy that a blind head can reach,
-# as a float. A label may not occur at all.
+# probabilities for every RoI. Write `blind_loss(labels, n_labels)`. `labels` `[R]` are the labels
+# of R RoIs, from 0 to `n_labels` − 1. Return the lowest mean cross-entropy that a blind head can
+# reach, as a float. A label may not occur at all.
 #
 # For example, with the labels `[0, 1, 1, 0]` the best that a blind head can do is to give each of
 # the two labels the probability 1/2, and its loss is $\ln 2$.
@@ -1498,8 +1500,8 @@ exercises.check_blind_loss(blind_loss)
 # Labels, deltas and masks all follow from it.
 # </details>
 # <details><summary><b>Hint 3</b>: sampling</summary>
-# <code>torch.where(objects >= 0)[0]</code> gives the positive indices in their order. Cut both lists
-# off, concatenate them, and sort.
+# <code>torch.where(objects >= 0)[0]</code> gives the positive indices in their order. Cut both
+# lists off, concatenate them, and sort.
 # </details>
 # <details><summary><b>Hint 4</b>: the mask</summary>
 # The centers along x are <code>x1 + (i + 0.5) / m * (x2 - x1)</code>. Rounded down, they are
@@ -1565,17 +1567,17 @@ exercises.check_make_targets(make_targets)
 # | `steps`, `fit` | `train_one_epoch` in its training scripts | `DefaultTrainer` |
 # | `learning_rate` | `LinearLR` and `MultiStepLR` | `SOLVER.BASE_LR`, `SOLVER.STEPS` |
 #
-# torchvision's training scripts stop when a loss is not finite. detectron2 logs the class accuracy of
-# the sampled RoIs beside the losses, and its script `visualize_data.py` draws your targets. Neither
-# of them does so unasked before a run, so the checks of this lesson are yours to make.
+# torchvision's training scripts stop when a loss is not finite. detectron2 logs the class accuracy
+# of the sampled RoIs beside the losses, and its script `visualize_data.py` draws your targets.
+# Neither of them does so unasked before a run, so the checks of this lesson are yours to make.
 #
 # What came after? [Cascade R-CNN](https://arxiv.org/abs/1712.00726) trains several box heads in a
 # row with thresholds of 0.5, 0.6 and 0.7, because a head that has learned from RoIs with an IoU of
 # 0.5 can't make the most of better ones. [OHEM](https://arxiv.org/abs/1604.03540) doesn't sample at
 # random, but takes the RoIs with the highest losses, and the
-# [focal loss](https://arxiv.org/abs/1708.02002) keeps all boxes and gives the easy ones less weight.
-# [DETR](https://arxiv.org/abs/2005.12872) goes farthest. It matches each object to exactly one
-# prediction, so that it needs no threshold and no NMS.
+# [focal loss](https://arxiv.org/abs/1708.02002) keeps all boxes and gives the easy ones less
+# weight. [DETR](https://arxiv.org/abs/2005.12872) goes farthest. It matches each object to exactly
+# one prediction, so that it needs no threshold and no NMS.
 #
 # **Next:** we have used AP as a black box. Lesson 11, [detections and average
 # precision](11_average_precision.ipynb), opens it.
