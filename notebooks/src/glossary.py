@@ -515,8 +515,8 @@
 # `SOLVER.IMS_PER_BATCH`, `MODEL.ROI_HEADS.BATCH_SIZE_PER_IMAGE`
 #
 # **momentum** · lesson [10](10_training.ipynb)
-# <br>Momentum adds a part of the optimizer's last movement, usually nine tenths, to the next one, so
-# that steps in the same direction add up.
+# <br>Momentum adds a part of the optimizer's last movement, usually nine tenths, to the next one,
+# so that steps in the same direction add up.
 # <br>torchvision: `momentum` of PyTorch's `SGD` · detectron2: `SOLVER.MOMENTUM`
 #
 # **multi-task loss** · lesson [09](09_mask_loss.ipynb)
