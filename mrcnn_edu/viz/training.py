@@ -4,6 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from mrcnn_edu.detections import Detections
+from mrcnn_edu.viz.instances import draw_instances
+from mrcnn_edu.viz.palette import FewColors
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import GRAY, INK, OTHER_COLORS, legend
 
@@ -15,7 +18,7 @@ def show_training(
 
     losses: of every step so far, perhaps none. metrics: name -> {step: value in 0..1}.
     """
-    picture = Picture(10, 3.3)
+    picture = FewColors(10, 3.3)
     left, right = picture.subplots(1, 2)
     colors = OTHER_COLORS[:5]
     for name, shade in zip(losses[0] if losses else (), colors, strict=False):

@@ -152,8 +152,8 @@ viz.show_matching(iou, matched, 0.5, 0.5, best=False, of="RoI").caption(
 # you probably counted RoI 2. It still contains 60 % of its object, but what it contains of other
 # things counts against it, and its IoU is only 0.43.
 #
-# RoIs 0 and 4 are borderline cases of opposite kinds. One shows half of an object and the other
-# shows all of it plus as much paper. Both will have to predict the same class and the same box. So
+# RoIs 0 and 4 are borderline cases of opposite kinds. One shows half of its object, and one shows
+# all of it and as much paper. Both have to predict the class and the whole box of their object. So
 # a head can't count on seeing its object nicely centered. It learns to recognize, and to correct,
 # what is only half right.
 #
@@ -180,7 +180,7 @@ panels = {
         matched[some],
     ),
 }
-viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.4).caption(
+viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
     "Figure 5. The RoIs by what they are matched to. A positive one has the "
     "color of its object, whose own box is thick. Negatives are dashed, and "
     "many of them show a good piece of an object."
@@ -391,6 +391,9 @@ viz.show_regions(crisp, 4 * to_learn.boxes[five], soft[five], titles).caption(
 # Where a neighbor covers the object, the target has a gap, as the ground-truth mask itself has one
 # there. And the pixels along an outline are neither 0 nor 1. They'll return later, because they
 # keep the mask loss from ever reaching zero.
+# Where a neighbor covers the object, the target has a gap, as the ground-truth mask
+# itself has one there. And the pixels along an outline are neither 0 nor 1. They'll return later,
+# because they keep the mask loss from ever reaching zero.
 
 # %% tags=["claim"]
 package = mask_targets([gt_mask[None]], [roi[None]], [torch.tensor([0])], mask_size=2)[0]
@@ -433,10 +436,10 @@ assert len(to_learn.boxes) == 12 and 0.02 < ((soft > 0.05) & (soft < 0.95)).floa
 # {\sqrt{\hat{\mathbf{u}}} + \epsilon} + \lambda\,\mathbf{w} \right),$$
 #
 # where $\hat{\mathbf{m}}$ is a running mean of $\mathbf{g}$ and $\hat{\mathbf{u}}$ one of
-# $\mathbf{g}^2$. The fraction is about 1 whatever the scale of the loss, so a learning rate of
-# AdamW can't be compared with one of SGD. AdamW learns faster in the first few hundred steps, and
-# those are all that we have time for here. In addition, we shorten every gradient that is too long.
-# Such **gradient clipping** replaces $\mathbf{g}$ by
+# $\mathbf{g}^2$. The fraction stays at about 1 or below, whatever the scale of the loss, so a
+# learning rate of AdamW can't be compared with one of SGD. AdamW learns faster in the first few
+# hundred steps, and those are all that we have time for here. In addition, we shorten every
+# gradient that is too long. Such **gradient clipping** replaces $\mathbf{g}$ by
 #
 # $$\mathbf{g} \cdot \min\!\left(1,\ \frac{c}{\lVert \mathbf{g} \rVert}\right)$$
 #
@@ -496,6 +499,12 @@ viz.show_schedules(rates).caption(
 # lowers the learning rate in proportion. With $B$ images instead of 16, $\eta = 0.02 \cdot B / 16$.
 # For ResNeXt the paper itself trains with one image on each GPU and 0.01. A learning rate that was
 # made for 8 GPUs and is used on one is a classic cause of losses that explode.
+# What if your machine can't hold 16 images? If a step sees fewer images, its gradient
+# is noisier, and the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677),
+# section 2.1, lowers the learning rate in proportion. With $B$ images instead of 16,
+# $\eta = 0.02 \cdot B / 16$. For ResNeXt the paper itself trains with one image on each GPU and
+# 0.01. A learning rate that was made for 8 GPUs and is used on one is a classic cause of losses
+# that explode.
 
 # %% tags=["claim"]
 assert (their_model.roi_batch_per_image, our_model.roi_batch_per_image) == (512, 48)
@@ -557,7 +566,9 @@ for name, value in start.items():
 #
 # and logits with a standard deviation of $s \approx 3.6$ are probabilities close to 0 and 1. For
 # them, the cross-entropy is on average $\mathbb{E} \ln(1 + e^z) \approx 1.6$, which is what we
-# measured. The class layer is a milder case of the same.
+# measured. The class layer has smaller weights, but they aren't neutral either. With our seed they
+# happen to favor background, to which they give 21 % instead of one seventh. As most RoIs *are*
+# background, the class loss is lower than it should be, by luck.
 #
 # If this explanation is right, the losses must come down to their expected values as soon as the
 # last weights of both heads are small.
@@ -601,9 +612,10 @@ seen = {}
 torch.manual_seed(0)
 fresh = MaskRCNN(Config.tiny())
 last = fresh.mask_head.mask_fcn_logits
-handle = last.register_forward_hook(lambda layer, x, z: seen.update(x=x[0], z=z))
+last.register_forward_hook(lambda layer, x, z: seen.update(x=x[0]))
+fresh.box_head.cls_score.register_forward_hook(lambda layer, x, z: seen.update(classes=z))
 losses_at_start(fresh)
-handle.remove()
+assert abs(seen["classes"].softmax(dim=1)[:, 0].mean() - 0.21) < 0.01 and log(7) > 1.9
 assert seen["x"].shape[1] == 48 and abs(seen["x"].pow(2).mean() - 0.94) < 0.02
 assert abs(last.weight.var() - 2 / 7) < 0.02
 s = (48 * 2 / 7 * 0.94) ** 0.5
@@ -796,6 +808,12 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
 # labels come last. At step 100, nearly all objects are found, and their outlines are almost as good
 # as at the end. But about half of the labels are still wrong, and it takes the remaining 200 steps
 # to get most of them right.
+# **What happened.** Finding comes first, by far. After the first 25 steps, most
+# objects already have a proposal that covers them. Outlines come next. In the beginning they are
+# worse than the filled box, because of the random but confident masks that we found before the
+# first step. Class labels come last. At step 100, nearly all objects are found, and their outlines
+# are almost as good as at the end. But about half of the labels are still wrong, and it takes the
+# remaining 200 steps to get most of them right.
 #
 # Now look at the left side once more. Nothing there tells you any of this. From step 100 on, all
 # five curves fall slowly, and it would be easy to call them flat and to stop. None of them says
@@ -812,13 +830,18 @@ for step in (25, 100, 300):
     found = snapshots[step]
     stages[f"after {step} steps"] = found[found.scores > 0.5]
 viz.show_comparison(
-    shown_image, stages, scenes.classes, shown_target, columns=4
+    shown_image, stages, scenes.classes, shown_target, columns=5
 ).caption(
     "Figure 12. One scene of the validation set as training goes on, with "
     "the detections that have a score above 0.5."
 )
 
 # %% [markdown]
+# In our run, something remarkable happens at step 100. The large circle is called a ring, and the
+# mask is not that of a circle, but of a ring that isn't there. The mask head has learned what rings
+# look like. It draws the mask of the predicted class, as lesson 09 has shown, so a wrong label can
+# cost the mask as well.
+#
 # At the end we evaluate everything at once. A detection counts if it is found, classified and
 # outlined well, and the result is the average precision, or **AP**, which lesson 11 explains. It is
 # 100 at best.
@@ -1093,6 +1116,13 @@ for letter, name in names.items():
 # attached to the wrong place is hardly better than a random one. Only one value is a surprise. The
 # class accuracy of B is as high as that of D, since the pretrained backbone knows the outlines
 # already, and the true boxes do the rest.
+# In the healthy run, D, no value stands out, and each fault leaves a trace in at
+# least one number. The two wrong learning rates show in the recall, as the RPN is dead in one run
+# and has hardly begun in the other. Random labels ruin the class accuracy, and the masks of other
+# objects the mask IoU. Swapped and mirrored targets ruin the class accuracy as well, because a
+# label that is attached to the wrong place is hardly better than a random one. Only one value is a
+# surprise. The class accuracy of B is as high as that of D, since the pretrained backbone knows the
+# outlines already, and the true boxes do the rest.
 #
 # So the numbers of a validation set tell faults apart that the losses don't. But the faults in the
 # targets could have been found before the first step. `check` reports swapped boxes and the masks
@@ -1157,6 +1187,9 @@ def run_distance(a, b):
 # How would we test it? The gallery's seven runs have been repeated with another seed, so the
 # weights began elsewhere and the scenes came in another order. A good distance recognizes them. For
 # each repeated run, the closest run of the gallery should be the one with the same fault.
+# How would we test it? The gallery's seven runs have been repeated with another seed,
+# so the weights began elsewhere and the scenes came in another order. A good distance recognizes
+# them. For each repeated run, the closest run of the gallery should be the one with the same fault.
 #
 # > **Predict.** For how many of the seven is it? And is the right one far ahead of the others?
 
@@ -1179,6 +1212,11 @@ for letter, name in names.items():
 # well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to 1.22, and
 # by 1.86 if they explode. A difference between runs that is not larger than this is not a finding.
 # Only the wrong learning rates and the swapped boxes stand apart by clearly more.
+# **What happened.** It is for all seven, but don't celebrate. Look at the row of D,
+# the healthy run. It is closest to D, with 1.16, and its distance to A, the run with random labels,
+# is 1.16 as well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to
+# 1.22, and by 1.86 if they explode. A difference between runs that is not larger than this is not a
+# finding. Only the wrong learning rates and the swapped boxes stand apart by clearly more.
 #
 # So an honest program doesn't name the closest run and stop. The package's version names every run
 # that is at most 10 % farther away than the closest one. And if the losses differ from all runs by
@@ -1215,6 +1253,10 @@ for name, history in our_runs.items():
 # of the method. The gallery knows seven diseases of one small model, trained on one kind of image
 # with one recipe. Losses on photographs, with other classes or with another batch size, have other
 # values without being sick.
+# resembles none of them, and yet it is perfectly healthy. It has a random backbone, a single scene,
+# and one image in each step. That shows the limits of the method. The gallery knows six diseases of
+# one small model, trained on one kind of image with one recipe. Losses on photographs, with other
+# classes or with another batch size, have other values without being sick.
 
 # %% tags=["claim"]
 order = list(names.values())
@@ -1234,6 +1276,7 @@ assert words.startswith("most like 'healthy' or 'random class labels' or 'masks 
 assert next(iter(training_runs.resembling(losses))) == "healthy"
 assert next(iter(training_runs.resembling(swapped_losses))) == "x and y of boxes swapped"
 assert training_runs.resembling(losses)["healthy"] < 1.1
+assert "none" in training_runs.verdict(training_runs.resembling(one_scene_losses))
 assert training_runs.CLOSE == 1.1 and training_runs.FAR == 2 and training_runs.LARGEST == 4
 
 # %% [markdown]
@@ -1560,6 +1603,9 @@ exercises.check_make_targets(make_targets)
 # torchvision's training scripts stop when a loss is not finite, and detectron2 logs the class
 # accuracy of the sampled RoIs beside the losses. Neither of them looks at the losses of an
 # untrained model, or draws your targets, so the checks of this lesson are yours to make.
+# torchvision's training scripts stop when a loss is not finite. detectron2 logs the class accuracy
+# of the sampled RoIs beside the losses, and its script `visualize_data.py` draws your targets.
+# Neither of them does so unasked before a run, so the checks of this lesson are yours to make.
 #
 # What came after? [Cascade R-CNN](https://arxiv.org/abs/1712.00726) trains several box heads in a
 # row with thresholds of 0.5, 0.6 and 0.7, because a head that has learned from RoIs with an IoU of
@@ -1568,6 +1614,10 @@ exercises.check_make_targets(make_targets)
 # loss](https://arxiv.org/abs/1708.02002) keeps all boxes and gives the easy ones less weight.
 # [DETR](https://arxiv.org/abs/2005.12872) goes farthest. It matches each object to exactly one
 # prediction, so that it needs no threshold and no NMS.
+# random, but takes the RoIs with the highest losses, and the
+# [focal loss](https://arxiv.org/abs/1708.02002) keeps all boxes and gives the easy ones less
+# weight. [DETR](https://arxiv.org/abs/2005.12872) goes farthest. It matches each object to exactly
+# one prediction, so that it needs no threshold and no NMS.
 #
 # **Next:** we have used AP as a black box. Lesson 11, [detections and average
 # precision](11_average_precision.ipynb), opens it.

@@ -51,7 +51,7 @@ def training_player(image: Tensor, target: dict, proposals: Tensor) -> Player:
         ):
             title = f"{int(is_chosen.sum())} of {n} {name} RoIs"
             panels[title] = sampled.boxes[is_chosen], matched[is_chosen]
-        return viz.show_matched(image, boxes, panels, width=2.6)
+        return viz.show_matched(image, boxes, panels, width=2.4)
 
     return Player(
         draw,
