@@ -44,7 +44,12 @@ from mrcnn_edu.viz.diagrams.iou_ladder import show_iou_ladder
 from mrcnn_edu.viz.diagrams.matching import show_matching
 from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
 from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
-from mrcnn_edu.viz.diagrams.ranking import show_ap_area, show_matches, show_ranking
+from mrcnn_edu.viz.diagrams.ranking import (
+    show_ap_area,
+    show_curves,
+    show_matches,
+    show_ranking,
+)
 from mrcnn_edu.viz.diagrams.receptive_field import receptive_fields, show_receptive_field
 from mrcnn_edu.viz.diagrams.residual import show_residual_block
 from mrcnn_edu.viz.diagrams.rpn_window import show_rpn_window
@@ -104,9 +109,9 @@ __all__ = [
     "pale_image", "paled", "receptive_fields", "row", "sample_photograph", "show_anchors_at_center",
     "show_ap_area", "show_architecture", "show_bins", "show_box_deltas", "show_boxes", "show_cells",
     "show_channels", "show_comparison", "show_confusion", "show_counts", "show_coverage",
-    "show_detections", "show_differences", "show_family", "show_feature_colors", "show_flow",
-    "show_fpn", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_lines",
-    "show_lockstep", "show_maps", "show_matches", "show_matching", "show_nms_steps",
+    "show_curves", "show_detections", "show_differences", "show_family", "show_feature_colors",
+    "show_flow", "show_fpn", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder",
+    "show_lines", "show_lockstep", "show_maps", "show_matches", "show_matching", "show_nms_steps",
     "show_objectness", "show_overview", "show_panels", "show_parts", "show_pyramids",
     "show_ranking", "show_receptive_field", "show_regions", "show_regression_losses",
     "show_residual_block", "show_roofline", "show_rpn_window", "show_run_lengths", "show_scores",
