@@ -70,7 +70,7 @@ targets = [target for image, target in scenes]
 detections = list(detect_all(model, scenes))
 
 viz.show_detections(
-    scenes[7][0], detections[7], scenes.classes, targets[7], width=3.1
+    scenes[7][0], detections[7], scenes.classes, targets[7], width=2.8
 ).caption(
     "Figure 2. A scene with five objects, and what the model detects in it. "
     "All five are found, and three more detections lie on the same objects."
@@ -283,7 +283,7 @@ stars = Detections(masks_to_boxes(masks), labels, scores, masks, None)
 
 # %%
 viz.show_detections(
-    scenes[25][0], stars, scenes.classes, gt, width=3.1
+    scenes[25][0], stars, scenes.classes, gt, width=2.8
 ).caption(
     "Figure 5. Two stars, and four detections that we have made up: each is "
     "one of the two masks, moved by one to four pixels."
@@ -826,7 +826,7 @@ gt_circles = {
     "masks": gt_masks,
 }
 viz.show_detections(
-    image, found, scenes.classes, gt_circles, width=3.1
+    image, found, scenes.classes, gt_circles, width=2.8
 ).caption(
     "Figure 15. Left, the ground truth: two circles, and a crowd of four in "
     "one region. Right, what the model detects as circles. It has found all "
