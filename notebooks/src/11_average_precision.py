@@ -588,9 +588,14 @@ for name, label in {"square": 2, "star": 4}.items():
     values = [average_precision(*ranking(label, tau)) for tau in taus]
     ap_of_iou[name] = torch.tensor(values)
 
-viz.show_lines(
-    IOU_THRESHOLDS, ap_of_iou, "IoU threshold", "AP at that threshold"
-).caption(
+chart = viz.Picture(6, 3)
+axes = chart.subplots()
+for name, label in {"square": 2, "star": 4}.items():
+    color = viz.class_color(label)
+    axes.plot(taus, ap_of_iou[name], "o-", color=color, label=name)
+axes.set(xlabel="IoU threshold", ylabel="AP", ylim=(0, 1.05))
+axes.legend(frameon=False)
+chart.caption(
     "Figure 13. The AP of two classes at each IoU threshold. Each line's mean "
     "is the class's AP."
 )
