@@ -73,6 +73,10 @@ PICTURES = {
     "matches": lambda: viz.show_matches(IOU.T, SCORES[:5], torch.tensor([0, -1, -1, -1, -1]), 0.5),
     "a ranking": lambda: viz.show_ranking(RANKING, 123),
     "a long ranking": lambda: viz.show_ranking(RANKING.repeat(2), 16),
+    "the curve of a ranking": lambda: viz.show_curves({"one": (RANKING, 5)}),
+    "curves of rankings": lambda: viz.show_curves(
+        {f"IoU {i}": (RANKING, 5 + i) for i in range(10)}
+    ),
     "the area of a ranking": lambda: viz.show_ap_area(RANKING, 5),
     "the area of a useless ranking": lambda: viz.show_ap_area(~RANKING[:1], 5),
     "a queue": lambda: viz.show_queue(
@@ -272,6 +276,15 @@ def test_the_area_of_a_ranking_is_its_average_precision(n_objects):
     area = sum((x2 - x1) * y2 for x1, _, x2, y2 in rectangles(picture))
     assert area == pytest.approx(sum(best) / 101, abs=0.01)  # a reading is a point of it
     assert f"= {average_precision(RANKING, n_objects):.3f}" in words(picture)
+
+
+def test_curves_go_through_precision_and_recall():
+    picture = viz.show_curves({"a": (RANKING, 5), "b": (~RANKING, 4)})
+    first, second = picture.axes[0].lines
+    assert first.get_ydata()[-1] == 0.5 and first.get_xdata()[-1] == 0.8
+    assert second.get_ydata()[0] == 0 and second.get_xdata()[-1] == 1
+    assert [text.get_text() for text in picture.axes[0].get_legend().get_texts()] == ["a", "b"]
+    assert len(viz.show_curves({"a": (RANKING, 5)}).axes[0].lines) == 2  # with dots
 
 
 def test_the_area_names_the_readings_of_each_step():

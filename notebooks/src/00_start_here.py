@@ -824,7 +824,7 @@ show_progress()
 # - 10 [Training](10_training.ipynb), 225 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
 #   <br><img src='pictures/10_training.png' height='90' alt=''>
-# - 11 [Detections and average precision](11_average_precision.ipynb), 240 minutes: How can one
+# - 11 [Detections and average precision](11_average_precision.ipynb), 180 minutes: How can one
 #   number evaluate a ranked list of detections?
 #   <br><img src='pictures/11_average_precision.png' height='90' alt=''>
 # - 12 [Ablations](12_ablations.ipynb), 180 minutes: Which part of the network earns its place, and

@@ -27,7 +27,7 @@
 # - explain why AP small and AP medium can both be higher than AP;
 # - sort a detector's mistakes by their kind, look at them, and choose a score for use.
 #
-# *Time: 240 minutes, of which 60 are for the larger task at the end. You need lessons 02 (IoU and
+# *Time: 180 minutes, of which 50 are for the larger task at the end. You need lessons 02 (IoU and
 # NMS), 06 (recall) and 08 (the heads). Reading: [Microsoft COCO](https://arxiv.org/abs/1405.0312)
 # and [The Pascal VOC Challenge](https://doi.org/10.1007/s11263-009-0275-4), section 4.2.*
 
@@ -70,7 +70,7 @@ targets = [target for image, target in scenes]
 detections = list(detect_all(model, scenes))
 
 viz.show_detections(
-    scenes[7][0], detections[7], scenes.classes, targets[7], width=3.1
+    scenes[7][0], detections[7], scenes.classes, targets[7], width=2.8
 ).caption(
     "Figure 2. A scene with five objects, and what the model detects in it. "
     "All five are found, and three more detections lie on the same objects."
@@ -283,7 +283,7 @@ stars = Detections(masks_to_boxes(masks), labels, scores, masks, None)
 
 # %%
 viz.show_detections(
-    scenes[25][0], stars, scenes.classes, gt, width=3.1
+    scenes[25][0], stars, scenes.classes, gt, width=2.8
 ).caption(
     "Figure 5. Two stars, and four detections that we have made up: each is "
     "one of the two masks, moved by one to four pixels."
@@ -398,13 +398,7 @@ for rank in (1, 2, 12, 13, 14, 26, 27, 61, 62):
     print(f"{rank:4}  {verdict:7}    {p:.3f}   {r:.3f}")
 
 # %%
-chart = viz.Picture(6, 3)
-axes = chart.subplots()
-axes.plot(recall, precision, color=viz.GRAY)
-axes.plot(recall, precision, ".", color=viz.INK)
-axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.05))
-axes.spines[["top", "right"]].set_visible(False)
-chart.caption(
+viz.show_curves({"IoU 0.85": (correct, n_objects)}).caption(
     "Figure 8. The precision-recall curve of the stars at IoU 0.85, a dot for "
     "each detection. A correct one leads to the right, a wrong one straight "
     "down."
@@ -594,28 +588,24 @@ for name, label in {"square": 2, "star": 4}.items():
     values = [average_precision(*ranking(label, tau)) for tau in taus]
     ap_of_iou[name] = torch.tensor(values)
 
-chart = viz.Picture(8.6, 3.2)
-left, right = chart.subplots(1, 2)
-for label, (name, values) in zip((2, 4), ap_of_iou.items(), strict=True):
-    left.plot(taus, values, "o-", color=viz.class_color(label), label=name)
-for index, tau in enumerate(taus):
-    correct, n_objects = ranking(4, tau)
-    found = correct.double().cumsum(0)
-    p = found / torch.arange(1, len(found) + 1)
-    color = [index / 9, 0.25, 1 - index / 9]
-    right.plot(found / n_objects, p, color=color, linewidth=1.3)
+chart = viz.Picture(6, 3)
+axes = chart.subplots()
+for name, label in {"square": 2, "star": 4}.items():
+    color = viz.class_color(label)
+    axes.plot(taus, ap_of_iou[name], "o-", color=color, label=name)
+axes.set(xlabel="IoU threshold", ylabel="AP", ylim=(0, 1.05))
+axes.legend(frameon=False)
+chart.caption(
+    "Figure 13. The AP of two classes at each IoU threshold. Each line's mean "
+    "is the class's AP."
+)
 
 # %%
-left.set(xlabel="IoU threshold", ylabel="AP", ylim=(0, 1.05))
-left.legend(frameon=False, loc="lower left")
-right.set(xlabel="recall", ylabel="precision", ylim=(0, 1.05), xlim=(0, 1.02))
-right.set_title("stars: IoU 0.5 (blue) to 0.95 (red)", fontsize=10)
-for axes in (left, right):
-    axes.spines[["top", "right"]].set_visible(False)
-chart.caption(
-    "Figure 13. Left, the AP of two classes at each IoU threshold. Right, the "
-    "ten precision-recall curves of the stars, whose areas are the points of "
-    "the star's line. With a stricter threshold the cliff moves to the left."
+star_rankings = {f"IoU {tau:.2f}": ranking(4, tau) for tau in taus}
+viz.show_curves(star_rankings).caption(
+    "Figure 14. The ten precision-recall curves of the stars, whose areas are "
+    "the points of the star's line. With a stricter threshold the cliff moves "
+    "to the left."
 )
 
 # %% [markdown]
@@ -668,6 +658,7 @@ from mrcnn_edu.data import write_coco
 from mrcnn_edu.evaluate import coco_results
 
 
+# %%
 def coco_stats(dataset, detections, iou_type="segm"):
     """The twelve numbers that pycocotools computes."""
     with TemporaryDirectory() as folder, redirect_stdout(StringIO()):
@@ -732,6 +723,8 @@ from mrcnn_edu.evaluate.average_precision import (
 from mrcnn_edu.evaluate.image_pairs import iter_pairs
 
 images = list(iter_pairs(scenes, detections, iou_type="bbox"))
+
+# %%
 ranges = {"all": (0, 1e10), "small": (0, 32**2), "medium": (32**2, 96**2)}
 by_class = {}
 print("          objects          box AP")
@@ -829,6 +822,7 @@ region = max_pool2d(group, 7, stride=1, padding=3)[0] > 0  # a hasty outline
 gt_masks = torch.stack((circles[0], circles[5], region))
 iscrowd = torch.tensor([False, False, True])
 
+# %%
 found = model.detect([image])[0]
 found = found[found.labels == 3]
 gt_circles = {
@@ -837,9 +831,9 @@ gt_circles = {
     "masks": gt_masks,
 }
 viz.show_detections(
-    image, found, scenes.classes, gt_circles, width=3.1
+    image, found, scenes.classes, gt_circles, width=2.8
 ).caption(
-    "Figure 14. Left, the ground truth: two circles, and a crowd of four in "
+    "Figure 15. Left, the ground truth: two circles, and a crowd of four in "
     "one region. Right, what the model detects as circles. It has found all "
     "six, and three detections with low scores are wrong."
 )
@@ -1043,7 +1037,7 @@ parts = {
 }
 names = [*TYPES[1:], "missed"]
 viz.show_counts(parts, names, "number of mistakes").caption(
-    f"Figure 15. The mistakes in 60 scenes, beside {high[0] + low[0]} correct "
+    f"Figure 16. The mistakes in 60 scenes, beside {high[0] + low[0]} correct "
     "detections. Most have a low score, and most are a wrong class at the "
     "right location. A missed object has no score."
 )
@@ -1083,7 +1077,7 @@ for index, name in enumerate(TYPES[1:], start=1):
 #   taken, and *background* otherwise.
 #
 # > **Predict.** There are 215 objects. How many of them will be paired with a detection of another
-# > class: about 7, about 25, or about 60? Compare with the bar for "class" in Figure 15.
+# > class: about 7, about 25, or about 60? Compare with the bar for "class" in Figure 16.
 
 
 # %%
@@ -1116,14 +1110,14 @@ for d, target in zip(detections, targets, strict=True):
 rows = [*scenes.classes, "taken object", "background"]
 columns = [*scenes.classes, "missed"]
 viz.show_confusion(confusion, rows, columns).caption(
-    "Figure 16. The class confusion matrix. On the diagonal, class and "
+    "Figure 17. The class confusion matrix. On the diagonal, class and "
     "detection agree. Most of what is wrong is in the row of objects that "
     "have been taken."
 )
 
 # %% [markdown]
 # **What happened.** Only seven. For nearly every object, the *best* detection has the right class.
-# Most of what Figure 15 counted as wrong classes are second choices, which lie on an object that
+# Most of what Figure 16 counted as wrong classes are second choices, which lie on an object that
 # its right detection has already taken. And there is a pattern in them. Look down the column of the
 # squares.
 #
@@ -1140,7 +1134,7 @@ viz.show_confusion(confusion, rows, columns).caption(
 from mrcnn_edu.course.widgets import confusion_player
 
 confusion_player(scenes, detections).caption(
-    "Figure 17. The confusion matrix with an open cell, that of squares which "
+    "Figure 18. The confusion matrix with an open cell, that of squares which "
     "were detected on taken objects. Green is the ground truth, crimson the "
     "detection."
 )
@@ -1232,14 +1226,14 @@ assert cut == sorted(cut, reverse=True) and cut[0] - cut[4] > 0.1
 from mrcnn_edu.course.widgets import average_precision_player
 
 average_precision_player(scenes, detections, scene=39).caption(
-    "Figure 18. The detections of one class above a score in one scene, and "
+    "Figure 19. The detections of one class above a score in one scene, and "
     "their point on the precision-recall curve of that class."
 )
 
 # %% [markdown]
 # ## Exercise 1: matching
 #
-# ★☆☆ · about 10 minutes
+# ★☆☆ · about 5 minutes
 #
 # Write `match(iou, threshold)`. Given the IoUs `[D, M]` of the detections and objects of one class
 # in one image, best score first, return the index of the object that each detection is matched to,
@@ -1334,7 +1328,7 @@ exercises.check_average_precision(average_precision)
 # %% [markdown]
 # ## Exercise 4: a score for a wanted precision
 #
-# ★★☆ · about 15 minutes
+# ★★☆ · about 10 minutes
 #
 # Your detector is to warn a driver, and at least 95 % of its warnings must be right. Write
 # `score_for(scores, correct, wanted)`. Given the scores `[D]` of all detections, in any order, and
@@ -1371,7 +1365,7 @@ exercises.check_score_for(score_for)
 # %% [markdown]
 # ## Exercise 5: COCO's evaluator
 #
-# ★★★ · 50 to 70 minutes
+# ★★★ · 40 to 60 minutes
 #
 # You have all the pieces of COCO's metric. Put them together, for one class and one threshold, with
 # boxes in place of masks:

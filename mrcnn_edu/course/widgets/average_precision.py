@@ -39,7 +39,7 @@ def average_precision_player(dataset, detections: Sequence[Detections], scene: i
         n_here = int((targets[scene]["labels"] == label).sum())
         picture = Picture(8.4, 3.7)
         left, right = picture.subplots(1, 2)
-        title = f"{len(kept)} detected as {name}; there are {n_here}"
+        title = f"{len(kept)} detected as {name} above {score:.2f}; there are {n_here}"
         objects = kept.boxes, kept.labels, kept.masks
         viz.draw_instances(left, images[scene], *objects, classes, kept.scores, title)
         _draw_curve(right, row, n_objects, n)

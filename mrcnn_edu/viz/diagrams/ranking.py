@@ -1,5 +1,6 @@
 """Average precision in pictures: matches, a ranking, the area below its envelope (lesson 11)."""
 
+from collections.abc import Mapping
 from itertools import groupby
 
 import torch
@@ -13,6 +14,7 @@ from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import GRAY, INK, LABEL, LIGHT, MATCH_COLORS, ROLES, SMALL, TITLE
 
 CORRECT, WRONG = ROLES["gt"], MATCH_COLORS["negative"]
+FIRST, LAST = ROLES["anchor"], ROLES["proposal"]  # colors of the first and the last of many curves
 ROWS, COLUMNS = 12, 6  # of detections and objects that fit into a picture
 CELL = 0.84, 0.36  # width and height of a cell
 STEP = 0.55  # from one detection of a ranking to the next
@@ -96,6 +98,33 @@ def show_ranking(correct: Tensor, n_objects: int) -> Picture:
         write(axes, x, 0.55, "✓" if is_correct else "✗", TITLE, **mark)
         write(axes, x, 1.02, f"{n_correct}/{i + 1}", TITLE, va=LINE)
         write(axes, x, 1.42, f"{n_correct}/{n_objects}", TITLE, va=LINE)
+    return picture
+
+
+def show_curves(rankings: Mapping[str, tuple[Tensor, int]]) -> Picture:
+    """Precision-recall curves of rankings: name -> (correct [D] bool, number of objects).
+
+    One curve has a dot for each detection; the colors of several run from blue to orange.
+    """
+    picture = Picture(6, 3)
+    axes = picture.subplots()
+    for i, (name, (correct, n_objects)) in enumerate(rankings.items()):
+        n_correct = correct.double().cumsum(0)
+        precision = n_correct / torch.arange(1, len(correct) + 1)
+        recall = n_correct / n_objects
+        if len(rankings) == 1:
+            axes.plot(recall, precision, color=GRAY, linewidth=1.2)
+            axes.plot(recall, precision, "o", color=INK, markersize=3)
+        else:
+            amount = i / (len(rankings) - 1)
+            axes.plot(
+                recall, precision, color=blend(FIRST, LAST, amount), linewidth=1.5, label=name
+            )
+    axes.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(0, 1.05))
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(rankings) > 1:
+        style = {"frameon": False, "fontsize": SMALL, "bbox_to_anchor": (1, 0.5)}
+        axes.legend(loc="center left", labelspacing=0.25, **style)
     return picture
 
 
