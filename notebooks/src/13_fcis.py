@@ -408,6 +408,10 @@ viz.show_maps(list(shown.values()), titles, signed=True, high=high).caption(
 # is elegant that FCIS gets both answers from the same values, and that the mask of a RoI and the
 # trust we may have in its box are learned together.
 #
+# Perhaps you wonder why outside is blue in the middle of the RoI that fits, where the object is.
+# Nothing forces it to be low there, as long as inside is higher still. Only the difference of the
+# two draws the mask.
+#
 # The mask is the sigmoid of the difference, and the package computes the same.
 
 # %%
