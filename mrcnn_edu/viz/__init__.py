@@ -66,7 +66,6 @@ from mrcnn_edu.viz.diagrams.nms_steps import nms_steps, show_nms_steps
 from mrcnn_edu.viz.diagrams.programs import Access, Touched, show_programs
 from mrcnn_edu.viz.diagrams.pyramids import show_pyramids
 from mrcnn_edu.viz.diagrams.queue import QueueTimes, queue_times, show_queue
-from mrcnn_edu.viz.diagrams.ranking import show_ap_area, show_matches, show_ranking
 from mrcnn_edu.viz.diagrams.ranking import (
     show_ap_area,
     show_curves,
@@ -131,23 +130,23 @@ from mrcnn_edu.viz.training import show_training
 show_flow = show_architecture  # its name in the lessons that are not rewritten yet
 
 __all__ = [
-    "ARCHITECTURE_STAGES", "Access", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK",
-    "OP_COLORS", "OP_NAMES", "OTHER_COLORS", "Picture", "QueueTimes", "ROLES", "Touched",
-    "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_confusion",
-    "draw_coverage", "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_matched",
-    "draw_objects", "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps",
-    "object_color", "paint_differences", "paint_masks", "pale_image", "paled", "queue_times",
-    "receptive_fields", "row", "sample_photograph", "show_anchors_at_center", "show_ap_area",
-    "show_architecture", "show_assembly", "show_bilinear", "show_bins", "show_box_bins",
-    "show_box_deltas", "show_boxes", "show_channels", "show_comparison", "show_confusion",
-    "show_counts", "show_coverage", "show_curves", "show_detections", "show_differences",
-    "show_family", "show_feature_colors", "show_flow", "show_fpn", "show_fractions", "show_gallery",
-    "show_ground_truth", "show_images", "show_iou", "show_iou_ladder", "show_learning",
-    "show_lines", "show_loss_gradients", "show_maps", "show_masks_of_bins", "show_matched",
-    "show_matches", "show_matching", "show_memory_levels", "show_misalignment", "show_named_boxes",
-    "show_nms_steps", "show_objectness", "show_overview", "show_paired_differences", "show_pairing",
-    "show_pairs", "show_panels", "show_part_maps", "show_parts", "show_programs", "show_pyramids",
-    "show_queue", "show_ranking", "show_receptive_field", "show_regions", "show_regression_losses",
+    "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK", "OP_COLORS",
+    "OP_NAMES", "OTHER_COLORS", "ROLES", "Access", "Picture", "QueueTimes", "Touched", "anchors_at",
+    "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_confusion", "draw_coverage",
+    "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_matched", "draw_objects",
+    "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps", "object_color",
+    "paint_differences", "paint_masks", "pale_image", "paled", "queue_times", "receptive_fields",
+    "row", "sample_photograph", "show_anchors_at_center", "show_ap_area", "show_architecture",
+    "show_assembly", "show_bilinear", "show_bins", "show_box_bins", "show_box_deltas", "show_boxes",
+    "show_channels", "show_comparison", "show_confusion", "show_counts", "show_coverage",
+    "show_curves", "show_detections", "show_differences", "show_family", "show_feature_colors",
+    "show_flow", "show_fpn", "show_fractions", "show_gallery", "show_ground_truth", "show_images",
+    "show_iou", "show_iou_ladder", "show_learning", "show_lines", "show_loss_gradients",
+    "show_maps", "show_masks_of_bins", "show_matched", "show_matches", "show_matching",
+    "show_memory_levels", "show_misalignment", "show_named_boxes", "show_nms_steps",
+    "show_objectness", "show_overview", "show_paired_differences", "show_pairing", "show_pairs",
+    "show_panels", "show_part_maps", "show_parts", "show_programs", "show_pyramids", "show_queue",
+    "show_ranking", "show_receptive_field", "show_regions", "show_regression_losses",
     "show_residual_block", "show_roi_pool_steps", "show_roofline", "show_rpn_window",
     "show_run_lengths", "show_run_over", "show_schedules", "show_scores", "show_seeds",
     "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table", "show_tasks",

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from mrcnn_edu.detections import Detections
-from mrcnn_edu.viz.instances import draw_instances
 from mrcnn_edu.viz.palette import FewColors
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import GRAY, INK, OTHER_COLORS, legend

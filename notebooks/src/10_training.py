@@ -388,9 +388,6 @@ viz.show_regions(crisp, 4 * to_learn.boxes[five], soft[five], titles).caption(
 )
 
 # %% [markdown]
-# Where a neighbor covers the object, the target has a gap, as the ground-truth mask itself has one
-# there. And the pixels along an outline are neither 0 nor 1. They'll return later, because they
-# keep the mask loss from ever reaching zero.
 # Where a neighbor covers the object, the target has a gap, as the ground-truth mask
 # itself has one there. And the pixels along an outline are neither 0 nor 1. They'll return later,
 # because they keep the mask loss from ever reaching zero.
@@ -494,11 +491,6 @@ viz.show_schedules(rates).caption(
 )
 
 # %% [markdown]
-# What if your machine can't hold 16 images? If a step sees fewer images, its gradient is noisier,
-# and the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677), section 2.1,
-# lowers the learning rate in proportion. With $B$ images instead of 16, $\eta = 0.02 \cdot B / 16$.
-# For ResNeXt the paper itself trains with one image on each GPU and 0.01. A learning rate that was
-# made for 8 GPUs and is used on one is a classic cause of losses that explode.
 # What if your machine can't hold 16 images? If a step sees fewer images, its gradient
 # is noisier, and the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677),
 # section 2.1, lowers the learning rate in proportion. With $B$ images instead of 16,
@@ -802,12 +794,6 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
             shown.update(picture)
 
 # %% [markdown]
-# **What happened.** Finding comes first, by far. After the first 25 steps, most objects already
-# have a proposal that covers them. Outlines come next. In the beginning they are worse than the
-# filled box, because of the random but confident masks that we found before the first step. Class
-# labels come last. At step 100, nearly all objects are found, and their outlines are almost as good
-# as at the end. But about half of the labels are still wrong, and it takes the remaining 200 steps
-# to get most of them right.
 # **What happened.** Finding comes first, by far. After the first 25 steps, most
 # objects already have a proposal that covers them. Outlines come next. In the beginning they are
 # worse than the filled box, because of the random but confident masks that we found before the
@@ -1109,13 +1095,6 @@ for letter, name in names.items():
     print(f"{letter}: {name:28} {row}")
 
 # %% [markdown]
-# In the healthy run, D, no value stands out, and each fault leaves a trace in at least one number.
-# The two wrong learning rates show in the recall, as the RPN is dead in one run and has hardly
-# begun in the other. Random labels ruin the class accuracy, and the masks of other objects the mask
-# IoU. Swapped and mirrored targets ruin the class accuracy as well, because a label that is
-# attached to the wrong place is hardly better than a random one. Only one value is a surprise. The
-# class accuracy of B is as high as that of D, since the pretrained backbone knows the outlines
-# already, and the true boxes do the rest.
 # In the healthy run, D, no value stands out, and each fault leaves a trace in at
 # least one number. The two wrong learning rates show in the recall, as the RPN is dead in one run
 # and has hardly begun in the other. Random labels ruin the class accuracy, and the masks of other
@@ -1184,9 +1163,6 @@ def run_distance(a, b):
 
 
 # %% [markdown]
-# How would we test it? The gallery's seven runs have been repeated with another seed, so the
-# weights began elsewhere and the scenes came in another order. A good distance recognizes them. For
-# each repeated run, the closest run of the gallery should be the one with the same fault.
 # How would we test it? The gallery's seven runs have been repeated with another seed,
 # so the weights began elsewhere and the scenes came in another order. A good distance recognizes
 # them. For each repeated run, the closest run of the gallery should be the one with the same fault.
@@ -1207,11 +1183,6 @@ for letter, name in names.items():
     print(f"{letter}: {name:28} {row}")
 
 # %% [markdown]
-# **What happened.** It is for all seven, but don't celebrate. Look at the row of D, the healthy
-# run. It is closest to D, with 1.16, and its distance to A, the run with random labels, is 1.16 as
-# well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to 1.22, and
-# by 1.86 if they explode. A difference between runs that is not larger than this is not a finding.
-# Only the wrong learning rates and the swapped boxes stand apart by clearly more.
 # **What happened.** It is for all seven, but don't celebrate. Look at the row of D,
 # the healthy run. It is closest to D, with 1.16, and its distance to A, the run with random labels,
 # is 1.16 as well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to
@@ -1249,10 +1220,6 @@ for name, history in our_runs.items():
 # The first two are recognized, and with a factor of nearly 1, which is no accident. They *are* the
 # gallery's runs, with the same seed, the same scenes and the same steps. A training run is a
 # function of its seed, and on a CPU it can be repeated, apart from the last digits. The third one
-# has a random backbone, a single scene and other settings. What is said about it shows the limits
-# of the method. The gallery knows seven diseases of one small model, trained on one kind of image
-# with one recipe. Losses on photographs, with other classes or with another batch size, have other
-# values without being sick.
 # resembles none of them, and yet it is perfectly healthy. It has a random backbone, a single scene,
 # and one image in each step. That shows the limits of the method. The gallery knows six diseases of
 # one small model, trained on one kind of image with one recipe. Losses on photographs, with other
@@ -1600,9 +1567,6 @@ exercises.check_make_targets(make_targets)
 # | `steps`, `fit` | `train_one_epoch` in its training scripts | `DefaultTrainer` |
 # | `learning_rate` | `LinearLR` and `MultiStepLR` | `SOLVER.BASE_LR`, `SOLVER.STEPS` |
 #
-# torchvision's training scripts stop when a loss is not finite, and detectron2 logs the class
-# accuracy of the sampled RoIs beside the losses. Neither of them looks at the losses of an
-# untrained model, or draws your targets, so the checks of this lesson are yours to make.
 # torchvision's training scripts stop when a loss is not finite. detectron2 logs the class accuracy
 # of the sampled RoIs beside the losses, and its script `visualize_data.py` draws your targets.
 # Neither of them does so unasked before a run, so the checks of this lesson are yours to make.
@@ -1610,10 +1574,6 @@ exercises.check_make_targets(make_targets)
 # What came after? [Cascade R-CNN](https://arxiv.org/abs/1712.00726) trains several box heads in a
 # row with thresholds of 0.5, 0.6 and 0.7, because a head that has learned from RoIs with an IoU of
 # 0.5 can't make the most of better ones. [OHEM](https://arxiv.org/abs/1604.03540) doesn't sample at
-# random, but takes the RoIs with the highest losses, and the [focal
-# loss](https://arxiv.org/abs/1708.02002) keeps all boxes and gives the easy ones less weight.
-# [DETR](https://arxiv.org/abs/2005.12872) goes farthest. It matches each object to exactly one
-# prediction, so that it needs no threshold and no NMS.
 # random, but takes the RoIs with the highest losses, and the
 # [focal loss](https://arxiv.org/abs/1708.02002) keeps all boxes and gives the easy ones less
 # weight. [DETR](https://arxiv.org/abs/2005.12872) goes farthest. It matches each object to exactly

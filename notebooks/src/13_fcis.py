@@ -149,7 +149,7 @@ assert [bin_of(*pixel, box, 3) for box in boxes] == [(1, 2), (1, 0)]
 # ## 2. Assembling a RoI
 #
 # When all pixels of a RoI have been looked up, its nine bins have come from nine maps. The paper
-# calls this **assembling**.
+# calls this *assembling*.
 
 # %% tags=["cover"]
 viz.show_assembly().caption(

@@ -389,13 +389,13 @@
 # <br>The gradient of a value says, for each input or weight, how fast the value changes when that
 # input or weight changes a little.
 #
-# **grid** · lesson [16](16_gpu.ipynb)
-# <br>A kernel's grid is the number of programs that a launch starts, along one axis or several.
-#
 # **gradient clipping** · lesson [10](10_training.ipynb)
 # <br>Gradient clipping shortens a gradient that is too long, so that one strange batch cannot throw
 # the weights far away.
 # <br>torchvision: `nn.utils.clip_grad_norm_` of PyTorch · detectron2: `SOLVER.CLIP_GRADIENTS`
+#
+# **grid** · lesson [16](16_gpu.ipynb)
+# <br>A kernel's grid is the number of programs that a launch starts, along one axis or several.
 #
 # **grid cell** · lesson [04](04_backbone.ipynb)
 # <br>A grid cell is the square of stride × stride pixels around one location of a feature map.

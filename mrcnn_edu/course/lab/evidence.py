@@ -9,13 +9,13 @@ from pathlib import Path
 
 from torch import Tensor
 
-from mrcnn_edu import MaskRCNN, load
 from mrcnn_edu.ablations.job import Job, open_data
 from mrcnn_edu.ablations.job_hash import job_hash
 from mrcnn_edu.ablations.mask_errors import ious_and_sizes, masks_in_gt_boxes
 from mrcnn_edu.ablations.models import model_file
 from mrcnn_edu.ablations.tables import Setting
 from mrcnn_edu.course.lab.errors import error_kinds
+from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.viz import Picture
 from mrcnn_edu.viz.side_by_side import (
     show_detections_of,
@@ -23,6 +23,7 @@ from mrcnn_edu.viz.side_by_side import (
     show_ious_by_size,
     show_mask_differences,
 )
+from mrcnn_edu.weights import load
 
 VIEWS = (
     "detections",
