@@ -809,7 +809,7 @@ show_progress()
 # - 06 [The region proposal network](06_rpn.ipynb), 180 minutes: Which of thousands of anchors are
 #   worth a closer look?
 #   <br><img src='pictures/06_rpn.png' height='90' alt=''>
-# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 180 minutes: What does it cost a mask when
+# - 07 [RoIPool against RoIAlign](07_roi_align.ipynb), 200 minutes: What does it cost a mask when
 #   coordinates are rounded to whole numbers?
 #   <br><img src='pictures/07_roi_align.png' height='90' alt=''>
 # - 08 [The heads](08_heads.ipynb), 170 minutes: Why should a mask keep its layout in every layer,
@@ -824,16 +824,16 @@ show_progress()
 # - 10 [Training](10_training.ipynb), 225 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
 #   <br><img src='pictures/10_training.png' height='90' alt=''>
-# - 11 [Detections and average precision](11_average_precision.ipynb), 180 minutes: How can one
+# - 11 [Detections and average precision](11_average_precision.ipynb), 220 minutes: How can one
 #   number evaluate a ranked list of detections?
 #   <br><img src='pictures/11_average_precision.png' height='90' alt=''>
 # - 12 [Ablations](12_ablations.ipynb), 180 minutes: Which part of the network earns its place, and
 #   how sure can you be?
 #   <br><img src='pictures/12_ablations.png' height='90' alt=''>
-# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 180 minutes: Can a network predict masks without a
+# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 200 minutes: Can a network predict masks without a
 #   mask head, and what happens at overlaps?
 #   <br><img src='pictures/13_fcis.png' height='90' alt=''>
-# - 16 [The GPU and a kernel](16_gpu.ipynb), 180 minutes: Where does the time go on a GPU, and how
+# - 16 [The GPU and a kernel](16_gpu.ipynb), 220 minutes: Where does the time go on a GPU, and how
 #   much of it does a kernel save?
 #   <br><img src='pictures/16_gpu.png' height='90' alt=''>
 # <!-- /lessons -->

@@ -24,7 +24,7 @@
 # - say what matters in it, and what hardly does;
 # - decide by an experiment whether `aligned` should be true for your network.
 #
-# *Time: 180 minutes, of which 80 are for the exercises. You need lessons 04 (feature maps and
+# *Time: 200 minutes, of which 80 are for the exercises. You need lessons 04 (feature maps and
 # strides) and 06 (proposals). Reading: [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3,
 # "RoIAlign", and section 4.2.*
 

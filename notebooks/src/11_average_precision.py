@@ -27,7 +27,7 @@
 # - explain why AP small and AP medium can both be higher than AP;
 # - sort a detector's mistakes by their kind, look at them, and choose a score for use.
 #
-# *Time: 180 minutes, of which 50 are for the larger task at the end. You need lessons 02 (IoU and
+# *Time: 220 minutes, of which 50 are for the larger task at the end. You need lessons 02 (IoU and
 # NMS), 06 (recall) and 08 (the heads). Reading: [Microsoft COCO](https://arxiv.org/abs/1405.0312)
 # and [The Pascal VOC Challenge](https://doi.org/10.1007/s11263-009-0275-4), section 4.2.*
 

@@ -24,7 +24,7 @@
 # - test a claim of a paper with an experiment of your own, and say what your result does not show;
 # - find the straight edges that this design draws into its masks, and explain where they come from.
 #
-# *Time: 180 minutes, of which 45 are for the larger task at the end. The cells run for about two
+# *Time: 200 minutes, of which 45 are for the larger task at the end. The cells run for about two
 # minutes, because we train five small networks. You need lessons 07 (RoIAlign), 08 (the heads) and
 # 11 (average precision). Reading: [FCIS](https://arxiv.org/abs/1611.07709), section 2, and
 # [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 2.*

@@ -24,7 +24,7 @@
 # - compute from bytes and operations alone how long a layer takes at least, and what limits it;
 # - explain why gradients need atomic additions, and what TF32 and bfloat16 forget.
 #
-# *Time: 180 minutes, of which 100 are for the exercises, so take two evenings. You need lessons 07
+# *Time: 220 minutes, of which 100 are for the exercises, so take two evenings. You need lessons 07
 # (RoIAlign), 08 (the heads) and 17 (multiply-adds). Reading:
 # [Roofline](https://doi.org/10.1145/1498765.1498785).*
 #
