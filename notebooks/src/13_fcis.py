@@ -24,7 +24,7 @@
 # - test a claim of a paper with an experiment of your own, and say what your result does not show;
 # - find the straight edges that this design draws into its masks, and explain where they come from.
 #
-# *Time: 200 minutes, of which 45 are for the larger task at the end. The cells run for about two
+# *Time: 180 minutes, of which 45 are for the larger task at the end. The cells run for about two
 # minutes, because we train five small networks. You need lessons 07 (RoIAlign), 08 (the heads) and
 # 11 (average precision). Reading: [FCIS](https://arxiv.org/abs/1611.07709), section 2, and
 # [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 2.*
@@ -149,7 +149,7 @@ assert [bin_of(*pixel, box, 3) for box in boxes] == [(1, 2), (1, 0)]
 # ## 2. Assembling a RoI
 #
 # When all pixels of a RoI have been looked up, its nine bins have come from nine maps. The paper
-# calls this *assembling*.
+# calls this **assembling**.
 
 # %% tags=["cover"]
 viz.show_assembly().caption(
@@ -498,8 +498,8 @@ print(f"merged: {merged:.3f}")
 #
 # The idea sounds good, since many witnesses should know more than one. Does it work? We compare our
 # FCIS with $k = 7$ as it is, and with `merge_iou` = 1, which leaves each detection with its own
-# RoI's mask alone. The test scenes are crowded ones, on which every model scores lower than in
-# lesson 11.
+# RoI's mask alone. The test scenes are crowded with large objects that overlap, and so they are
+# harder than those of the other lessons.
 #
 # > **Predict.** By how many points does merging raise the mask AP? Or does it lower it?
 
@@ -585,7 +585,7 @@ assert round(merged.item(), 3) == 0.325 and ap["FCIS"] < ap["FCIS, not merged"] 
 assert lines["FCIS"].diff().min() > 0 and lines["FCIS"][0] < 0.65
 
 # %% [markdown]
-# ## 6. Where it breaks: without positions
+# ## 6. Without positions
 #
 # How much do the positions matter? We break the model on purpose. Every set of $k \times k$ maps is
 # replaced by its mean, so that all bins ask the same map, and the network has lost its sense of
@@ -728,7 +728,7 @@ assert kept["Mask R-CNN, longer"] > max(equal)
 assert all(mean_spill["FCIS"][g] < mean_spill["Mask R-CNN"][g] for g in (1, 2))
 
 # %% [markdown]
-# ## 8. The search for spurious edges
+# ## Where it breaks: the search for spurious edges
 #
 # Think back to the mosaic in Figure 5. At the border of two bins, two neighboring pixels are read
 # from two different maps. If both maps are sure, they agree, and nobody sees the border. But what
@@ -877,7 +877,7 @@ for name, (away, on_another) in profiles.items():
 
 # %% [markdown]
 # There they are. With position-sensitive maps, the mask steps at the borders of
-# the bins, and almost nowhere else. On another object of the same class, where the maps are in
+# the bins, far more than elsewhere. On another object of the same class, where the maps are in
 # doubt, a border step is several times as high as any other, and with stride 16 more than with
 # stride 4. The mask head has nothing of the kind at these places. Its profile rises only near the
 # edge of the mask, where its convolutions are padded with zeros, a weakness of its own.
@@ -924,9 +924,9 @@ for name, model in {"FCIS, k = 3": fcis3, "FCIS, k = 7": fcis}.items():
 # alone, you would have answered "there are no such edges", with a clear conscience and a number to
 # prove it. With $k = 3$ the same system, trained equally long, shows them.
 #
-# So here is what a RoI without weights costs. Class and mask come for the price of a lookup, and on
-# average, at a fine stride, the masks are about as good as Mask R-CNN's. But a RoI that passes no
-# weights has nobody to look at it as a whole.
+# So here is what a RoI without weights costs. Class and mask come for the price of a lookup. At a
+# fine stride, and on average over our crowded scenes, the masks are about as good as Mask R-CNN's.
+# But a RoI that passes no weights has nobody to look at it as a whole.
 
 # %% tags=["claim"]
 maps_only = [name for name in branches if name.startswith("maps")]

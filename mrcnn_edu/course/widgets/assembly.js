@@ -114,17 +114,18 @@ function render({ model, el }) {
     addBoxes(layers, paper, bins.map((bin) => ({ box: bin, ...look.proposal, width: 1 })));
     addChips(layers, paper, numbers(bins, look));
     placeRoi(held, box, paper);
-    const fromImage = (bin) => [
-      bin[0] / paper.width, bin[1] / paper.height, bin[2] / paper.width, bin[3] / paper.height,
-    ];
+    // Value i lies at pixel i * stride, and is painted as a square around its place.
+    const stride = model.get("stride");
+    const onMap = (bin) =>
+      bin.map((value, i) => (value / stride + 0.5) / (i % 2 ? rows : columns));
     parts.forEach(({ canvas, drawing }, index) => {
       paint(canvas, maps[index], rows, columns, tint);
       drawing.replaceChildren();
-      addBin(drawing, fromImage(box), look, 0.8);
-      addBin(drawing, fromImage(bins[index]), look, 2.5);
+      addBin(drawing, onMap(box), look, 0.8);
+      addBin(drawing, onMap(bins[index]), look, 2.5);
     });
     const m = model.get("mask_size");
-    const values = assembleMaps(maps, { rows, columns }, box, k, m, model.get("stride"));
+    const values = assembleMaps(maps, { rows, columns }, box, k, m, stride);
     paint(result, values, m, m, tint);
     const words = inWords(values, reading, k);
     says.textContent = words;
@@ -210,7 +211,7 @@ function addPart(parent, index, k, look) {
   return { canvas, drawing };
 }
 
-// A box in fractions of the image, drawn on a map.
+// A box in fractions of a map, drawn on it.
 function addBin(drawing, box, look, width) {
   const size = rectangle(box, 100);
   const line = { fill: "none", "vector-effect": "non-scaling-stroke" };
