@@ -259,7 +259,7 @@ halves = {"positive": objects >= 0, "negative": objects < 0}
 for name, chosen in halves.items():
     title = f"{chosen.sum()} {name} RoIs"
     panels[title] = (4 * rois[chosen], objects[chosen])
-viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.4).caption(
+viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
     "Figure 6. What the heads learn from in one training step. From the 38 "
     "positives of Figure 5 only 12 are used, so another step will see other "
     "boxes of the same objects."
@@ -371,7 +371,7 @@ picture.caption(
 # This has a consequence for detection. A mask can never repair a box that is too small, because the
 # head has learned to stop at the box's edge. The box has to be right first.
 #
-# Here are five positive RoIs of our scene and what each of them has to learn.
+# Here are four positive RoIs of our scene and what each of them has to learn.
 
 # %%
 to_learn = table.positive()  # 12 rows
@@ -379,11 +379,11 @@ soft = mask_targets(  # [12, 28, 28]
     [target["masks"]], [to_learn.boxes], [to_learn.objects], mask_size=28
 )
 
-five = [0, 1, 3, 7, 9]
+four = [0, 3, 7, 9]
 iou = box_iou(gt_boxes, to_learn.boxes).amax(dim=0)
-titles = [f"IoU {value:.2f}" for value in iou[five]]
-viz.show_regions(crisp, 4 * to_learn.boxes[five], soft[five], titles).caption(
-    "Figure 8. Above, what five RoIs see. Below, what they have to learn. A "
+titles = [f"IoU {value:.2f}" for value in iou[four]]
+viz.show_regions(crisp, 4 * to_learn.boxes[four], soft[four], titles).caption(
+    "Figure 8. Above, what four RoIs see. Below, what they have to learn. A "
     "mask ends where its RoI ends, and leaves out what belongs to a neighbor."
 )
 
@@ -685,7 +685,7 @@ print(f"the lowest possible mask loss: {entropy.mean():.2f}")
 detections = model.detect([image])[0]
 confident = detections[detections.scores > 0.5]
 viz.show_detections(
-    image, confident, scenes.classes, target, width=2.4
+    image, confident, scenes.classes, target, width=2.2
 ).caption(
     "Figure 10. The scene that was learned by heart, after 60 steps. All "
     "five objects are found, named and outlined."
@@ -816,7 +816,7 @@ for step in (25, 100, 300):
     found = snapshots[step]
     stages[f"after {step} steps"] = found[found.scores > 0.5]
 viz.show_comparison(
-    shown_image, stages, scenes.classes, shown_target, columns=5
+    shown_image, stages, scenes.classes, shown_target, columns=4
 ).caption(
     "Figure 12. One scene of the validation set as training goes on, with "
     "the detections that have a score above 0.5."
