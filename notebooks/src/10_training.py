@@ -24,7 +24,7 @@
 # - overfit one scene, then train in earnest, and read the losses beside what the model can do;
 # - recognize sick training runs by their curves, and name the faults that no curve shows.
 #
-# *Time: 225 minutes, of which 50 are for the larger task at the end. The notebook trains a model
+# *Time: 180 minutes, of which 45 are for the larger task at the end. The notebook trains a model
 # while you watch, and computes for about three minutes in all. You need lessons 02 (IoU and box
 # deltas), 05 and 06 (anchors and proposals) and 09 (the mask loss). Reading:
 # [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, "Training".*
@@ -1256,7 +1256,7 @@ assert training_runs.CLOSE == 1.1 and training_runs.FAR == 2 and training_runs.L
 # mrcnn-edu train --steps 300 --out runs/mine
 # ```
 #
-# You can stop it with Ctrl+C after 80 steps, as the gallery has no more. Give the folder to the
+# After 80 steps you can stop it with Ctrl+C. Give the folder to the
 # player below, in place of `losses`, and choose the run that lies behind yours.
 #
 # 1. This command starts from a random backbone, unlike the gallery. When we tried it, the verdict
@@ -1328,7 +1328,7 @@ exercises.check_mask_of_roi(mask_of_roi)
 # %% [markdown]
 # ## Exercise 2: the paper's learning rate
 #
-# ★☆☆ · about 10 minutes
+# ★☆☆ · about 5 minutes
 #
 # Write `rate_of_step(step, highest, warmup_steps, milestones)`, a learning rate with a warm-up and
 # the paper's drops. Steps count from 0. In the first `warmup_steps` steps, if there are any, the
@@ -1422,7 +1422,7 @@ exercises.check_clipped(clipped)
 # %% [markdown]
 # ## Exercise 5: what can a blind head reach?
 #
-# ★★☆ · about 15 minutes
+# ★★☆ · about 10 minutes
 #
 # A class loss of 0.8 looks better than $\ln 7$ at the start, but has the head learned anything from
 # the images? Compare it with a blind head, which never looks at its input and predicts the same
@@ -1462,7 +1462,7 @@ exercises.check_blind_loss(blind_loss)
 # %% [markdown]
 # ## Exercise 6: all targets of an image
 #
-# ★★★ · 45 to 60 minutes
+# ★★★ · 40 to 50 minutes
 #
 # Put the first three sections together, and build everything that the heads learn from in one
 # image, from boxes and masks alone ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1):
