@@ -821,7 +821,7 @@ show_progress()
 # - 09 [The mask loss](09_mask_loss.ipynb), 145 minutes: Why should the classes not compete for a
 #   pixel?
 #   <br><img src='pictures/09_mask_loss.png' height='90' alt=''>
-# - 10 [Training](10_training.ipynb), 225 minutes: Which boxes does a network learn from, and how do
+# - 10 [Training](10_training.ipynb), 180 minutes: Which boxes does a network learn from, and how do
 #   you see that it learns?
 #   <br><img src='pictures/10_training.png' height='90' alt=''>
 # - 11 [Detections and average precision](11_average_precision.ipynb), 220 minutes: How can one

@@ -24,7 +24,7 @@
 # - overfit one scene, then train in earnest, and read the losses beside what the model can do;
 # - recognize sick training runs by their curves, and name the faults that no curve shows.
 #
-# *Time: 225 minutes, of which 50 are for the larger task at the end. The notebook trains a model
+# *Time: 180 minutes, of which 45 are for the larger task at the end. The notebook trains a model
 # while you watch, and computes for about three minutes in all. You need lessons 02 (IoU and box
 # deltas), 05 and 06 (anchors and proposals) and 09 (the mask loss). Reading:
 # [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, "Training".*
@@ -259,7 +259,7 @@ halves = {"positive": objects >= 0, "negative": objects < 0}
 for name, chosen in halves.items():
     title = f"{chosen.sum()} {name} RoIs"
     panels[title] = (4 * rois[chosen], objects[chosen])
-viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.4).caption(
+viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
     "Figure 6. What the heads learn from in one training step. From the 38 "
     "positives of Figure 5 only 12 are used, so another step will see other "
     "boxes of the same objects."
@@ -371,7 +371,7 @@ picture.caption(
 # This has a consequence for detection. A mask can never repair a box that is too small, because the
 # head has learned to stop at the box's edge. The box has to be right first.
 #
-# Here are five positive RoIs of our scene and what each of them has to learn.
+# Here are four positive RoIs of our scene and what each of them has to learn.
 
 # %%
 to_learn = table.positive()  # 12 rows
@@ -379,11 +379,11 @@ soft = mask_targets(  # [12, 28, 28]
     [target["masks"]], [to_learn.boxes], [to_learn.objects], mask_size=28
 )
 
-five = [0, 1, 3, 7, 9]
+four = [0, 3, 7, 9]
 iou = box_iou(gt_boxes, to_learn.boxes).amax(dim=0)
-titles = [f"IoU {value:.2f}" for value in iou[five]]
-viz.show_regions(crisp, 4 * to_learn.boxes[five], soft[five], titles).caption(
-    "Figure 8. Above, what five RoIs see. Below, what they have to learn. A "
+titles = [f"IoU {value:.2f}" for value in iou[four]]
+viz.show_regions(crisp, 4 * to_learn.boxes[four], soft[four], titles).caption(
+    "Figure 8. Above, what four RoIs see. Below, what they have to learn. A "
     "mask ends where its RoI ends, and leaves out what belongs to a neighbor."
 )
 
@@ -685,7 +685,7 @@ print(f"the lowest possible mask loss: {entropy.mean():.2f}")
 detections = model.detect([image])[0]
 confident = detections[detections.scores > 0.5]
 viz.show_detections(
-    image, confident, scenes.classes, target, width=2.4
+    image, confident, scenes.classes, target, width=2.2
 ).caption(
     "Figure 10. The scene that was learned by heart, after 60 steps. All "
     "five objects are found, named and outlined."
@@ -816,7 +816,7 @@ for step in (25, 100, 300):
     found = snapshots[step]
     stages[f"after {step} steps"] = found[found.scores > 0.5]
 viz.show_comparison(
-    shown_image, stages, scenes.classes, shown_target, columns=5
+    shown_image, stages, scenes.classes, shown_target, columns=4
 ).caption(
     "Figure 12. One scene of the validation set as training goes on, with "
     "the detections that have a score above 0.5."
@@ -1256,7 +1256,7 @@ assert training_runs.CLOSE == 1.1 and training_runs.FAR == 2 and training_runs.L
 # mrcnn-edu train --steps 300 --out runs/mine
 # ```
 #
-# You can stop it with Ctrl+C after 80 steps, as the gallery has no more. Give the folder to the
+# After 80 steps you can stop it with Ctrl+C. Give the folder to the
 # player below, in place of `losses`, and choose the run that lies behind yours.
 #
 # 1. This command starts from a random backbone, unlike the gallery. When we tried it, the verdict
@@ -1328,7 +1328,7 @@ exercises.check_mask_of_roi(mask_of_roi)
 # %% [markdown]
 # ## Exercise 2: the paper's learning rate
 #
-# ★☆☆ · about 10 minutes
+# ★☆☆ · about 5 minutes
 #
 # Write `rate_of_step(step, highest, warmup_steps, milestones)`, a learning rate with a warm-up and
 # the paper's drops. Steps count from 0. In the first `warmup_steps` steps, if there are any, the
@@ -1422,7 +1422,7 @@ exercises.check_clipped(clipped)
 # %% [markdown]
 # ## Exercise 5: what can a blind head reach?
 #
-# ★★☆ · about 15 minutes
+# ★★☆ · about 10 minutes
 #
 # A class loss of 0.8 looks better than $\ln 7$ at the start, but has the head learned anything from
 # the images? Compare it with a blind head, which never looks at its input and predicts the same
@@ -1462,7 +1462,7 @@ exercises.check_blind_loss(blind_loss)
 # %% [markdown]
 # ## Exercise 6: all targets of an image
 #
-# ★★★ · 45 to 60 minutes
+# ★★★ · 40 to 50 minutes
 #
 # Put the first three sections together, and build everything that the heads learn from in one
 # image, from boxes and masks alone ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1):
