@@ -830,7 +830,7 @@ show_progress()
 # - 12 [Ablations](12_ablations.ipynb), 180 minutes: Which part of the network earns its place, and
 #   how sure can you be?
 #   <br><img src='pictures/12_ablations.png' height='90' alt=''>
-# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 200 minutes: Can a network predict masks without a
+# - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 180 minutes: Can a network predict masks without a
 #   mask head, and what happens at overlaps?
 #   <br><img src='pictures/13_fcis.png' height='90' alt=''>
 # - 16 [The GPU and a kernel](16_gpu.ipynb), 220 minutes: Where does the time go on a GPU, and how
