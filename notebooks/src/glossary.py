@@ -70,13 +70,14 @@
 # <br>torchvision: `AnchorGenerator(aspect_ratios=...)` · detectron2:
 # `MODEL.ANCHOR_GENERATOR.ASPECT_RATIOS`
 #
-# **atomic operation** (atomic addition) · lesson [16](16_gpu.ipynb)
-# <br>An atomic operation reads a value, changes it and writes it back in one step that no other
-# program can interrupt.
 # **assembling** (assemble, assembled map) · lesson [13](13_fcis.ipynb)
 # <br>Assembling reads a RoI from position-sensitive maps, each of its bins from its own map, and
 # needs no weights.
 # <br>torchvision: `ops.ps_roi_align`, with a mean for each bin · detectron2: none
+#
+# **atomic operation** (atomic addition) · lesson [16](16_gpu.ipynb)
+# <br>An atomic operation reads a value, changes it and writes it back in one step that no other
+# program can interrupt.
 #
 # **average precision** (AP) · lesson [11](11_average_precision.ipynb)
 # <br>Average precision is the area under a class's precision-recall curve; COCO's AP is its mean
