@@ -32,8 +32,9 @@ test: .venv/installed lint  ## set up, then check the style, the package and the
 	$(PYTEST) --dist worksteal -p no:nbval tests/
 	$(PYTEST) --dist loadfile $(NBVAL) $(NOTEBOOKS)
 
-test-morning: .venv/installed  ## run, save and reopen every lesson in a browser: half an hour
-	MRCNN_EDU_MORNING=1 $(PYTEST) --dist worksteal -p no:nbval tests/test_next_morning.py
+test-morning: .venv/installed  ## every lesson and the lab in a browser, and 20 kills: half an hour
+	MRCNN_EDU_MORNING=1 $(PYTEST) --dist worksteal -p no:nbval tests/test_next_morning.py \
+		tests/test_ablation_lab.py tests/test_campaign.py
 
 test-fast: .venv/installed  ## the core's tests alone, in a minute: for while you work
 	$(PYTEST) --dist worksteal -p no:nbval -m "not slow" $(CORE:%=tests/test_%.py)

@@ -1,6 +1,7 @@
 """The ablation lab in a real JupyterLab: a question of one's own, from the choice to the report."""
 
 import json
+import os
 import time
 from html.parser import HTMLParser
 
@@ -26,6 +27,10 @@ ANSWER = """async () => {  // milliseconds from a slider's change to Python's pi
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.skipif(
+        os.environ.get("MRCNN_EDU_MORNING") != "1",
+        reason="takes minutes: make test-morning",
+    ),
     pytest.mark.skipif(
         browser.find_chromium() is None, reason="needs Chromium: apt-get install chromium"
     ),
