@@ -631,6 +631,7 @@ def counts_a_row_once(rows, index, weight, out, taps, C, BLOCK):
         chosen = torch.zeros(len(rows))
         chosen[own_rows] = weights  # the last weight of a row replaces those before it
         out[i] = chosen @ rows
+    return out
 
 
 def merges_without_scores(probs, scores, inside):

@@ -542,7 +542,7 @@ def test_the_browsers_pooling_is_pythons(page, op):
     script = (touch.FOLDER / "roi_align.js").read_text("utf-8").partition("function render")[0]
     generator = torch.Generator().manual_seed(3)
     values = torch.rand(12, 9, generator=generator)
-    corners = 120 * torch.rand(60, 2, generator=generator) - 10
+    corners = 60 * torch.rand(60, 2, generator=generator)
     boxes = torch.cat((corners, corners + 1 + 60 * torch.rand(60, 2, generator=generator)), dim=1)
     boxes = (4 * boxes).round() / 4  # some edges lie halfway between two positions
     expected = OPERATIONS[op](values[None, None], boxes_to_rois(boxes), 7, 1 / 16)[:, 0]
