@@ -1,4 +1,4 @@
-"""The results that come with the package: each table, five seeds, and table 3 with ten.
+"""The results that come with the package: each table, five seeds, on the scenes of version 0.1.
 
 `tools/make_ablations.py` computed them. A record has the job, the scores, the machine, PyTorch's
 version, and the code_version: that of the code that computed it, or of later code with which
@@ -18,7 +18,7 @@ from mrcnn_edu.ablations.tables import Table
 
 PRECOMPUTED = Path(__file__).with_name("precomputed.json")
 N_SEEDS = 5
-MORE_SEEDS = {"3": 10}  # by table, where five do not tell whether the paper's claim holds here
+MORE_SEEDS = {"3": 10}  # by table: to be run where five do not tell whether the paper is right
 
 
 def precomputed(table: str | Table) -> Results:
