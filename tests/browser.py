@@ -163,6 +163,22 @@ def save(page: Page) -> None:
     page.evaluate(SAVE)
 
 
+def collect_errors(page: Page) -> list[Any]:
+    """A list that the page's errors are added to as they come.
+
+    Without what JupyterLab says of a message of a kernel that it could not read: now and then one
+    arrives mangled while a kernel restarts, whatever the notebook holds.
+    """
+    errors: list[Any] = []
+
+    def note(error: Any) -> None:
+        if "Kernel message validation error" not in str(error):
+            errors.append(error)
+
+    page.on("pageerror", note)
+    return errors
+
+
 def restart_kernel(page: Page) -> None:
     """The kernel anew, with nothing that the cells have made."""
     page.evaluate(RESTART_KERNEL)

@@ -51,9 +51,8 @@ def folder(tmp_path_factory):
 
 
 def test_a_question_is_asked_run_paused_resumed_stopped_looked_into_and_kept(folder):
-    errors = []
     with browser.jupyterlab(folder) as url, browser.open_notebook(url, "lab.ipynb") as page:
-        page.on("pageerror", lambda error: errors.append(error))
+        errors = browser.collect_errors(page)
         browser.run_all_cells(page)
         lab = page.locator(".mrcnn-lab").first
         button = lambda name: lab.get_by_role("button", name=name, exact=True)  # noqa: E731
@@ -97,7 +96,7 @@ def test_a_question_is_asked_run_paused_resumed_stopped_looked_into_and_kept(fol
         print(f"pause: {time.monotonic() - start:.1f} s")
         button("resume").click() if button("resume").is_visible() else button("run").click()
         until(page, lambda: "finished: 4 of 4 runs" in lab.inner_text(), "finished", 300)
-        assert lab.locator(".mrcnn-dot").count() == 4
+        until(page, lambda: lab.locator(".mrcnn-dot").count() == 4, "a dot for each run")
         assert "undecided" in lab.inner_text() or "than A" in lab.inner_text()
 
         # More seeds, and stop.

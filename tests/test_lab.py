@@ -99,9 +99,9 @@ def test_a_cell_with_an_error_and_a_slider_without_effect_are_noticed(folder, la
 
 def test_boxes_are_dragged_nms_is_stepped_and_a_location_is_clicked(folder, lab):
     write_notebook(folder / "touch.ipynb", TOUCHABLES)
-    errors, outside = [], []
+    outside = []
     with browser.open_notebook(lab, "touch.ipynb") as page:
-        page.on("pageerror", lambda error: errors.append(error))
+        errors = browser.collect_errors(page)
         page.on("request", lambda request: outside.append(request.url))
         browser.run_all_cells(page)
         two, steps, here = page.locator(".mrcnn-touch").all()
