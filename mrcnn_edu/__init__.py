@@ -37,6 +37,7 @@ viz               pictures: tensors in, a figure out
 speed             bfloat16, torch.compile and CUDA graphs; where the time goes
 train             the loop, recipes, checkpoints, several processes, diagnostics
 ablations         the paper's tables as data, runs and results
+speedrun          minutes of two cores until a model from random weights is good
 ancestors         R-CNN, Fast R-CNN and FCIS, from the same parts; selective search
 course            widgets and exercises of the notebooks
 cli               the command mrcnn-edu

@@ -16,6 +16,7 @@ train       a model for your data
 check_data  what is wrong with a dataset, and what is in it
 asking      the question that the options of ablate ask
 ablate      the paper's tables, and settings of your own, measured
+speedrun    minutes of two cores until a model from random weights is good
 course      the lessons in a folder of your own
 lab         the course in JupyterLab
 progress    which exercises are solved

@@ -25,6 +25,7 @@ from mrcnn_edu.cli.opening import open_model
 from mrcnn_edu.cli.options import defaults
 from mrcnn_edu.cli.predict import predict
 from mrcnn_edu.cli.progress import progress
+from mrcnn_edu.cli.speedrun import speedrun
 from mrcnn_edu.cli.streams import failed_output, open_closed_streams, report
 from mrcnn_edu.cli.train import train
 from mrcnn_edu.train.checkpoints import Terminated
@@ -142,6 +143,7 @@ def _commands(args: list[str]) -> dict[str, Callable]:
         "predict": predict,
         "check-data": check_data,
         "ablate": ablate,
+        "speedrun": speedrun,
         "doctor": doctor,
     }
 
