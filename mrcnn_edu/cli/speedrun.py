@@ -72,11 +72,11 @@ def speedrun(
     means = [_mean_minutes(done, target) for done in attempts]
     print()
     for one, mean in zip(entries, means, strict=True):
-        print(
-            f"{one.name}: " + ("not every seed is valid" if mean is None else f"{mean:.2f} minutes")
-        )
-    if len(means) == 2 and None not in means:
-        print(f"{entries[0].name} takes {means[0] / means[1]:.2f} of the time of {entries[1].name}")
+        said = "not every seed is valid" if mean is None else f"{mean:.2f} minutes"
+        print(f"{one.name}: {said}")
+    mine, theirs = means[0], means[-1]
+    if against is not None and mine is not None and theirs is not None:
+        print(f"{entries[0].name} takes {mine / theirs:.2f} of the time of {entries[1].name}")
     print(f"Every attempt, with its curve: {out / RESULTS}")
     return 1 if None in means else 0
 

@@ -48,7 +48,7 @@ def attempt(entry: Entry, seed: int, target: float = TARGET, limit: float = 60) 
     curve: list[tuple[float, float]] = []
     seconds = 0.0
     title = f"{entry.name}, seed {seed}"
-    with two_cores(), progress_bar(total=target, description=title) as bar:
+    with two_cores(), progress_bar(total=int(target), description=title) as bar:
         run = iter(entry.train(seed))
         while seconds < 60 * limit:
             start = time.perf_counter()
@@ -60,7 +60,7 @@ def attempt(entry: Entry, seed: int, target: float = TARGET, limit: float = 60) 
                 raise TypeError(f"{entry.name} yields {type(model).__name__}: yield the MaskRCNN")
             score = mask_ap(model, SCENES)
             curve.append((seconds / 60, score))
-            bar.update(min(score, target) - bar.n)
+            bar.update(int(min(score, target)) - bar.n)
             bar.set_postfix_str(f"mask AP {score:.1f} after {seconds / 60:.1f} minutes")
             if score >= target:
                 unknown = replace(SCENES, seed=2**32 + secrets.randbelow(2**32))
