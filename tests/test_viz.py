@@ -279,6 +279,13 @@ def test_misalignment_is_zero_for_align_and_for_a_roi_on_the_grid():
 
 
 @pytest.mark.parametrize("op", OPERATIONS)
+def test_a_curve_has_the_color_of_its_operation_under_either_name(op):
+    lines = {name: torch.arange(3.0) for name in ("other", viz.OP_NAMES[op], op)}
+    axes = viz.show_lines(torch.arange(3.0), lines, "x", "y").axes[0]
+    assert [line.get_color() for line in axes.lines[1:]] == [viz.OP_COLORS[op]] * 2
+
+
+@pytest.mark.parametrize("op", OPERATIONS)
 def test_what_one_bin_reads_is_drawn(op):
     picture = viz.Picture(3, 3)
     axes = picture.subplots()

@@ -51,8 +51,12 @@ def class_color(label: int) -> str:
 
 
 def color(name: str, index: int = 0) -> str:
-    """The color of a role or an operation; for any other name, the color with this index."""
-    return (ROLES | OP_COLORS).get(name, OTHER_COLORS[index % len(OTHER_COLORS)])
+    """The color of a role or an operation; for any other name, the color with this index.
+
+    An operation may be named as in the package or as in the papers: `pool` or `RoIPool`.
+    """
+    role = name.removeprefix("RoI").lower() if name.startswith("RoI") else name
+    return (ROLES | OP_COLORS).get(role, OTHER_COLORS[index % len(OTHER_COLORS)])
 
 
 def paled(pixels):

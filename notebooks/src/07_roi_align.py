@@ -21,7 +21,7 @@
 # - carry out RoIPool by hand, and show both places where it rounds;
 # - measure in image pixels what each rounding costs, and see what that does to a mask;
 # - write RoIAlign yourself, in about ten lines, and check it against the package;
-# - say what matters in it, and what hardly does;
+# - tell which of its details matter, and which hardly do;
 # - decide by an experiment whether `aligned` should be true for your network.
 #
 # *Time: 200 minutes, of which 80 are for the exercises. You need lessons 04 (feature maps and
@@ -50,12 +50,12 @@ viz.show_architecture("RoI features").caption(
 #
 # The heads of Mask R-CNN expect an input of one fixed size, 7 × 7 for the box head and 14 × 14 for
 # the mask head. A proposal, however, may be large or small, wide or tall. Something has to turn the
-# part of the feature map under a box into a grid of fixed size. It looks like plumbing, but it is
-# what kept masks from being exact until Mask R-CNN.
+# part of the feature map under a box into a grid of fixed size. This step looks like a detail, but
+# the way in which it was done kept masks from being exact until Mask R-CNN.
 #
 # To see clearly, we replace the network's feature map by the simplest one imaginable. Each value is
-# the average darkness of a block of 16 × 16 pixels. The map has a **stride** of 16, so one step on
-# the map is 16 pixels in the image.
+# the average darkness of a block of 16 × 16 pixels, so a dark object gets high values. The map has
+# a **stride** of 16, which means that one step on the map is 16 pixels in the image.
 
 # %%
 options = {"n_objects": (4, 4), "object_size": (0.2, 0.4)}
@@ -64,9 +64,10 @@ image, target = Shapes(1, size=384, seed=1805, **options)[0]
 darkness = 1 - image.mean(dim=0, keepdim=True)
 features = avg_pool2d(darkness, kernel_size=16)  # [1, 24, 24]
 
-viz.show_maps([features[0]], ["feature map, 24 x 24"], image).caption(
-    "Figure 2. A scene and its feature map. The upper cross is five values "
-    "wide, and that is all the heads will ever learn of it."
+viz.show_maps([features[0]], ["feature map, 24 × 24"], image).caption(
+    "Figure 2. A scene and its feature map, brighter where the image is "
+    "darker. The upper cross is five values wide, and that is all the heads "
+    "will ever learn of it."
 )
 
 # %% [markdown]
@@ -81,8 +82,9 @@ print("on the feature map:", (roi / 16).tolist())
 
 # %% [markdown]
 # The left edge falls at $x = 14.375$ on the map. But the map only has values at whole positions. It
-# has a column 14 and a column 15, and nothing in between. What do we read at 14.375? Three methods
-# answer this question in three ways, and everything in this lesson follows from their answers.
+# has a column 14 and a column 15, and nothing in between. What do we read at 14.375? RoIPool,
+# RoIWarp and RoIAlign answer this question in three ways, and everything in this lesson follows
+# from their answers.
 
 # %% tags=["claim"]
 assert (roi / 16).tolist() == [14.375, 3.625, 19.25, 9.375]
@@ -114,9 +116,9 @@ viz.show_roi_pool_steps(values, small_roi / 16, n_bins=2, steps=1).caption(
 # 1. Round the four coordinates. The RoI then reaches from one whole position to another, and *both
 #    ends belong to it*, so it has one row more than $y_2 - y_1$, and one column more than
 #    $x_2 - x_1$.
-# 2. Divide its rows and its columns into as many equal parts as there are outputs. These parts are
-#    the **bins**. If their borders aren't whole numbers, round them outward, so that each bin
-#    covers whole positions.
+# 2. Divide its rows into two equal parts, and its columns, too, because we want 2 × 2 outputs. This
+#    gives four **bins**. If their borders aren't whole numbers, round them outward, so that each
+#    bin covers whole positions.
 # 3. Return the largest value in each bin.
 #
 # > **Predict.** Take a pencil. Which four numbers does RoIPool return?
@@ -155,7 +157,7 @@ print("before:", before.int().tolist(), " after:", after.int().tolist())
 # into a box that is now 3 pixels away from where it was. In a class label that makes no difference,
 # but a mask would be off by 3 pixels.
 #
-# How far can it go?
+# How far can a box move before RoIPool notices?
 
 # %% tags=["claim"]
 assert pooled[0, 0].tolist() == [[7, 7], [5, 8]] and torch.equal(before, after)
@@ -208,8 +210,9 @@ print("bins along x:", roipool_bins(x1, x2, stride=16, n_bins=7))
 # %% [markdown]
 # **What happened.** Rounding moves an edge by at most half a step, and half a step of 16 pixels is
 # **8 pixels**. If you said "half a pixel", you were thinking of the map, where the rounding is
-# small. But the map is sixteen times coarser than the image. In our example, three edges move by 6
-# pixels and one by 4, each in its own direction.
+# small. But the map is sixteen times coarser than the image. In our example, the left edge moves to
+# the left by 6 pixels and the right edge by 4, while the upper edge moves down and the lower edge
+# up, by 6 pixels each.
 #
 # Look at the bins as well. Seven of them share six columns. The first and the last read a single
 # column, and the others two, one of which the neighbor reads too. To the head, they look like seven
@@ -264,9 +267,10 @@ torch.testing.assert_close(torch.tensor(by_hand), package[0, 0])
 # $$
 #
 # where $v_{00}$ is the value above and to the left of the point, $v_{01}$ the one to its right, and
-# so on. Written for the whole map, the same thing is
+# so on. If $f_{ij}$ is the value of the map in row $i$ and column $j$, we can write the same thing
+# for the whole map:
 #
-# $$v(x, y) = \sum_{i,j} v_{ij}\, \max(0,\, 1 - |x - j|)\, \max(0,\, 1 - |y - i|).$$
+# $$v(x, y) = \sum_{i,j} f_{ij}\, \max(0,\, 1 - |x - j|)\, \max(0,\, 1 - |y - i|).$$
 #
 # This form will be useful later. It says that each value is a small tent over its position, which
 # has fallen to zero one step away.
@@ -292,7 +296,7 @@ print(f"value at (1.25, 1.5): {bilinear(values, y=1.5, x=1.25):.3f}")
 viz.show_bilinear(values[1:3, 1:3], dx=0.25, dy=0.5).caption(
     "Figure 6. Bilinear interpolation as areas. The point divides the square "
     "between four positions into rectangles, and each value weighs as much "
-    "as the rectangle opposite to it."
+    "as the rectangle opposite it."
 )
 
 # %% [markdown]
@@ -316,15 +320,16 @@ FOUR = [(0.25, 0.25), (0.25, 0.75), (0.75, 0.25), (0.75, 0.75)]
 
 
 def align_by_hand(feature_map, roi, stride, n_bins, points=FOUR):
-    """RoIAlign [P, P]; points: (y, x) as fractions of a bin."""
+    """RoIAlign [P, P]; points: (down, right) as fractions of a bin."""
     x1, y1, x2, y2 = (roi / stride).tolist()  # without any rounding
     bin_height, bin_width = (y2 - y1) / n_bins, (x2 - x1) / n_bins
     output = torch.zeros(n_bins, n_bins)
     for i in range(n_bins):
         for j in range(n_bins):
             read = []
-            for v, u in points:
-                y, x = y1 + (i + v) * bin_height, x1 + (j + u) * bin_width
+            for down, right in points:
+                y = y1 + (i + down) * bin_height
+                x = x1 + (j + right) * bin_width
                 read.append(bilinear(feature_map, y, x))
             output[i, j] = torch.stack(read).mean()
     return output
@@ -332,16 +337,22 @@ def align_by_hand(feature_map, roi, stride, n_bins, points=FOUR):
 
 # %% [markdown]
 # Such a loop is slow, but easy to trust. The package does the same in a single lookup, as we will
-# see. Here are the two RoIs from before, the second of which is 3 pixels farther to the right.
+# see. First, we compare the two on the cross's RoI. Then we read the two small RoIs from before, of
+# which the second is 3 pixels farther to the right.
 
 # %%
+rois = roi_ops.boxes_to_rois(roi)
+package = roi_ops.roi_align(features[None], rois, 7, 1 / 16)[0, 0]
+by_hand = align_by_hand(features[0], roi, stride=16, n_bins=7)
+print("same as the package's:", torch.allclose(by_hand, package))
+
 for name, box in {"before": small_roi, "after": moved_roi}.items():
     output = align_by_hand(values, box, stride=16, n_bins=2)
     rows = [[round(value, 2) for value in row] for row in output.tolist()]
     print(f"{name + ':':7}", rows)
 
 # %% [markdown]
-# This time all four outputs change. When the box moves, the head gets to know about it.
+# With RoIAlign, all four outputs change. When the box moves, the head can tell.
 #
 # > **Predict.** Take a map in which the value in column $j$ is $j$ itself, in every row. It is a
 # > ramp. What does RoIAlign read in three bins along x of the cross's RoI, which reaches from
@@ -372,11 +383,11 @@ assert (changes.abs() > 0.1).all() and output[0].tolist() == [15.1875, 16.8125, 
 # ## 4. Slide the RoI
 #
 # The boxes of the RPN have no reason to lie on whole positions. So let's move the cross's RoI to
-# the right, a quarter of a pixel at a time, over two positions of the map, and watch one of the 49
-# outputs.
+# the right, a quarter of a pixel at a time, over two positions of the map. We watch one of the 49
+# outputs first, and then all of them.
 #
-# > **Predict.** RoIPool's output will stay the same for a while, and then jump. Will RoIWarp's,
-# > which doesn't round its bins, jump never, less often, or at the same moments?
+# > **Predict.** RoIPool's outputs will stay the same for a while, and then jump. RoIWarp doesn't
+# > round its bins. Will its outputs never jump, jump less often, or jump at the same moments?
 
 # %%
 shifts = torch.arange(0, 32, 0.25)
@@ -385,7 +396,8 @@ rois = roi_ops.boxes_to_rois(slid)
 
 read = {}
 for name, operation in roi_ops.OPERATIONS.items():
-    read[name] = operation(features[None], rois, 7, 1 / 16)[:, 0]
+    title = viz.OP_NAMES[name]  # "pool" is RoIPool, and so on
+    read[title] = operation(features[None], rois, 7, 1 / 16)[:, 0]
 
 one_bin = {name: outputs[:, 3, 5] for name, outputs in read.items()}
 y_label = "output of one bin, darkness"
@@ -401,29 +413,35 @@ for name, outputs in read.items():
     where = f"of {len(changes)} steps"
     if len(moments) < 10:
         where += f": after {moments} pixels"
-    print(f"{name:5} changes in {len(moments):3} {where}")
+    print(f"{name:8} changes in {len(moments):3} {where}")
 
 # %% [markdown]
 # **What happened.** They jump at the same moments. What jumps is the rounded RoI, whenever its left
 # or its right edge passes the middle between two positions. The left edge starts at pixel 230 and
 # passes the middle at 232, after 2 pixels. The right edge starts at 308 and passes 312, after 4.
-# Sixteen pixels later both of them do it again. Between two jumps the RoI moves on, and neither
-# operation notices. RoIAlign changes in every single step.
+# Sixteen pixels later both of them do it again. In Figure 7, RoIPool's line shows no jump at 2 and
+# 18 pixels, because the largest value of that bin happens to be the same before and after. Other
+# bins do change there. Between two jumps the RoI moves on, and neither operation notices. RoIAlign
+# changes in every single step.
 
 # %% tags=["claim"]
 moments = {}
 for name, outputs in read.items():
     changes = outputs.diff(dim=0).flatten(1).abs().amax(dim=1) > 1e-4
     moments[name] = shifts[1:][changes].tolist()
-assert moments["pool"] == moments["warp"] == [2, 4, 18, 20] and len(moments["align"]) == 127
+assert moments["RoIPool"] == moments["RoIWarp"] == [2, 4, 18, 20]
+assert len(moments["RoIAlign"]) == 127
+assert shifts[1:][one_bin["RoIPool"].diff().abs() > 1e-4].tolist() == [4, 20]
 
 # %% [markdown]
 # ## 5. How far off is each bin?
 #
-# Now the ruler. On a map whose value in column $j$ is $16 j$, the pixel at which it lies, RoIAlign
-# outputs the pixel that it reads. RoIPool outputs the largest pixel in the bin, and on the negative
-# ruler the smallest, so the middle between the two is where it reads. We compare that with where
-# the bin's center really is. The difference is the **misalignment**.
+# Now we use the ruler. The value in column $j$ is $16 j$ this time, because that is the pixel at
+# which column $j$ lies. So what RoIAlign and RoIWarp output for a bin is the pixel at which they
+# have read it. RoIPool outputs the pixel of the last column that it reads. If we change the sign of
+# the ruler, the largest value belongs to the first column, and the middle between the first and the
+# last one is where RoIPool has read the bin. We compare that with where the bin's center really is.
+# The difference is the **misalignment**.
 
 # %%
 viz.show_misalignment(roi, stride=16).caption(
@@ -455,12 +473,13 @@ errors = {}
 for name, operation in roi_ops.OPERATIONS.items():
     largest = operation(ruler, rois_500, 7, 1 / 16)[:, 0, 0]
     smallest = -operation(-ruler, rois_500, 7, 1 / 16)[:, 0, 0]
-    errors[name] = ((largest + smallest) / 2 - centers).flatten()
-    print(f"{name:5} off by up to {errors[name].abs().max():4.1f} pixels")
+    error = ((largest + smallest) / 2 - centers).flatten()
+    errors[viz.OP_NAMES[name]] = error
+    print(f"{name:5} off by up to {error.abs().max():4.1f} pixels")
 
 viz.show_spread(errors, "misalignment of a bin along x, pixels").caption(
-    "Figure 9. The misalignment of 3,500 bins. RoIPool's is the widest, and "
-    "all of RoIAlign's bins are exactly where they should be."
+    "Figure 9. The misalignment of 3,500 bins. RoIPool's spreads the widest, "
+    "and all of RoIAlign's bins are exactly where they should be."
 )
 
 # %% [markdown]
@@ -470,7 +489,8 @@ viz.show_spread(errors, "misalignment of a bin along x, pixels").caption(
 # %%
 a = (boxes[:, :1] / 16 + 0.5).floor()
 b = (boxes[:, 2:3] / 16 + 0.5).floor()
-both_ends = 16 * (a + (p + 0.5) * (b - a + 1) / 7 - 0.5)
+first_edge = a - 0.5  # position a stands for a - 0.5 to a + 0.5
+both_ends = 16 * (first_edge + (p + 0.5) * (b - a + 1) / 7)
 worst = (both_ends - centers).abs().max()
 print(f"with both ends, but equal bins: off by up to {worst:.1f} pixels")
 
@@ -484,8 +504,8 @@ print(f"with both ends, but equal bins: off by up to {worst:.1f} pixels")
 # still a cross. But a mask *consists of* locations.
 
 # %% tags=["claim"]
-assert errors["align"].abs().max() < 1e-3 and 7.5 < errors["warp"].abs().max() < 8
-assert 16.5 < errors["pool"].abs().max() < 17.5 and 14.5 < worst < 15.5
+assert errors["RoIAlign"].abs().max() < 1e-3 and 7.5 < errors["RoIWarp"].abs().max() < 8
+assert 16.5 < errors["RoIPool"].abs().max() < 17.5 and 14.5 < worst < 15.5
 assert sizes.min() > 40 and sizes.max() < 140
 
 # %% [markdown]
@@ -493,8 +513,8 @@ assert sizes.min() > 40 and sizes.max() < 140
 #
 # So let's look at a mask. We pretend to have a perfect network, whose feature map is the cross's
 # mask itself, averaged in blocks of $s \times s$ pixels. Each operation reads 28 × 28 values from
-# it in the RoI, and we paste them back over the same RoI, as the mask head's output will be. All
-# that is lost on the way was lost in the reading.
+# it in the RoI, and we paste them back over the same RoI, as the mask head's output will be. So
+# whatever is lost was lost in the reading.
 #
 # One detail is needed to be fair. The value $i$ of a block mean belongs to the block's center,
 # which is at pixel $s\,i + s/2$ and not at $s\,i$, so we shift the RoI by $s/2$. We will come
@@ -537,10 +557,10 @@ viz.show_differences(gt_mask[0], results).caption(
 # RoIAlign's of 0.82. In the figure you can see why. RoIPool's mask has shrunk, because it counts
 # both ends. It has read six columns of the map and squeezes them into a RoI that is hardly five
 # columns wide, so each of them gets too little room. RoIWarp's mask is nearly as large as
-# RoIAlign's, but lies 3 pixels farther to the left. What RoIAlign still misses isn't its fault,
-# since a map of 16-pixel blocks doesn't contain the corners of a cross.
+# RoIAlign's, but lies almost 3 pixels farther to the left. What RoIAlign still misses isn't its
+# fault, since a map of 16-pixel blocks doesn't contain the corners of a cross.
 #
-# At a stride of 4 the three reach 0.90, 0.94 and 0.97. The finer the map, the smaller the step, and
+# At a stride of 4 the three reach 0.90, 0.93 and 0.97. The finer the map, the smaller the step, and
 # the less there is to round.
 #
 # That is one object and a perfect network. Does it matter in a real one?
@@ -551,7 +571,7 @@ assert [rounded_iou[16, n] for n in roi_ops.OPERATIONS] == [0.66, 0.76, 0.82]
 assert pasted[16, "pool"].sum() < 0.8 * gt_mask.sum()
 assert pasted[16, "warp"].sum() > 0.85 * gt_mask.sum()
 centers_x = {n: pasted[16, n][0].nonzero()[:, 1].float().mean() for n in roi_ops.OPERATIONS}
-assert centers_x["warp"] < centers_x["align"] - 2
+assert 2.5 < centers_x["align"] - centers_x["warp"] < 3
 bins_at_16 = roipool_bins(x1 - 8, x2 - 8, 16, 28)
 assert bins_at_16[-1][1] - bins_at_16[0][0] + 1 == 6
 assert mask_iou[4, "pool"] > 0.895 and mask_iou[4, "warp"] > 0.93 and mask_iou[4, "align"] > 0.965
@@ -561,11 +581,11 @@ assert mask_iou[4, "pool"] > 0.895 and mask_iou[4, "warp"] > 0.93 and mask_iou[4
 #
 # `shapes-tiny` is a complete Mask R-CNN, trained with RoIAlign. We change how it reads its RoIs,
 # and nothing else, and let it detect the objects in 40 scenes. Its mask AP would be 100 if it
-# found every object with a perfect mask; lesson 11 explains how it is computed. AP50 counts a mask
-# as correct from an IoU of 0.5 with the ground truth, and AP75 from 0.75.
+# found every object with a perfect mask. Lesson 11 explains how it is computed. AP50 counts a mask
+# as correct if its IoU with the ground truth is at least 0.5, and AP75 if it is at least 0.75.
 #
-# Mask R-CNN adds one more question. Is it important how many points a bin reads? The paper found
-# that it isn't, "as long as no quantization is performed" ([Mask
+# We can ask one more question at the same time. Is it important how many points a bin reads? The
+# paper found that it isn't, "as long as no quantization is performed" ([Mask
 # R-CNN](https://arxiv.org/abs/1703.06870), section 3). We try it with 1, 4, 9 and 16 points.
 #
 # > **Predict.** With four points the network has a mask AP of 80. What will remain of it with
@@ -590,18 +610,18 @@ def scores_with(operation, n):
 # %%
 readings = [("align", n) for n in (1, 2, 3, 4)] + [("warp", 2), ("pool", 2)]
 network = {}
-print("                  AP  AP50  AP75")
+print("                      AP  AP50  AP75")
 for operation, n in readings:
     network[operation, n] = scores_with(operation, n)
-    points = "maximum" if operation == "pool" else f"{n * n:2} points"
+    points = "maximum" if operation == "pool" else f"{n} x {n} points"
     numbers = "  ".join(f"{s:4.0f}" for s in network[operation, n])
-    print(f"{operation:5} {points:9} {numbers}")
+    print(f"{operation:5} {points:13} {numbers}")
 
 # %% [markdown]
 # **What happened.** RoIWarp's single rounding takes more than a third of the AP, from 80 to 52.
 # RoIPool leaves 19. AP75, which asks for accurate outlines, suffers most. With RoIPool it is nearly
 # zero, while more than half of AP50 is still there. The objects are found, but their masks don't
-# fit. The number of points, on the other hand, makes no difference worth mentioning.
+# fit. The number of points, on the other hand, changes the AP by less than one point.
 #
 # To be fair, this network has never seen rounded features. Had it been *trained* with them, it
 # would have learned to live with some of their defects. That is what the paper's ablation does, and
@@ -610,7 +630,7 @@ for operation, n in readings:
 # numbers are 23.6 with RoIPool and 30.9 with RoIAlign, a gain of 7.3 points (table 2d).
 #
 # We have trained our small models in the same way, and you will study the results in lesson 12. At
-# a stride of 8, RoIPool costs about 14 of 34 points of mask AP, and RoIWarp costs 12 or 13. At a
+# a stride of 8, RoIPool costs about 14 of 34 points of mask AP, and RoIWarp hardly less. At a
 # stride of 16, RoIPool costs about half of the AP. These losses are larger than the paper's. The
 # most likely reason is the size of our objects, which measure only a few steps of the map, so that
 # half a step is a large part of them.
@@ -640,8 +660,9 @@ assert 0.43 < 1 - coarse_ap["RoIPool"] / coarse_align < 0.6
 # ## 8. Where the points lie, and whether the box can learn
 #
 # The number of points hardly matters. Do their locations? Here is an extreme test. We read 20 RoIs
-# of our darkness map with four points at *random* locations in each bin, and compare that with 100
-# points. Each RoI gets random locations of its own.
+# of our darkness map with four points at *random* locations in each bin, different ones for each
+# RoI, and compare that with 100 points. As a unit for the differences we take the standard
+# deviation of what the 100 points read.
 #
 # > **Predict.** Which is nearer to the 100 points: four random points in the right bins, or
 # > RoIWarp's four regular points in bins that were rounded?
@@ -685,9 +706,9 @@ for name, outputs in readings.items():
 
 # %% [markdown]
 # **What happened.** Even random points are about twice as near as RoIWarp's regular ones. A point
-# may lie anywhere in its bin, as long as it is the right bin. That is the meaning of the phrase
-# that we quoted. And four regular points are so near to a hundred that there is little left to
-# gain.
+# may lie anywhere in its bin, as long as it is the right bin. This is what the paper's "as long as
+# no quantization is performed" means. And four regular points are so near to a hundred that there
+# is little left to gain.
 #
 # There is another consequence of not rounding, which is easy to overlook. An output that follows
 # the box has a **gradient** with respect to the box. If a sample point moves to the right by a
@@ -713,8 +734,34 @@ for name, operation in roi_ops.OPERATIONS.items():
         print(f"{name:5} none")
 
 # %% [markdown]
-# **What happened.** Only RoIAlign has one. The four numbers say how much this bin gets darker, in
-# thousandths, if $x_1$, $y_1$, $x_2$ or $y_2$ grows by a pixel.
+# **What happened.** Only RoIAlign has one. The four numbers say how much this output grows, in
+# thousandths, if $x_1$, $y_1$, $x_2$ or $y_2$ grows by a pixel. Our bin is in the second of seven
+# columns, so it follows the left edge of the box much more than the right edge, and 5 is larger
+# than 1. It is in the middle row, so $y_1$ and $y_2$ move it equally.
+#
+# With such a gradient, a box can learn where to lie. Let's try it. We read the 49 values in the
+# ground-truth box of the cross, and then ask the RPN's box to move until it reads the same values.
+# The loss is the squared difference, and each step moves the four coordinates against its gradient.
+
+# %%
+gt_rois = roi_ops.boxes_to_rois(target["boxes"][0])
+wanted = roi_ops.roi_align(features[None], gt_rois, 7, 1 / 16)
+
+learned = roi.clone()
+for step in range(61):
+    learned.requires_grad_()
+    rois = roi_ops.boxes_to_rois(learned)
+    seen = roi_ops.roi_align(features[None], rois, 7, 1 / 16)
+    loss = ((seen - wanted) ** 2).sum()
+    (gradient,) = torch.autograd.grad(loss, learned)
+    if step % 20 == 0:
+        print(f"step {step:2}:", [round(c, 1) for c in learned.tolist()])
+    learned = learned.detach() - 60 * gradient
+print("ground truth:", target["boxes"][0].tolist())
+
+# %% [markdown]
+# The box finds the cross to within a fraction of a pixel, although it was told only what it should
+# read there, and not where that is. With RoIPool or RoIWarp, it couldn't have taken the first step.
 #
 # Perhaps you are surprised that RoIWarp has none, since it was invented for exactly this purpose.
 # In the paper where it comes from, [MNC](https://arxiv.org/abs/1512.04412), the warping
@@ -722,10 +769,23 @@ for name, operation in roi_ops.OPERATIONS.items():
 # What has no gradient is the version with a rounded RoI, with which Mask R-CNN compares, and that
 # is the one we use here.
 #
-# Mask R-CNN itself makes no use of the gradient. It passes proposals on as constants, as lesson 10
+# Mask R-CNN itself makes no use of the gradient. It passes proposals on as constants, as lesson 09
 # shows. Networks that learn where to look do need it.
 
+
 # %% tags=["claim"]
+def output_of(box):
+    """What one bin reads, for the gradient."""
+    return roi_ops.roi_align(features[None], roi_ops.boxes_to_rois(box), 7, 1 / 16)[0, 0, 3, 1]
+
+
+leaf = roi.clone().requires_grad_()
+(by_autograd,) = torch.autograd.grad(output_of(leaf), leaf)
+by_steps = torch.stack([output_of(roi + one) - output_of(roi) for one in torch.eye(4)])
+torch.testing.assert_close(by_autograd, by_steps, rtol=1e-3, atol=1e-6)
+assert (1000 * by_autograd).round().tolist() == [5, -4, 1, -4]
+torch.testing.assert_close(by_autograd[1], by_autograd[3])
+assert (learned - target["boxes"][0]).abs().max() < 0.5 < (roi - target["boxes"][0]).abs().max()
 assert 0.4 < differences["4 random points"] / differences["RoIWarp"] < 0.65
 assert differences["4 regular points"] < 0.015
 assert differences["RoIWarp"] < differences["RoIPool"]
@@ -736,7 +796,7 @@ assert differences["RoIWarp"] < differences["RoIPool"]
 # So far we have assumed that value $i$ of a map lies at pixel $s\,i$. In the experiment with the
 # perfect network it did not, and we had to shift the RoI by half a step. In the libraries there is
 # a switch for that shift. It is called `aligned`, and it is the most confusing argument of
-# `roi_align`, all the more as the two large libraries disagree about it. torchvision's models use
+# `roi_align`, because the two large libraries disagree about it. torchvision's models use
 # `aligned=False`. The documentation of [detectron2](https://github.com/facebookresearch/detectron2)
 # says that this reads from a slightly incorrect position, and its models use `aligned=True`. Who is
 # right?
@@ -798,25 +858,26 @@ bin_centers = 22 + (p + 0.5) * 42 / 7
 for aligned in (False, True):
     rois = roi_ops.boxes_to_rois(box)
     x = roi_ops.roi_align(means, rois, 7, 1 / 16, aligned=aligned)[0, 0, 0]
-    print(f"aligned={aligned!s:5} is off by {(x - bin_centers)[3]:.1f} pixels")
+    off = (x - bin_centers)[3]  # in the middle bin
+    print(f"aligned={aligned!s:5} is off by {off:.1f} pixels")
 
 # %% [markdown]
-# So why are both libraries right? detectron2's documentation defines a pixel model, in which value
-# $i$ of any grid is a sample at $i + \tfrac{1}{2}$. This holds for an image, from which you may
-# want to cut a piece, and for a mask whose part in a RoI is to become a training target. With a
-# stride of 1, it is `aligned=True` that reads without a shift. The pixel model then carries over to
-# feature maps as if they were images of a lower resolution, which is true of block means, and of
+# So both libraries are right, each about a different kind of map. detectron2's documentation says
+# that value $i$ of any grid is a sample at $i + \tfrac{1}{2}$. This is true of an image, and of a
+# mask, from which you may want to cut the part in a RoI as a training target. It is also true of a
+# feature map that is like an image of a lower resolution, as our block means are, and the maps of
 # networks that begin with patches, such as the vision transformers of
-# [ViTDet](https://arxiv.org/abs/2203.16527). For the map of a ResNet it isn't.
+# [ViTDet](https://arxiv.org/abs/2203.16527). It isn't true of the map of a ResNet.
 #
-# But then, detectron2 trains ResNets with `aligned=True`, and they work. Its documentation also
+# And yet, detectron2 trains ResNets with `aligned=True`, and they work. Its documentation also
 # says that the choice makes no difference to the accuracy if convolutions are involved. The shift
 # is the *same* for every RoI, in training as in detection, so the layers before and after RoIAlign
 # can learn to make up for it. That is the contrast with RoIPool, whose error differs from one RoI
 # to the next and can't be learned.
 #
 # So the choice hardly matters, but you must stay with it. `shapes-tiny` was trained with
-# `aligned=False`. What if we detect with `aligned=True`?
+# `aligned=False`. What if we detect with `aligned=True`? To find out, we replace the function that
+# the model calls to read its RoIs by one that subtracts half a position first.
 #
 # > **Predict.** Half a position is 2, 4 or 8 pixels, depending on the level of the pyramid. What
 # > will remain of the mask AP of 80?
@@ -840,10 +901,10 @@ print(f"AP {100 * half_back.ap:.0f}, AP75 {100 * half_back.ap75:.0f}")
 # your own, this is the first thing to check. Nothing will warn you, as every shape fits, and many
 # of the objects are still found.
 #
-# A pyramid adds a little blur to this picture. On its top-down pathway each coarse value is copied
-# to 2 × 2 finer ones, which lie half a coarse step apart, so some of what arrives at a position
-# comes from its neighbor. Here is the same measurement after `shapes-tiny`'s pyramid, at two
-# neighboring positions of each map:
+# One thing is left to check. In Figure 11 we measured a map of the backbone, but the heads read the
+# pyramid. On its top-down pathway each coarse value is copied to 2 × 2 finer ones, so some of what
+# arrives at a position belongs to its neighbor. Here is the same measurement for `shapes-tiny`'s
+# pyramid, at two neighboring positions of each map:
 
 # %%
 pyramid = model.neck(model.backbone(noise))
@@ -876,8 +937,8 @@ assert max(map(abs, offsets)) < 2  # of the last level, whose half position is 8
 # Our loop calls `bilinear` 196 times for a single RoI on a single channel, and a detector reads a
 # thousand RoIs on 256 channels. But look again at the formula with the tents. Each output is a
 # *weighted sum of a few values of the map*, and the weights depend on the RoI alone, not on the
-# values. So let's find them. We pool the identity, a map with one channel for each position, which
-# is 1 at its own position and 0 elsewhere.
+# values. To find them, we pool the identity, a map with one channel for each position, which is 1
+# at its own position and 0 elsewhere.
 
 # %%
 rois = roi_ops.boxes_to_rois(roi)
@@ -926,17 +987,17 @@ assert index.shape == (1, 4)
 # %% [markdown]
 # ## 11. Two objects in one RoI
 #
-# RoIAlign delivers what lies inside the box, whatever it is. What if two objects do? Here are a
-# square and a ring that overlap. We move the RoI in five steps from the box of the square to the
-# box of the ring, and ask the heads for each of the five what they see. The image, the feature maps
+# RoIAlign delivers what lies inside the box, whatever it is. What if two objects lie there? Here
+# are a square and a ring that overlap. We move the RoI from the box of the square to the box of the
+# ring, stop at five places, and ask the heads what they see at each. The image, the feature maps
 # and the weights remain the same. Only the RoI moves.
 #
 # > **Predict.** Halfway, the RoI contains the right half of the square and the left half of the
-# > ring. Will the mask that comes be that of the square, that of the ring, both of them or neither?
+# > ring. What will the heads draw: the square, the ring, both of them or neither?
 
 # %%
 scene, objects = Shapes(240, seed=1)[239]
-crisp, _ = Shapes(240, seed=1, render_size=384, noise=0)[239]
+crisp, _ = Shapes(240, seed=1, render_size=384, noise=0)[239]  # to look at
 square, ring = objects["boxes"][1], objects["boxes"][2]
 
 way = torch.linspace(0, 1, 5)[:, None]
@@ -966,8 +1027,8 @@ viz.show_comparison(crisp, shown, model.classes, columns=5).caption(
 # **What happened.** Only one of them, and halfway it is the ring. The heads don't blend the two
 # masks and they don't draw both. How do they know which object is meant?
 #
-# They know it from training. There, a RoI learns the class and the mask of the object with which it
-# has the largest IoU, and it counts as positive from an IoU of 0.5. Our RoI has these:
+# They know it from training. There, the targets for a RoI are the class and the mask of the object
+# with which it has the largest IoU, if that IoU is at least 0.5. Our RoI has these:
 
 # %%
 iou = box_iou(moving, torch.stack((square, ring)))
@@ -987,7 +1048,7 @@ for fraction, (with_square, with_ring) in zip(way[:, 0], iou, strict=True):
 #
 # 1. Where exactly does the class switch? What happens to the score just before?
 # 2. Does the mask ever contain parts of both objects?
-# 3. Behind the ring there is a star. Why does its mask never come?
+# 3. Behind the ring there is a star. Why do the heads never draw its mask?
 
 # %%
 from mrcnn_edu.course.widgets import roi_player, two_objects_player
@@ -1015,7 +1076,8 @@ rois = roi_ops.boxes_to_rois(tiny)
 outputs = {}
 for name, operation in roi_ops.OPERATIONS.items():
     output = operation(features[None], rois, 7, 1 / 16)[0, 0]
-    outputs[f"{viz.OP_NAMES[name]}: {len(output.unique())} different"] = output
+    n_different = len(output.unique())
+    outputs[f"{viz.OP_NAMES[name]}, different values: {n_different}"] = output
 
 highest = max(output.max().item() for output in outputs.values())
 maps, titles = list(outputs.values()), list(outputs)
@@ -1308,8 +1370,8 @@ precise_roi.check_precise_roi_pool(precise_roi_pool)
 # | `pool_pyramid` | `ops.MultiScaleRoIAlign` | `ROIPooler` |
 # | `roi_ops.roi_warp` | none | none |
 #
-# What came after? [Deformable ConvNets](https://arxiv.org/abs/1703.06211) appeared in the same
-# month and learns an offset for each bin, which takes a gradient with respect to the location.
+# Where did the idea go? [Deformable ConvNets](https://arxiv.org/abs/1703.06211), from the same
+# month, learns an offset for each bin, which takes a gradient with respect to the location.
 # [PointRend](https://arxiv.org/abs/1912.08193) reads features at single points along the outline,
 # by the same bilinear interpolation, where a grid of 28 × 28 is too coarse. And
 # [DETR](https://arxiv.org/abs/2005.12872) needs no RoIs at all, since its decoder attends to the
