@@ -59,12 +59,12 @@ def test_a_question_is_asked_run_paused_resumed_stopped_looked_into_and_kept(fol
         until(page, lambda: "4 runs of 20 steps" in lab.inner_text(), "the cost is shown")
 
         # Choose: an impossible combination says why; another one, on the reader's own pictures.
-        of_b = lab.locator(".mrcnn-setting-B")
-        of_b.locator(".widget-text input").fill("roi_aggregate=max")
+        of_b = lab.locator(".mrcnn-setting-B.widget-text input")
+        of_b.fill("roi_aggregate=max")
         page.keyboard.press("Enter")
         until(page, lambda: "has no effect here" in lab.inner_text(), "it says why")
         assert button("run").is_disabled() or until(page, button("run").is_disabled, "disabled")
-        of_b.locator(".widget-text input").fill("nms_iou=0.4")
+        of_b.fill("nms_iou=0.4")
         page.keyboard.press("Enter")
         lab.locator(".mrcnn-world input").fill("mine")
         page.keyboard.press("Enter")

@@ -10,7 +10,7 @@ from mrcnn_edu import Detections
 from mrcnn_edu.ablations import TABLES, Results, precomputed
 from mrcnn_edu.course.lab import ablation_lab
 from mrcnn_edu.course.lab.chart import chart_data
-from mrcnn_edu.course.lab.choices import COMMON, YOURS, Choices
+from mrcnn_edu.course.lab.choices import BASE, COMMON, YOURS, Choices
 from mrcnn_edu.course.lab.errors import KINDS, error_kinds
 from mrcnn_edu.course.lab.tasks import Tasks
 
@@ -89,6 +89,17 @@ def test_every_value_of_every_list_is_one_that_can_be_read():
             switches = [f"{name}={value}"]
             choices.settings[0].switches = switches
             assert choices.settings[0].switches == switches
+
+
+def test_the_lists_say_what_the_base_model_has():
+    choices = Choices(lambda _: None, steps=50, seeds=3)
+    mask_size = choices.settings[0].lists["mask_size"]
+    assert mask_size.options[0] == ("14 (base)", BASE)
+    mask_size.value = "56"
+    choices.neck.value = "fpn"
+    assert mask_size.options[0] == ("28 (base)", BASE) and mask_size.value == "56"
+    choices.settings[0].lists["mask_head"].value = "none"
+    assert choices.settings[0].switches == ["mask_head=none", "mask_size=56"]
 
 
 def test_a_papers_table_brings_its_own_steps():
@@ -202,6 +213,14 @@ def test_the_lab_says_what_is_impossible_and_what_is_known(tmp_path):
         assert lab.tasks.settle()
         assert "nothing to report" in lab.trouble.value
         assert lab.results is None
+        lab.choices.settings[1].switches = ["nms_iou=0.4"]
+        lab.choices.steps.value = 3
+        lab.choices.minutes[60].click()
+        assert lab.tasks.settle()
+        steps, seeds = lab.choices.steps.value, lab.choices.seeds.value
+        assert seeds >= 3 and 3 < steps <= 400
+        assert f"{2 * seeds} runs of {steps} steps: about" in lab.message.value
+        assert f"With {seeds} seeds, expect" in lab.message.value
     finally:
         lab.close()
     assert not list(tmp_path.iterdir())  # who has not run anything has left nothing

@@ -9,7 +9,7 @@ the most similar one. The machine is supposed to have nothing else to do.
 import json
 import statistics
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from math import ceil
 from pathlib import Path
@@ -86,18 +86,22 @@ def cost_in_words(
     folder: str | Path,
     workers: int | None = None,
     speeds: Sequence[Speed] | None = None,
+    known: Collection[Job] = (),
 ) -> str:
     """What an answer costs here: how many runs, how many of them are known, and the time.
 
-    The arguments are those of `estimate_seconds`.
+    known: jobs whose results are known from elsewhere. The other arguments are those of
+    `estimate_seconds`.
     """
-    done = fractions_done(question.jobs().values(), Path(folder))
+    jobs = dict.fromkeys(question.jobs().values())
+    done = {job: 1.0 for job in jobs if job in known}
+    done |= fractions_done([job for job in jobs if job not in done], Path(folder))
     n, n_known = len(done), sum(fraction == 1 for fraction in done.values())
     text = f"{n} run{'s' * (n > 1)} of {question.steps} steps"
     if n_known == n:
         return f"{text}, all known already"
     text += f", {n_known} of them known" if n_known else ""
-    seconds = estimate_seconds(done, folder, workers, speeds)
+    seconds = estimate_seconds([job for job in done if job not in known], folder, workers, speeds)
     if seconds is None:
         return f"{text}; how long they take is not known, no such model has been run yet"
     at_once = min(workers or n_local_workers(), n - n_known)

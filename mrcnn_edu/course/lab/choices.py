@@ -1,15 +1,30 @@
 """The lab's controls: one of the paper's tables, or two to four settings of the reader's own."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, get_args
 
-from ipywidgets import HTML, BoundedIntText, Button, Combobox, Dropdown, HBox, Layout, Text, VBox
+from ipywidgets import (
+    HTML,
+    BoundedIntText,
+    Button,
+    Combobox,
+    Dropdown,
+    GridBox,
+    HBox,
+    Label,
+    Layout,
+    Text,
+    VBox,
+)
 
 from mrcnn_edu.ablations import TABLES, ask, ask_table, open_world, parse_setting
 from mrcnn_edu.ablations.question import NAMES, Question
+from mrcnn_edu.ablations.setup import BASE_CONFIGS
 from mrcnn_edu.ablations.switches import CONFIG_FIELDS
 from mrcnn_edu.ablations.tables import Table
 from mrcnn_edu.ablations.worlds import WORLDS
+from mrcnn_edu.viz.style import OTHER_COLORS
 
 YOURS = "a question of yours"
 BASE = "-"  # a switch that is left as it is
@@ -25,30 +40,37 @@ COMMON = {  # the switches with a list of their own, and the values it offers
     "neck": ("c4", "c5", "fpn"),
     "backbone": ("tiny", "tiny-deep", "tiny-next"),
 }
-WIDE, NARROW = Layout(width="250px"), Layout(width="170px")
-STYLE = {"description_width": "140px"}
+FULL_STEPS = 400  # of a question of the reader's own, if there is time
+MINUTES = {2: "2 minutes", 10: "10 minutes", 60: "an hour"}
+WIDE, NARROW, CELL = Layout(width="250px"), Layout(width="140px"), Layout(width="auto")
+STYLE = {"description_width": "90px"}
 
 
 class SettingChoice:
     """The switches of one setting: lists for the common ones, a line of text for all others."""
 
-    def __init__(self, name: str, changed: Callable[[Any], None]):
+    def __init__(self, name: str, color: str, changed: Callable[[Any], None]):
         self.name = name
+        self.title = HTML(f'<b style="color: {color}; filter: var(--mrcnn-lift)">{name}</b>')
         self.lists = {
-            field: Dropdown(
-                options=[BASE, *values], description=field.replace("_", " "), layout=WIDE,
-                style=STYLE,
-            )
+            field: Dropdown(options=[BASE, *values], layout=CELL)
             for field, values in COMMON.items()
-        }  # fmt: skip
-        self.more = Text(
-            placeholder="nms_iou=0.3 learning_rate=0.001", description="and", layout=WIDE,
-            style={"description_width": "30px"}, continuous_update=False,
-        )  # fmt: skip
+        }
+        self.more = Text(placeholder="nms_iou=0.3 ...", layout=CELL, continuous_update=False)
         for control in (*self.lists.values(), self.more):
             control.observe(changed, "value")
-        self.box = VBox([HTML(f"<b>{name}</b>"), *self.lists.values(), self.more])
-        self.box.add_class(f"mrcnn-setting-{name}")
+        self.column = [self.title, *self.lists.values(), self.more]
+        for control in self.column:
+            control.add_class(f"mrcnn-setting-{name}")
+
+    def show_base(self, neck: str) -> None:
+        """Say in each list what the base model with this neck has."""
+        for field, control in self.lists.items():
+            value = getattr(BASE_CONFIGS["tiny"][neck], field)
+            words = "none" if value is None else str(value)
+            chosen = control.value
+            control.options = [(f"{words} (base)", BASE), *((v, v) for v in COMMON[field])]
+            control.value = chosen
 
     @property
     def switches(self) -> list[str]:
@@ -92,9 +114,20 @@ class Choices:
         self.neck = Dropdown(
             options=sorted(necks), value="c4", description="base model", layout=WIDE, style=STYLE
         )
-        self.steps = BoundedIntText(steps, min=1, max=1_000_000, description="steps", layout=NARROW)
-        self.seeds = BoundedIntText(seeds, min=1, max=100, description="seeds", layout=NARROW)
-        self.settings = [SettingChoice(name, changed) for name in NAMES]
+        self.steps = BoundedIntText(
+            steps, min=1, max=1_000_000, description="steps", layout=Layout(width="190px"),
+            style=STYLE,
+        )  # fmt: skip
+        self.seeds = BoundedIntText(
+            seeds, min=1, max=100, description="seeds", layout=NARROW,
+            style={"description_width": "50px"},
+        )  # fmt: skip
+        self.minutes = {n: Button(description=words, layout=Layout(width="90px"))
+                        for n, words in MINUTES.items()}  # fmt: skip
+        self.settings = [
+            SettingChoice(name, color, changed)
+            for name, color in zip(NAMES, OTHER_COLORS, strict=False)
+        ]
         self.settings[1].switches = ["roi_op=pool"]
         self.n_settings = 2
         self.add = Button(description="add a setting", layout=NARROW)
@@ -104,9 +137,11 @@ class Choices:
         for control in (self.kind, self.world, self.val, self.neck, self.steps, self.seeds):
             control.observe(self._changed, "value")
         self.world.add_class("mrcnn-world")
-        self.columns = HBox(layout=Layout(flex_flow="row wrap"))
+        self.grid = GridBox()
         self.of_yours = VBox()
-        self.box = VBox([self.kind, self.of_yours, HBox([self.steps, self.seeds])])
+        size = [self.steps, self.seeds, Label("or as many as fit into"), *self.minutes.values()]
+        size_box = HBox(size, layout=Layout(flex_flow="row wrap"))
+        self.box = VBox([self.kind, self.of_yours, size_box])
         self._show(2)
 
     def question(self) -> Question:
@@ -118,6 +153,12 @@ class Choices:
         settings = [parse_setting(choice.name, choice.switches) for choice in chosen]
         world = open_world(self.world.value.strip(), self.val.value.strip() or None)
         return ask(settings, world, steps, seeds, str(self.neck.value))
+
+    def full_question(self) -> Question:
+        """What is asked, with as many steps as there would be with time enough."""
+        question = self.question()
+        steps = FULL_STEPS if self.kind.value == YOURS else question.table.steps
+        return replace(question, steps=steps)
 
     def _table(self) -> Table:
         """The paper's table that is chosen."""
@@ -154,15 +195,28 @@ class Choices:
         self.n_settings = min(max(n, 2), len(NAMES))
         self.add.disabled = self.n_settings == len(NAMES)
         self.remove.disabled = self.n_settings == 2
-        self.columns.children = [choice.box for choice in self.settings[: self.n_settings]]
+        names = ["", *(field.replace("_", " ") for field in COMMON), "and"]
+        columns = [choice.column for choice in self.settings[: self.n_settings]]
+        self.grid.children = [
+            control
+            for name, *row in zip(names, *columns, strict=True)
+            for control in (Label(name), *row)
+        ]
+        self.grid.layout = Layout(
+            grid_template_columns=f"130px repeat({self.n_settings}, minmax(110px, 160px))",
+            grid_gap="0 8px", overflow="auto",
+        )  # fmt: skip
         self._changed(None)
 
     def _changed(self, change: Any) -> None:
         is_yours = self.kind.value == YOURS
         if change is not None and change["owner"] is self.kind and not is_yours:
             self.steps.value = self._table().steps
+        if change is None or change["owner"] is self.neck:
+            for choice in self.settings:
+                choice.show_base(str(self.neck.value))
         world = HBox([self.world, self.val, self.neck], layout=Layout(flex_flow="row wrap"))
         if is_yours != bool(self.of_yours.children):
             buttons = HBox([self.add, self.remove])
-            self.of_yours.children = [world, self.columns, buttons] if is_yours else []
+            self.of_yours.children = [world, self.grid, buttons] if is_yours else []
         self.changed(change)

@@ -13,8 +13,8 @@ from IPython.display import display
 from ipywidgets import HTML, Button, Dropdown, HBox, IntSlider, Layout, VBox
 
 from mrcnn_edu.ablations import Campaign, Job, Results, precomputed
-from mrcnn_edu.ablations.campaign import in_words
-from mrcnn_edu.ablations.costs import estimate_seconds
+from mrcnn_edu.ablations.costs import cost_in_words
+from mrcnn_edu.ablations.dial import fit_minutes, outlook
 from mrcnn_edu.ablations.estimate import more_seeds
 from mrcnn_edu.ablations.measure import curves
 from mrcnn_edu.ablations.precomputed import shipped_records
@@ -72,6 +72,8 @@ class AblationLab:
         self.buttons["stop"].on_click(lambda _: self.campaign.stop())
         self.buttons["more seeds"].on_click(lambda _: self._add_seeds())
         self.buttons["report"].on_click(lambda _: self.tasks.submit("report", self._write_report))
+        for minutes, button in self.choices.minutes.items():
+            button.on_click(lambda _, m=minutes: self.tasks.submit("fit", lambda: self._fit(m)))
         self.chart = Chart()
         self.chart.observe(self._pick, "picked")
         self.view = Dropdown(options=VIEWS, description="see why", layout=Layout(width="400px"))
@@ -140,16 +142,19 @@ class AblationLab:
         with self.lock:
             self.question = question
             self.seeds_shown = {}
-        jobs = list(dict.fromkeys(question.jobs().values()))
-        known = self._records(question)
-        text = f"{len(jobs)} runs of {question.steps} steps"
-        if known:
-            text += f", {len(known)} of them known"
-        if len(known) < len(jobs):
-            seconds = estimate_seconds([job for job in jobs if job not in known], self.folder)
-            text += "" if seconds is None else f"; about {in_words(seconds)} on this machine"
-        self.message.value = f"{escape(question.table.question)}<br>{text}."
+        cost = cost_in_words(question, self.folder, known=self._records(question))
+        lines = [question.table.question, f"{cost}.", *outlook(question)]
+        self.message.value = "<br>".join(map(escape, lines))
         self._look_inside(None)
+
+    def _fit(self, minutes: int) -> None:
+        """Choose the steps and seeds that fit into so many minutes."""
+        try:
+            question = fit_minutes(self.choices.full_question(), minutes, self.folder)
+        except (ValueError, OSError) as error:
+            self.message.value = f"<b>Not possible.</b> {escape(str(error))}"
+            return
+        self.choices.steps.value, self.choices.seeds.value = question.steps, len(question.seeds)
 
     def _run(self) -> None:
         self._ask()
