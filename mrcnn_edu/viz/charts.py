@@ -61,7 +61,8 @@ def show_seeds(
         if scores:
             mean = sum(scores) / len(scores)
             axes[0].plot([mean] * 2, [row - 0.3, row + 0.3], color=INK, linewidth=2)
-    axes[0].set(xlabel=f"{xlabel}, here", ylim=(len(names) - 0.5, -0.5))
+    axes[0].set(xlabel=f"{xlabel}, here" if paper else xlabel, ylim=(len(names) - 0.5, -0.5))
+    axes[0].locator_params(axis="x", nbins=6)
     axes[0].set_yticks(range(len(names)), names, fontsize=LABEL)
     for label in axes[0].get_yticklabels():
         label.set_parse_math(False)  # a dollar sign in a name is no formula
