@@ -1,6 +1,6 @@
 """One dial: minutes. It chooses how many steps and seeds answer a question in that time, here.
 
-Three seeds come first, because the interval of two is hardly ever narrow enough to decide anything.
+Three seeds come first, because the interval of two is rarely narrow enough to decide anything.
 Then come steps, up to those that the question asks for. Whatever time is left goes into more seeds.
 `outlook` says in words what the answer will and will not show.
 """

@@ -1017,7 +1017,7 @@ larger_task.check_mask_head(mask_head)
 
 # %% [markdown]
 # When the check says "ok", run your head with the weights of `shapes-tiny`, and look at the six
-# masks that it predicts for our star. Lesson 09 begins with this picture.
+# masks that it predicts for our star. Lesson 09 looks at this picture.
 #
 # ```python
 # trained = model.mask_head

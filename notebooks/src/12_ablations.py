@@ -587,7 +587,7 @@ print("\n".join(taken_back))
 # that there is no effect. That of the class-agnostic head reaches farther to each side than the 0.6
 # points which it costs in the paper, and that of the boxes without masks farther than the paper's
 # 0.9. With so few seeds, we could hardly have seen effects of that size. Coarser masks do not fall
-# behind in 800 steps, perhaps because they are learned sooner, as lesson 08 supposed.
+# behind in 800 steps, perhaps because they are learned sooner.
 
 # %% tags=["claim"]
 soon, later = precomputed("2a"), precomputed("2a-longer")
