@@ -9,7 +9,7 @@ fit_rcnn            R-CNN's fine-tuning, SVMs and box regressors
 fast_rcnn           Fast R-CNN: one pass over the image for all proposals
 position_sensitive  maps for the parts of an object, assembled into what a RoI reads
 merging             one mask from the masks of many RoIs
-fcis                FCIS: instance segmentation in which a RoI passes no weights
+fcis                FCIS: instance segmentation in which no layer runs for a RoI
 overlaps            average precision of objects whose boxes overlap
 mask_branches       two mask branches on the same features, and the steps in their masks
 cost                where a detector's time goes

@@ -1,8 +1,8 @@
 """Two mask branches to compare on the same features, and the steps in the masks they draw.
 
-One reads position-sensitive maps, as FCIS does, and the other has a head that every RoI passes, as
-Mask R-CNN does. Both are small, know no classes, and are trained on the true boxes, so that nothing
-else differs between them.
+One reads position-sensitive maps, as FCIS does. The other has a head that runs for every RoI, as in
+Mask R-CNN. Both are small, know no classes, and are trained on the true boxes, so that nothing else
+differs between them.
 
 Letters: B images, C channels, R RoIs, k x k bins of a RoI, m x m mask.
 """
@@ -21,7 +21,7 @@ HIDDEN = 64  # channels of the hidden layers
 
 
 class PositionSensitiveBranch(nn.Module):
-    """Mask logits [R, m, m] that are looked up in k x k maps; no RoI passes a weight."""
+    """Mask logits [R, m, m] looked up in k x k maps. No layer runs for a RoI."""
 
     def __init__(self, channels: int, stride: int, n_bins: int, size: int):
         super().__init__()
@@ -36,7 +36,7 @@ class PositionSensitiveBranch(nn.Module):
 
 
 class HeadBranch(nn.Module):
-    """Mask logits [R, m, m] of a small fully convolutional head, which every RoI passes."""
+    """Mask logits [R, m, m] of a small fully convolutional head, which runs for every RoI."""
 
     def __init__(self, channels: int, stride: int, size: int):
         super().__init__()
