@@ -33,7 +33,7 @@ coco_ap            lesson 11, larger: COCO's AP of a class, with crowds, areas a
 average_precision  lesson 11: matching, precision and recall, AP, a score for a precision
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 read_rois          lesson 13, larger: classes, scores and masks from position-sensitive maps
-fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes ask alike
+fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes agree
 puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
 gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
 align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel

@@ -1,4 +1,4 @@
-"""Lesson 13, FCIS: bins of points, mask logits, merged masks, and where two boxes ask alike."""
+"""Lesson 13, FCIS: bins of points, mask logits, merged masks, and where two boxes agree."""
 
 from collections.abc import Callable
 

@@ -122,7 +122,7 @@ class Choices:
             seeds, min=1, max=100, description="seeds", layout=NARROW,
             style={"description_width": "50px"},
         )  # fmt: skip
-        self.minutes = {n: Button(description=words, layout=Layout(width="90px"))
+        self.minutes = {n: Button(description=words, layout=Layout(width="100px"))
                         for n, words in MINUTES.items()}  # fmt: skip
         self.settings = [
             SettingChoice(name, color, changed)
@@ -203,7 +203,7 @@ class Choices:
             for control in (Label(name), *row)
         ]
         self.grid.layout = Layout(
-            grid_template_columns=f"130px repeat({self.n_settings}, minmax(110px, 160px))",
+            grid_template_columns=f"150px repeat({self.n_settings}, minmax(110px, 160px))",
             grid_gap="0 8px", overflow="auto",
         )  # fmt: skip
         self._changed(None)
