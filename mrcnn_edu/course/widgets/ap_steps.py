@@ -9,7 +9,7 @@ from torch import Tensor
 from traitlets import Float, List, TraitError, validate
 
 from mrcnn_edu import viz
-from mrcnn_edu.course.widgets.touch import FOLDER, Touchable, blank, read_script
+from mrcnn_edu.course.widgets.touch import Touchable, blank, read_script
 from mrcnn_edu.evaluate import average_precision, match_detections, overlap, precision_recall
 from mrcnn_edu.validate import as_boxes, check_shape
 from mrcnn_edu.viz import Picture
@@ -40,7 +40,7 @@ class APSteps(Touchable):
     `boxes` are the detections and `scores` their scores; `threshold` is the IoU that a match needs.
     """
 
-    _esm = (FOLDER / "held_boxes.js").read_text("utf-8") + "\n" + read_script("ap_steps")
+    _esm = read_script("held_boxes", "ap_steps")
     gt = List(List(Float())).tag(sync=True)
     boxes = List(List(Float())).tag(sync=True)
     scores = List(Float()).tag(sync=True)

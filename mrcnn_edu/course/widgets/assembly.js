@@ -28,72 +28,9 @@ function render({ model, el }) {
   const says = add(under, "p", { class: "mrcnn-says mrcnn-beside", "aria-live": "polite" });
 
   const layers = add(paper.drawing, "g", { "pointer-events": "none" });
-  const held = addRoi();
-
-  function addRoi() {
-    const group = add(paper.drawing, "g", {
-      class: "mrcnn-held",
-      "data-box": "roi",
-      tabindex: 0,
-      role: "group",
-      "aria-roledescription": "box that can be moved",
-    });
-    const ring = add(group, "rect", { class: "mrcnn-ring", fill: "none", stroke: look.ink });
-    set(ring, { "stroke-width": 2, rx: 3 });
-    const line = add(group, "rect", { fill: "transparent", stroke: look.proposal.color });
-    set(line, { "stroke-width": 2.5 });
-    const corners = ["nwse", "nesw", "nesw", "nwse"].map((cursor, index) => {
-      const corner = add(group, "g", { class: "mrcnn-corner", style: `cursor: ${cursor}-resize` });
-      const size = { width: HANDLE, height: HANDLE, fill: "white", stroke: look.proposal.color };
-      const area = add(corner, "rect", { width: 22, height: 22, fill: "transparent" });
-      const square = add(corner, "rect", { ...size, "stroke-width": 2 });
-      drag(corner, (box, x, y) => resized(box, index % 2 === 1, index > 1, x, y));
-      return { area, square };
-    });
-    drag(line, moved);
-    onArrows(group, (right, down, event) => {
-      const box = model.get("box");
-      const resizes = event.shiftKey;
-      change(resizes ? resized(box, true, true, right, down) : moved(box, right, down));
-    });
-    return { group, ring, line, corners };
-  }
-
-  function moved([x1, y1, x2, y2], x, y) {
-    const right = Math.min(Math.max(x, -x1), paper.width - x2);
-    const down = Math.min(Math.max(y, -y1), paper.height - y2);
-    return [x1 + right, y1 + down, x2 + right, y2 + down];
-  }
-
-  // The box after one of its corners has moved by (x, y). Each bin stays at least a pixel wide.
-  function resized([x1, y1, x2, y2], isRight, isLower, x, y) {
-    if (isRight) x2 = Math.min(Math.max(x2 + x, x1 + k), paper.width);
-    else x1 = Math.max(Math.min(x1 + x, x2 - k), 0);
-    if (isLower) y2 = Math.min(Math.max(y2 + y, y1 + k), paper.height);
-    else y1 = Math.max(Math.min(y1 + y, y2 - k), 0);
-    return [x1, y1, x2, y2];
-  }
-
-  function drag(part, changed) {
-    let start = null;
-    part.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
-    part.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      part.setPointerCapture(event.pointerId);
-      part.closest("[tabindex]").focus({ preventScroll: true });
-      start = { at: paper.locate(event), box: model.get("box") };
-    });
-    part.addEventListener("pointermove", (event) => {
-      if (!start) return;
-      const { x, y } = paper.locate(event);
-      change(changed(start.box, Math.round(x - start.at.x), Math.round(y - start.at.y)));
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      part.addEventListener(end, () => {
-        start = null;
-      });
-    }
-  }
+  const style = { color: look.proposal.color, ink: look.ink, smallest: k }; // a pixel for each bin
+  const held = addHeldBox(paper.drawing, paper, style, () => model.get("box"), change);
+  held.group.dataset.box = "roi";
 
   function change(box) {
     model.set("box", box);
@@ -113,7 +50,7 @@ function render({ model, el }) {
     const bins = binsOf(box, k);
     addBoxes(layers, paper, bins.map((bin) => ({ box: bin, ...look.proposal, width: 1 })));
     addChips(layers, paper, numbers(bins, look));
-    placeRoi(held, box, paper);
+    held.place(box, "RoI");
     // Value i lies at pixel i * stride, and is painted as a square around its place.
     const stride = model.get("stride");
     const onMap = (bin) =>
@@ -130,8 +67,6 @@ function render({ model, el }) {
     const words = inWords(values, reading, k);
     says.textContent = words;
     set(result, { "aria-label": words });
-    const [x1, y1, x2, y2] = box.map(coordinate);
-    set(held.group, { "aria-label": `RoI: x1 ${x1}, y1 ${y1}, x2 ${x2}, y2 ${y2}.` });
   }
 
   onChanges(model, ["box", "reading"], show);
@@ -222,16 +157,6 @@ function addBin(drawing, box, look, width) {
 // The numbers of the bins, in their corners.
 function numbers(bins, look) {
   return bins.map((box, i) => ({ text: `${i + 1}`, box, color: look.proposal.color }));
-}
-
-function placeRoi({ ring, line, corners }, box, paper) {
-  set(ring, rectangle(box, paper.scale, 8));
-  set(line, rectangle(box, paper.scale));
-  const [x1, y1, x2, y2] = box.map((value) => value * paper.scale);
-  [[x1, y1], [x2, y1], [x1, y2], [x2, y2]].forEach(([x, y], index) => {
-    set(corners[index].area, { x: x - 11, y: y - 11 });
-    set(corners[index].square, { x: x - HANDLE / 2, y: y - HANDLE / 2 });
-  });
 }
 
 // Buttons of which one is chosen: what is assembled.

@@ -29,7 +29,7 @@ class Assembly(Touchable):
     or "mask", which is inside minus outside; both can be set.
     """
 
-    _esm = read_script("assembly")
+    _esm = read_script("held_boxes", "assembly")
     maps = Dict().tag(sync=True)  # "inside" and "outside": k * k lists of h * w values
     grid = List(Int()).tag(sync=True)  # h and w of the maps
     stride = Int(1).tag(sync=True)

@@ -10,12 +10,12 @@ function movedBox([x1, y1, x2, y2], x, y, paper) {
   return [x1 + right, y1 + down, x2 + right, y2 + down];
 }
 
-// The box after one of its corners has moved by (x, y). At least a pixel of it remains.
-function resizedBox([x1, y1, x2, y2], isRight, isLower, x, y, paper) {
-  if (isRight) x2 = Math.min(Math.max(x2 + x, x1 + 1), paper.width);
-  else x1 = Math.max(Math.min(x1 + x, x2 - 1), 0);
-  if (isLower) y2 = Math.min(Math.max(y2 + y, y1 + 1), paper.height);
-  else y1 = Math.max(Math.min(y1 + y, y2 - 1), 0);
+// The box after one of its corners has moved by (x, y). It stays at least `smallest` pixels wide.
+function resizedBox([x1, y1, x2, y2], isRight, isLower, x, y, paper, smallest = 1) {
+  if (isRight) x2 = Math.min(Math.max(x2 + x, x1 + smallest), paper.width);
+  else x1 = Math.max(Math.min(x1 + x, x2 - smallest), 0);
+  if (isLower) y2 = Math.min(Math.max(y2 + y, y1 + smallest), paper.height);
+  else y1 = Math.max(Math.min(y1 + y, y2 - smallest), 0);
   return [x1, y1, x2, y2];
 }
 
@@ -45,8 +45,9 @@ function onDrag(part, paper, begin, act) {
 }
 
 // A box that can be held. get() gives its corners, change(box) sets them. Returns its group, and
-// place(box, name), which draws it and tells screen readers where it is.
-function addHeldBox(parent, paper, { color, dashes = [], ink }, get, change) {
+// place(box, name), which draws it and tells screen readers where it is: at `told`, if that is not
+// where it is on the paper.
+function addHeldBox(parent, paper, { color, dashes = [], ink, smallest }, get, change) {
   const role = { role: "group", "aria-roledescription": "box that can be moved" };
   const group = add(parent, "g", { class: "mrcnn-held", tabindex: 0, ...role });
   const ring = add(group, "rect", { class: "mrcnn-ring", fill: "none", stroke: ink });
@@ -65,18 +66,18 @@ function addHeldBox(parent, paper, { color, dashes = [], ink }, get, change) {
     const size = { width: HANDLE, height: HANDLE, fill: "white", stroke: color };
     const square = add(corner, "rect", { ...size, "stroke-width": 2 });
     onDrag(corner, paper, hold, (x, y, box) =>
-      change(resizedBox(box, index % 2 === 1, index > 1, x, y, paper)),
+      change(resizedBox(box, index % 2 === 1, index > 1, x, y, paper, smallest)),
     );
     return { area, square };
   });
   onDrag(line, paper, hold, (x, y, box) => change(movedBox(box, x, y, paper)));
   onArrows(group, (right, down, event) => {
     const isResized = event.shiftKey;
-    if (isResized) change(resizedBox(get(), true, true, right, down, paper));
+    if (isResized) change(resizedBox(get(), true, true, right, down, paper, smallest));
     else change(movedBox(get(), right, down, paper));
   });
 
-  function place(box, name) {
+  function place(box, name, told = box) {
     set(ring, rectangle(box, paper.scale, 8));
     for (const element of [halo, line]) set(element, rectangle(box, paper.scale));
     const [x1, y1, x2, y2] = box.map((value) => value * paper.scale);
@@ -85,7 +86,7 @@ function addHeldBox(parent, paper, { color, dashes = [], ink }, get, change) {
       set(area, { x: x - 11, y: y - 11 });
       set(square, { x: x - HANDLE / 2, y: y - HANDLE / 2 });
     });
-    const [left, top, right, bottom] = box.map(coordinate);
+    const [left, top, right, bottom] = told.map(coordinate);
     const where = `x1 ${left}, y1 ${top}, x2 ${right}, y2 ${bottom}`;
     set(group, { "aria-label": `${name}: ${where}. ${HELD_HELP}` });
   }

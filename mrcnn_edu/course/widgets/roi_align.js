@@ -88,86 +88,20 @@ function render({ model, el }) {
   const { drawing } = paper;
   addDots(paper, model.get("origin"), stride, look);
   const layers = add(drawing, "g", { "pointer-events": "none" });
-  const held = addHeld();
+  const style = { color: look.proposal.color, ink: look.ink, smallest: SMALLEST };
+  const held = addHeldBox(drawing, paper, style, () => onPaper(model.get("box")), change);
   const says = add(panel, "p", { class: "mrcnn-says mrcnn-long", "aria-live": "polite" });
   const outputs = add(panel, "div", { class: "mrcnn-controls" });
   const grids = OPERATIONS.map((operation) => addGrid(operation));
   const table = add(panel, "table");
 
-  // The box in pixels of the paper, and back.
+  // The box in pixels of the paper.
   function onPaper(box) {
     return box.map((value, i) => value - origin[i % 2]);
   }
 
-  function addHeld() {
-    const group = add(drawing, "g", {
-      class: "mrcnn-held", tabindex: 0, role: "group", "aria-roledescription": "RoI",
-    });
-    const ring = add(group, "rect", { class: "mrcnn-ring", fill: "none", stroke: look.ink, rx: 3 });
-    set(ring, { "stroke-width": 2 });
-    const halo = add(group, "rect", { fill: "none", stroke: "white", "stroke-width": 5.4 });
-    const style = { fill: "transparent", stroke: look.proposal.color, "stroke-width": 3 };
-    const line = add(group, "rect", style);
-    const corners = ["nwse", "nesw", "nesw", "nwse"].map((cursor, index) => {
-      const corner = add(group, "g", { style: `cursor: ${cursor}-resize` });
-      const area = add(corner, "rect", { width: 22, height: 22, fill: "transparent" });
-      const size = { width: HANDLE, height: HANDLE, fill: "white", stroke: look.proposal.color };
-      const square = add(corner, "rect", { ...size, "stroke-width": 2 });
-      drag(corner, (box, x, y) => resized(box, index % 2 === 1, index > 1, x, y));
-      return { area, square };
-    });
-    drag(line, moved);
-    onArrows(group, (right, down, event) => {
-      const box = model.get("box");
-      change(event.shiftKey ? resized(box, true, true, right, down) : moved(box, right, down));
-    });
-    return { group, ring, halo, line, corners };
-  }
-
-  // The RoI after a movement by (x, y), within the picture.
-  function moved(box, x, y) {
-    const [x1, y1, x2, y2] = onPaper(box);
-    const right = Math.min(Math.max(x, -x1), paper.width - x2);
-    const down = Math.min(Math.max(y, -y1), paper.height - y2);
-    return [box[0] + right, box[1] + down, box[2] + right, box[3] + down];
-  }
-
-  // The RoI after one of its corners has moved by (x, y).
-  function resized(box, isRight, isLower, x, y) {
-    const [low, high] = [origin, [origin[0] + paper.width, origin[1] + paper.height]];
-    const next = [...box];
-    [[isRight, x], [isLower, y]].forEach(([isEnd, step], axis) => {
-      const [start, end] = [box[axis], box[axis + 2]];
-      if (isEnd) next[axis + 2] = Math.min(Math.max(end + step, start + SMALLEST), high[axis]);
-      else next[axis] = Math.max(Math.min(start + step, end - SMALLEST), low[axis]);
-    });
-    return next;
-  }
-
-  // Dragging a part of the RoI changes it by whole pixels of the image.
-  function drag(part, changed) {
-    let start = null;
-    part.addEventListener("touchstart", (event) => event.preventDefault(), { passive: false });
-    part.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      part.setPointerCapture(event.pointerId);
-      part.closest("[tabindex]").focus({ preventScroll: true });
-      start = { at: paper.locate(event), box: model.get("box") };
-    });
-    part.addEventListener("pointermove", (event) => {
-      if (!start) return;
-      const { x, y } = paper.locate(event);
-      change(changed(start.box, Math.round(x - start.at.x), Math.round(y - start.at.y)));
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      part.addEventListener(end, () => {
-        start = null;
-      });
-    }
-  }
-
   function change(box) {
-    model.set("box", box);
+    model.set("box", box.map((value, i) => value + origin[i % 2]));
     tell();
   }
 
@@ -206,27 +140,12 @@ function render({ model, el }) {
     const operation = model.get("operation");
     const positions = box.map((value) => value / stride);
     const pooled = OPERATIONS.map((name) => poolRoi(name, map, positions, n));
-    placeHeld(box);
+    held.place(onPaper(box), "RoI", box);
     pooled.forEach(({ values }, index) => fillGrid(grids[index], values, row, column, index));
     drawRead(pooled[OPERATIONS.indexOf(operation)].along, operation, box, row, column);
     fillNumbers(pooled, positions, row, column);
     const along = pooled[OPERATIONS.indexOf(operation)].along;
     says.textContent = inWords(operation, along, box, row, column);
-  }
-
-  function placeHeld(box) {
-    const placed = onPaper(box);
-    set(held.ring, rectangle(placed, paper.scale, 8));
-    for (const element of [held.halo, held.line]) set(element, rectangle(placed, paper.scale));
-    const [x1, y1, x2, y2] = placed.map((value) => value * paper.scale);
-    [[x1, y1], [x2, y1], [x1, y2], [x2, y2]].forEach(([x, y], index) => {
-      const { area, square } = held.corners[index];
-      set(area, { x: x - 11, y: y - 11 });
-      set(square, { x: x - HANDLE / 2, y: y - HANDLE / 2 });
-    });
-    const [left, top, right, bottom] = box.map(coordinate);
-    const label = `RoI: x1 ${left}, y1 ${top}, x2 ${right}, y2 ${bottom}. Arrow keys move it.`;
-    set(held.group, { "aria-label": label });
   }
 
   function fillGrid({ squares, chosen, side, svg }, values, row, column, index) {

@@ -33,7 +33,7 @@ class DraggedRoI(Touchable):
     shown, and `operation` is "pool", "warp" or "align". All three can be set.
     """
 
-    _esm = read_script("roi_align")
+    _esm = read_script("held_boxes", "roi_align")
     map = List(List(Float())).tag(sync=True)
     stride = Int(1).tag(sync=True)
     bins = Int(7).tag(sync=True)

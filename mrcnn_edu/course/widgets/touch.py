@@ -33,10 +33,10 @@ LARGE = 512  # pixels; a larger image is sent as JPEG
 NOTE = "The kernel of this widget has stopped. To use it again, run the cells down to this one."
 
 
-def read_script(name: str) -> str:
-    """The JavaScript module of a widget: what all of them share, and its own file."""
+def read_script(*names: str) -> str:
+    """The JavaScript module of a widget: what all of them share, and the files with these names."""
     return "\n".join(
-        (FOLDER / f"{part}.js").read_text("utf-8") for part in ("geometry", "touch", name)
+        (FOLDER / f"{name}.js").read_text("utf-8") for name in ("geometry", "touch", *names)
     )
 
 

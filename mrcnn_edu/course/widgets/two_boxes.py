@@ -9,7 +9,7 @@ from traitlets import Float, Int, List, TraitError, validate
 
 from mrcnn_edu import viz
 from mrcnn_edu.boxes import box_area, box_intersection, box_iou, encode_boxes
-from mrcnn_edu.course.widgets.touch import FOLDER, Touchable, blank, read_script
+from mrcnn_edu.course.widgets.touch import Touchable, blank, read_script
 from mrcnn_edu.images import size_of
 from mrcnn_edu.viz import Picture
 from mrcnn_edu.viz.style import LIGHT
@@ -28,7 +28,7 @@ class TwoBoxes(Touchable):
     setting one moves it on the screen. Raises TraitError for a box without area.
     """
 
-    _esm = (FOLDER / "held_boxes.js").read_text("utf-8") + "\n" + read_script("two_boxes")
+    _esm = read_script("held_boxes", "two_boxes")
     anchor = List(Float()).tag(sync=True)
     gt = List(Float()).tag(sync=True)
     grid = Int(0).tag(sync=True)  # pixels between the lines of blank paper, 0 for none
