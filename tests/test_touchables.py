@@ -609,6 +609,33 @@ def render(page, widget):
     page.evaluate(RENDER, [widget._esm, widget._css, state])
 
 
+def test_every_touchable_draws_itself_and_its_boxes_move_with_the_arrow_keys(page, touchable):
+    widget, _ = touchable
+    render(page, widget)
+    assert page.locator(".mrcnn-touch").count() == 1
+    assert page.locator(".mrcnn-caption").text_content().strip() == widget.note
+    for box in page.locator(".mrcnn-held").all():
+        before = box.get_attribute("aria-label")
+        x1, y1, x2, y2 = edges(before)
+        box.focus()
+        page.keyboard.press("ArrowLeft")
+        page.keyboard.press("ArrowDown")
+        assert edges(box.get_attribute("aria-label")) == [x1 - 1, y1 + 1, x2 - 1, y2 + 1]
+        page.keyboard.press("Shift+ArrowLeft")
+        assert edges(box.get_attribute("aria-label")) == [x1 - 1, y1 + 1, x2 - 2, y2 + 1]
+        for _ in range(int(x2 - x1)):
+            page.keyboard.press("Shift+ArrowLeft")  # until it is as narrow as it can be
+        narrow = edges(box.get_attribute("aria-label"))
+        assert 0 < narrow[2] - narrow[0] <= 8 and narrow[0] == x1 - 1
+    for name in widget.remembered:
+        setattr(widget, name, page.evaluate(f"model.get({name!r})"))  # Python takes it
+
+
+def edges(label):
+    """x1, y1, x2, y2 of a label such as "RoI: x1 3, y1 4, x2 10, y2 12."."""
+    return [float(number) for number in re.findall(r"[xy][12] (-?[0-9.]*[0-9])", label)]
+
+
 def drag(page, start, end):
     """Drag with the mouse from one point of the paper to another, in pixels of the picture."""
     frame = page.locator(".mrcnn-paper svg").bounding_box()
