@@ -13,8 +13,8 @@
 # %% [markdown]
 # # 16 · The GPU and a kernel: what takes the time, and what saves it
 #
-# **The question.** The same detection can take a second or a few milliseconds. What does a GPU
-# spend its time on, how would we know the least time that a layer needs, and how do we get there?
+# **The question.** What does a GPU spend its time on when it detects objects? What is the least
+# time that a layer can take, and how do we get there?
 #
 # **You will be able to**
 #
@@ -25,14 +25,13 @@
 # - explain why gradients need atomic additions, and what TF32 and bfloat16 forget.
 #
 # *Time: 220 minutes, of which 100 are for the exercises, so take two evenings. You need lessons 07
-# (RoIAlign), 08 (the heads) and 17 (multiply-adds). Reading:
+# (RoIAlign), 08 (the heads) and 17 (multiply-adds), which follows 08. Reading:
 # [Roofline](https://doi.org/10.1145/1498765.1498785).*
 #
 # You don't need a GPU. Triton has an interpreter, which runs kernels on the CPU, slowly but with
 # the same results, and where there is no Triton, on macOS and Windows, a small stand-in of ours
 # does the same. All *times* in this lesson are measured on the CPU of the machine that has built
-# it. What we say about GPUs follows from their data sheets. We have not measured it, and you will
-# see how far one gets without measuring.
+# it. What we say about GPUs follows from their data sheets, and we have not measured it.
 
 # %%
 import os
@@ -55,8 +54,8 @@ from mrcnn_edu.speed.count_syncs import count_syncs
 
 # %%
 viz.show_architecture("RoI features").caption(
-    "Figure 1. We look at the clock for the whole network, and then write a "
-    "kernel for one of its stages, RoIAlign."
+    "Figure 1. First we measure how long each part of the network takes. Then "
+    "we write a kernel for one of its stages, RoIAlign."
 )
 
 # %% [markdown]
@@ -82,14 +81,15 @@ for name, kind in {"operators": "operators", "time": "CPU"}.items():
     bars[name] = {part: costs[kind][part] for part in profiler.PARTS}
 viz.show_fractions(bars).caption(
     f"Figure 2. The parts of detect, with {costs['operators'].total():,} "
-    f"operators in all. Many operators are not the same as much time."
+    f"operators in all. Many operators need not take much time."
 )
 
 # %% [markdown]
-# **What happened.** NMS and the pasting of masks call most of the operators, more than 60 % of
-# nearly 5,000, but they take a much smaller part of the time. With the backbone it is the other way
-# around. Its convolutions are 3 % of the operators, and their part of the time is many times as
-# large.
+# **What happened.** It is not the same one. NMS calls the most operators. Together with the pasting
+# of masks it calls more than 60 % of nearly 5,000, but the two take a much smaller part of the
+# time. More of it goes to the backbone and the heads, where the convolutions and the matrix
+# products are. The backbone calls only 3 % of the operators, but its part of the time is several
+# times as large.
 #
 # On a GPU the picture changes. It has thousands of arithmetic units, so a large convolution shrinks
 # to almost nothing. A tiny operator does not shrink, because arithmetic was never its problem. To
@@ -105,11 +105,13 @@ if device == "cpu":
     assert cpu["backbone"] / cpu.total() > 4 * part_of["backbone"]
     of_both = part_of["NMS"] + part_of["paste"]
     assert (cpu["NMS"] + cpu["paste"]) / cpu.total() < 0.8 * of_both
+    assert max(part_of, key=part_of.get) == "NMS"
+    assert cpu["backbone"] + cpu["heads"] > cpu["NMS"] + cpu["paste"]
 
 # %% [markdown]
 # ## 1. What one operator costs
 #
-# Let us add two vectors of $n$ values and look at the clock, for $n$ from 1 to a million.
+# Let us add two vectors of $n$ values and measure the time, for $n$ from 1 to a million.
 #
 # > **Predict.** The sum of two vectors with a single value each takes some time $t$. How long do
 # > 1,000 values take: about $t$, about $30\,t$, or about $1{,}000\,t$? And a million values?
@@ -143,10 +145,10 @@ chart.caption(
 # where $r$ is the rate at which values are processed and $t_0$ is a fixed price for every call.
 # Python looks up the function, PyTorch checks shapes and types, finds the right implementation for
 # them and reserves memory for the result. All of that happens whether the vectors have one value or
-# a thousand. On the machine that built this page $t_0$ is one or two microseconds. On a GPU the
-# rate $r$ is far higher. The fixed price is not lower but somewhat higher, because the call must
-# also be passed on to another device. So the corner of this curve moves to the right, and an
-# operator has to be large before the GPU is any use.
+# a thousand. On the machine that built this page $t_0$ is a few microseconds. On a GPU the rate $r$
+# is far higher. The fixed price is not lower but somewhat higher, because the call must also be
+# passed on to another device. So the corner of this curve moves to the right, and an operator has
+# to be large before a GPU is of any use.
 
 # %% tags=["claim"]
 assert times[3] < 3 * times[0] and times[6] > 30 * times[0]
@@ -174,7 +176,8 @@ assert times[3] < 3 * times[0] and times[6] > 30 * times[0]
 large = viz.queue_times([20] * 6, launch=5)
 viz.show_queue({"six operators of 20 µs": large}).caption(
     "Figure 4. Python is done after 30 microseconds and could do something "
-    "else. The queue fills up, and the GPU never waits for it."
+    "else. The queue fills up, and after the first launch the GPU is never "
+    "idle."
 )
 
 # %% [markdown]
@@ -182,7 +185,7 @@ viz.show_queue({"six operators of 20 µs": large}).caption(
 # as long as the GPU needs plus one launch. Nobody notices how slow Python is.
 #
 # > **Predict.** Now there are twelve operators of 2 microseconds each, and a launch still takes 5.
-# > For which fraction of the time does the GPU compute?
+# > What fraction of the time does the GPU spend computing?
 
 # %%
 small = viz.queue_times([2] * 12, launch=5)
@@ -200,9 +203,9 @@ viz.show_queue({"twelve operators of 2 µs": small}).caption(
 # so if $g < \ell$, the GPU computes for a fraction of about $g / \ell = 2/5$ of the time. The rest
 # are launch gaps. A faster GPU would not help at all. It would only make the gaps longer.
 #
-# There are three remedies, and the package uses all of them. We can put the work of many operators
+# There are three remedies, and the package has all of them. We can put the work of many operators
 # into one, which is what the second half of this lesson is about. We can record a sequence of
-# launches once and repeat it with a single call, a CUDA graph (`in_graphs` in
+# launches once, as a CUDA graph, and repeat it with a single call (`in_graphs` in
 # `mrcnn_edu/speed`). Or we can let `torch.compile` find operators that belong together.
 
 # %% tags=["claim"]
@@ -216,16 +219,17 @@ assert all(n == 0 for _, n in small.queued()[1:]) or max(n for _, n in small.que
 # Python can only run ahead as long as it doesn't ask questions. Sooner or later it does. The call
 # `.item()` asks for a value, `if` and `print` ask as well, and so does everything that makes a
 # tensor whose *length* depends on values, such as `scores[mask]` or `nonzero`. Then Python blocks
-# until the GPU has done everything before. This is a **synchronization**. The wait itself would not
-# be so bad, since the GPU is computing. What follows is worse. When the answer has arrived, the
-# queue is empty, and the GPU sits idle until Python has launched something new.
+# until the GPU has done everything launched so far. This is a **synchronization**. The wait itself
+# would not be so bad, since the GPU is computing. What follows is worse. When the answer has
+# arrived, the queue is empty, and the GPU sits idle until Python has launched something new.
 
 # %%
 reading = viz.queue_times([20] * 6, launch=5, reads=[1, 3])
 runs = {"no result is read": large, "two results are read": reading}
 viz.show_queue(runs).caption(
     "Figure 6. The same six operators. Below, Python reads a result after the "
-    "second and the fourth. After each, the GPU is idle during a launch."
+    "second and the fourth. After each read, the GPU is idle until the next "
+    "launch is done."
 )
 
 # %% [markdown]
@@ -261,16 +265,18 @@ for counts in (in_loop, with_mask, with_where):
 # %%
 with count_syncs() as counts:
     model.detect(images)
-for place, count in counts.most_common(5):
+for place, count in counts.most_common(11):
     print(f"{count:4} {place}")
 print(f"{counts.total():4} in all")
 
 # %% [markdown]
-# Most of these lines are in NMS and in the pasting of masks. They run on a CPU alone, where they
-# cost nothing. On a GPU, NMS is a kernel and masks are pasted many at a time. What is left are five
-# synchronizations for each image, which read how many candidates, proposals and detections there
-# are. `tests/test_count_syncs.py` checks that there are no more. The package treats images one by
-# one because that is easier to read, and this is its price.
+# Three quarters of them are in `nms_keep_mask` and `_overlapping_pairs`, which run only on a CPU,
+# where they cost nothing. On a GPU, a kernel takes their place, and masks are pasted many at a
+# time. The checks in `validate` read the images before they are copied to the GPU. What is left is
+# in `batched_nms`, `select_detections` and `propose`, which need to know how many candidates,
+# proposals and detections there are. These are 40 synchronizations, or five for each image. (A few
+# more are made once in each call, to copy small constants.) `tests/test_count_syncs.py` checks the
+# five. The package treats images one by one because that is easier to read, and this is its price.
 
 # %% tags=["claim"]
 assert [n.total() for n in (in_loop, with_mask, with_where)] == [1000, 1, 0]
@@ -278,21 +284,23 @@ left = ("rpn.propose: where", "nms.batched_nms: __getitem__")
 left += ("detections.select_detections: where",)
 if device == "cpu":
     assert counts.total() > 200 and sum(counts[place] for place in left) == 5 * 8
-    few = sum(n for place, n in counts.items() if "nms." in place or "paste" in place)
-    assert few > counts.total() / 2
+    of_cpu = ("nms.nms_keep_mask", "nms._overlapping_pairs")
+    on_cpu = sum(n for place, n in counts.items() if place.startswith(of_cpu))
+    assert abs(on_cpu / counts.total() - 0.75) < 0.03
+    assert all(place in dict(counts.most_common(11)) for place in left)
 assert reading.total == 6 * 20 + 3 * 5 and len(reading.waits) == 2
 
 # %% [markdown]
 # ## 4. What a program has around it
 #
-# Now to the GPU itself. What runs on it is a **kernel**, a function for the GPU. (The word has
-# nothing to do with the small square of weights that a convolution slides over a map.) A launch
-# starts a kernel as many **programs** at once, often tens of thousands. All of them run the same
-# code and differ in nothing but their number. The GPU has processors, 132 of them on an H100, which
-# take programs from the launch as they become free.
+# What happens on the GPU itself? A function that runs there is called a **kernel**. (The word has
+# nothing to do with the small square of weights that a convolution slides over a map.) One launch
+# starts many **programs**, often tens of thousands. All of them run the kernel's code, and each is
+# told which one it is, by a number of its own. The GPU has processors, 132 of them on an H100,
+# which take the next program as soon as they are free.
 #
-# A program computes with values in registers. Before that the values have to get there, and they
-# come from far away.
+# A program computes with values in *registers*, the small memory right next to the arithmetic
+# units. Before that the values have to get there, and they come from far away.
 
 # %%
 R, C, P = 512, 256, 7  # RoIs, channels, bins along a side
@@ -313,8 +321,8 @@ viz.show_memory_levels(works).caption(
 # From the GPU's own memory an H100 reads or writes at most $3.35 \cdot 10^{12}$ bytes a second, its
 # **bandwidth**. That sounds like a lot. But in one second the same card can do $67 \cdot 10^{12}$
 # operations in float32, so while one value of 4 bytes arrives, it could do 80 operations. An
-# addition of two vectors moves three values for a single operation. It lets the arithmetic units
-# stand idle for nearly all of the time.
+# addition of two vectors moves three values for a single operation, so the arithmetic units are
+# idle nearly all the time.
 #
 # Two rules follow from the picture, and the rest of the lesson is about them. First, whatever has
 # been read should be used as often as possible before it is dropped. Second, intermediate results
@@ -363,8 +371,10 @@ def add_and_relu(x, y, out, n, BLOCK: tl.constexpr):
 
 
 # %% [markdown]
-# Read it line by line. The program asks for its number, its `program_id`, and computes from it
-# which positions are its own. With a block size of $B$, program $p$ has the positions
+# Read it line by line. `@triton.jit` says that the function is compiled for the GPU when it is
+# first launched, and `tl.constexpr` that the compiler must know the size of a block by then. The
+# program asks for its number, its `program_id`, and computes from it which positions are its own.
+# With a block size of $B$, program $p$ has the positions
 #
 # $$i = pB,\ pB + 1,\ \dots,\ pB + B - 1 .$$
 #
@@ -374,8 +384,8 @@ def add_and_relu(x, y, out, n, BLOCK: tl.constexpr):
 # Memory goes on, and what is there belongs to somebody else. Therefore every access has a **mask**,
 # which says position by position whether it exists.
 #
-# To launch the kernel we say how many programs there are to be, its **grid**. It is written in
-# square brackets, before the arguments.
+# To launch the kernel we say how many programs we want. This is its **grid**, which is written in
+# square brackets before the arguments.
 #
 # > **Predict.** There are 50 values and blocks of 16. How many programs do we need? And how many
 # > positions of the last program exist?
@@ -395,8 +405,8 @@ viz.show_programs(work).caption(
 
 # %% [markdown]
 # **What happened.** We need $\lceil 50 / 16 \rceil = 4$ programs. Two positions of the last one
-# exist, and 14 are masked. Those 14 cost as much as all others, so blocks should not be much larger
-# than the work.
+# exist, and 14 are masked. A masked position costs about as much as any other, so a block should
+# not be much larger than the work.
 #
 # This kernel is fused. PyTorch's `(x + y).relu()` needs two launches, and it writes $x + y$ into
 # memory only to read it back. It moves five vectors, two in and one out for the sum, then one in
@@ -425,7 +435,8 @@ assert profiler.bytes_written(lambda: (x + y).relu()) == 2 * out.nbytes
 #
 # ★☆☆ · about 10 minutes
 #
-# A linear layer ends with a bias for each channel and a ReLU. With $N$ rows of $C$ channels,
+# At the end of a linear layer a bias is added to each channel, and often a ReLU follows. With $N$
+# rows of $C$ channels,
 #
 # $$\text{out}_{rc} = \max(\text{rows}_{rc} + b_c,\ 0) .$$
 #
@@ -445,7 +456,8 @@ arguments = rows, bias, torch.rand(3, 20), 20, 16
 work = touched(gpu_kernels.bias_and_relu, (3, 2), *arguments)
 viz.show_programs(work, highlight=(1, 0)).caption(
     "Figure 9. Program (1, 0) has the first block of the row with index 1. "
-    "It reads the bias of its channels, and so do the programs of other rows."
+    "It reads the bias of its channels, and so do the programs of other rows. "
+    "Behind the bias are the positions that the second blocks mask."
 )
 
 # %% [markdown]
@@ -529,8 +541,8 @@ puzzles.check_mean_of_rows(mean_of_rows)
 # ★★☆ · about 10 minutes
 #
 # Up to now a program knew its addresses from its number. Now it must read them first. Each of $N$
-# outputs is a weighted sum of a few rows of a table, and two tensors say which rows and with which
-# weights. There are $K$ of them, the *taps*:
+# outputs is a weighted sum of $K$ rows of a table. These $K$ reads are its *taps*, and two tensors
+# say which rows they read and with which weights:
 #
 # $$\text{out}_{i} = \sum_{k = 0}^{K - 1} w_{ik}\; \text{rows}_{\,\text{index}_{ik}} .$$
 #
@@ -642,7 +654,7 @@ puzzles.check_read_points(read_points)
 # %% [markdown]
 # ## 7. RoIAlign, three times
 #
-# Now we have all that RoIAlign needs, and we look at three ways to compute it. The first is a loop
+# Now we have all that RoIAlign needs, and we compare three ways to compute it. The first is a loop
 # over the sample points, as in lesson 07, but for all channels. The boxes are in positions of the
 # map.
 
@@ -724,11 +736,12 @@ inner = forward[forward.index("    total =") : forward.index("\n\n\n")]
 print(dedent(inner))
 
 # %% [markdown]
-# You can read all of it. It begins with the sum of exercise 2. Its two loops go through the sample
-# points of the bin. For each point, `_two_neighbors` does along one axis what you did in exercise
-# 4. It returns the position before the point and the one behind it, and how near they are. Then
-# come four loads, as in exercise 4. They count from `start`, where the RoI's map begins, because
-# the maps of all levels are one table and need only one launch. The mean is written once.
+# You can read all of it. It begins with the sum of exercise 2. Its two loops go through the `s_y` ×
+# `s_x` sample points of the bin in row `p_y` and column `p_x`. For each point, `_two_neighbors`
+# does along one axis what you did in exercise 4. It returns the position before the point and the
+# one behind it, and how near they are. Then come four loads, as in exercise 4. They count from
+# `start`, where the RoI's map of `h` × `w` positions begins. So one launch can read the maps of all
+# levels. The mean is written once, and `div_rn` is a division that rounds as PyTorch's does.
 #
 # What is *not* there is the point of the whole kernel. No list of indices and no list of weights
 # has ever been in memory. They live in registers, for the few nanoseconds in which they are needed.
@@ -788,12 +801,13 @@ if TRITON:
 # $I = \pi / \beta$. To the left of it bytes limit the work, and to the right of it operations do.
 #
 # Let us count for four pieces of Mask R-CNN at its real size, a pyramid of an image of 800 × 1,216
-# pixels in float32. A multiplication and an addition are two operations, and each tensor is read or
-# written once. RoIAlign of $R$ RoIs with $P \times P$ bins and $K = 16$ taps for each bin does
+# pixels in float32. A multiplication and an addition are two operations, and we count each tensor
+# as read or written once, as if a cache kept every value until its last use. RoIAlign of $R$ RoIs
+# with $P \times P$ bins and $K = 16$ taps for each bin, on maps of $H_l \times W_l$ positions, does
 #
 # $$F = 2 K R P^2 C, \qquad Q = 4\,\Bigl(\sum_l H_l W_l + R P^2\Bigr)\, C ,$$
 #
-# because a cache spares it reading a position twice. A $k \times k$ convolution from $C$ to $C$
+# where the sum goes over the levels $l$ of the pyramid. A $k \times k$ convolution from $C$ to $C$
 # channels on a map of $H \times W$ positions does
 #
 # $$F = 2 H W C^2 k^2, \qquad Q = 4\,\bigl(2 H W C + C^2 k^2\bigr) ,$$
@@ -832,10 +846,10 @@ for name, value in intensity.items():
 # %% [markdown]
 # **What happened.** RoIAlign comes first, with fewer than two operations for a byte. Then come the
 # 1 × 1 convolution with 63.5, the box head with 166, and the 3 × 3 convolution with more than 500.
-# Intensity is a matter of reuse. The 3 × 3 convolution uses each value that it has read once for
-# every output channel and each of nine positions, while RoIAlign uses it about once. You may have
-# put the box head next to RoIAlign, since each of its 13 million weights is used only once for a
-# RoI. But there are 512 RoIs, and each weight is used for all of them.
+# Intensity is a matter of reuse. Once the 3 × 3 convolution has read a value, it uses it for nine
+# positions and every output channel, which makes 2,304 times. RoIAlign uses a value about five
+# times. You may have put the box head next to RoIAlign, since each of its 13 million weights is
+# used only once for a RoI. But there are 512 RoIs, and each weight is used for all of them.
 #
 # Now we need a machine. We measure this one, its bandwidth with a copy and its rate with a product
 # of two matrices, and then run all four.
@@ -887,7 +901,8 @@ title = f"{rate / 1e9:.0f} G operations/s, {bandwidth / 1e9:.0f} GB/s"
 picture = viz.show_roofline({title: (rate, bandwidth)}, intensity, reached)
 picture.caption(
     "Figure 13. The roof of the CPU that built this page, measured. Rings are "
-    "what each work could reach at most, dots are what it does reach."
+    "what each piece of work could reach at most, and dots are what it does "
+    "reach."
 )
 
 # %% [markdown]
@@ -901,6 +916,7 @@ assert sorted(intensity, key=intensity.get) == list(intensity)
 rounded = [round(value, 1) for value in intensity.values()]
 assert rounded == [1.9, 63.5, 166.1, 535.4]
 assert round(w.numel() / 1e6) == 13
+assert 9 * C == 2304 and round(16 * R * P * P / n_rows) == 5  # uses of a value
 if device == "cpu":
     part = {name: reached[name] / min(rate, bandwidth * intensity[name]) for name in reached}
     assert part["RoIAlign"] < 0.5 and min(list(part.values())[1:]) > 0.2
@@ -922,10 +938,10 @@ print("matrix products may use TF32:", torch.backends.cuda.matmul.allow_tf32)
 # These are the defaults, on a computer without a GPU as well. **TF32** is a way in which NVIDIA's
 # GPUs since the A100 multiply float32 matrices. The inputs are rounded to 10 binary digits behind
 # the point, where float32 has 23, and the products are summed in float32. In exchange, special
-# units do the work, and on an A100 they are eight times as fast. PyTorch allows this for
-# convolutions, and doesn't allow it for matrix products unless you ask for it. In memory the
-# tensors stay in float32, with 4 bytes a value, so the *bytes* do not change at all. Nor does the
-# intensity of 63.5.
+# units do the work, the *tensor cores*, and on an A100 they are eight times as fast. PyTorch allows
+# this for convolutions, and doesn't allow it for matrix products unless you ask for it. In memory
+# the tensors stay in float32, with 4 bytes a value, so neither the bytes change nor the intensity
+# of 63.5.
 #
 # > **Predict.** With plain float32, the corner of the A100's roof is at $19.5 / 2.039 \approx 10$
 # > operations for a byte, so operations limit our convolution. With TF32 the card does
@@ -960,11 +976,11 @@ viz.show_roofline(roofs, intensity, dashed=in_float32).caption(
 )
 
 # %% [markdown]
-# **What happened.** With TF32 bytes limit the 1 × 1 convolution, on all three cards. The corners
+# **What happened.** With TF32, bytes limit the 1 × 1 convolution on all three cards. The corners
 # are at 76.5 on the A100, at 147.7 on the H100 and at 81.9 on the RTX 4090, and 63.5 is to the left
 # of all of them. On the A100 and the H100 one switch has turned a layer that was limited by its
-# operations into one that is limited by its bytes, and not a single byte has changed. It also means
-# that only a part of the factor of 8 arrives. On an A100, the least time in float32 is
+# operations into one that is limited by its bytes, and not a single byte has changed. So we gain
+# only a part of the factor of 8. On an A100, the least time in float32 is
 #
 # $$\frac{F}{\pi} = \frac{1.99 \cdot 10^9}{19.5 \cdot 10^{12}\,/\,\text{s}}
 # \approx 102\ \text{µs},
@@ -975,9 +991,10 @@ viz.show_roofline(roofs, intensity, dashed=in_float32).caption(
 # That is 6.6 times as fast and not 8 times. On the RTX 4090, TF32 is no faster than float32, and
 # bytes limit the layer in both.
 #
-# Bfloat16 has 2 bytes instead of 4. So the intensity doubles, to 127, but the corners move even
-# farther, to 153 and beyond. Bytes remain the limit, and since there are half as many of them, the
-# least time is halved as well. That is the real gain of the short formats for such a layer.
+# Bfloat16 has 2 bytes instead of 4, so the intensity doubles, to 127. But tensor cores are twice as
+# fast in bfloat16 as in TF32, so the corners double as well, on the A100 to 153. Bytes remain the
+# limit, and since there are half as many of them, the least time is halved. That is the real gain
+# of the short formats for such a layer.
 #
 # The box head is a matrix product, which uses TF32 only after
 # `torch.set_float32_matmul_precision("high")`.
@@ -1000,7 +1017,8 @@ assert round(layer[0] / 1e9, 2) == 1.99 and round(layer[1] / 1e6, 1) == 31.4
 card = CARDS["GeForce RTX 4090"]
 assert card.tf32 == card.float32 and ours < card.float32 / card.bandwidth
 assert round(2 * ours) == 127
-assert min(c.bfloat16 / c.bandwidth for c in three.values()) > 152.9
+assert round(a100.bfloat16 / a100.bandwidth) == 153
+assert all(round(c.bfloat16 / c.tf32, 2) == 2 for c in three.values())
 
 # %% [markdown]
 # ## 10. What fusing saves: bytes
@@ -1133,8 +1151,8 @@ assert len(sums) > 3 and max(sums) - min(sums) < 0.01
 # %% [markdown]
 # ## Where it breaks: numbers that are too short
 #
-# **bfloat16** has the range of float32, but only 8 binary digits where float32 has 24. Between
-# $2^e$ and $2^{e + 1}$ its numbers are $2^{e - 7}$ apart.
+# **bfloat16** has the range of float32, but only 7 binary digits behind the point, where float32
+# has 23. So between $2^e$ and $2^{e + 1}$ its numbers are $2^{e - 7}$ apart.
 #
 # > **Predict.** We start at 0 and add 1, three thousand times, with a total in bfloat16. What is
 # > the total? How far apart are the numbers of bfloat16 above 256?
@@ -1155,11 +1173,11 @@ viz.show_lines(n, curves, "additions of 1", "total").caption(
 
 # %% [markdown]
 # **What happened.** The total stops at 256. Above it, the numbers are $2^{8 - 7} = 2$ apart, so 257
-# doesn't exist. It lies exactly between 256 and 258, and rounding goes to the even one. No error is
-# raised, and a mean over 3,000 positions would come out twelve times too small. The remedy is to
-# keep every *running* sum in float32, whatever is read and written. PyTorch's `sum` does that (it
-# gives 3,008, which is 3,000 rounded once at the end), our kernels do, and so did you in
-# exercise 2.
+# doesn't exist. It lies exactly between 256 and 258, and such a tie goes to the number whose last
+# binary digit is 0, here 256. No error is raised, and a mean over 3,000 positions would come out
+# almost twelve times too small. The remedy is to keep every *running* sum in float32, whatever is
+# read and written. PyTorch's `sum` does that (it gives 3,008, which is 3,000 rounded once at the
+# end), our kernels do, and so did you in exercise 2.
 #
 # How much do the short formats cost if the sums are in float32? We round the inputs of the 1 × 1
 # convolution to 10 binary digits behind the point, as TF32 does, and to 7, as bfloat16 does.
@@ -1169,7 +1187,8 @@ viz.show_lines(n, curves, "additions of 1", "total").caption(
 def rounded_to(values, digits):
     """float32 values with so many binary digits behind the point."""
     dropped = 23 - digits
-    bits = values.view(torch.int32) + (1 << (dropped - 1))
+    half = 1 << (dropped - 1)  # so that cutting off rounds to the nearest
+    bits = values.view(torch.int32) + half
     return ((bits >> dropped) << dropped).view(torch.float32)
 
 
@@ -1182,10 +1201,9 @@ for name, digits in {"TF32": 10, "bfloat16": 7}.items():
     print(f"{name:8} differs by {100 * error:.2f} % of the features' norm")
 
 # %% [markdown]
-# These are a few hundredths of a percent in TF32 and a few tenths in bfloat16. Networks tolerate
-# that, and even training in [mixed precision](https://arxiv.org/abs/1710.03740) loses next to
-# nothing. But when you compare a model on a GPU with the same model on a CPU, and wonder why the
-# fourth digit is different, you know where to look.
+# Networks tolerate that, and even training in [mixed precision](https://arxiv.org/abs/1710.03740)
+# loses next to nothing. But when you compare a model on a GPU with the same model on a CPU, and
+# wonder why the fourth digit is different, you know where to look.
 
 # %% tags=["claim"]
 assert totals[-1] == 256 and torch.ones(3000, dtype=torch.bfloat16).sum() == 3008
@@ -1201,8 +1219,8 @@ assert is_other.float().mean() < 1e-4  # only ties differ
 # %% [markdown]
 # ## Where it breaks: a mask forgotten
 #
-# A kernel has no bounds. Below, `ours` are the first ten values of a memory with 32, and the rest
-# belongs to somebody else. The kernel copies a block of 16 and has no mask.
+# A kernel does not check where a tensor ends. Below, `ours` are the first ten values of a memory
+# with 32, and the rest belongs to somebody else. The kernel copies a block of 16 and has no mask.
 #
 # > **Predict.** What happens: an error, nothing, or something worse?
 
@@ -1226,10 +1244,11 @@ viz.show_programs(work).caption(
 )
 
 # %% [markdown]
-# **What happened.** Something worse than an error. Six values of another tensor are wrong, and
-# nobody has been told. PyTorch checks indices on every access, and a kernel has only the mask that
-# you gave it. If the memory behind the tensor belongs to nobody, a GPU does report an illegal
-# access, but only at the next synchronization, and often far away from the line that caused it.
+# **What happened.** Something worse than an error. Six values that belong to somebody else are
+# wrong, and nobody has been told. PyTorch checks indices on every access, and a kernel has only the
+# mask that you gave it. If the memory behind the tensor belongs to nobody, a GPU does report an
+# illegal access, but only at the next synchronization, and often far away from the line that caused
+# it.
 #
 # How would you notice? Test kernels with sizes that fill no block, on tensors that are surrounded
 # by a known value, as the checks of this lesson do. NVIDIA's tool `compute-sanitizer` watches all
@@ -1248,7 +1267,7 @@ assert memory[16:].sum() == 0
 # 1. Let operators take 8 µs and launches 5 µs. How much longer does the program take if Python
 #    reads after every operator? Explain the number with the formulas for $c_i$, $s_i$ and $e_i$.
 # 2. Make the operators much shorter than a launch. Why do reads hardly matter any more?
-# 3. For which settings would a GPU be worth its price that is twice as fast?
+# 3. A GPU that is twice as fast costs twice as much. For which settings would you buy it?
 
 # %%
 from mrcnn_edu.course.widgets import gpu_player, queue_player
@@ -1264,7 +1283,7 @@ queue_player().caption(
 # from before.
 #
 # 1. Does it cost an H100 anything if RoIAlign takes 4 × 4 points in each bin instead of 2 × 2?
-# 2. Is the same true of a laptop with 2,000 RoIs? Why, or why not?
+# 2. Is the same true of a laptop's CPU with 2,000 RoIs? Why, or why not?
 # 3. What does bfloat16 change for RoIAlign, and what for the layers?
 
 # %%
@@ -1424,8 +1443,8 @@ align_kernel.check_align_boxes(align_boxes)
 #
 # - Every operator has a fixed price. On a GPU, many small ones leave it idle between launches, and
 #   each synchronization empties the queue.
-# - Work takes at least the longer of operations / rate and bytes / bandwidth. Their quotient, the
-#   arithmetic intensity, tells on which side of the roof's corner it lies.
+# - Work takes at least the longer of operations / rate and bytes / bandwidth. Its arithmetic
+#   intensity, operations / bytes, tells on which side of the roof's corner it lies.
 # - PyTorch's float32 convolutions use TF32 by default, and with it bytes limit a 1 × 1 convolution
 #   even on the fastest cards.
 # - A kernel that fuses operators saves bytes. It masks its positions, adds with atomics where
@@ -1437,8 +1456,8 @@ align_kernel.check_align_boxes(align_boxes)
 # |---|---|---|
 # | `kernels.roi_align`, in Triton | `ops.roi_align`, in CUDA | `ROIAlign`, which calls it |
 # | `kernels.nms`, in Triton | `ops.nms`, in CUDA | `batched_nms`, which calls it |
-# | `in_bfloat16` | `--amp` of its training scripts | `SOLVER.AMP.ENABLED` |
-# | `compiled` | `torch.compile`, by hand | the same |
+# | `speed.accelerate.in_bfloat16` | `--amp` of its training scripts | `SOLVER.AMP.ENABLED` |
+# | `speed.accelerate.compiled` | `torch.compile`, by hand | the same |
 #
 # torchvision's kernel has a thread for each value of the output, where ours has a program for each
 # block of channels.
