@@ -127,8 +127,6 @@ from mrcnn_edu.viz.style import (
 )
 from mrcnn_edu.viz.training import show_training
 
-show_flow = show_architecture  # its name in the lessons that are not rewritten yet
-
 __all__ = [
     "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK", "OP_COLORS",
     "OP_NAMES", "OTHER_COLORS", "ROLES", "Access", "Picture", "QueueTimes", "Touched", "anchors_at",
@@ -140,7 +138,7 @@ __all__ = [
     "show_assembly", "show_bilinear", "show_bins", "show_box_bins", "show_box_deltas", "show_boxes",
     "show_channels", "show_comparison", "show_confusion", "show_counts", "show_coverage",
     "show_curves", "show_detections", "show_differences", "show_family", "show_feature_colors",
-    "show_flow", "show_fpn", "show_fractions", "show_gallery", "show_ground_truth", "show_images",
+    "show_fpn", "show_fractions", "show_gallery", "show_ground_truth", "show_images",
     "show_iou", "show_iou_ladder", "show_learning", "show_lines", "show_loss_gradients",
     "show_maps", "show_masks_of_bins", "show_matched", "show_matches", "show_matching",
     "show_memory_levels", "show_misalignment", "show_named_boxes", "show_nms_steps",

@@ -56,7 +56,11 @@ def show_architecture(stage: str | None = None) -> Picture:
     drawing = Drawing(axes, stage)
     drawing.features()
     drawing.proposals_and_heads()
-    key(axes, 7.6, 0.3, {"computed once for the image": ONCE, "computed for each region": EACH})
+    meanings = {"computed once for the image": ONCE, "computed for each region": EACH}
+    shown = {
+        text: fill for text, fill in meanings.items() if not stage or drawing.fill(stage) == fill
+    }
+    key(axes, 7.6, 0.3, shown)
     return picture
 
 
