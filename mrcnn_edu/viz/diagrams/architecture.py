@@ -57,10 +57,10 @@ def show_architecture(stage: str | None = None) -> Picture:
     drawing.features()
     drawing.proposals_and_heads()
     meanings = {"computed once for the image": ONCE, "computed for each region": EACH}
-    shown = {
-        text: fill for text, fill in meanings.items() if not stage or drawing.fill(stage) == fill
-    }
-    key(axes, 7.6, 0.3, shown)
+    for text, fill in list(meanings.items()):
+        if stage == "image" or (stage is not None and drawing.fill(stage) != fill):
+            del meanings[text]  # nothing in the picture has this color
+    key(axes, 7.6, 0.3, meanings)
     return picture
 
 
