@@ -688,10 +688,10 @@ viz.show_table(values, rows, list(short)).caption(
 # %% [markdown]
 # **What happened.** All three occur, and all three are rarer in the second model. Where the
 # object's class is the strongest and still below one half, decoding by the strongest class regains
-# the pixel. Decoding against background alone regains also those where another class is ahead. What
-# is left is background, and that is not all the competition's fault, because sigmoid masks miss
-# pixels, too. This is why a larger fraction came back in Figure 6, after 400 steps, than in lesson
-# 09, after 12,000.
+# the pixel. Decoding against background alone also regains a pixel where another class is ahead, if
+# the object's own class still beats background there. What is left is background, and that is not
+# all the competition's fault, because sigmoid masks miss pixels, too. This is why a larger fraction
+# came back in Figure 6, after 400 steps, than in lesson 09, after 12,000.
 
 # %% [markdown]
 # Last, the two mask heads. Both learn blobs for 150 steps, and predict the masks of all blobs in
