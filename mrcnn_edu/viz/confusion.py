@@ -48,7 +48,7 @@ def draw_confusion(
     axes.set_yticks(range(len(rows)), rows, fontsize=LABEL)
     axes.set(xlim=(-0.5, len(columns) - 0.5), ylim=(len(rows) - 0.5, -0.5))
     axes.tick_params(length=0, labeltop=True, labelbottom=False)
-    axes.set_xlabel("detected as", fontsize=TITLE)
+    axes.set_xlabel("detected as", fontsize=TITLE, labelpad=8)
     axes.xaxis.set_label_position("top")
     axes.set_ylabel("what is there", fontsize=TITLE)
     axes.spines[:].set_visible(False)

@@ -70,10 +70,10 @@ targets = [target for image, target in scenes]
 detections = list(detect_all(model, scenes))
 
 viz.show_detections(
-    scenes[7][0], detections[7], scenes.classes, targets[7], width=2.8
+    scenes[7][0], detections[7], scenes.classes, targets[7], width=3.2
 ).caption(
     "Figure 2. A scene with five objects, and what the model detects in it. "
-    "All five are found, and three more detections lie on the same objects."
+    "All five are found, and three more detections lie on the small triangle."
 )
 
 # %% [markdown]
@@ -87,10 +87,11 @@ for label, score in zip(d.labels.tolist(), d.scores.tolist(), strict=True):
     print(f"{score:.2f}  {scenes.classes[label - 1]}")
 
 # %% [markdown]
-# The list is sorted. Its first five entries are the five objects, and what is wrong comes last,
-# with low scores. Whoever reads the list from the top has found everything before the first mistake
-# appears. So a detector returns more than a set of answers. It returns a **ranking**, and a fair
-# measure should reward a model that knows which of its detections to trust.
+# The list is sorted. Its first five entries are the five objects. The other three are the triangle
+# again, under wrong names, and they come last, with low scores. Whoever reads the list from the top
+# has found everything before the first mistake appears. So a detector returns more than a set of
+# answers. It returns a **ranking**, and a fair measure should reward a model that knows which of
+# its detections to trust.
 #
 # Before we measure such a list, let's see where it comes from.
 
@@ -99,7 +100,8 @@ assert len(targets[7]["labels"]) == 5 and len(d) == 8
 first = match_detections(overlap(d.masks, targets[7]["masks"]), d.scores, torch.tensor([0.5]))[0]
 assert (first[:5] >= 0).all() and (first[5:] == -1).all()
 assert d.labels[:5].equal(targets[7]["labels"][first[:5]]) and d.scores[5] < 0.5
-assert (overlap(d.masks[5:], targets[7]["masks"]).amax(dim=1) > 0.1).all()
+assert targets[7]["labels"][1] == 1
+assert (overlap(d.masks[4:], targets[7]["masks"])[:, 1] > 0.5).all()
 
 # %% [markdown]
 # ## 1. From class scores to detections
@@ -115,8 +117,6 @@ assert (overlap(d.masks[5:], targets[7]["masks"]).amax(dim=1) > 0.1).all()
 # NMS and the 100 are from [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1. The values
 # 0.05 and 0.5 are those of torchvision and detectron2.
 #
-# Note what the rules do not say. Nowhere does a RoI have to decide for one class.
-#
 # > **Predict.** Can one RoI become two detections? If so, what would such a RoI look like?
 
 # %%
@@ -125,7 +125,7 @@ from mrcnn_edu.heads import BOX_SCALE
 from mrcnn_edu.nms import batched_nms
 
 trace = model.trace([scenes[39][0]])
-scores = trace.class_logits.softmax(dim=1)  # [R, K + 1]
+scores = trace.class_logits.softmax(dim=1)  # [R, K + 1], background first
 n_candidates = scores[:, 1:].numel()
 roi, k = torch.where(scores[:, 1:] > 0.05)  # rule 1
 score = scores[roi, k + 1]
@@ -136,54 +136,63 @@ keep = keep[:100]  # rule 3, as they are sorted
 
 n_rois = len(roi[keep].unique())
 print(f"{n_candidates} candidates, {len(roi)} above 0.05")
-print(f"{len(keep)} detections of {n_rois} RoIs")
+print(f"{len(keep)} detections from {n_rois} RoIs")
 
 # %%
+busiest = roi[keep].bincount().argmax()
+print("the RoI with the most detections:")
+for index in keep[roi[keep] == busiest]:
+    print(f"  {score[index]:.2f}  {scenes.classes[k[index]]}")
+
+# %%
+# The same scene at four times its size, to be looked at.
 crisp, _ = Shapes(60, seed=1, render_size=384, noise=0)[39]
 panels = {
     f"{len(roi)} candidates above 0.05": (4 * boxes, "proposal", score),
     f"{len(keep)} detections": (4 * boxes[keep], "detection", score[keep]),
 }
-viz.show_panels(crisp, panels, width=2.8).caption(
+viz.show_panels(crisp, panels, width=2.4).caption(
     "Figure 3. The candidates of a crowded scene before and after NMS within "
     "each class. The fainter a box, the lower its score."
 )
 
 # %% [markdown]
-# **What happened.** Yes, one RoI can become two detections, and here that happens, because fewer
-# RoIs than detections are left. A RoI whose features look like a star or a cross has two scores
-# above 0.05, and is listed under both names. The two lists don't compete, since NMS only compares
-# boxes of one class.
+# **What happened.** Yes, it can. The 26 detections come from only 21 RoIs, and one of these is
+# listed three times, as a triangle, as a cross and as a star. None of the rules asks a RoI to
+# decide for one class. Each class whose score is above 0.05 gets an entry, and the entries don't
+# compete, since NMS only compares boxes of one class.
 #
 # This looks careless, but it is deliberate. If the first choice is wrong, the second choice is
-# still in the list, with a lower score. We will see that such second choices cost little, and that
-# they are most of what is wrong with our model. The package's version of these lines is
-# `detections.select_detections`.
+# still in the list, with a lower score. Later we will see what such second choices cost. The
+# package's version of these lines is `detections.select_detections`.
 
 # %% tags=["claim"]
 torch.testing.assert_close(boxes[keep], trace.selected[0].boxes)
-assert n_rois < len(keep) == len(detections[39])
+assert n_rois == 21 and len(keep) == len(detections[39]) == 26
+assert [scenes.classes[i] for i in k[keep[roi[keep] == busiest]]] == ["triangle", "cross", "star"]
 assert n_candidates == 600
 
 # %% [markdown]
 # ## 2. From an m × m mask to the image
 #
 # Each detection still has its mask as $m \times m$ probabilities, in our model $28 \times 28$,
-# whatever the size of its box. It has to be *pasted* into the image. As in RoIAlign, the question
-# is what to read where there is no value, and the answer is the same, **bilinear interpolation**
-# (lesson 07), only in the other direction. For the center of each image pixel, we compute where it
-# lies in the mask. Let the box reach from $x_1$ to $x_2$. The center of column $c$ is at
+# whatever the size of its box. It has to be *pasted* into the image. As in RoIAlign (lesson 07), we
+# have to read between the given values, and again we use **bilinear interpolation**. Only the
+# direction is reversed. RoIAlign fills a small grid from a large map, and now we fill the pixels of
+# a large image from a small grid. For the center of each image pixel, we compute where it lies in
+# the mask. Let the box reach from $x_1$ to $x_2$. The center of column $c$ is at
 # $c + \tfrac{1}{2}$, so its position along the mask is
 #
 # $$x = m \cdot \frac{c + \frac{1}{2} - x_1}{x_2 - x_1},$$
 #
 # and rows work in the same way. We interpolate between the four nearest mask pixels, whose centers
 # are at $\tfrac{1}{2}, 1\tfrac{1}{2}, \dots$, and the image pixel belongs to the mask if the result
-# is at least one half.
+# is at least one half. A border of zeros around the mask stands in for the neighbors that a pixel
+# at the edge lacks.
 #
-# > **Predict.** In a mask of $3 \times 3$ pixels, the middle one has a probability of 0.4. Three of
-# > its neighbors have 0.9 or more, the others less than 0.2. Over the middle mask pixel lie nine
-# > image pixels. Are all nine off?
+# > **Predict.** In a mask of $3 \times 3$ pixels, the middle one has a probability of 0.4. The row
+# > above it and the column to its left have 0.8 or more, the other three neighbors less than 0.2.
+# > Over the middle mask pixel lie nine image pixels. Are all nine off?
 
 # %%
 from torch.nn.functional import pad
@@ -213,22 +222,29 @@ toy = torch.tensor([[0.95, 0.9, 0.85], [0.9, 0.4, 0.15], [0.8, 0.1, 0.0]])
 box = torch.tensor([1.5, 1, 10.3, 9.8])
 pasted = paste_by_hand(toy, box, (12, 12))
 
-titles = ["3 × 3 probabilities", "12 × 12 pixels"]
-picture = viz.show_maps([toy, pasted.float()], titles, high=1)
-viz.draw_boxes(picture.axes[1], box[None] - 0.5, "detection", pale=False)
 over_middle = pasted[4:7, 4:7]
 print(f"{over_middle.sum()} of the 9 pixels over the middle are on")
+
+# %%
+picture = viz.Picture(3.8, 2.2)
+left, right = picture.subplots(1, 2)
+viz.draw_map(left, toy, "3 × 3 probabilities", high=1, numbers=".2f")
+viz.draw_map(right, pasted, "12 × 12 pixels", high=1)
+nine = torch.tensor([4.0, 4, 7, 7])
+outlines = torch.stack((box, nine)) - 0.5  # a picture's pixels begin at -0.5
+viz.draw_boxes(right, outlines, ["detection", "gray"], pale=False)
 picture.caption(
-    "Figure 4. A mask of 3 × 3 probabilities and what becomes of it in its "
-    "box (crimson), which need not lie on whole pixels. The outline is finer "
-    "than the mask."
+    "Figure 4. A mask, and what becomes of it in its box (crimson). The nine "
+    "pixels are framed in gray. The outline is finer than the mask."
 )
 
 # %% [markdown]
-# **What happened.** Some of the nine are on, those that lie near a neighbor with a high
-# probability. Only the center of the mask pixel itself has 0.4, and toward its neighbors the
+# **What happened.** Five of the nine are on, those that lie near a neighbor with a high
+# probability. Only the center of the mask pixel itself has 0.4, and toward such a neighbor the
 # interpolated value rises. So the outline in the image is finer than the $m \times m$ mask, as long
-# as the mask's values are real probabilities and not just zeros and ones.
+# as the mask's values are real probabilities and not just zeros and ones. The leftmost column
+# inside the box is off for a similar reason. Its centers lie exactly on the box's edge, halfway to
+# the border of zeros, so they get only half of the mask's values.
 #
 # Here is a place where libraries differ. torchvision first cuts the box's coordinates to whole
 # pixels, and so moves each edge by up to one. We interpolate where the box really is, as detectron2
@@ -241,7 +257,7 @@ picture.caption(
 from mrcnn_edu.detections import paste_masks
 
 assert (pasted == paste_masks(toy[None], box[None], (12, 12))[0]).all()
-assert 0 < over_middle.sum() < 9 and model.config.mask_size == 28
+assert over_middle.sum() == 5 and not pasted[:, 1].any() and model.config.mask_size == 28
 
 # %% [markdown]
 # ## 3. Which detections are correct?
@@ -254,13 +270,14 @@ assert 0 < over_middle.sum() < 9 and model.config.mask_size == 28
 #
 # COCO's rule is a greedy one, as in NMS. Go through the detections from the best score to the
 # worst. Each one takes, of the objects that are still free, the one that it overlaps most, if the
-# IoU is large enough. With $F$ for the set of free objects, detection $d$ is matched to
+# IoU is at least $\tau$. With $F$ for the set of free objects, detection $d$ is matched to
 #
-# $$m(d) = \underset{m \,\in\, F,\ \mathrm{IoU}(d, m) \,\ge\, \tau}{\arg\max}\ \mathrm{IoU}(d, m),$$
+# $$\mathrm{match}(d) = \underset{g \,\in\, F,\ \mathrm{IoU}(d, g) \,\ge\, \tau}{\arg\max}
+# \ \mathrm{IoU}(d, g),$$
 #
-# and $m(d)$ is then removed from $F$. A detection with a match is a **true positive**, one without
-# a match is a **false positive**, and an object that is still free at the end is a **false
-# negative**.
+# that is, to the free object $g$ with the highest IoU, which is then removed from $F$. A detection
+# with a match is a **true positive**, one without a match is a **false positive**, and an object
+# that is still free at the end is a **false negative**.
 #
 # To see every case in one picture, we make up four detections for a scene with two stars. Each is a
 # copy of one of the two ground-truth masks, moved by a few pixels.
@@ -279,11 +296,12 @@ for star, right, down in moves:
 masks = torch.stack(masks)
 scores = torch.tensor([0.98, 0.95, 0.60, 0.30])
 labels = torch.full((4,), 4)
-stars = Detections(masks_to_boxes(masks), labels, scores, masks, None)
+star_boxes = masks_to_boxes(masks)
+stars = Detections(star_boxes, labels, scores, masks, mask_probs=None)
 
 # %%
 viz.show_detections(
-    scenes[25][0], stars, scenes.classes, gt, width=2.8
+    scenes[25][0], stars, scenes.classes, gt, width=2.3
 ).caption(
     "Figure 5. Two stars, and four detections that we have made up: each is "
     "one of the two masks, moved by one to four pixels."
@@ -297,8 +315,8 @@ viz.show_detections(
 iou = overlap(stars.masks, gt["masks"])  # [D, M]
 free, matched = {0, 1}, []
 for row in iou.tolist():  # best score first
-    candidates = [m for m in sorted(free) if row[m] >= 0.5]
-    match = max(candidates, key=lambda m, row=row: row[m], default=-1)
+    reached = {m: row[m] for m in free if row[m] >= 0.5}
+    match = max(reached, key=reached.get, default=-1)
     matched.append(match)
     free -= {match}
 
@@ -356,7 +374,7 @@ assert matched == match_detections(iou, scores, torch.tensor([0.5]))[0].tolist()
 start = torch.tensor([True, False, True, True, False])
 viz.show_ranking(start, n_objects=37).caption(
     "Figure 7. Precision and recall after each detection of a ranking. "
-    "Precision falls and rises, recall only rises."
+    "Precision falls and rises, recall never falls."
 )
 
 # %% [markdown]
@@ -372,7 +390,7 @@ viz.show_ranking(start, n_objects=37).caption(
 def ranking(label, tau):
     """Which detections of a class are correct [D], and M."""
     scores, correct, n_objects = [], [], 0
-    threshold = torch.tensor([tau], dtype=torch.float64)
+    threshold = torch.tensor([tau], dtype=torch.float64)  # as the IoUs
     for all_classes, target in zip(detections, targets, strict=True):
         found = all_classes[all_classes.labels == label]
         gt_masks = target["masks"][target["labels"] == label]
@@ -460,8 +478,8 @@ viz.show_ranking(by_hand, n_objects=5).caption(
 # %%
 viz.show_ap_area(by_hand, n_objects=5).caption(
     "Figure 10. AP as an area. The gray curve dips, and the envelope fills "
-    "the dips. It is read at 101 recalls (crimson dots), and each step counts "
-    "as many recalls as are read there, times their precision."
+    "the dips. It is read at 101 recalls (crimson dots). A step's label is "
+    "the number of recalls that are read on it, times its precision."
 )
 
 # %% [markdown]
@@ -473,7 +491,7 @@ viz.show_ap_area(by_hand, n_objects=5).caption(
 # \approx 0.668.$$
 #
 # Why 41 on the first step and not 40? Because the recall 0 is read, too. Note what did *not*
-# matter. The two precisions of 3/5 and 3/6 lie below the envelope and are never read. And the wrong
+# matter. The precisions 2/3, 3/5 and 3/6 lie below the envelope and are never read. And the wrong
 # detection at the very end comes after the last correct one, where it costs nothing at all.
 #
 # In code, with a loop over the recalls:
@@ -499,7 +517,7 @@ print(f"AP is {sum(envelope) / 101:.3f}")
 print(f"the mean of the precisions is {precision.mean():.3f}")
 curve.caption(
     "Figure 11. The stars at IoU 0.85. Nearly half of the recalls are never "
-    "reached, and AP is what is left of the area."
+    "reached, and AP is the shaded area."
 )
 
 # %% [markdown]
@@ -507,14 +525,15 @@ curve.caption(
 # counts as 0, and every other one at most as 1. The mean of the precisions is higher, since it
 # knows nothing of the 17 stars that are missed.
 #
-# Three things AP is not. It is no accuracy, for an accuracy would also count what was correctly
+# Three things AP is not. It is not an accuracy, for an accuracy would also count what was correctly
 # *not* detected, and nobody can count those boxes. It is not the fraction of the detections that
 # are correct, which would be 20 of 62. And it is not the fraction of the stars that are found,
 # which would be 20 of 37. It lies close to the latter here, because most of these 20 come first in
 # the ranking.
 #
-# The package's version avoids the loop. Read backward, the envelope is a running maximum, and a
-# binary search finds the first detection that reaches each recall.
+# The package's version avoids the loop. Read backward, the envelope is a running maximum. A binary
+# search finds the first detection that reaches each of the 101 recalls in `RECALLS`, and a zero at
+# the end is for the recalls that none reaches.
 
 # %%
 print(getsource(average_precision).split('"""')[2])
@@ -536,8 +555,8 @@ assert 0.5 < 20 / 37 < 0.55 and sum(envelope) / 101 > 0.5
 # 1. Reach an AP of 1. Then change only the scores. Does any order of the three still give 1?
 # 2. Put two boxes on the same triangle. For which scores does the duplicate cost something, and for
 #    which is it free?
-# 3. Place the boxes so that AP is high at an IoU of 0.5, and 0 at 0.95. How few pixels does the
-#    small triangle allow?
+# 3. Place the boxes so that AP is high at an IoU of 0.5, and 0 at 0.95. By how little may the box
+#    of the small triangle be off before it counts as wrong at 0.95?
 # 4. Can you make AP *rise* by moving a box that is wrong to another wrong place? And by lowering
 #    its score?
 #
@@ -604,8 +623,9 @@ chart.caption(
 star_rankings = {f"IoU {tau:.2f}": ranking(4, tau) for tau in taus}
 viz.show_curves(star_rankings).caption(
     "Figure 14. The ten precision-recall curves of the stars, whose areas are "
-    "the points of the star's line. With a stricter threshold the cliff moves "
-    "to the left."
+    "the points of the star's line. A stricter threshold moves the cliff to "
+    "the left. Those at 0.70 and 0.75 coincide, and at 0.95 no star is "
+    "correct."
 )
 
 # %% [markdown]
@@ -614,7 +634,8 @@ viz.show_curves(star_rankings).caption(
 # to the length of that outline, and a star has a long outline for its area. So AP50 says whether
 # objects are found, and the higher thresholds say how exactly they are drawn.
 #
-# `evaluate` returns all of COCO's scores, for masks and for boxes.
+# `evaluate` computes all the kinds of AP that COCO has, for masks or for boxes. Here are those of
+# the masks.
 
 # %%
 mask_scores = evaluate(scenes, detections, "segm")
@@ -623,10 +644,9 @@ print(f"masks\n{mask_scores}")
 
 # %% [markdown]
 # If you compare this AP with the other lessons, you will find that `shapes-tiny` gets a slightly
-# different one nearly everywhere. It is always the same model. What differs are the images, since
-# each lesson measures on scenes of its own, with other seeds, other numbers of scenes, and
-# sometimes harder settings. Even scenes of the same kind give other numbers. Here are three more
-# sets of 60.
+# different one nearly everywhere. It is always the same model, but each lesson measures it on
+# scenes of its own. Even scenes of the same kind give other numbers. Here are three more sets of
+# 60, with AP in percent, as most papers print it.
 
 # %%
 all_sets = [mask_scores.ap]
@@ -637,9 +657,9 @@ for seed in (2, 3, 4):
     print(f"seed {seed}: mask AP {100 * scores.ap:.1f}")
 
 # %% [markdown]
-# The numbers spread over about two points, from nothing but the choice of scenes. Only compare two
-# models on the same images, and don't make much of a difference of one point on sixty of them.
-# Lesson 12 is about how much one may make of it.
+# Together with our first set, the numbers spread over about two points (a point is an AP of 0.01),
+# from nothing but the choice of scenes. So compare two models only on the same images, and don't
+# make much of a difference of one point on sixty of them. Lesson 12 finds out how much it may mean.
 #
 # ### The same from pycocotools
 #
@@ -691,6 +711,8 @@ assert fall["star"] > 2 * fall["square"] and min(values[0] for values in ap_of_i
 assert ap_of_iou["square"][3] > 0.98 and ap_of_iou["star"][3] < 0.9
 for name, values in ap_of_iou.items():
     assert abs(values.mean() - mask_scores.per_class[name]) < 1e-5
+assert star_rankings["IoU 0.70"][0].equal(star_rankings["IoU 0.75"][0])
+assert not star_rankings["IoU 0.95"][0].any()
 assert 0.018 < max(all_sets) - min(all_sets) < 0.026
 assert largest < 1e-9
 
@@ -830,8 +852,11 @@ gt_circles = {
     "labels": torch.full((3,), 3),
     "masks": gt_masks,
 }
+# For the picture only, the crowd is a class of its own.
+shown = {**gt_circles, "labels": torch.tensor([3, 3, 7])}
+shown_classes = [*scenes.classes, "crowd"]
 viz.show_detections(
-    image, found, scenes.classes, gt_circles, width=2.8
+    image, found, scenes.classes, shown, shown_classes, width=2.8
 ).caption(
     "Figure 15. Left, the ground truth: two circles, and a crowd of four in "
     "one region. Right, what the model detects as circles. It has found all "
@@ -873,8 +898,9 @@ for row in range(len(found)):
 def ap_with_crowd(iou, is_ignored):
     """AP at 0.5 of one image, where some objects are ignored."""
     half = torch.tensor([0.5])
-    match = match_detections(iou, found.scores, half, is_ignored, is_ignored)
-    match = match[0]
+    match = match_detections(
+        iou, found.scores, half, ignored=is_ignored, crowd=is_ignored
+    )[0]
     counts = torch.ones(len(match), dtype=torch.bool)
     counts[match >= 0] = ~is_ignored[match[match >= 0]]
     return average_precision((match >= 0)[counts], int((~is_ignored).sum()))
@@ -892,8 +918,9 @@ print(f"a crowd:             {as_crowd:.3f}")
 # %% [markdown]
 # **What happened.** As an ordinary object, the crowd is missed, because no single circle covers
 # half of it, and its four circles are false positives. Dropped, it is at least not missed, but the
-# four are still wrong, and stand above a correct detection in the ranking. By COCO's rules all four
-# disappear, and what remains is a perfect ranking of two circles, with two mistakes at its end.
+# four are still wrong, and stand above a correct detection in the ranking. By COCO's rules they
+# disappear, and so does a fifth detection in the crowd, with a score of 0.06. What remains is a
+# perfect ranking of two circles, with two mistakes at its end.
 #
 # Let's ask pycocotools.
 
@@ -914,8 +941,8 @@ print(f"AP: {theirs[0]:.3f} and {ours.ap:.3f}")
 #
 # At the end of its list a wrong detection is free, so why not return ten thousand? Because COCO
 # sets a limit. Of each *class in each image*, only the best 100 are evaluated. pycocotools calls
-# this `maxDets`. Our model's own limit of 100 is for all classes together, as in torchvision, and
-# so it never reaches that of COCO.
+# this `maxDets`. Our model's own limit of 100 is for all classes together, as in torchvision, so
+# that COCO's limit never drops any of its detections.
 #
 # With smaller limits, the same machinery gives **average recall**, or **AR**. Let
 # $\mathrm{recall}_k(\tau, n)$ be the fraction of the objects of class $k$ that are found at
@@ -956,12 +983,13 @@ for n, value in zip((1, 10, 100), theirs[6:9], strict=True):
 
 # %% [markdown]
 # **What happened.** 0.28 would be one object of 3.6. But the limit holds for each class, so $n = 1$
-# allows up to six detections in an image, one of each class. It is missed only where a class has
-# several objects. And from 10 to 100 nothing changes, since no class has that many objects. On COCO
-# itself, where a crate may hold fifty apples, it matters.
+# allows up to six detections in an image, one of each class. Only where a class has several objects
+# in a scene are the others out of reach. And from 10 to 100 nothing changes, since our model never
+# detects more than seven objects of a class in a scene. On COCO itself, where a crate may hold
+# fifty apples, it matters.
 #
 # So pycocotools' twelve numbers are AP, AP50, AP75, AP by three sizes, AR by three limits, and AR
-# by three sizes, and we can now compute every one of them by hand.
+# by three sizes.
 
 # %% tags=["claim"]
 assert round(as_crowd, 3) == 1 and 0.25 < as_object < 0.35 and 0.35 < dropped < 0.45
@@ -975,7 +1003,8 @@ assert (six >= 0).sum() == 6 and found.scores[six < 0].max() < 0.3
 per_scene = [target["labels"].bincount(minlength=7) for target in targets]
 assert max(int(counts.max()) for counts in per_scene) == 4
 assert round(sum(int(counts.sum()) for counts in per_scene) / 60, 1) == 3.6
-assert max(len(d) for d in detections) <= 100
+assert max(int(d.labels.bincount().max()) for d in detections if len(d)) == 7
+assert crowd_iou[8] > 0.5 and round(found.scores[8].item(), 2) == 0.06
 
 # %% [markdown]
 # ## 9. What went wrong?
@@ -1044,9 +1073,13 @@ viz.show_counts(parts, names, "number of mistakes").caption(
 
 # %% [markdown]
 # **What happened.** A wrong class at the right location is the most frequent mistake, in both
-# groups. That is the price of making each class of each RoI a candidate. But how much do these
-# mistakes cost? We remove one type after the other from all lists, as if a perfect assistant had
-# corrected it, and compute AP50 again.
+# groups. That is the price of making each class of each RoI a candidate.
+#
+# But what do these mistakes cost? We cross out all false positives of one type, in all the lists,
+# and compute AP50 again. Then we do the same with the next type.
+#
+# > **Predict.** By how many points does AP50 rise if all 84 detections of a wrong class are gone:
+# > about 20, about 5, or less than 1?
 
 # %%
 for index, name in enumerate(TYPES[1:], start=1):
@@ -1058,9 +1091,9 @@ for index, name in enumerate(TYPES[1:], start=1):
     print(f"without {name:11} AP50 {gain:+.1f}")
 
 # %% [markdown]
-# Hardly anything. Only those false positives cost something that come *before* a correct detection
-# in their class's ranking, and most of ours come after nearly all of them. So count mistakes to
-# understand a detector, but don't take the count for a ranking of what matters.
+# **What happened.** Hardly anything. Only those false positives cost something that come *before* a
+# correct detection in their class's ranking, and most of ours come after nearly all of them. So
+# count mistakes to understand a detector, but don't conclude from the counts which of them matter.
 #
 # ### Which classes are confused?
 #
@@ -1092,12 +1125,12 @@ def pairs_of(d, target):
         if m >= 0:
             row = int(target["labels"][m]) - 1
         elif iou[index].max() >= 0.5:
-            row = 6
+            row = 6  # taken object
         else:
-            row = 7
+            row = 7  # background
         pairs.append((row, column))
     for m in set(range(len(target["labels"]))) - set(match.tolist()):
-        pairs.append((int(target["labels"][m]) - 1, 6))
+        pairs.append((int(target["labels"][m]) - 1, 6))  # missed
     return pairs
 
 
@@ -1110,9 +1143,8 @@ for d, target in zip(detections, targets, strict=True):
 rows = [*scenes.classes, "taken object", "background"]
 columns = [*scenes.classes, "missed"]
 viz.show_confusion(confusion, rows, columns).caption(
-    "Figure 17. The class confusion matrix. On the diagonal, class and "
-    "detection agree. Most of what is wrong is in the row of objects that "
-    "have been taken."
+    "Figure 17. The confusion matrix of the classes. The diagonal is right, "
+    "and most of what is wrong lies on objects that have been taken."
 )
 
 # %% [markdown]
@@ -1127,7 +1159,7 @@ viz.show_confusion(confusion, rows, columns).caption(
 #
 # 1. Open *taken object* as *square*. Which shapes hide behind these squares, and what has happened
 #    to them?
-# 2. Find the two stars that were missed. Why could you have missed them, too?
+# 2. Find the two stars that were missed. Would you have seen them?
 # 3. Is there a cell in which you would side with the model against the ground truth?
 
 # %%
@@ -1191,7 +1223,7 @@ print(f"halved:     AP {100 * s.ap:.1f}, AP50 {100 * s.ap50:.1f}")
 # %% [markdown]
 # **What happened.** AP falls. Most of what you dropped were false positives, but at the bottom of
 # the ranking they cost almost nothing, and the few true positives that went with them were recall.
-# The stricter the cut, the more AP falls, while the list that a user sees gets better and better.
+# The stricter the cut, the more AP falls, while the list that a user sees gets cleaner and cleaner.
 #
 # Halving changes nothing at all, because AP depends on the order of the scores alone. That is a
 # warning as well. A high AP does not mean that a score of 0.9 is right in nine cases of ten.
@@ -1220,7 +1252,7 @@ assert cut == sorted(cut, reverse=True) and cut[0] - cut[4] > 0.1
 # 3. Choose a score for all classes at once, so that no class has a precision below 0.9 at an IoU of
 #    0.5. Which class decides?
 #
-# Write down the three scores.
+# Write down both scores.
 
 # %%
 from mrcnn_edu.course.widgets import average_precision_player
@@ -1379,13 +1411,14 @@ exercises.check_score_for(score_for)
 # 1. In each image, keep the `max_detections` detections with the best scores.
 # 2. Compute their IoU with the objects. For a crowd, divide by the area of the detection alone.
 # 3. An object is *ignored* if it is a crowd or if its area is not in the range.
-# 4. Match, best score first. A detection takes, of the free objects that it reaches, the one with
-#    the highest IoU. It takes an ignored one only if it reaches no other. A crowd remains free.
+# 4. Match, best score first. A detection reaches an object if their IoU is at least
+#    `iou_threshold`. Of the free objects that it reaches, it takes the one with the highest IoU. It
+#    takes an ignored one only if it reaches no other. A crowd remains free.
 # 5. A detection whose object is ignored does not count. One without an object does not count if its
 #    own area is not in the range.
 # 6. Put the detections of all images that count into one ranking, and return its AP.
 #
-# There is always an object that is not ignored. You may use your own functions from above, and
+# At least one of all the objects is not ignored. You may use your own functions from above, and
 # `mrcnn_edu.boxes`.
 #
 # For example, take one object (0, 0, 10, 10) and a crowd (0, 20, 40, 60). Three detections lie
@@ -1474,8 +1507,8 @@ assert abs(sum(small) / 10 - by_class["square"][3]) > 1e-4
 #   below the envelope of their curve, read at 101 recalls, and COCO's AP is its mean over classes
 #   and ten IoU thresholds.
 # - AP depends only on the order of the scores, and not on what comes after the last correct
-#   detection. AP small and AP medium are about other rankings and other classes, and are no parts
-#   of AP.
+#   detection. AP small and AP medium come from other rankings and other classes, so both can be
+#   above AP.
 # - A crowd counts neither way. A confusion matrix needs decisions of its own, and the objects in
 #   its cells say more than their numbers.
 #
