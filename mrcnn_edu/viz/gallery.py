@@ -49,8 +49,10 @@ def show_gallery(
             shade = OTHER_COLORS[i % len(OTHER_COLORS)]
             draw_curve(axes, values, window, color=shade, linewidth=1.8, label=loss_label(loss))
         style_losses(axes)
-    for axes in grid[:-1].flat:  # the lowest row has the numbers of all
+    for axes in panels[: max(0, len(runs) - columns)]:  # the lowest of each column has the numbers
         axes.set_xlabel("")
+    for axes in panels[max(0, len(runs) - columns) : len(runs)]:
+        axes.tick_params(labelbottom=True)
     handles, labels = panels[0].get_legend_handles_labels()
     picture.legend(
         handles, labels, loc="outside upper left", ncols=len(labels), frameon=False, fontsize=SMALL

@@ -6,7 +6,7 @@ import numpy as np
 
 from mrcnn_edu.viz.palette import FewColors
 from mrcnn_edu.viz.picture import Picture
-from mrcnn_edu.viz.style import GRAY, INK, OTHER_COLORS, legend
+from mrcnn_edu.viz.style import GRAY, OTHER_COLORS, legend
 
 
 def show_training(
@@ -26,7 +26,8 @@ def show_training(
         start = np.maximum(end - 20, 0)
         means = (sums[end] - sums[start]) / (end - start)
         left.plot(end, means, label=name, color=shade, linewidth=1.6)
-    colors = (INK, OTHER_COLORS[1], GRAY, OTHER_COLORS[0])
+    # recall, mask IoU, filled box, class accuracy: the colors of objectness, mask and class losses
+    colors = (OTHER_COLORS[0], OTHER_COLORS[4], GRAY, OTHER_COLORS[2])
     for i, (name, values) in enumerate(metrics.items()):
         steps, heights = list(values), list(values.values())
         right.plot(steps, heights, "o-", label=name, color=colors[i % len(colors)])

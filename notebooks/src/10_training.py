@@ -104,11 +104,10 @@ assert len(gt_boxes) == 5 and len(proposals) == 140
 #
 # $$m(b) = \operatorname*{arg\,max}_{m}\ \mathrm{IoU}(g_m, b),$$
 #
-# but only if it overlaps this object enough. In the words of
-# [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, a RoI is *positive* if it has an IoU
-# of at least 0.5 with a ground-truth box, and *negative* otherwise. A positive RoI has to predict
-# the class, the box and the mask of its object. A negative one has to predict background, which has
-# the label 0.
+# but only if it overlaps this object enough. In [Mask R-CNN](https://arxiv.org/abs/1703.06870),
+# section 3.1, a RoI is *positive* if it has an IoU of at least 0.5 with a ground-truth box, and
+# *negative* otherwise. For a positive RoI, the heads have to predict the class, the box and the
+# mask of its object. For a negative one, they have to predict background, which has the label 0.
 #
 # Let's try the rule on two objects of 10 × 10 pixels and six RoIs.
 
@@ -150,7 +149,8 @@ viz.show_matching(iou, matched, 0.5, 0.5, best=False, of="RoI").caption(
 # %% [markdown]
 # **What happened.** Three are positive, because an IoU of exactly 0.5 is enough. If you said four,
 # you probably counted RoI 2. It still contains 60 % of its object, but what it contains of other
-# things counts against it, and its IoU is only 0.43.
+# things counts against it. The area in both boxes is 60 and the area in either is 140, so the IoU
+# is only 0.43.
 #
 # RoIs 0 and 4 are borderline cases of opposite kinds. One shows half of its object, and one shows
 # all of it and as much paper. Both have to predict the class and the whole box of their object. So
@@ -188,9 +188,8 @@ viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
 
 # %% [markdown]
 # Look at the right side. Negatives are not just empty paper. Many of them cut through an object, or
-# take in two of them. They teach the box head an important lesson, which is what is *not good
-# enough*. Without them it would see nothing but good boxes, and could give a high score to every
-# part of an object.
+# take in two of them, and these show the box head what is *not good enough*. Without them it would
+# know only good boxes and empty paper, and could give a high score to every part of an object.
 #
 # Did you notice that we added the five ground-truth boxes to the proposals? That is why RoIs need
 # no exception for the best one. An untrained RPN proposes nothing useful, so in the first steps
@@ -210,10 +209,12 @@ assert (overlap[:, negative].amax(dim=0) > 0.1).float().mean() > 0.4
 # %% [markdown]
 # ## 2. One positive to three negatives
 #
-# A training step doesn't use all RoIs. It **samples** them, which means that it draws some at
-# random, as the RPN did with its anchors in lesson 06. The numbers are different, though. For each
-# image, Mask R-CNN samples $N$ RoIs "with a ratio of 1:3 of positive to negatives"
-# ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1). In our small model, $N = 48$.
+# Most RoIs are negative. If all of them counted in the loss, a box head that always predicts
+# background would be nearly right. So a training step doesn't use all RoIs. It **samples** them,
+# which means that it draws some at random and keeps the two kinds in proportion, as the RPN did
+# with its anchors in lesson 06. The numbers are different, though. For each image, Mask R-CNN
+# samples $N$ RoIs "with a ratio of 1:3 of positive to negatives" ([Mask
+# R-CNN](https://arxiv.org/abs/1703.06870), section 3.1). In our small model, $N = 48$.
 #
 # What if there are too few of one kind? With $P$ positives and $Q$ negatives in the image, the
 # sample has
@@ -255,8 +256,8 @@ sampled = sample_rois(matched, 48, 0.25, generator)  # [48]
 rois, objects = all_rois[sampled], matched[sampled]
 
 panels = {}
-halves = {"positive": objects >= 0, "negative": objects < 0}
-for name, chosen in halves.items():
+kinds = {"positive": objects >= 0, "negative": objects < 0}
+for name, chosen in kinds.items():
     title = f"{chosen.sum()} {name} RoIs"
     panels[title] = (4 * rois[chosen], objects[chosen])
 viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
@@ -279,8 +280,8 @@ viz.show_matched(crisp, 4 * gt_boxes, panels, width=2.2).caption(
 # for nothing beside the others.
 
 # %%
-from_roi_to_object = gt_boxes[objects.clamp(min=0)]
-deltas = encode_boxes(from_roi_to_object, rois, BOX_SCALE)  # [48, 4]
+box_of_object = gt_boxes[objects.clamp(min=0)]  # a negative gets the first
+deltas = encode_boxes(box_of_object, rois, BOX_SCALE)  # [48, 4]
 
 for row in [0, 1, 2, 8, 10, 12]:
     if objects[row] < 0:
@@ -292,9 +293,9 @@ for row in [0, 1, 2, 8, 10, 12]:
     print(f"RoI {sampled[row]:3}: label {label}, {name:10} deltas{shown}")
 
 # %% [markdown]
-# That is all there is to targets. They are rows of a table. The anchors have such a table as well,
-# with the label 1 for an object of whatever class, and the package builds both of them in
-# `mrcnn_edu/targets.py`. The part for RoIs is what we have just written.
+# Apart from the masks, that is all there is to targets. They are rows of a table. The anchors have
+# such a table as well, with the label 1 for an object of whatever class, and the package builds
+# both of them in `mrcnn_edu/targets.py`. The part for RoIs is what we have just written.
 
 # %%
 generator = torch.Generator().manual_seed(0)
@@ -312,8 +313,9 @@ print(getsource(roi_targets).split('"""')[2])
 
 # %% [markdown]
 # Two lines there deserve a word. RoIs without area are left out, since their deltas would divide by
-# zero. And `objects.clamp(min=0)` gives negatives the index of some object, because an index must
-# not be −1; what is computed for them is replaced by zeros afterwards.
+# zero. And `objects.clamp(min=0)` gives negatives the index of an object, although they have none,
+# so that all rows can be computed at once. What comes out for negatives is replaced by zeros
+# afterwards.
 
 # %% tags=["claim"]
 from mrcnn_edu.anchors import pyramid_anchors
@@ -338,10 +340,9 @@ assert of_anchors.labels.sum() == len(of_anchors.deltas) < 12
 # %% [markdown]
 # ## 3. The mask that a RoI must learn
 #
-# Only positive RoIs have a mask to learn. Its target is "the intersection between an RoI and its
-# associated ground-truth mask" ([Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1),
-# resampled to the $m \times m$ pixels that the mask head predicts. A target of our models has
-# values between 0 and 1. Each is the fraction of the pixel that the object's mask covers.
+# Only positive RoIs have a mask to learn. The mask head predicts $m \times m$ pixels for a RoI
+# (lesson 09), so the target must have as many. A target of our models has values between 0 and 1.
+# Each is the fraction of the pixel that the object's mask covers.
 #
 # > **Predict.** A RoI covers only the right half of an object, so its IoU is 0.5, and it is
 # > positive. What is its mask target: the whole object, squeezed into the RoI, or the half that
@@ -364,12 +365,14 @@ picture.caption(
 )
 
 # %% [markdown]
-# **What happened.** The target is the half that lies in the RoI. The mask head only sees the
-# features in its box, so it can only be asked for what is in that box. The whole object, squeezed,
-# would contain pixels that the head cannot see.
+# **What happened.** The target is the half that lies in the RoI, and each of its values is the mean
+# of 4 × 2 pixels. In the words of [Mask R-CNN](https://arxiv.org/abs/1703.06870), section 3.1, it
+# is "the intersection between an RoI and its associated ground-truth mask". The mask head only sees
+# the features in its box, so it can only be asked for what is in that box. The whole object,
+# squeezed, would contain pixels that the head cannot see.
 #
-# This has a consequence for detection. A mask can never repair a box that is too small, because the
-# head has learned to stop at the box's edge. The box has to be right first.
+# This has a consequence for detection. A mask can never repair a box that is too small, because all
+# of its pixels lie inside the box. The box has to be right first.
 #
 # Here are four positive RoIs of our scene and what each of them has to learn.
 
@@ -388,9 +391,10 @@ viz.show_regions(crisp, 4 * to_learn.boxes[four], soft[four], titles).caption(
 )
 
 # %% [markdown]
-# Where a neighbor covers the object, the target has a gap, as the ground-truth mask
-# itself has one there. And the pixels along an outline are neither 0 nor 1. They'll return later,
-# because they keep the mask loss from ever reaching zero.
+# A target is a square, whatever the shape of its RoI. Where a neighbor covers the object, the
+# target has a gap, as the ground-truth mask itself has one there. And the pixels along an outline
+# are neither 0 nor 1. They'll return later, because they keep the mask loss from ever reaching
+# zero.
 
 # %% tags=["claim"]
 package = mask_targets([gt_mask[None]], [roi[None]], [torch.tensor([0])], mask_size=2)[0]
@@ -424,25 +428,30 @@ assert len(to_learn.boxes) == 12 and 0.02 < ((soft > 0.05) & (soft < 0.95)).floa
 # \mathbf{w} \leftarrow \mathbf{w} - \eta\,\mathbf{v}.$$
 #
 # The **learning rate** $\eta$ decides how far a step goes. **Momentum** keeps nine tenths of the
-# last movement, so that steps in the same direction add up, and those that contradict each other
-# cancel. And **weight decay** $\lambda$ pulls every weight a little toward 0. Ours is
-# [AdamW](https://arxiv.org/abs/1711.05101), which divides the mean of recent gradients by their
-# typical size, for each weight alone:
+# last movement $\mathbf{v}$, so that steps in the same direction add up, and those that contradict
+# each other cancel. And **weight decay** $\lambda$ pulls every weight a little toward 0.
+#
+# Our optimizer is [AdamW](https://arxiv.org/abs/1711.05101), which divides the mean of recent
+# gradients by their typical size, for each weight alone:
 #
 # $$\mathbf{w} \leftarrow \mathbf{w} - \eta \left( \frac{\hat{\mathbf{m}}}
 # {\sqrt{\hat{\mathbf{u}}} + \epsilon} + \lambda\,\mathbf{w} \right),$$
 #
 # where $\hat{\mathbf{m}}$ is a running mean of $\mathbf{g}$ and $\hat{\mathbf{u}}$ one of
-# $\mathbf{g}^2$. The fraction stays at about 1 or below, whatever the scale of the loss, so a
-# learning rate of AdamW can't be compared with one of SGD. AdamW learns faster in the first few
-# hundred steps, and those are all that we have time for here. In addition, we shorten every
-# gradient that is too long. Such **gradient clipping** replaces $\mathbf{g}$ by
+# $\mathbf{g}^2$, and the tiny number $\epsilon$ prevents a division by zero. The fraction stays at
+# about 1 or below, whatever the scale of the loss, so a learning rate of AdamW can't be compared
+# with one of SGD. AdamW learns faster in the first few hundred steps, and those are all that we
+# have time for here.
+#
+# In addition, we shorten every gradient that is too long. Such **gradient clipping** replaces
+# $\mathbf{g}$ by
 #
 # $$\mathbf{g} \cdot \min\!\left(1,\ \frac{c}{\lVert \mathbf{g} \rVert}\right)$$
 #
-# with $c = 5$, so that one strange batch can't throw the weights far away.
+# with $c = 5$, where $\lVert \mathbf{g} \rVert$ is the length of the gradient, so that one strange
+# batch can't throw the weights far away.
 #
-# The package has the settings of both as data.
+# Here are the paper's settings beside ours.
 
 # %%
 from mrcnn_edu.train import Training, learning_rate, steps, with_progress
@@ -466,7 +475,7 @@ for setting in ("roi_batch_per_image", "roi_positive_fraction"):
 #
 # The learning rate is not constant. Both runs begin with a **warm-up**, in which it rises from
 # nearly nothing to its full value, because the gradients of an untrained head point anywhere. With
-# $T$ steps in all and $T_w$ of warm-up, ours is
+# $T$ steps in all and $T_w$ of warm-up, our rate in step $t$ is
 #
 # $$\eta_t = \eta\,\frac{t + 1}{T_w} \quad (t < T_w), \qquad
 # \eta_t = \frac{\eta}{2} \left(1 + \cos \pi\,\frac{t - T_w}{T - T_w}\right) \quad
@@ -491,12 +500,12 @@ viz.show_schedules(rates).caption(
 )
 
 # %% [markdown]
-# What if your machine can't hold 16 images? If a step sees fewer images, its gradient
-# is noisier, and the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677),
-# section 2.1, lowers the learning rate in proportion. With $B$ images instead of 16,
-# $\eta = 0.02 \cdot B / 16$. For ResNeXt the paper itself trains with one image on each GPU and
-# 0.01. A learning rate that was made for 8 GPUs and is used on one is a classic cause of losses
-# that explode.
+# What if your machine can't hold 16 images? If a step sees fewer images, its gradient is noisier,
+# and the **linear scaling rule** of [Goyal et al.](https://arxiv.org/abs/1706.02677), section 2.1,
+# lowers the learning rate in proportion. With $B$ images instead of 16, $\eta = 0.02 \cdot B / 16$.
+# For ResNeXt the paper itself trains with one image on each GPU, and with a rate of 0.01. A
+# learning rate that was made for 8 GPUs and is used on one is a classic cause of losses that
+# explode.
 
 # %% tags=["claim"]
 assert (their_model.roi_batch_per_image, our_model.roi_batch_per_image) == (512, 48)
@@ -539,27 +548,31 @@ torch.manual_seed(0)
 model = MaskRCNN(Config.tiny())
 start = losses_at_start(model)
 for name, value in start.items():
-    print(f"{name:17} {value:.1f}")
+    print(f"{name:17} {value:.2f}")
 
 # %% [markdown]
-# **What happened.** The objectness loss is 0.7, as $\ln 2 \approx 0.69$ predicts. The class loss is
-# near $\ln 7 \approx 1.95$, but not equal to it. And the mask loss, which should be $\ln 2$ too, is
-# more than twice as large.
+# **What happened.** The objectness loss is what it should be, $\ln 2 \approx 0.69$. The class loss
+# is near $\ln 7 \approx 1.95$, but not equal to it. And the mask loss should be $\ln 2$ too,
+# because an undecided head gives every pixel the probability 0.5, and
+# $-y \ln \frac{1}{2} - (1 - y) \ln \frac{1}{2} = \ln 2$ for every target $y$ between 0 and 1. But
+# it is more than twice as large.
 #
 # A loss that is too large at the start means that the head is not undecided. It makes confident
 # predictions, and as they are random, they are often wrong. Why would an untrained mask head be
-# confident? The package initializes its last layer as torchvision does, by the rule of
-# [He et al.](https://arxiv.org/abs/1502.01852) with the number of outputs, which gives the weights
-# a variance of $2 / (K + 1)$. Each logit is a sum over $C = 48$ channels of values $x$, so its
-# variance is about
+# confident? The package initializes its last layer as torchvision does, by the rule of [He et
+# al.](https://arxiv.org/abs/1502.01852), which gives weights a variance of 2 divided by the number
+# of a layer's inputs, or else of its outputs. torchvision takes the outputs. This layer has only
+# $K + 1 = 7$ of them, one for each of the $K = 6$ classes and one for background. But each logit is
+# a sum over $C = 48$ input channels, whose values $x$ have a mean square $\overline{x^2}$ of 0.94
+# in our model. So its variance is about
 #
 # $$s^2 = C \cdot \frac{2}{K + 1} \cdot \overline{x^2} \approx 48 \cdot \frac{2}{7} \cdot 0.94
 # \approx 12.9,$$
 #
-# and logits with a standard deviation of $s \approx 3.6$ are probabilities close to 0 and 1. For
-# them, the cross-entropy is on average $\mathbb{E} \ln(1 + e^z) \approx 1.6$, which is what we
-# measured. The class layer has smaller weights, but they aren't neutral either. With our seed they
-# happen to favor background, to which they give 21 % instead of one seventh. As most RoIs *are*
+# and logits $z$ with a standard deviation of $s \approx 3.6$ are probabilities close to 0 and 1.
+# For them, the cross-entropy is on average $\mathbb{E} \ln(1 + e^z) \approx 1.6$, which is close to
+# what we measured. The class layer has smaller weights, but they aren't neutral either. With our
+# seed they happen to favor background, to which they give 21 % instead of 14 %. As most RoIs *are*
 # background, the class loss is lower than it should be, by luck.
 #
 # If this explanation is right, the losses must come down to their expected values as soon as the
@@ -584,8 +597,8 @@ for name, value in expected.items():
 # %% [markdown]
 # All three agree. The first steps of a training run correct the large weights anyway, so the
 # package leaves them as torchvision has them. But the check has found something, and that is what
-# it is for. In a model of your own, a class loss of 10 at the start would mean that you have
-# forgotten to initialize a layer, or that the labels and the outputs are not in the same order.
+# it is for. In a model of your own, a class loss of 10 at the start would mean that the weights of
+# some layer are far too large, or that its inputs are.
 #
 # The two box losses have no such expected value, since they depend on how far the boxes are off.
 # With the smooth L1 of lesson 06, that of the box head is
@@ -593,8 +606,9 @@ for name, value in expected.items():
 # $$L_{box} = \frac{1}{N} \sum_{i\ \text{positive}}\ \sum_{j=1}^{4}
 # \mathrm{smooth}_{L_1}(d_{ij} - d_{ij}^*).$$
 #
-# The sum has terms for the few positive rows alone, but $N$ counts *all* rows. So this loss is
-# small, and it grows with the number of positives.
+# Here the $d_{ij}$ are the four deltas that the head predicts for RoI $i$, and the $d_{ij}^*$ are
+# their targets. The sum has terms for the few positive RoIs alone, but $N$ counts *all* sampled
+# RoIs. So this loss is small, and it grows with the number of positives.
 
 # %% tags=["claim"]
 assert abs(start["loss_objectness"] - log(2)) < 0.02 and 1.4 < start["loss_classifier"] < 1.9
@@ -621,8 +635,8 @@ assert abs(start["loss_mask"] - 1.6) < 0.1
 #
 # The second test takes a few seconds. Train on a single scene, until the network knows it by heart.
 # This is **overfitting**, and for once we want it. A network that can't learn *one* scene won't
-# learn ten thousand, and a failure here is a mistake in the code or in the targets, never a lack of
-# data.
+# learn ten thousand, and a failure here is a mistake in the code, the targets or the settings,
+# never a lack of data.
 #
 # The function `steps` of the package trains. It yields the list of all losses so far, before the
 # first step and after each.
@@ -664,8 +678,9 @@ print("positive proposals:", n_positive[0], "->", n_positive[60])
 # That is the first lesson about the losses of Mask R-CNN. Its heads learn from boxes that the RPN
 # chooses, so a loss changes with the network's skill *and* with its task.
 #
-# The second lesson is that zero isn't always the goal. The mask loss stays well above it. For a
-# pixel on an outline with a target of $y = 0.4$, even the perfect prediction $p = 0.4$ costs
+# The second lesson is that zero isn't always the goal. The mask loss begins far above $\ln 2$, as
+# we found before, and falls well below it, but it doesn't come near zero. For a pixel on an outline
+# with a target of $y = 0.4$, even the perfect prediction $p = 0.4$ costs
 #
 # $$-y \ln p - (1 - y) \ln (1 - p) \,\Big|_{p = y} = H(y),$$
 #
@@ -700,6 +715,7 @@ assert sum(late.values()) < 0.4 * sum(first.values()) and n_positive[0] < n_posi
 assert [name for name in late if late[name] >= first[name]] == ["loss_box_reg"]
 highest = max(step["loss_box_reg"] for step in one_scene_losses)
 assert highest > 1.2 * late["loss_box_reg"] and late["loss_mask"] > entropy.mean() > 0.05
+assert first["loss_mask"] > 2 * log(2) and late["loss_mask"] < 0.5 * log(2)
 assert round(-0.4 * log(0.4) - 0.6 * log(0.6), 2) == 0.67
 found = box_iou(gt_boxes, confident.boxes) > 0.5
 assert (found & (gt_labels[:, None] == confident.labels)).any(dim=1).all()
@@ -709,8 +725,9 @@ assert (found & (gt_labels[:, None] == confident.labels)).any(dim=1).all()
 #
 # Now we train on scenes that are new in every step, 300 steps of 4 scenes. Detectors seldom start
 # from nothing. The backbone of Faster R-CNN had learned to classify the photographs of ImageNet
-# before it saw a single box. Ours has learned to classify single outlines, which is the same idea
-# on a small scale, and `init_backbone` loads it. Everything after the backbone is random.
+# before it saw a single box. Ours has learned to classify synthetic images with one object each,
+# which is the same idea on a small scale, and `init_backbone` loads it. Everything after the
+# backbone is random.
 #
 # We have just seen that losses are hard to read. So every 25 steps we also measure what the model
 # can do, on 16 scenes that it is never trained on, our **validation set**. We use four numbers.
@@ -785,8 +802,8 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
             curves.setdefault(name, {})[step] = value
         snapshots[step] = model.detect([validation_set[4][0]])[0]
         picture = viz.show_training(losses, curves).caption(
-            "Figure 11. Left, the five losses in training. Right, what the "
-            "model can do on scenes that it is never trained on."
+            "Figure 11. Left, the five losses. Right, what the model can do "
+            "on other scenes, in the colors of the losses that belong to it."
         )
         if step == 0:
             shown = display(picture, display_id=True)
@@ -801,10 +818,10 @@ for losses in with_progress(steps(model, scenes, ours), ours.steps):
 # are almost as good as at the end. But about half of the labels are still wrong, and it takes the
 # remaining 200 steps to get most of them right.
 #
-# Now look at the left side once more. Nothing there tells you any of this. From step 100 on, all
-# five curves fall slowly, and it would be easy to call them flat and to stop. None of them says
-# that the model can find and outline objects by then, or that it can't name them. So *a loss that
-# looks flat is no reason to stop*, and a loss alone doesn't tell what has been learned.
+# Now look at the left side once more. It tells you little of this. From step 100 on, all five
+# curves fall slowly, and it would be easy to call them flat and to stop. None of them says that the
+# model can find and outline objects by then, or that it can't name them. So *a loss that looks flat
+# is no reason to stop*, and a loss alone doesn't tell what has been learned.
 #
 # You can also watch it happen.
 
@@ -826,7 +843,7 @@ viz.show_comparison(
 # In our run, something remarkable happens at step 100. The large circle is called a ring, and the
 # mask is not that of a circle, but of a ring that isn't there. The mask head has learned what rings
 # look like. It draws the mask of the predicted class, as lesson 09 has shown, so a wrong label can
-# cost the mask as well.
+# spoil the mask as well.
 #
 # At the end we evaluate everything at once. A detection counts if it is found, classified and
 # outlined well, and the result is the average precision, or **AP**, which lesson 11 explains. It is
@@ -849,17 +866,20 @@ print(f"{long['steps']:,} steps of {long['batch_size']} scenes:", end=" ")
 print(f"mask AP {long_ap:.0f} (shapes-tiny)")
 
 # %% [markdown]
-# AP is far behind recall, since one wrong label makes a detection worthless, however well it is
-# outlined. The second number is that of `shapes-tiny`, the model of the other lessons. It is the
+# AP is far behind recall, because it asks for everything at once. A wrong label makes a detection
+# worthless, however well it is outlined, and so does a mask that is too rough, however right the
+# label is. The second number is that of `shapes-tiny`, the model of the other lessons. It is the
 # same network, trained from random weights on 80 times as many scenes.
 #
-# If you have read other lessons, you may have met `shapes-tiny` with another AP. There is no
-# contradiction. The 80 here comes from its record, which was measured on 300 validation scenes.
-# Other lessons evaluate it on other and fewer images, often only 40 or 60, so that you don't have
-# to wait, and each choice of images gives a slightly different number. Only numbers from the same
-# images can be compared.
+# If you have read other lessons, you may have met `shapes-tiny` with another AP. The 80 here comes
+# from its record, which was measured on 300 validation scenes. Other lessons evaluate it on other
+# and fewer images, often only 40 or 60, so that you don't have to wait, and each choice of images
+# gives a slightly different number. Only numbers from the same images can be compared.
 #
-# And this is the heart of the training loop that has just run.
+# And this is the training loop that has just run. Its heart is the first half of the `for` loop,
+# down to `optimizer.step()`: set the learning rate, forget the old gradients, compute the losses
+# and the new gradients, clip them, and move the weights. The rest resumes runs that were
+# interrupted, saves checkpoints, and divides the work among several GPUs.
 
 # %%
 print(getsource(steps).split('"""')[2])
@@ -1059,8 +1079,8 @@ viz.show_gallery(sick, gallery["healthy"]["losses"], window=5).caption(
 # %% [markdown]
 # **What happened.** Two runs can be recognized at once.
 #
-# - **B, the learning rate is too low.** All curves creep. Objectness needs 80 steps to leave
-#   $\ln 2$, and the mask loss, which starts too high, is still above it at the end.
+# - **B, the learning rate is too low.** All curves creep. After 80 steps, objectness has hardly
+#   left $\ln 2$, and the mask loss, which starts far above $\ln 2$, has not yet come down to it.
 # - **F, the learning rate is too high.** The losses explode in the first steps. What comes after
 #   that is more dangerous, because in between the curves look calm. But look at *where* they are
 #   calm. The mask loss stays at 0.67, close to $\ln 2$. That is the loss of a head that gives every
@@ -1071,8 +1091,8 @@ viz.show_gallery(sick, gallery["healthy"]["losses"], window=5).caption(
 #
 # The other four start just like the healthy run, and you need to know where to look.
 #
-# - **E, swapped boxes, and G, mirrored targets.** Objectness stops at more than twice its healthy
-#   value, because objects are not where the targets say. In G the mask loss is too high as well. In
+# - **E, swapped boxes, and G, mirrored targets.** Objectness stops at twice its healthy value or
+#   more, because objects are not where the targets say. In G the mask loss is too high as well. In
 #   E it is too low, as we have seen.
 # - **C, masks of other objects.** Nothing but the mask loss is unusual, and it is *lower* than in
 #   the healthy run. It jumps, too. Where another object's mask does not reach into the RoI, the
@@ -1143,12 +1163,12 @@ assert table["half of the targets mirrored"][0] > 0.9 and table["healthy"][0] > 
 # between the losses. So we average the gap over all five losses and $n$ points, and turn it back
 # into a factor:
 #
-# $$D(a, b) = \exp\left(\frac{1}{5n} \sum_{l=1}^{5} \sum_{t=1}^{n}
+# $$\rho(a, b) = \exp\left(\frac{1}{5n} \sum_{l=1}^{5} \sum_{t=1}^{n}
 # \bigl|\ln (a_{l,t} + \epsilon) - \ln (b_{l,t} + \epsilon)\bigr|\right).$$
 #
-# A distance of $D = 1$ means that the curves are the same, and $D = 2$ that the losses differ by a
-# factor of 2 on average. A small $\epsilon = 0.01$ keeps tiny losses from counting too much, and
-# for the same reason a loss above 4 counts as 4.
+# A distance of $\rho = 1$ means that the curves are the same, and $\rho = 2$ that the losses differ
+# by a factor of 2 on average. A small $\epsilon = 0.01$ keeps tiny losses from counting too much,
+# and for the same reason a loss above 4 counts as 4.
 
 
 # %%
@@ -1183,9 +1203,9 @@ for letter, name in names.items():
     print(f"{letter}: {name:28} {row}")
 
 # %% [markdown]
-# **What happened.** It is for all seven, but don't celebrate. Look at the row of D,
-# the healthy run. It is closest to D, with 1.16, and its distance to A, the run with random labels,
-# is 1.16 as well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to
+# **What happened.** All seven are recognized, but don't celebrate. Look at the row of D, the
+# healthy run. It is closest to D, with 1.16, and its distance to A, the run with random labels, is
+# 1.16 as well. Two runs with the *same* fault and different seeds differ by a factor of 1.15 to
 # 1.22, and by 1.86 if they explode. A difference between runs that is not larger than this is not a
 # finding. Only the wrong learning rates and the swapped boxes stand apart by clearly more.
 #
@@ -1447,10 +1467,10 @@ exercises.check_clipped(clipped)
 # </details>
 # <details><summary><b>Solution</b></summary>
 #
-# The loss is the entropy of the fractions, $-\sum_k f_k \ln f_k$, as that of the mask loss was.
-# With its help you can explain run A of the gallery. A head that tells background from objects
-# perfectly, but guesses the class, has a loss of $0.25 \cdot \ln 6 \approx 0.45$, and one that is
-# blind has 1.01. Run A ends in between. Our code: `exercises.blind_loss??`.
+# The loss is the entropy of the fractions, $-\sum_k f_k \ln f_k$, just as the lowest possible mask
+# loss is an entropy. It helps to explain run A of the gallery. A head that tells background from
+# objects perfectly, but guesses the class, has a loss of $0.25 \cdot \ln 6 \approx 0.45$, and one
+# that is blind has 1.01. Run A ends in between. Our code: `exercises.blind_loss??`.
 # </details>
 
 # %%
@@ -1569,7 +1589,8 @@ exercises.check_make_targets(make_targets)
 #
 # torchvision's training scripts stop when a loss is not finite. detectron2 logs the class accuracy
 # of the sampled RoIs beside the losses, and its script `visualize_data.py` draws your targets.
-# Neither of them does so unasked before a run, so the checks of this lesson are yours to make.
+# Neither of them draws targets unasked before a run, so the checks of this lesson are yours to
+# make.
 #
 # What came after? [Cascade R-CNN](https://arxiv.org/abs/1712.00726) trains several box heads in a
 # row with thresholds of 0.5, 0.6 and 0.7, because a head that has learned from RoIs with an IoU of
