@@ -8,6 +8,7 @@ widgets        sliders over pictures, a file for each lesson
 lab            the ablation lab: settings of the reader's own, their runs and the evidence
 solved         which exercises the reader has solved, kept in a file in her own folder
 exercises      checks and solutions of the exercises, a file for each lesson and larger task
+yours          your own parts inside the real network
 progress       which exercises of each lesson are solved, as a table
 small_triton   lesson 16: what a kernel reads and writes; a stand-in where there is no Triton
 gpu_kernels    lesson 16: our kernels for its exercises
