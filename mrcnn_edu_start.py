@@ -1,7 +1,7 @@
 """The command mrcnn-edu, started from outside of the package, which needs PyTorch to be imported.
 
-So `mrcnn-edu doctor` runs, and says what to do, where PyTorch or another package is missing or
-broken.
+So `mrcnn-edu --help` answers at once, and `mrcnn-edu doctor` runs, and says what to do, where
+PyTorch or another package is missing or broken.
 """
 
 import sys
@@ -12,6 +12,11 @@ from types import ModuleType
 
 def main() -> int:
     """Run the command, and return its exit code."""
+    if sys.argv[1:2] in ([], ["--help"], ["-h"], ["--version"]) and "mrcnn_edu" not in sys.modules:
+        _import_without_pytorch()
+        from mrcnn_edu.cli.commands import answered
+
+        return answered(sys.argv[1:])
     try:
         from mrcnn_edu.cli import main as run
     except Exception as error:  # a broken package raises anything
@@ -25,6 +30,14 @@ def main() -> int:
 
 def _doctor() -> int:
     """The doctor of the package, without whatever else the package imports."""
+    _import_without_pytorch()
+    from mrcnn_edu.cli.doctor import doctor
+
+    return doctor()
+
+
+def _import_without_pytorch() -> None:
+    """Let modules of the command be imported without what the package itself imports."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "mrcnn_edu"]:
         del sys.modules[name]
     spec = find_spec("mrcnn_edu")
@@ -34,9 +47,6 @@ def _doctor() -> int:
         package = ModuleType(name)  # without its __init__.py
         package.__path__ = [str(path)]
         sys.modules[name] = package
-    from mrcnn_edu.cli.doctor import doctor
-
-    return doctor()
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
 installed   packages: which are installed, and whether they fit together
 doctor      whether this computer has all that the package and the course need
-arguments   how options are read and shown, and help that fits the terminal
 streams     what happens once the output cannot be written
 text        what is printed: classes in a line, numbers in a table
+commands    the names of the commands and what each is for, without importing any
+arguments   how options are read and shown
 opening     the data and the model that options name
 options     presets, the types of options, and the defaults of train
 evaluate    average precision of a model, or of detections in a file

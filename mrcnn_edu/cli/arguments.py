@@ -1,15 +1,13 @@
 """How options are read and shown: numbers in plain words, and help that fits the terminal."""
 
 import inspect
-import re
-import shutil
-import textwrap
 from collections.abc import Callable
 from typing import Any, get_args
 
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
-WIDEST = 100  # columns of text; longer lines are hard to read
+from mrcnn_edu.cli.text import filled
+
 NUMBERS = {int: "whole number", float: "number"}
 RULES = ConstructorRegistry()  # ours come before those of tyro
 
@@ -20,19 +18,6 @@ def description_of(command: Callable) -> str:
     They are indented like the options. Besides, tyro would join lines that begin with a letter.
     """
     return filled(_docstring(command).split("\n\nArgs:")[0], "  ", "  ")
-
-
-def summary_of(command: Callable) -> str:
-    """The first sentence of a command's docstring."""
-    first, *_ = _docstring(command).split("\n\n")
-    return re.split(r"(?<=\.)\s", first)[0]
-
-
-def filled(text: str, first: str, following: str) -> str:
-    """The text in lines that fit the terminal; the indentations of its lines."""
-    width = min(shutil.get_terminal_size().columns, WIDEST)
-    wrapper = textwrap.TextWrapper(width, first, following, break_on_hyphens=False)
-    return wrapper.fill(" ".join(text.split()))
 
 
 def _docstring(command: Callable) -> str:

@@ -12,10 +12,10 @@ from functools import cache, partial
 
 import tyro
 
-import mrcnn_edu
 from mrcnn_edu.cli.ablate import ablate
-from mrcnn_edu.cli.arguments import RULES, description_of, filled, summary_of
+from mrcnn_edu.cli.arguments import RULES, description_of
 from mrcnn_edu.cli.check_data import check_data
+from mrcnn_edu.cli.commands import answer
 from mrcnn_edu.cli.course import course
 from mrcnn_edu.cli.demo import demo
 from mrcnn_edu.cli.doctor import doctor
@@ -36,20 +36,6 @@ CORRECTABLE = ValueError, OSError, ImportError, FloatingPointError
 INTERRUPTED, TERMINATED = 130, 143  # what shells call SIGINT and SIGTERM
 WITH_COMPLETION = "--completion", "--tyro-print-completion", "--tyro-write-completion"
 SHELLS = "bash", "zsh", "fish"
-HELP = """\
-usage: mrcnn-edu COMMAND [OPTIONS]
-
-Mask R-CNN from a terminal: the course, and a network to train and to use.
-
-commands:
-{commands}
-
-mrcnn-edu COMMAND --help explains a command and its options.
-mrcnn-edu --version prints the version.
-mrcnn-edu --completion SHELL prints a script for bash, zsh or fish, with which
-the tab key completes commands and options. With bash, for example:
-  folder=~/.local/share/bash-completion/completions
-  mkdir -p $folder; mrcnn-edu --completion bash > $folder/mrcnn-edu"""
 
 
 def main(args: Sequence[str] | None = None) -> int:
@@ -102,14 +88,13 @@ def _dispatch(args: list[str]) -> int:
 
     Raises SystemExit after help, and for a command or an option that does not exist.
     """
+    code = answer(args)
+    if code is not None and args[:1] != ["--version"]:
+        raise SystemExit(code)  # as tyro does after help
+    if code is not None:
+        return code
     commands = _commands(args)
-    name, *options = args or [""]
-    if name == "--version":
-        print(f"mrcnn_edu {mrcnn_edu.__version__}")
-        return 0
-    if name in ("--help", "-h", ""):
-        print(_help(commands), file=sys.stdout if name else sys.stderr)
-        raise SystemExit(0 if name else 2)
+    name, *options = args
     if name in WITH_COMPLETION:
         if not options or options[0] not in SHELLS:
             raise ValueError(f"{name} needs the name of a shell: {', '.join(SHELLS)}")
@@ -146,12 +131,6 @@ def _commands(args: list[str]) -> dict[str, Callable]:
         "speedrun": speedrun,
         "doctor": doctor,
     }
-
-
-def _help(commands: dict[str, Callable]) -> str:
-    """What there is, in lines that fit the terminal."""
-    lines = [filled(summary_of(f), f"  {name:12}", " " * 14) for name, f in commands.items()]
-    return HELP.format(commands="\n".join(lines))
 
 
 def _unknown(name: str, commands: dict[str, Callable]) -> str:

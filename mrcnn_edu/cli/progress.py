@@ -6,9 +6,9 @@ from typing import Annotated
 
 import tyro
 
-from mrcnn_edu.cli.arguments import WIDEST
 from mrcnn_edu.cli.course import COURSE_FOLDER
 from mrcnn_edu.cli.options import Positional, joined_help
+from mrcnn_edu.cli.text import WIDEST
 from mrcnn_edu.course.progress import Progress
 from mrcnn_edu.course.solved import FILE_NAME, read_solved
 
