@@ -281,6 +281,7 @@ def test_every_shape_of_labelme(tmp_path):
         shape([[20, 10], [29, 10], [29, 19], [20, 19]], group_id=1),
         shape([[1, 15], [3, 15], [3, 19], [1, 19]], label="dog", group_id=1),  # another label
         shape([[16, 2], [23, 7]], "mask", "cup", mask=in_base64(ring)),
+        shape([[25, 1], [29, 1], [29, 3], [25, 3]], "oriented_rectangle", "cup"),
         shape([[5, 5], [9, 5]], "circle"),
         shape([[5, 5], [9, 5]], "circle"),
         shape([[5, 5]], "point"),
@@ -300,11 +301,12 @@ def test_every_shape_of_labelme(tmp_path):
     dataset = read(tmp_path / "out")
     assert dataset.classes == ["cat", "cup", "dog"] and check(dataset) == []
     _, target = dataset[0]
-    assert [dataset.classes[k - 1] for k in target["labels"]] == ["dog", "cat", "dog", "cup"]
+    assert [dataset.classes[k - 1] for k in target["labels"]] == ["dog", "cat", "dog", "cup", "cup"]
     painted = torch.zeros(SIZE, dtype=torch.bool)
     painted[3:8, 16:24] = True
     both = square_mask(1, 1, 3, 3) | square_mask(20, 10, 29, 19)
     expected = [square_mask(), both, square_mask(1, 15, 3, 19), painted]
+    expected.append(square_mask(25, 1, 29, 3))
     assert torch.equal(target["masks"], torch.stack(expected))
 
 
@@ -633,6 +635,9 @@ def test_voc_folders_that_cannot_be_used(tmp_path):
     with pytest.raises(ValueError, match=r"has the value 3 in .*class_names.txt.*--classes"):
         read_folder(folder)
     assert read_folder(folder, classes=("x", "y", "z")).images[0].objects[0].name == "z"
+    palette_png(folder / "SegmentationClass" / "a.png", 255 * values)
+    with pytest.raises(ValueError, match=r"only 1 object without a class in SegmentationClass"):
+        read_folder(folder)
     palette_png(folder / "SegmentationClass" / "a.png", values[1:])
     with pytest.raises(ValueError, match="has another size"):
         read_folder(folder)

@@ -14,7 +14,13 @@ from mrcnn_edu.data.fields import in_words, read_number, read_text
 from mrcnn_edu.data.regions import encode_mask, encode_region
 from mrcnn_edu.images import Size
 
-OUTLINES = ("polygon", "rectangle", "mask")
+OUTLINES = (
+    "polygon",
+    "rectangle",
+    "oriented_rectangle",
+    "rotation",
+    "mask",
+)  # the 4th: AnyLabeling's
 NO_CLASSES = ("__ignore__", "_background_")  # labels that labelme's own scripts leave out
 
 

@@ -69,13 +69,14 @@ def read_voc(folder: Path, findings: Findings, classes: Sequence[str] = ()) -> N
             for _ in range(len(listed) - len(set(matched) - {None})):
                 findings.skip("object of an XML file without a mask", file)
             picture = root / CLASSES / file.relative_to(root / OBJECTS)
-            objects = [
-                LabeledObject(
-                    name_in(picture, values == value, names) if row is None else listed[row].name,
-                    mask,
-                )
-                for value, row, mask in zip(found, matched, compress(masks), strict=True)
-            ]
+            objects = []
+            for value, row, mask in zip(found, matched, compress(masks), strict=True):
+                given = None if row is None else listed[row].name
+                name = given or name_in(picture, values == value, names)
+                if name is None:
+                    findings.skip(f"object without a class in {CLASSES}", file)
+                else:
+                    objects.append(LabeledObject(name, mask))
             name = images[stem].relative_to(root / "JPEGImages").as_posix()
             findings.add(file, name, images[stem], size, objects)
     for stem in images.keys() - pictures.keys():

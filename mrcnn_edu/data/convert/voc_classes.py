@@ -69,8 +69,8 @@ def find_names(root: Path) -> dict[int, str]:
     return read_list(file) if file.is_file() else {}
 
 
-def name_in(picture: Path, mask: np.ndarray, names: dict[int, str]) -> str:
-    """The class that most pixels of a mask [H, W] have in SegmentationClass."""
+def name_in(picture: Path, mask: np.ndarray, names: dict[int, str]) -> str | None:
+    """The class that most pixels of a mask [H, W] have in SegmentationClass; None for the rim's."""
     if not picture.is_file():
         raise ValueError(
             f"it has an object whose class nobody gives: no box in Annotations/ fits it, and there "
@@ -81,7 +81,9 @@ def name_in(picture: Path, mask: np.ndarray, names: dict[int, str]) -> str:
         raise ValueError(f"{picture} has another size: export both again")
     inside, n_pixels = np.unique(values[mask], return_counts=True)
     value = int(inside[n_pixels.argmax()])
-    if value not in names or value in NOT_OBJECTS:
+    if value in NOT_OBJECTS:
+        return None
+    if value not in names:
         raise ValueError(
             f"an object has the value {value} in {picture}, which has no name: put a labelmap.txt "
             "or a class_names.txt beside the folder, or give --classes"
