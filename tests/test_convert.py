@@ -414,7 +414,8 @@ def test_classes_that_differ_in_case_are_one_and_it_is_said(tmp_path):
         ({"shapes": [shape([[1, 2]], "rectangle")]}, "shape 0: points has 1 .*draw the rectangle"),
         ({"shapes": [shape(SQUARE, "mask", mask="!")]}, "shape 0: mask is no PNG in base64"),
         ({"imagePath": "zebra.png"}, 'imagePath is the text "zebra.png", but there is no such ima'),
-        ({"imagePath": None}, "there is no imagePath"),
+        ({"imagePath": None}, "imagePath is null where a text belongs: write the image's name"),
+        ({"imagePath": ["a.png"]}, "imagePath is the list .* where a text belongs"),
         ({"imagePath": None, "imageData": "AAAA"}, "imageData is no image"),
         ({"imageHeight": 40}, "imageWidth x imageHeight is 30 x 40 pixels, but the im.* 30 x 20"),
         ({"imageHeight": "tall"}, 'height the text "tall" and width the number 30: correct them'),
@@ -476,6 +477,7 @@ def test_yolo_lines_are_outlines_in_fractions_of_the_image(tmp_path):
     assert torch.equal(masks_of(tmp_path / "out"), torch.stack(expected))
     assert [len(dataset[i][1]["labels"]) for i in range(3)] == [2, 0, 0]
     assert any("1 of 3 images have no text file" in note for note in data.findings.notes)
+    assert list(data.findings.skipped) == ["image outside of images/"]
 
 
 def test_boxes_of_yolo_are_counted_or_refused(tmp_path):
@@ -508,7 +510,16 @@ def test_a_line_that_is_wrong_is_named(tmp_path, line, words):
 def test_a_text_file_without_an_image_is_named(tmp_path):
     folder = yolo(tmp_path / "in", LINE)
     write(folder / "labels" / "lost.txt", LINE)
-    with pytest.raises(ValueError, match=r"labels/lost.txt: there is no image of this name"):
+    with pytest.raises(
+        ValueError, match=r"labels/lost.txt: there is no JPEG, PNG or TIFF image of this"
+    ):
+        read_folder(folder)
+
+
+def test_two_images_of_one_text_file_are_named(tmp_path):
+    folder = yolo(tmp_path / "in", LINE)
+    save(folder / "images" / "a.jpg")
+    with pytest.raises(ValueError, match=r"labels/a.txt: .*a.png is the second image of this name"):
         read_folder(folder)
 
 
@@ -648,6 +659,9 @@ def test_voc_folders_that_cannot_be_used(tmp_path):
         read_folder(folder)
     (folder / "JPEGImages" / "a.jpg").unlink()
     with pytest.raises(ValueError, match=r"a.png: there is no such image in JPEGImages/"):
+        read_folder(folder)
+    (folder / "JPEGImages").rmdir()
+    with pytest.raises(FileNotFoundError, match="there is no folder JPEGImages/: put the images"):
         read_folder(folder)
     folder = voc(tmp_path / "4", values)
     write(folder / "Annotations" / "a.xml", "<annotation><object>")
@@ -815,6 +829,14 @@ def test_the_command_says_what_was_read_and_skipped(run, tmp_path):
     labelme(folder / "b.json", image="c.png")
     code, out, err = run("convert", "pets", "--out", "new", "--from", "labelme")
     assert code == 2 and out == "" and "pets/b.json: imagePath is" in err
+    for i in range(30):
+        labelme(folder / f"{i:02d}.json", image="c.png")
+    code, _, err = run("convert", "pets", "--out", "new")
+    lines = err[err.index("mrcnn-edu:") :].splitlines()
+    assert code == 2 and "31 problems, and nothing was written:" in err and len(lines) == 22
+    assert "19.json: imagePath" in lines[-2] and lines[-1] == "  ... and 11 more"
+    for i in range(30):
+        (folder / f"{i:02d}.json").unlink()
     labelme(folder / "a.json", shape(kind="circle"))
     labelme(folder / "b.json", image="b.png")
     code, _, err = run("convert", "pets", "--out", "new")

@@ -7,11 +7,14 @@ from typing import Annotated, Literal
 import tyro
 
 from mrcnn_edu.cli.options import Positional, joined_help
+from mrcnn_edu.cli.streams import report
 from mrcnn_edu.cli.text import named
+from mrcnn_edu.data.convert import UnusableLabels
 from mrcnn_edu.data.convert import convert as convert_folder
 from mrcnn_edu.data.tally import counted
 
 Format = Literal["labelme", "yolo", "voc", "masks"]
+SHOWN = 20  # problems that are printed
 
 
 @joined_help
@@ -27,8 +30,8 @@ def convert(
 ) -> int:
     """Make a COCO folder of labels in another format: labelme, YOLO, Pascal VOC, PNG masks.
 
-    Images are copied under their names. What a COCO folder cannot hold is counted and named. If a
-    label file cannot be used, nothing is written, and the message names all that is wrong.
+    Images are copied under their names. What a COCO folder cannot hold is counted and named. If
+    label files cannot be used, nothing is written, and the message says what is wrong in each.
 
     Args:
         folder: the folder of labelme's JSON files; or with images/, labels/ and data.yaml of YOLO;
@@ -39,7 +42,13 @@ def convert(
         classes: names of the classes, where no file has them: for YOLO those of 0, 1, ...; for
             masks one name, or several if an object of class k has a value from 1000 k.
     """
-    data = convert_folder(folder, out, from_, classes)
+    try:
+        data = convert_folder(folder, out, from_, classes)
+    except UnusableLabels as error:
+        lines = str(error).splitlines()
+        more = [f"  ... and {len(lines) - 1 - SHOWN:,} more"] if len(lines) > SHOWN + 1 else []
+        report(f"mrcnn-edu: {lines[0]}", *lines[1 : SHOWN + 1], *more)
+        return 2
     found = data.findings
     n_objects = sum(len(image.objects) for image in data.images)
     n_empty = sum(not image.objects for image in data.images)

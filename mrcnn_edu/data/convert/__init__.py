@@ -14,7 +14,12 @@ formats         which format a folder has, and who reads it
 conversion      a folder, read and written as a COCO folder
 """
 
-from mrcnn_edu.data.convert.conversion import Converted, convert, read_folder
+from mrcnn_edu.data.convert.conversion import (
+    Converted,
+    UnusableLabels,
+    convert,
+    read_folder,
+)
 from mrcnn_edu.data.convert.formats import FORMATS
 
-__all__ = ["FORMATS", "Converted", "convert", "read_folder"]
+__all__ = ["FORMATS", "Converted", "UnusableLabels", "convert", "read_folder"]

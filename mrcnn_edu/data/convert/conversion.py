@@ -73,11 +73,19 @@ def _folded(name: str) -> str:
     return " ".join(name.split()).casefold()
 
 
+class UnusableLabels(ValueError):
+    """Label files that cannot be used, with what is wrong in each."""
+
+    def __init__(self, folder: Path, problems: list[str]):
+        first = f"{folder}: {counted(len(problems), 'problem')}, and nothing was written:"
+        super().__init__("\n  ".join([first, *problems]))
+
+
 def read_folder(folder: Path, kind: str | None = None, classes: Sequence[str] = ()) -> Converted:
     """What is in a folder. kind: its format, a key of FORMATS; by default it is recognized.
 
-    classes: names of classes, for formats that have none. Raises ValueError that lists all label
-    files which cannot be used, or if there is no object.
+    classes: names of classes, for formats that have none. Raises UnusableLabels, a ValueError that
+    lists all files which cannot be used, and ValueError if there is no object.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
@@ -86,9 +94,7 @@ def read_folder(folder: Path, kind: str | None = None, classes: Sequence[str] = 
     findings = Findings(folder, kind)
     FORMATS[kind](folder, findings, classes)
     if findings.problems:
-        n = len(findings.problems)
-        first = f"{folder}: {n:,} problem{'s' if n > 1 else ''}, and nothing was written:"
-        raise ValueError("\n  ".join([first, *findings.problems]))
+        raise UnusableLabels(folder, findings.problems)
     if not any(image.objects for image in findings.images):
         where = f"{folder}: there is no object with an outline"
         skipped = [counted(len(files), what) for what, files in findings.skipped.items()]

@@ -68,9 +68,10 @@ def _image(file: Path, contents: dict, names: ImageNames) -> tuple[str, Source, 
 
 def _find(file: Path, path: Any, names: ImageNames) -> Path:
     """The image file imagePath, beside the label file or else somewhere in the folder of all."""
-    if path in (None, ""):
-        raise ValueError("there is no imagePath: write the image's name there")
-    path = read_text(path)
+    try:
+        path = read_text(path)
+    except ValueError as error:
+        raise ValueError(f"imagePath is {error}: write the image's name there") from None
     beside = Path(os.path.normpath(file.parent / path.replace("\\", "/")))
     try:
         return beside if os.path.isfile(beside) else names.find(path)

@@ -55,6 +55,8 @@ def read_voc(folder: Path, findings: Findings, classes: Sequence[str] = ()) -> N
     """
     root = find_root(folder)
     names = dict(enumerate(classes, start=1)) or find_names(root)
+    if not (root / "JPEGImages").is_dir():
+        raise FileNotFoundError(f"{root}: there is no folder JPEGImages/: put the images there")
     images = by_stem(files_in(root / "JPEGImages", IMAGES), root / "JPEGImages", findings)
     pictures = by_stem(files_in(root / OBJECTS, SUFFIXES), root / OBJECTS, findings)
     for stem, file in progress_bar(pictures.items(), "read masks", leave=False):
@@ -79,7 +81,7 @@ def read_voc(folder: Path, findings: Findings, classes: Sequence[str] = ()) -> N
                     objects.append(LabeledObject(name, mask))
             name = images[stem].relative_to(root / "JPEGImages").as_posix()
             findings.add(file, name, images[stem], size, objects)
-    for stem in images.keys() - pictures.keys():
+    for stem in sorted(images.keys() - pictures.keys()):
         file = root / "Annotations" / f"{stem}.xml"
         with findings.problems_of(file):
             if not file.is_file() or read_xml(file):

@@ -10,16 +10,15 @@ from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 
-from mrcnn_edu.data.convert.findings import Findings, LabeledObject, agreed_size, files_in
+from mrcnn_edu.data.convert.findings import Findings, LabeledObject, agreed_size
 from mrcnn_edu.data.convert.yolo_files import (
     files_of_no_image,
     find_names,
-    is_in_images,
+    images_of,
     label_file,
     name_of,
 )
 from mrcnn_edu.data.fields import read_integer, read_number
-from mrcnn_edu.data.image_names import SUFFIXES
 from mrcnn_edu.data.regions import encode_region
 from mrcnn_edu.images import Size
 from mrcnn_edu.progress import progress_bar
@@ -36,13 +35,14 @@ def read_yolo(folder: Path, findings: Findings, classes: Sequence[str] = ()) -> 
     """
     names = dict(enumerate(classes)) or find_names(folder, findings)
     findings.classes = [names[number] for number in sorted(names)]
-    images = files_in(folder, SUFFIXES)
-    images = [image for image in images if is_in_images(image)] or images
+    images = images_of(folder, findings)
     used, without, n_objects = set(), [], 0
     for image in progress_bar(images, "read labels", leave=False):
         file = label_file(image)
-        used.add(os.path.abspath(file))
         with findings.problems_of(file):
+            if os.path.abspath(file) in used:
+                raise ValueError(f"{image} is the second image of this name: delete or rename one")
+            used.add(os.path.abspath(file))
             size, objects = agreed_size(image), []
             if file.is_file():
                 objects = _objects(file, size, names, findings)
@@ -53,7 +53,8 @@ def read_yolo(folder: Path, findings: Findings, classes: Sequence[str] = ()) -> 
     for file in files_of_no_image(folder, used):
         with findings.problems_of(file):
             raise ValueError(
-                "there is no image of this name: put it in images/, or delete the file"
+                "there is no JPEG, PNG or TIFF image of this name: put it in images/, or delete "
+                "the file"
             )
     _note(folder, images, without, findings)
     if BOX in findings.skipped and n_objects == 0:

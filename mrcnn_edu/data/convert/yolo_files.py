@@ -6,29 +6,20 @@ from pathlib import Path
 
 from mrcnn_edu.data.convert.class_lists import read_list
 from mrcnn_edu.data.convert.findings import Findings, files_in
+from mrcnn_edu.data.image_names import SUFFIXES
 
-LISTS = (
-    "data.yaml",
-    "*.yaml",
-    "*.yml",
-    "classes.txt",
-    "*.names",
-)  # of classes, where to look first
+# Files with the names of the classes, in the order in which they are looked for.
+LISTS = ("data.yaml", "*.yaml", "*.yml", "classes.txt", "*.names")
 LABELS = re.compile(r"\s*\d+(\.0*)?(\s+[-+.\deE]+){4,}\s*(\n|$)")  # the first line of a text file
 
 
-def is_in_images(image: Path) -> bool:
-    """Whether an image file lies in a folder images/, and so its text file in labels/."""
-    return "images" in Path(os.path.abspath(image)).parts
-
-
 def label_file(image: Path) -> Path:
-    """The text file of an image: in labels/ instead of images/, or else beside it."""
+    """The text file of an image: beside it, or else in labels/ instead of images/."""
     beside, parts = image.with_suffix(".txt"), list(image.parts)
-    if beside.is_file() or not is_in_images(image):
-        return beside
-    if "images" not in parts:  # it is above the folder that was given
+    if "images" not in parts:  # perhaps it is above the folder that was given
         parts = list(Path(os.path.abspath(image)).parts)
+    if beside.is_file() or "images" not in parts:
+        return beside
     parts[_last_images(parts)] = "labels"
     return Path(*parts).with_suffix(".txt")
 
@@ -37,6 +28,17 @@ def has_labels(file: Path) -> bool:
     """Whether a text file begins with the label of an object."""
     with file.open(encoding="utf-8-sig", errors="replace") as text:
         return LABELS.match(text.read(100_000).lstrip()) is not None
+
+
+def images_of(folder: Path, findings: Findings) -> list[Path]:
+    """The images in folders images/, or all where there is no such folder."""
+    images = files_in(folder, SUFFIXES)
+    inside = [image for image in images if "images" in image.relative_to(folder).parts]
+    if not inside:
+        return images
+    for image in sorted(set(images) - set(inside)):
+        findings.skip("image outside of images/", image)
+    return inside
 
 
 def name_of(image: Path, folder: Path) -> str:
