@@ -14,13 +14,8 @@ from mrcnn_edu.data.fields import in_words, read_number, read_text
 from mrcnn_edu.data.regions import encode_mask, encode_region
 from mrcnn_edu.images import Size
 
-OUTLINES = (
-    "polygon",
-    "rectangle",
-    "oriented_rectangle",
-    "rotation",
-    "mask",
-)  # the 4th: AnyLabeling's
+# Those of labelme, and the rotated rectangle of X-AnyLabeling, which writes the same files.
+OUTLINES = ("polygon", "rectangle", "oriented_rectangle", "mask", "rotation")
 NO_CLASSES = ("__ignore__", "_background_")  # labels that labelme's own scripts leave out
 
 
