@@ -31,7 +31,7 @@ files             files written whole or not at all; locks
 extras            what to install where an optional package is missing
 progress          progress bars, in a terminal and in a notebook
 weights           checkpoints, torchvision's weights, fine-tuning; the models that are shipped
-data              synthetic images, COCO folders, checks, augmentation, a cache
+data              synthetic images, COCO folders, converters, checks, augmentation, a cache
 evaluate          COCO's average precision
 viz               pictures: tensors in, a figure out
 speed             bfloat16, torch.compile and CUDA graphs; where the time goes

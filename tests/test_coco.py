@@ -98,6 +98,22 @@ def test_writing_again_changes_nothing(tmp_path):
     assert not list(tmp_path.rglob("*.part"))
 
 
+def test_image_files_are_copied_under_their_names(tmp_path):
+    write_coco(scenes(), tmp_path / "a")
+    dataset = read(tmp_path / "a")
+    sources = [tmp_path / "a" / "images" / f"{i:06d}.png" for i in range(4)]
+    files = [(f"cats/{i}.png", source) for i, source in enumerate(sources[:3])]
+    files.append(("inline.png", sources[3].read_bytes))
+    write_coco(dataset, tmp_path / "b", files)
+    copy = read(tmp_path / "b")
+    assert [r["file_name"] for r in copy.records] == [name for name, _ in files]
+    for (name, _), source in zip(files, sources, strict=True):
+        assert (tmp_path / "b" / "images" / name).read_bytes() == source.read_bytes()
+    for (image, target), (same_image, same_target) in zip(dataset, copy, strict=True):
+        assert torch.equal(image, same_image) and target.keys() == same_target.keys()
+        assert all(torch.equal(target[k], same_target[k]) for k in target if k != "image_id")
+
+
 def test_targets_without_extras_are_written(tmp_path):
     dataset = scenes()
     for _, target in dataset:

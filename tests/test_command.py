@@ -17,8 +17,8 @@ from mrcnn_edu.data.augment import Augmentation
 from mrcnn_edu.train.recipes import Training
 
 COMMANDS = [
-    "lab", "course", "progress", "demo", "train", "evaluate", "predict", "check-data", "ablate",
-    "doctor",
+    "lab", "course", "progress", "demo", "train", "evaluate", "predict", "convert", "check-data",
+    "ablate", "doctor",
 ]  # fmt: skip
 
 

@@ -14,6 +14,7 @@ naming      a name of its own for each image's results
 photos      image files in folders, and what is passed over there
 predict     the objects in your images, drawn and listed
 train       a model for your data
+convert     a COCO folder from labelme, YOLO, Pascal VOC or PNG masks
 check_data  what is wrong with a dataset, and what is in it
 asking      the question that the options of ablate ask
 ablate      the paper's tables, and settings of your own, measured

@@ -16,6 +16,7 @@ from mrcnn_edu.cli.ablate import ablate
 from mrcnn_edu.cli.arguments import RULES, description_of
 from mrcnn_edu.cli.check_data import check_data
 from mrcnn_edu.cli.commands import answer
+from mrcnn_edu.cli.convert import convert
 from mrcnn_edu.cli.course import course
 from mrcnn_edu.cli.demo import demo
 from mrcnn_edu.cli.doctor import doctor
@@ -126,6 +127,7 @@ def _commands(args: list[str]) -> dict[str, Callable]:
         "train": partial(train, opened, model=model, training=training, augment=augment),
         "evaluate": evaluate,
         "predict": predict,
+        "convert": convert,
         "check-data": check_data,
         "ablate": ablate,
         "speedrun": speedrun,

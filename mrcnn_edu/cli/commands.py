@@ -14,8 +14,8 @@ from mrcnn_edu.cli.streams import failed_output, open_closed_streams
 from mrcnn_edu.cli.text import filled
 
 NAMES = (
-    "lab", "course", "progress", "demo", "train", "evaluate", "predict", "check-data", "ablate",
-    "speedrun", "doctor",
+    "lab", "course", "progress", "demo", "train", "evaluate", "predict", "convert", "check-data",
+    "ablate", "speedrun", "doctor",
 )  # fmt: skip
 VERSION = re.compile(r'^__version__ = "(.+)"$', re.MULTILINE)
 HELP = """\

@@ -25,6 +25,7 @@ coco            a COCO folder as a dataset
 layout          where labeling tools put the images and the JSON file
 tally           what of a COCO file is learned, counted before any image is read
 export          any dataset as a COCO folder
+convert         labelme, YOLO, Pascal VOC and PNG masks, converted to COCO folders
 check_items     what is wrong with images, targets and objects
 check_file      what is wrong with the lists of a COCO file
 check           what is wrong with a dataset, files included

@@ -1,6 +1,9 @@
 """A dataset written as a COCO folder, which this package and others can read."""
 
 import json
+import shutil
+from collections.abc import Callable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -11,19 +14,25 @@ from torch import Tensor
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
 from mrcnn_edu.data.dataset import as_dataset
-from mrcnn_edu.data.regions import encode_mask
+from mrcnn_edu.data.rle import encode_masks
+from mrcnn_edu.data.rle_codec import compress
 from mrcnn_edu.files import write_file
-from mrcnn_edu.images import is_crowd
+from mrcnn_edu.images import is_crowd, size_of
 from mrcnn_edu.progress import progress_bar
 
+ImageFile = tuple[str, Path | Callable[[], bytes]]  # a name, and the file or its contents
 
-def write_coco(dataset: Any, folder: str | Path) -> None:
+
+def write_coco(dataset: Any, folder: str | Path, files: Sequence[ImageFile] | None = None) -> None:
     """Write folder/images/000000.png, 000001.png, ... and folder/annotations.json.
 
     CocoFolder(folder / "images", folder / "annotations.json") reads equal boxes, labels and masks,
     and the images rounded to 8 bits; targets may lack masks. Category ids are the labels; image ids
     are those of the targets, or else the indices. Raises ValueError for an image_id that occurs
     twice, and for a label without a class.
+
+    files: the image file of each item, and its name in folder/images. It is copied as it is, and
+    the dataset is asked for targets and sizes alone.
     """
     dataset, folder = as_dataset(dataset), Path(folder)
     (folder / "images").mkdir(parents=True, exist_ok=True)
@@ -33,15 +42,19 @@ def write_coco(dataset: Any, folder: str | Path) -> None:
     records: dict[Any, dict] = {}  # by image id
     annotations: list[dict] = []
     for index in progress_bar(range(len(dataset)), "write images", leave=False):
-        image, target = dataset[index]
-        image_id, name = image_id_of(target, index), f"{index:06d}.png"
+        if files is None:
+            image, target = dataset[index]
+            name, source, (height, width) = f"{index:06d}.png", partial(_png, image), size_of(image)
+        else:
+            (name, source), target = files[index], dataset.target(index)
+            height, width = dataset.image_size(index)
+        image_id = image_id_of(target, index)
         if image_id in records:
             raise ValueError(
                 f"items {records[image_id]['file_name'][:6]} and {index:06d} both have image_id "
                 f"{image_id!r}: give each target its own, or none to any of them"
             )
-        write_file(folder / "images" / name, _png(image))
-        height, width = image.shape[1:]
+        _write(folder / "images" / name, source)
         records[image_id] = {"id": image_id, "file_name": name, "height": height, "width": width}
         for row, label in enumerate(target["labels"].tolist()):
             if not 1 <= label <= n_classes:
@@ -60,11 +73,11 @@ def write_coco(dataset: Any, folder: str | Path) -> None:
 
 
 def _annotations(target: dict, image_id: Any) -> list[dict]:
-    """An annotation for each object of a target, without its id."""
-    masks = target.get("masks")
-    crowd = is_crowd(target)
-    area = box_area(target["boxes"]) if masks is None else masks.sum(dim=(1, 2))
-    area = target.get("area", area)
+    """An annotation for each object of a target, without its id. Masks may be `RLEMasks`."""
+    masks, crowd = target.get("masks"), is_crowd(target)
+    masks = encode_masks(masks) if isinstance(masks, Tensor) else masks
+    area = target.get("area", box_area(target["boxes"]) if masks is None else masks.areas())
+    strings = [] if masks is None else compress(masks)
     annotations = []
     for row, label in enumerate(target["labels"].tolist()):
         annotation = {
@@ -75,9 +88,19 @@ def _annotations(target: dict, image_id: Any) -> list[dict]:
             "iscrowd": int(crowd[row]),
         }
         if masks is not None:
-            annotation["segmentation"] = encode_mask(masks[row])
+            counts = strings[row].decode("ascii")
+            annotation["segmentation"] = {"size": [*masks.shape[1:]], "counts": counts}
         annotations.append(annotation)
     return annotations
+
+
+def _write(file: Path, source: Path | Callable[[], bytes]) -> None:
+    """Write an image file: a copy of another one, or the contents that a function returns."""
+    if isinstance(source, Path):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, file)
+    else:
+        write_file(file, source())
 
 
 def _png(image: Tensor) -> bytes:

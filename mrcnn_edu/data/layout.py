@@ -41,8 +41,9 @@ def find_layout(folder: Path) -> Layout:
     files = [file for file in _json_files(folder) if _is_coco(file)]
     if not files:
         raise FileNotFoundError(
-            f"{folder}: there is no COCO file with annotations, only {_contents(folder)}: export "
-            "from your tool as COCO, with images"
+            f"{folder}: there is no COCO file with annotations, only {contents_of(folder)}: export "
+            "from your tool as COCO, with images, or let `mrcnn-edu convert` read labelme, YOLO, "
+            "Pascal VOC or PNG masks"
         )
     if len(files) > 1:
         names = [str(file) for file in files[:5]]
@@ -90,7 +91,7 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield Path(path)
 
 
-def _contents(folder: Path) -> str:
+def contents_of(folder: Path) -> str:
     """The files in a folder, in words."""
     suffixes: Counter = Counter()
     for path in _folders(folder):
