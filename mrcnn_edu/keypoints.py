@@ -94,7 +94,8 @@ def decode_keypoints(heat_maps: Tensor, boxes: Tensor, decoding: str = "bicubic"
 
     heat_maps: [D, J, m, m] logits. boxes: [D, 4]. decoding: "bicubic" stretches each heat map over
     the pixels of its box and takes the center of the highest pixel, as torchvision does; "argmax"
-    takes the center of the highest of the m x m cells. A shorter side than a pixel counts as one.
+    takes the center of the highest of the m x m cells. The first is more exact for boxes larger
+    than m pixels, and less exact for smaller ones. A side shorter than a pixel counts as one.
     """
     heat_maps, boxes = as_float(heat_maps), as_float(boxes)
     sides = (boxes[:, 2:] - boxes[:, :2]).clamp(min=1)  # [D, 2]: width, height

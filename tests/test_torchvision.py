@@ -45,6 +45,7 @@ MODELS = {
     ),
 }
 SMALL = {"short_side": 160, "long_side": 256, "rpn_post_nms_top_n_test": 100, "max_detections": 30}
+MANY = {"score_threshold": 0.005, "nms_iou": 0.8}  # for a model of a single class
 
 
 def _pair(name: str, **changes) -> tuple[MaskRCNN, nn.Module]:
@@ -130,7 +131,7 @@ def _case(name, changes, *sizes, marks=()):
         _case("v1", SMALL, (333, 500), (500, 333), (60, 80)),
         _case("v2", SMALL, (96, 50), (480, 640)),
         _case("boxes", SMALL, (96, 50), (480, 640)),
-        _case("keypoints", SMALL, (96, 50), (480, 640)),
+        _case("keypoints", SMALL | MANY, (96, 50), (480, 640)),
         _case("tiny", {}, (96, 96)),
         _case("tiny", {}, (96, 50), (480, 640)),
         _case("tiny with keypoints", {}, (96, 50), (480, 640)),
@@ -329,4 +330,7 @@ def test_losses_and_all_gradients_are_the_same(pair, name, monkeypatch):
     parameters = dict(ours.named_parameters())
     assert parameters.keys() == gradients.keys()
     for key, gradient in gradients.items():
+        if key == "keypoint_head.kps_score_lowres.bias":  # a softmax does not change with it
+            assert max(gradient.abs().max(), parameters[key].grad.abs().max()) < 1e-12
+            continue
         _close(parameters[key].grad, gradient, key)
