@@ -80,8 +80,9 @@ def keypoint_loss(
     positions of a heat map compete, and one of them wins. With "sigmoid" every position decides by
     itself whether it is the keypoint, and the loss is the mean over positions, as for masks.
     """
-    logits = as_float(heat_maps).flatten(2)[targets.is_valid]  # [valid keypoints, m * m]
-    positions = targets.positions[targets.is_valid]
+    valid = torch.where(targets.is_valid.flatten())[0]
+    logits = as_float(heat_maps.flatten(0, 1)[valid]).flatten(1)  # [valid keypoints, m * m]
+    positions = targets.positions.flatten()[valid]
     if loss_type == "softmax":
         return F.cross_entropy(logits, positions, reduction="sum") / max(len(positions), 1)
     one_hot = torch.zeros_like(logits).scatter(1, positions[:, None], 1)

@@ -5,6 +5,7 @@ import torch
 from reference import keypointrcnn_resnet50_fpn
 from torch.nn import functional as F
 from torch.testing import assert_close
+from torchvision import models
 from torchvision.models.detection.roi_heads import (
     heatmaps_to_keypoints,
     keypointrcnn_loss,
@@ -472,12 +473,21 @@ def test_another_number_of_keypoints_starts_with_a_new_last_layer(keypoint_model
     assert any("not used" in note and "keypoint_head" in note for note in notes)
 
 
-def test_torchvisions_state_dict_fits_by_name():
-    theirs = keypointrcnn_resnet50_fpn()
-    config = Config(n_classes=1, mask_head=None, n_keypoints=17)
-    model = weights.load_torchvision(MaskRCNN(config), theirs.state_dict())
-    n_parameters = sum(p.numel() for p in model.parameters())
-    norms = sum(b.numel() for n, b in model.named_buffers() if n.endswith(("weight", "bias")))
-    assert n_parameters + norms >= sum(p.numel() for p in theirs.parameters())
+def test_published_weights_fit(tmp_path, monkeypatch):
+    """The file is random here; the real one has torchvision's names, shapes and frozen norms."""
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    state = keypointrcnn_resnet50_fpn().state_dict()
+    file = folder / "keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
+    torch.save(state, file)
+    model = load("coco-keypoints-resnet50-fpn")
+    file.unlink()  # it has 226 MB
+    assert model.classes == ["person"] and not model.training
+    published = models.get_weight("KeypointRCNN_ResNet50_FPN_Weights.COCO_V1")
+    assert sum(p.numel() for p in model.parameters()) == published.meta["num_params"]
+    for i in range(8):
+        theirs = state[f"roi_heads.keypoint_head.{2 * i}.weight"]
+        assert torch.equal(model.keypoint_head.convs[i][0].weight, theirs)
     with pytest.raises(ValueError, match=r"unknown: roi_heads\.keypoint_head\.0\.weight"):
-        weights.load_torchvision(MaskRCNN(Config(n_classes=1, mask_head=None)), theirs.state_dict())
+        weights.load_torchvision(MaskRCNN(Config(n_classes=1, mask_head=None)), state)

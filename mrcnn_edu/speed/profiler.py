@@ -95,6 +95,7 @@ def _functions_of_detect(model: MaskRCNN) -> list[tuple[str, object, str]]:
         *(("heads", head, "forward") for head in heads),
         ("heads", model, "select"),
         ("paste", model, "paste"),
+        ("paste", model, "trace_keypoints"),
     ]
 
 
