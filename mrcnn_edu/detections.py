@@ -29,8 +29,8 @@ class Detections:
     # Both are None where the model has no mask head:
     masks: Tensor | None  # [D, H, W] bool, of the original image's size
     mask_probs: Tensor | None  # [D, m, m] 0..1: the predicted class's mask inside the box
-    # None where it has no keypoint head. [D, J, 3] x, y in the image, and the score (a logit):
-    keypoints: Tensor | None = None
+    # None where the model has no keypoint head:
+    keypoints: Tensor | None = None  # [D, J, 3] x, y in pixels of the original image, and score
 
     def __len__(self) -> int:
         return len(self.boxes)

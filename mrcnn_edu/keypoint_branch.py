@@ -105,7 +105,10 @@ def keypoints_on_boxes(model: Any, image: Tensor, boxes: Tensor) -> tuple[Tensor
     """Heat maps [R, J, m, m] and keypoints [R, J, 3] for boxes [R, 4] that you supply.
 
     Boxes and keypoints are in pixels of the image; the RPN, the box head and NMS are skipped.
+    Raises ValueError if the model has no keypoint head.
     """
+    if model.keypoint_head is None:
+        raise ValueError("the model has no keypoint head: make one with Config(n_keypoints=...)")
     c, batch = model.config, model.preprocess([image])
     boxes = check_boxes(boxes, size_of(image), "keypoints_on_boxes").to(batch.images.device)
     rois = scale_boxes(boxes, size_of(image), batch.sizes[0])

@@ -23,6 +23,8 @@ from mrcnn_edu.keypoints import (
     scale_keypoints,
 )
 from mrcnn_edu.speed.accelerate import in_bfloat16
+from mrcnn_edu.train import fit
+from mrcnn_edu.train.recipes import Training
 
 NOBODY = torch.zeros(0, dtype=torch.long)
 J = 4
@@ -327,6 +329,8 @@ def test_keypoints_on_the_selected_boxes_are_those_of_the_trace(keypoint_model):
     distance = (keypoints - trace.detections[0].keypoints).abs().amax(dim=2)
     assert (distance < 0.05).float().mean() > 0.98
     assert [len(part) for part in model.keypoints_on_boxes(image, torch.zeros(0, 4))] == [0, 0]
+    with pytest.raises(ValueError, match=r"no keypoint head: make one with Config\(n_keypoints"):
+        keypoint_model(n_keypoints=0).keypoints_on_boxes(image, torch.zeros(0, 4))
 
 
 def test_a_batch_gives_what_its_images_give_one_by_one(keypoint_model):
@@ -491,3 +495,22 @@ def test_published_weights_fit(tmp_path, monkeypatch):
         assert torch.equal(model.keypoint_head.convs[i][0].weight, theirs)
     with pytest.raises(ValueError, match=r"unknown: roi_heads\.keypoint_head\.0\.weight"):
         weights.load_torchvision(MaskRCNN(Config(n_classes=1, mask_head=None)), state)
+
+
+class Items(list):
+    classes = ("a", "b", "c", "d", "e", "f")
+
+
+def test_a_run_with_keypoints_is_resumed(keypoint_model, with_keypoints, tmp_path):
+    items = Items(with_keypoints(2, visibility=2) for _ in range(2))
+    training = Training(steps=3, batch_size=1, checkpoint_every=1)
+    model = keypoint_model()
+    assert len(fit(model, items, training, tmp_path, progress=False)) == 3
+    resumed = keypoint_model()
+    losses = fit(resumed, items, training, tmp_path, progress=False)
+    assert len(losses) == 3 and all(step["loss_keypoint"] > 0 for step in losses)
+    assert all(
+        torch.equal(a, b) for a, b in zip(model.parameters(), resumed.parameters(), strict=True)
+    )
+    with pytest.raises(ValueError, match="keypoint_loss was 'softmax', and is 'sigmoid' now"):
+        fit(keypoint_model(keypoint_loss="sigmoid"), items, training, tmp_path, progress=False)
