@@ -15,6 +15,7 @@ from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
 from torchvision.models.detection.image_list import ImageList
+from torchvision.models.detection.keypoint_rcnn import KeypointRCNNHeads, KeypointRCNNPredictor
 from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.misc import FrozenBatchNorm2d
@@ -30,6 +31,11 @@ def maskrcnn_resnet50_fpn(**settings) -> nn.Module:
 def fasterrcnn_resnet50_fpn(**settings) -> nn.Module:
     """The same model without masks."""
     return _spread(detection.FasterRCNN(_resnet50_fpn(), 91, **settings))
+
+
+def keypointrcnn_resnet50_fpn(**settings) -> nn.Module:
+    """torchvision's model for COCO's 17 keypoints of a person, which has no masks."""
+    return _spread(detection.KeypointRCNN(_resnet50_fpn(), 2, **{"min_size": 800} | settings))
 
 
 def maskrcnn_resnet50_fpn_v2(**settings) -> nn.Module:
@@ -86,7 +92,10 @@ class Pyramid(nn.Module):
 
 
 def maskrcnn_of_the_same_layers(config: Config) -> nn.Module:
-    """torchvision's MaskRCNN with the layers and settings of a config, such as Config.tiny()."""
+    """torchvision's MaskRCNN with the layers and settings of a config, such as Config.tiny().
+
+    With keypoints, too, if the config has them.
+    """
     c = config
     torch.manual_seed(0)
     pyramid = Pyramid(MaskRCNN(config))
@@ -111,6 +120,11 @@ def maskrcnn_of_the_same_layers(config: Config) -> nn.Module:
         mask_predictor=MaskRCNNPredictor(c.mask_channels, c.mask_channels, c.n_classes + 1),
         **settings_of(c),
     )
+    if c.n_keypoints:
+        heads, widths = model.roi_heads, [c.keypoint_channels] * c.keypoint_convs
+        heads.keypoint_roi_pool = pool(output_size=c.keypoint_size // 4)
+        heads.keypoint_head = KeypointRCNNHeads(c.fpn_channels, widths)
+        heads.keypoint_predictor = KeypointRCNNPredictor(c.keypoint_channels, c.n_keypoints)
     return _spread(model)
 
 
@@ -144,6 +158,9 @@ def _spread(model: nn.Module) -> nn.Module:
         inputs = heads.mask_head(heads.mask_roi_pool(features, proposals, [size]))
         inputs = heads.mask_predictor.conv5_mask(inputs).relu()
         _fit(heads.mask_predictor.mask_fcn_logits, inputs, deviation=2)
+    if heads.has_keypoint():
+        inputs = heads.keypoint_head(heads.keypoint_roi_pool(features, proposals, [size]))
+        _fit(heads.keypoint_predictor.kps_score_lowres, inputs, deviation=2)
     return model
 
 
@@ -151,7 +168,9 @@ def _fit(layer: nn.Module, inputs: Tensor, deviation: float) -> None:
     """Give each output channel of the layer mean 0 and this standard deviation on the inputs."""
     outputs = layer(inputs).transpose(0, 1).flatten(1)
     factor = deviation / outputs.std(dim=1)
-    layer.weight.mul_(factor.view(-1, *[1] * (layer.weight.ndim - 1)))
+    channels_at = 1 if isinstance(layer, nn.ConvTranspose2d) else 0
+    shape = [-1 if dim == channels_at else 1 for dim in range(layer.weight.ndim)]
+    layer.weight.mul_(factor.view(shape))
     layer.bias.sub_(outputs.mean(dim=1)).mul_(factor)
 
 

@@ -20,6 +20,8 @@ eval_mode         the mode that detection runs in, whatever the model's own is
 refusals          what is said when an input is refused: what is wrong, what to do
 validate          what is refused, and what is normalized instead
 trace             what can be seen of a detection: every intermediate result, named
+keypoints         keypoints without a network: targets, loss, positions from heat maps
+keypoint_branch   the keypoint head, and what it adds to training and detection
 config            every number of the model, validated when it is made
 backbone_choices  the norms, blocks, backbones and necks that a config can choose
 head_choices      the heads that a config can choose

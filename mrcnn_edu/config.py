@@ -10,13 +10,14 @@ from typing import Any, Literal, Self, Union, get_args, get_origin
 
 POSITIVE = (
     "n_classes", "in_channels", "short_side", "long_side", "fpn_channels", "box_pool_size",
-    "box_hidden", "mask_size", "mask_channels", "mask_hidden",
+    "box_hidden", "mask_size", "mask_channels", "mask_hidden", "keypoint_size",
+    "keypoint_channels",
 )  # fmt: skip
 NOT_NEGATIVE = (
     "rpn_batch_per_image", "rpn_pre_nms_top_n_train", "rpn_post_nms_top_n_train",
     "rpn_pre_nms_top_n_test", "rpn_post_nms_top_n_test", "roi_batch_per_image", "max_detections",
 )  # fmt: skip
-LAYERS = "rpn_convs", "box_convs", "mask_convs", "mask_layers"
+LAYERS = "rpn_convs", "box_convs", "mask_convs", "mask_layers", "keypoint_convs"
 FRACTIONS = (
     "rpn_positive_iou", "rpn_negative_iou", "rpn_positive_fraction", "rpn_nms_iou",
     "roi_positive_iou", "roi_positive_fraction", "score_threshold", "nms_iou",
@@ -92,6 +93,14 @@ class Config:
     # other channel (each pixel goes to the highest score), or against background alone.
     mask_decoding: Literal["probability", "strongest", "background"] = "probability"
     class_agnostic_mask: bool = False  # one mask for all classes instead of one for each class
+    n_keypoints: int = 0  # keypoints of an object, 17 in COCO; 0: no keypoint head (section 5)
+    keypoint_size: int = 56  # height and width m of a heat map; its head reads features of a fourth
+    keypoint_channels: int = 512  # channels of the keypoint head's convolutions
+    keypoint_convs: int = 8  # 3x3 convolutions of the keypoint head before its deconvolution
+    # softmax: the positions of a heat map compete; sigmoid: each decides by itself, as in a mask.
+    keypoint_loss: Literal["softmax", "sigmoid"] = "softmax"
+    # Where a heat map has its peak: among the box's pixels, after bicubic upsampling, or its cells.
+    keypoint_decoding: Literal["bicubic", "argmax"] = "bicubic"
 
     # Detections
     score_threshold: float = 0.05  # detections score more than this
@@ -103,7 +112,7 @@ class Config:
         limits |= dict.fromkeys(FRACTIONS, (0, 1)) | dict(
             canonical_size=(0, LARGEST), sampling_ratio=(-1, 100), box_layers=(1, MOST_LAYERS)
         )
-        limits |= dict.fromkeys(LAYERS, (0, MOST_LAYERS))
+        limits |= dict.fromkeys(LAYERS, (0, MOST_LAYERS)) | {"n_keypoints": (0, LARGEST)}
         check_settings(self, limits)
         check_number("canonical_size", self.canonical_size, 0, above=True)
         if self.rpn_negative_iou > self.rpn_positive_iou:
@@ -121,6 +130,11 @@ class Config:
         if self.mask_size % 2:
             raise ValueError(
                 f"mask_size is {self.mask_size}: give an even number, twice the features' size"
+            )
+        if self.keypoint_size % 4:
+            raise ValueError(
+                f"keypoint_size is {self.keypoint_size}: give a multiple of 4, four times the "
+                "features' size"
             )
         check_anchors(self.anchor_sizes, self.anchor_ratios)
 
@@ -174,6 +188,8 @@ class Config:
             mask_channels=48,
             mask_convs=2,
         )
+        if changes.get("n_keypoints"):  # records of models without keypoints stay as they are
+            settings |= dict(keypoint_channels=64, keypoint_convs=4)
         return cls(**settings | changes)
 
 

@@ -3,7 +3,7 @@
 Letters: R RoIs, D detections, K classes (label 0 is background), m x m predicted mask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from operator import index
 from typing import NamedTuple
 
@@ -29,6 +29,8 @@ class Detections:
     # Both are None where the model has no mask head:
     masks: Tensor | None  # [D, H, W] bool, of the original image's size
     mask_probs: Tensor | None  # [D, m, m] 0..1: the predicted class's mask inside the box
+    # None where the model has no keypoint head:
+    keypoints: Tensor | None = None  # [D, J, 3] x, y in pixels of the original image, and score
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -43,9 +45,8 @@ class Detections:
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"detection {rows} of {len(self)}")
             rows = [rows]
-        masks = None if self.masks is None else self.masks[rows]
-        mask_probs = None if self.mask_probs is None else self.mask_probs[rows]
-        return Detections(self.boxes[rows], self.labels[rows], self.scores[rows], masks, mask_probs)
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{n: c[rows] for n, c in columns.items() if c is not None})
 
 
 class SelectedBoxes(NamedTuple):

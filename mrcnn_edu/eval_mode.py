@@ -55,11 +55,12 @@ def evaluates(
 def all_finite(model: nn.Module, *outputs: Tensor) -> Tensor:
     """Whether no value is NaN or infinite: a bool on the CPU, for which nobody waits.
 
-    It can be read after the next synchronization point. Beside the outputs, weights are checked
-    that do not show there: of norms and biases, whose infinities a ReLU can hide, and of masks.
+    It can be read after the next synchronization point. Beside the outputs, it checks weights that
+    do not show there: of norms and biases, whose infinities a ReLU can hide, and of the last heads.
     """
     vectors = [v for v in (*model.parameters(), *model.buffers()) if v.ndim == 1]
-    mask_head = getattr(model, "mask_head", None)
-    values = [*outputs, torch.cat(vectors), *(mask_head.parameters() if mask_head else ())]
+    heads = [getattr(model, name, None) for name in ("mask_head", "keypoint_head")]
+    weights = [weight for head in heads if head for weight in head.parameters()]
+    values = [*outputs, torch.cat(vectors), *weights]
     finite = torch.stack([value.isfinite().all() for value in values]).all()
     return finite.to("cpu", non_blocking=True)

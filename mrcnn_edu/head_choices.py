@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from mrcnn_edu.backbone_choices import NORMS
 from mrcnn_edu.config import Config
 from mrcnn_edu.heads import BoxHead, MaskHeadFCN
+from mrcnn_edu.keypoint_branch import KeypointHead
 
 
 def build_box_head(config: Config, channels: int) -> nn.Module:
@@ -31,6 +32,14 @@ def build_mask_head(config: Config, channels: int) -> nn.Module | None:
     if c.mask_head == "mlp":
         return MaskHeadMLP(channels, c.mask_size // 2, c.mask_hidden, c.mask_layers, n_masks)
     return None
+
+
+def build_keypoint_head(config: Config, channels: int) -> nn.Module | None:
+    """The keypoint head of a config, or None, for RoI features of so many channels."""
+    c, norm = config, config.head_norm and NORMS[config.head_norm]
+    if c.n_keypoints == 0:
+        return None
+    return KeypointHead(channels, c.keypoint_channels, c.keypoint_convs, c.n_keypoints, norm)
 
 
 class Res5BoxHead(nn.Module):

@@ -1,7 +1,7 @@
 """Mask R-CNN, put together: the three things it does with images.
 
     images -> preprocess -> backbone -> FPN -> RPN head + anchors -> propose
-    forward(images, targets) -> the five losses of a training step
+    forward(images, targets) -> the five losses of a training step; a sixth with keypoints
     detect(images)           -> the objects in each image
     trace(images)            -> the same, with every intermediate result
 
@@ -13,19 +13,13 @@ from functools import partial
 import torch
 from torch import Generator, Tensor, nn
 
-from mrcnn_edu import refusals, validate
+from mrcnn_edu import detections, keypoint_branch, refusals, validate
 from mrcnn_edu.anchors import pyramid_anchors
 from mrcnn_edu.backbone_choices import build_trunk
 from mrcnn_edu.config import Config
-from mrcnn_edu.detections import (
-    Detections,
-    SelectedBoxes,
-    predicted_masks,
-    rescale_detections,
-    select_detections,
-)
+from mrcnn_edu.detections import Detections, SelectedBoxes
 from mrcnn_edu.eval_mode import all_finite, evaluates
-from mrcnn_edu.head_choices import build_box_head, build_mask_head
+from mrcnn_edu.head_choices import build_box_head, build_keypoint_head, build_mask_head
 from mrcnn_edu.images import Batch, make_batch, scale_targets, size_of
 from mrcnn_edu.losses import Losses, box_loss, mask_loss, rpn_loss
 from mrcnn_edu.roi_ops import ON_TABLES, FeatureTable, feature_table, pool_pyramid
@@ -38,13 +32,15 @@ class MaskRCNN(nn.Module):
     """Mask R-CNN (He et al. 2017): `forward` returns losses, `detect` detections, in any mode.
 
     images: a list of float tensors [C, H, W] in 0..1, of any sizes. targets: for each image a
-    dict(boxes [M, 4], labels [M] in 1..K, masks [M, H, W]); objects marked `iscrowd` are left out.
-    The layers are `backbone`, `neck`, `rpn_head`, `box_head` and `mask_head`. Each can be compiled
-    (`model.backbone.compile()`); the first three in a row, an nn.Sequential, can be exported.
+    dict(boxes [M, 4], labels [M] in 1..K, masks [M, H, W], keypoints [M, J, 3] if the model has
+    them); objects marked `iscrowd` are left out. The layers are `backbone`, `neck`, `rpn_head`,
+    `box_head`, `mask_head` and `keypoint_head`. Each can be compiled (`model.backbone.compile()`);
+    the first three in a row, an nn.Sequential, can be exported.
     """
 
     classes: list[str]  # the names of labels 1..K
     predict_on_boxes = predict_on_boxes  # (image, boxes [R, 4]) -> logits, without RPN and NMS
+    add_keypoints, keypoint_losses, trace_keypoints, keypoints_on_boxes = keypoint_branch.STAGES
 
     def __init__(self, config: Config):
         super().__init__()
@@ -56,15 +52,17 @@ class MaskRCNN(nn.Module):
         self.rpn_head = RPNHead(trunk.channels, n_anchors, config.rpn_convs)
         self.box_head = build_box_head(config, trunk.roi_channels)
         self.mask_head = build_mask_head(config, trunk.roi_channels)
+        self.keypoint_head = build_keypoint_head(config, trunk.roi_channels)
 
     def forward(
         self, images: list[Tensor], targets: list[dict], generators: list[Generator] | None = None
     ) -> Losses:
         """The five losses, scalars under torchvision's names; L is their sum (section 3).
 
-        Without a mask head there is no loss_mask, and targets need no masks. generators: one for
-        each image (or the same one several times), to sample anchors and RoIs with. Raises
-        TypeError or ValueError, naming the image, for what cannot be learned.
+        Without a mask head there is no loss_mask, and targets need no masks; with a keypoint head
+        there is loss_keypoint, and they need keypoints. generators: one for each image (or the same
+        one several times), to sample anchors and RoIs with. Raises TypeError or ValueError, naming
+        the image, for what cannot be learned.
         """
         batch = self.preprocess(images, targets)
         generators = validate.check_generators(generators, len(images))
@@ -80,6 +78,8 @@ class MaskRCNN(nn.Module):
         losses |= self.box_losses(table, rois)
         if self.mask_head is not None:
             losses |= self.mask_losses(table, rois, objects)
+        if self.keypoint_head is not None:
+            losses |= self.keypoint_losses(table, rois, objects)
         return losses
 
     def detect(self, images: list[Tensor]) -> list[Detections]:
@@ -106,11 +106,12 @@ class MaskRCNN(nn.Module):
             boxes = [s.boxes for s in selected]
             mask_features = self.pool(table, boxes, self.config.mask_size // 2)
             mask_logits = self.mask_head(mask_features)
-        detections = self.paste(mask_logits, selected, batch)
-        return Trace(
+        found = self.paste(mask_logits, selected, batch)
+        trace = Trace(
             batch, features, anchors, objectness, rpn_deltas, proposals, roi_features,
-            class_logits, box_deltas, selected, mask_features, mask_logits, detections,
+            class_logits, box_deltas, selected, mask_features, mask_logits, found,
         )  # fmt: skip
+        return trace if self.keypoint_head is None else self.trace_keypoints(table, trace)
 
     # The stages. Each can be called by itself; none of them depends on the mode.
 
@@ -131,10 +132,11 @@ class MaskRCNN(nn.Module):
         )  # fmt: skip
 
     def scale_targets(self, targets: list[dict], batch: Batch) -> list[dict]:
-        """Each image's boxes, labels and masks, checked, in pixels of the batch."""
+        """Each image's boxes, labels, masks and keypoints, checked, in pixels of the batch."""
         sizes, with_masks = batch.original_sizes, self.mask_head is not None
         checked = validate.check_targets(targets, sizes, self.config.n_classes, with_masks)
-        return scale_targets(checked, batch, with_masks)
+        objects = scale_targets(checked, batch, with_masks)
+        return self.add_keypoints(objects, checked, batch) if self.keypoint_head else objects
 
     def features(self, batch: Batch) -> list[Tensor]:
         """The feature maps [B, C, H, W] of the neck. The pyramid's last is for the RPN alone."""
@@ -158,25 +160,20 @@ class MaskRCNN(nn.Module):
             batch_size=c.rpn_batch_per_image, positive_fraction=c.rpn_positive_fraction,
         )  # fmt: skip
         labels = torch.cat([t.labels for t in targets])
-        loss_objectness, loss_box = rpn_loss(
-            torch.cat([row[t.anchors] for row, t in zip(objectness, targets, strict=True)]),
-            torch.cat([row[t.positives] for row, t in zip(deltas, targets, strict=True)]),
-            labels,
-            torch.cat([t.deltas for t in targets]),
-        )
-        losses = {"loss_objectness": loss_objectness, "loss_rpn_box_reg": loss_box}
-        return Losses(losses, len(labels))
+        target_deltas = torch.cat([t.deltas for t in targets])
+        logits = torch.cat([row[t.anchors] for row, t in zip(objectness, targets, strict=True)])
+        deltas = torch.cat([row[t.positives] for row, t in zip(deltas, targets, strict=True)])
+        loss_object, loss_box = rpn_loss(logits, deltas, labels, target_deltas)
+        return Losses({"loss_objectness": loss_object, "loss_rpn_box_reg": loss_box}, len(labels))
 
     def propose(self, objectness, deltas, anchors, batch, training=False) -> list[Proposals]:
         """The best boxes of each image, without near-duplicates; no gradient passes."""
         c = self.config
-        pre_nms_top_n, post_nms_top_n = c.rpn_pre_nms_top_n_test, c.rpn_post_nms_top_n_test
+        top_n = c.rpn_pre_nms_top_n_test, c.rpn_post_nms_top_n_test  # before and after NMS
         if training:
-            pre_nms_top_n, post_nms_top_n = c.rpn_pre_nms_top_n_train, c.rpn_post_nms_top_n_train
-        return propose(
-            objectness.detach(), deltas.detach(), anchors, batch.sizes, pre_nms_top_n,
-            post_nms_top_n, nms_iou=c.rpn_nms_iou,
-        )  # fmt: skip
+            top_n = c.rpn_pre_nms_top_n_train, c.rpn_post_nms_top_n_train
+        objectness, deltas = objectness.detach(), deltas.detach()
+        return propose(objectness, deltas, anchors, batch.sizes, *top_n, nms_iou=c.rpn_nms_iou)
 
     def sample_rois(self, proposals, objects, generators=None) -> list[RoITargets]:
         """The RoIs of each image that the heads are trained on, and their targets."""
@@ -193,8 +190,7 @@ class MaskRCNN(nn.Module):
 
         With the neck c4, each RoI then passes the backbone's last stage.
         """
-        c = self.config
-        roi_op = ON_TABLES[c.roi_op]
+        c, roi_op = self.config, ON_TABLES[self.config.roi_op]
         if c.roi_op != "pool":
             roi_op = partial(roi_op, sampling_ratio=c.sampling_ratio, reduce=c.roi_aggregate)
         pooled = pool_pyramid(table, boxes, self.strides, output_size, roi_op, c.canonical_size)
@@ -223,7 +219,7 @@ class MaskRCNN(nn.Module):
         """The best boxes of each image, before their masks are predicted."""
         c, boxes = self.config, [p.boxes for p in proposals]
         n = [len(b) for b in boxes]
-        return select_detections(
+        return detections.select_detections(
             class_logits.split(n), box_deltas.split(n), boxes, batch.sizes,
             score_threshold=c.score_threshold, nms_iou=c.nms_iou, max_detections=c.max_detections,
         )  # fmt: skip
@@ -237,7 +233,7 @@ class MaskRCNN(nn.Module):
         c, probs, labels = self.config, [None] * len(selected), [s.labels for s in selected]
         if mask_logits is not None:
             channels = self.mask_channels(torch.cat(labels))
-            masks = predicted_masks(mask_logits, channels, c.mask_loss, c.mask_decoding)
+            masks = detections.predicted_masks(mask_logits, channels, c.mask_loss, c.mask_decoding)
             probs = masks.split([len(image_labels) for image_labels in labels])
         images = zip(selected, probs, batch.sizes, batch.original_sizes, strict=True)
-        return [rescale_detections(s, p, size, original) for s, p, size, original in images]
+        return [detections.rescale_detections(*image) for image in images]

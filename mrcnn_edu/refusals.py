@@ -85,6 +85,22 @@ def wrong_box(name: str, row: int, box: list[float]) -> ValueError:
     )
 
 
+def no_keypoints(name: str, n_keypoints: int) -> ValueError:
+    return ValueError(
+        f"{name} has no keypoints, and the model has n_keypoints={n_keypoints}: give a tensor "
+        f"[M, {n_keypoints}, 3] of x, y and visibility (all 0 for what is not labeled), or make a "
+        "model with Config(n_keypoints=0)"
+    )
+
+
+def wrong_keypoint(name: str, row: int, j: int, keypoint: list[float]) -> ValueError:
+    """j: which of the object's keypoints it is, from 0."""
+    return ValueError(
+        f"{name}, object {row} has keypoint {j} = {keypoint}: give x, y in pixels, which are "
+        "finite, and the visibility 0 (not labeled), 1 (labeled, hidden) or 2 (visible)"
+    )
+
+
 def not_binary(name: str, masks: Tensor, value: float) -> ValueError:
     example = "masks > 0.5" if masks.is_floating_point() else "masks > 0"
     return ValueError(f"{name} has masks with the value {value:g}: give bool, as in {example}")

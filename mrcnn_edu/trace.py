@@ -1,6 +1,7 @@
 """What can be seen of a detection: every intermediate result, and predictions on boxes you supply.
 
-Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, m x m mask.
+Letters: B images, C channels, A anchors, R RoIs, D detections, K classes, J keypoints, m x m
+mask or heat map.
 """
 
 from dataclasses import dataclass
@@ -33,6 +34,9 @@ class Trace:
     mask_features: Tensor | None  # [D, C, 14, 14] of the selected boxes of all images
     mask_logits: Tensor | None  # [D, K + 1, m, m]: a mask for every class
     detections: list[Detections]
+    # Both are None where the model has no keypoint head:
+    keypoint_features: Tensor | None = None  # [D, C, 14, 14] of the selected boxes of all images
+    keypoint_logits: Tensor | None = None  # [D, J, m, m]: a heat map for every keypoint
 
 
 @evaluates

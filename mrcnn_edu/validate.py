@@ -58,9 +58,13 @@ def check_targets(
     check_list(targets, "targets", dict, "dictionaries", len(sizes))
     checked = []
     for i, (target, size) in enumerate(zip(targets, sizes, strict=True)):
-        name = f"target {i}" + (f" (image_id {target['image_id']})" if "image_id" in target else "")
-        checked.append(check_target(target, size, n_classes, name, with_masks))
+        checked.append(check_target(target, size, n_classes, target_name(i, target), with_masks))
     return checked
+
+
+def target_name(i: int, target: dict) -> str:
+    """What error messages call the target of image i of a batch."""
+    return f"target {i}" + (f" (image_id {target['image_id']})" if "image_id" in target else "")
 
 
 def check_target(

@@ -24,7 +24,7 @@ LOSSES = ["loss_objectness", "loss_rpn_box_reg", "loss_classifier", "loss_box_re
 
 
 def test_every_field_of_the_trace_has_its_documented_shape():
-    model = MaskRCNN(Config.tiny())
+    model = MaskRCNN(Config.tiny(n_keypoints=3))
     trace = model.trace([torch.rand(3, 96, 96), torch.rand(3, 60, 100)])
     anchors = [3 * 24 * 40, 3 * 12 * 20, 3 * 6 * 10, 3 * 3 * 5]  # the batch is 96 x 160
     r = [len(p.boxes) for p in trace.proposals]
@@ -41,6 +41,8 @@ def test_every_field_of_the_trace_has_its_documented_shape():
         "box_deltas": (sum(r), 7, 4),
         "mask_features": (sum(d), 64, 14, 14),
         "mask_logits": (sum(d), 7, 28, 28),
+        "keypoint_features": (sum(d), 64, 14, 14),
+        "keypoint_logits": (sum(d), 3, 56, 56),
     }
     for name, expected in shapes.items():
         value = getattr(trace, name)
@@ -63,6 +65,7 @@ def test_every_field_of_the_trace_has_its_documented_shape():
         assert found.masks.shape == (d[i], *trace.batch.original_sizes[i])
         assert found.masks.dtype == torch.bool
         assert found.mask_probs.shape == (d[i], 28, 28)
+        assert found.keypoints.shape == (d[i], 3, 3)
 
     lists = {"batch", "proposals", "selected", "detections"}
     assert {field.name for field in fields(Trace)} == set(shapes) | lists  # none is forgotten

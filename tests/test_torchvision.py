@@ -11,6 +11,7 @@ import pytest
 import torch
 from reference import (
     fasterrcnn_resnet50_fpn,
+    keypointrcnn_resnet50_fpn,
     maskrcnn_of_the_same_layers,
     maskrcnn_resnet50_fpn,
     maskrcnn_resnet50_fpn_v2,
@@ -38,14 +39,20 @@ MODELS = {
     "v1": (maskrcnn_resnet50_fpn, Config()),
     "v2": (maskrcnn_resnet50_fpn_v2, V2),
     "boxes": (fasterrcnn_resnet50_fpn, Config(mask_head=None)),
+    "keypoints": (
+        keypointrcnn_resnet50_fpn,
+        Config(n_classes=1, mask_head=None, n_keypoints=17),
+    ),
 }
 SMALL = {"short_side": 160, "long_side": 256, "rpn_post_nms_top_n_test": 100, "max_detections": 30}
+MANY = {"score_threshold": 0.005, "nms_iou": 0.8}  # for a model of a single class
 
 
 def _pair(name: str, **changes) -> tuple[MaskRCNN, nn.Module]:
     """Our model and torchvision's with the same weights and settings."""
-    if name == "tiny":
-        config = Config.tiny(**changes)
+    if name.startswith("tiny"):
+        n_keypoints = 5 if name == "tiny with keypoints" else 0
+        config = Config.tiny(n_keypoints=n_keypoints, **changes)
         theirs = maskrcnn_of_the_same_layers(config)
     else:
         build, config = MODELS[name]
@@ -124,8 +131,10 @@ def _case(name, changes, *sizes, marks=()):
         _case("v1", SMALL, (333, 500), (500, 333), (60, 80)),
         _case("v2", SMALL, (96, 50), (480, 640)),
         _case("boxes", SMALL, (96, 50), (480, 640)),
+        _case("keypoints", SMALL | MANY, (96, 50), (480, 640)),
         _case("tiny", {}, (96, 96)),
         _case("tiny", {}, (96, 50), (480, 640)),
+        _case("tiny with keypoints", {}, (96, 50), (480, 640)),
     ],
 )
 def case(request, pair):
@@ -196,7 +205,8 @@ def _same(found, expected) -> Tensor:
 def test_detections_are_the_same(case):
     for found, expected in zip(case.trace.detections, case.expected.detections, strict=True):
         labels, scores = expected["labels"], expected["scores"]
-        assert len(labels) >= 20 and len(labels.unique()) >= 3 and scores.std() > 0.02
+        n_classes = min(3, case.ours.config.n_classes)
+        assert len(labels) >= 20 and len(labels.unique()) >= n_classes and scores.std() > 0.02
         same_score = (found.scores[:, None] - scores).abs() < 1e-4
         assert _fraction(_same(found, expected) & same_score) >= 0.99
 
@@ -223,14 +233,30 @@ def test_masks_of_large_objects_are_about_the_same_in_the_image(case):
         assert (ours & theirs).sum() >= 0.6 * (ours | theirs).sum()
 
 
+def test_keypoints_are_the_same(case):
+    for found, expected in zip(case.trace.detections, case.expected.detections, strict=True):
+        if case.ours.keypoint_head is None:
+            assert found.keypoints is None and "keypoints" not in expected
+            continue
+        i, j = torch.where(_same(found, expected))
+        keypoints, scores = expected["keypoints"][j], expected["keypoints_scores"][j]
+        assert scores.std() > 0.1  # they show something
+        distance = (found.keypoints[i, :, :2] - keypoints[..., :2]).abs().amax(dim=2)
+        # Where two peaks are about equally high, or a box about a whole number of pixels wide, the
+        # keypoint is elsewhere.
+        assert (distance < 0.02).float().mean() >= 0.98
+        assert_close(found.keypoints[i, :, 2], scores, rtol=0, atol=2e-3)
+
+
 @pytest.mark.parametrize("seed", range(30))
 def test_any_image_and_its_boxes_are_scaled_alike(pair, seed):
-    ours, theirs = pair("tiny")
+    ours, theirs = pair("tiny with keypoints")
     torch.manual_seed(seed)
     height, width = torch.randint(20, 400, (2,)).tolist()
     image = torch.rand(3, height, width)
     target = {"boxes": torch.tensor([[3.0, 4, 15, 16]]), "labels": torch.tensor([1])}
     target["masks"] = torch.ones(1, height, width, dtype=torch.bool)
+    target["keypoints"] = torch.rand(1, 5, 3).mul(torch.tensor([15.0, 16, 3])).floor()
     expected, (expected_target,) = theirs.transform([image], [target | {}])
     batch = ours.preprocess([image])
     assert batch.sizes == expected.image_sizes
@@ -238,6 +264,7 @@ def test_any_image_and_its_boxes_are_scaled_alike(pair, seed):
     (scaled,) = ours.scale_targets([target], batch)
     assert_close(scaled["boxes"], expected_target["boxes"])
     assert scaled["masks"].shape == expected_target["masks"].shape
+    assert_close(scaled["keypoints"], expected_target["keypoints"])
 
 
 # Training
@@ -255,23 +282,35 @@ FEW = {
 }
 
 
-def _targets(n_classes):
+def _targets(n_classes, n_keypoints):
     boxes = torch.tensor([[10.0, 20, 70, 80], [30, 40, 95, 90], [5, 5, 20, 25]])
-    labels, masks = torch.tensor([1, n_classes, 5]), torch.rand(3, 96, 128) > 0.5
+    labels, masks = torch.tensor([1, n_classes, min(5, n_classes)]), torch.rand(3, 96, 128) > 0.5
     nothing = boxes[:0], labels[:0], torch.zeros(0, 128, 96)
     names = "boxes", "labels", "masks"
-    return [dict(zip(names, t, strict=True)) for t in ((boxes, labels, masks), nothing)]
+    targets = [dict(zip(names, t, strict=True)) for t in ((boxes, labels, masks), nothing)]
+    if n_keypoints:
+        size = boxes[:, None, 2:] - boxes[:, None, :2]  # and some keypoints are outside
+        inside = boxes[:, None, :2] + size * (1.4 * torch.rand(3, n_keypoints, 2) - 0.2)
+        visibility = torch.arange(3 * n_keypoints).view(3, n_keypoints, 1) % 3
+        targets[0]["keypoints"] = torch.cat((inside, visibility), dim=2)
+        targets[1]["keypoints"] = torch.zeros(0, n_keypoints, 3)
+    return targets
 
 
 @pytest.mark.parametrize(
-    "name", ["v1", pytest.param("v2", marks=pytest.mark.slow), "boxes", "tiny"]
-)
+    "name",
+    [
+        "v1", pytest.param("v2", marks=pytest.mark.slow), "boxes", "keypoints", "tiny",
+        "tiny with keypoints",
+    ],
+)  # fmt: skip
 def test_losses_and_all_gradients_are_the_same(pair, name, monkeypatch):
     """In float64: in float32 rounding switches some ReLUs, and gradients differ by up to 0.5 %."""
     # Where masks lie we depart from torchvision: so none is scaled, and they are cut out as by it.
     monkeypatch.setattr("mrcnn_edu.model.mask_targets", partial(mask_targets, aligned=False))
     ours, theirs = pair(name, **FEW, **ALL)
-    images, targets = smooth_images([(96, 128), (128, 96)]), _targets(ours.config.n_classes)
+    images = smooth_images([(96, 128), (128, 96)])
+    targets = _targets(ours.config.n_classes, ours.config.n_keypoints)
     for model in (ours, theirs):
         model.double().train()
     theirs.backbone.register_forward_pre_hook(lambda _, inputs: inputs[0].double())
@@ -281,7 +320,8 @@ def test_losses_and_all_gradients_are_the_same(pair, name, monkeypatch):
     )
 
     losses, expected = ours(images, targets), theirs(images, targets)
-    assert losses.keys() == expected.keys() and len(losses) == (4 if name == "boxes" else 5)
+    n_losses = {"boxes": 4, "tiny with keypoints": 6}.get(name, 5)
+    assert losses.keys() == expected.keys() and len(losses) == n_losses
     for key, loss in expected.items():
         _close(losses[key], loss, key)
     sum(losses.values()).backward()
@@ -290,4 +330,7 @@ def test_losses_and_all_gradients_are_the_same(pair, name, monkeypatch):
     parameters = dict(ours.named_parameters())
     assert parameters.keys() == gradients.keys()
     for key, gradient in gradients.items():
+        if key == "keypoint_head.kps_score_lowres.bias":  # a softmax does not change with it
+            assert max(gradient.abs().max(), parameters[key].grad.abs().max()) < 1e-12
+            continue
         _close(parameters[key].grad, gradient, key)

@@ -54,7 +54,7 @@ class FastRCNN(nn.Module):
     """
 
     classes: list[str]  # the names of labels 1..K
-    mask_head = None  # so the borrowed stages neither need nor make masks
+    mask_head = keypoint_head = None  # so the borrowed stages neither need nor make masks
 
     detect = borrow_stage(RCNN.detect)  # (images, proposals=None): None runs selective search
 
@@ -71,15 +71,21 @@ class FastRCNN(nn.Module):
     def paper(config: Config) -> Config:
         """The config with Fast R-CNN's settings (section 2).
 
-        One map, the last and coarsest; RoIPool; 64 RoIs of each image; no masks.
+        One map, the last and coarsest; RoIPool; 64 RoIs of each image; no masks, no keypoints.
         """
-        return replace(config, mask_head=None, neck="c5", roi_op="pool", roi_batch_per_image=64)
+        return replace(
+            config, mask_head=None, n_keypoints=0, neck="c5", roi_op="pool", roi_batch_per_image=64
+        )
 
     def __init__(self, config: Config):
         super().__init__()
         if config.mask_head is not None:
             raise ValueError(
                 f"mask_head is {config.mask_head!r}, but Fast R-CNN has none: give None"
+            )
+        if config.n_keypoints:
+            raise ValueError(
+                f"n_keypoints is {config.n_keypoints}, but Fast R-CNN has none: give 0"
             )
         self.config, trunk = config, build_trunk(config)
         self.classes = [f"class {label}" for label in range(1, config.n_classes + 1)]

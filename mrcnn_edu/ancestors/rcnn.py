@@ -78,6 +78,8 @@ class RCNN(nn.Module):
             raise ValueError(f"scores is {scores!r}: choose 'svm' or 'softmax'")
         if config.mask_head is not None:
             raise ValueError(f"mask_head is {config.mask_head!r}, but R-CNN has none: give None")
+        if config.n_keypoints:
+            raise ValueError(f"n_keypoints is {config.n_keypoints}, but R-CNN has none: give 0")
         self.config, self.scores_from = config, scores
         self.classes = [f"class {label}" for label in range(1, config.n_classes + 1)]
         self.region_size = int(config.canonical_size)

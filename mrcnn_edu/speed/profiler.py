@@ -84,7 +84,7 @@ def profile_detect(model: MaskRCNN, images: list[Tensor]) -> dict[str, Counter]:
 
 def _functions_of_detect(model: MaskRCNN) -> list[tuple[str, object, str]]:
     """The functions that `detect` calls: part, owner of the function, and its name there."""
-    heads = [head for head in (model.box_head, model.mask_head) if head is not None]
+    heads = [h for h in (model.box_head, model.mask_head, model.keypoint_head) if h is not None]
     return [
         ("backbone", model, "features"),
         ("RPN", model.rpn_head, "forward"),
@@ -95,6 +95,7 @@ def _functions_of_detect(model: MaskRCNN) -> list[tuple[str, object, str]]:
         *(("heads", head, "forward") for head in heads),
         ("heads", model, "select"),
         ("paste", model, "paste"),
+        ("paste", model, "trace_keypoints"),
     ]
 
 

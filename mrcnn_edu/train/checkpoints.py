@@ -13,7 +13,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -129,8 +129,9 @@ def _differences(saved: dict, model: MaskRCNN, training: Training, dataset: Any)
     data = {"classes": model.classes, **dataset_identity(dataset)}
     if saved["training"].get("frozen_stages", 0) == training.frozen_stages:  # or else that is said
         data["frozen"] = frozen_layers(model)
-    before = saved["config"] | asdict(Training()) | saved["training"]
-    before |= {name: saved.get(name, value) for name, value in data.items()}  # old files lack some
+    before = {field.name: field.default for field in fields(model.config)}  # old files lack some
+    before |= saved["config"] | asdict(Training()) | saved["training"]
+    before |= {name: saved.get(name, value) for name, value in data.items()}
     now = asdict(model.config) | asdict(training) | data
     return [
         f"{name} was {before.get(name)!r}, and is {value!r} now"

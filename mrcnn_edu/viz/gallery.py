@@ -22,6 +22,7 @@ def loss_label(name: str) -> str:
         "loss_classifier": "class",
         "loss_box_reg": "box",
         "loss_mask": "mask",
+        "loss_keypoint": "keypoint",
     }
     return words.get(name, name)
 

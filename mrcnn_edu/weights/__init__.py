@@ -42,9 +42,10 @@ def load(name: str | Path) -> MaskRCNN:
     """A model with its weights, ready to `detect`; its `classes` are the names of labels 1..K.
 
     name: "shapes-tiny", "shapes-tiny-softmax" or "shapes-tiny-agnostic" (trained with other mask
-    losses), which come with the package; "coco-resnet50-fpn" or "coco-resnet50-fpn-v2", which are
-    downloaded from torchvision once; or the path of a checkpoint. Raises FileNotFoundError that
-    lists the names, or ValueError for a file that is not a checkpoint.
+    losses), which come with the package; "coco-resnet50-fpn", "coco-resnet50-fpn-v2" or
+    "coco-keypoints-resnet50-fpn" (persons with 17 keypoints), which are downloaded from torchvision
+    once; or the path of a checkpoint. Raises FileNotFoundError that lists the names, or ValueError
+    for a file that is not a checkpoint.
     """
     if str(name) in PUBLISHED:
         return load_published(str(name))

@@ -16,7 +16,7 @@ CLASS_LAYERS = (  # K + 1 blocks of rows each, one block for each class
     "box_head.cls_score", "box_head.bbox_pred", "mask_head.mask_fcn_logits",
     "mask_head.mask_logits",
 )  # fmt: skip
-HEADS = "rpn_head.", "box_head.", "mask_head."
+HEADS = "rpn_head.", "box_head.", "mask_head.", "keypoint_head."
 FIRST = "backbone.conv1"
 
 

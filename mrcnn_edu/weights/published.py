@@ -11,9 +11,14 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.weights.torchvision import load_torchvision
 
 V2 = Config(norm="batch", head_norm="batch", rpn_convs=2, box_convs=4, box_layers=1)
+PERSON_KEYPOINTS = Config(n_classes=1, mask_head=None, n_keypoints=17)
 PUBLISHED = {  # torchvision's name of the weights of a whole model, and the model they fit
     "coco-resnet50-fpn": ("MaskRCNN_ResNet50_FPN_Weights.COCO_V1", Config()),
     "coco-resnet50-fpn-v2": ("MaskRCNN_ResNet50_FPN_V2_Weights.COCO_V1", V2),
+    "coco-keypoints-resnet50-fpn": (
+        "KeypointRCNN_ResNet50_FPN_Weights.COCO_V1",
+        PERSON_KEYPOINTS,
+    ),
 }
 IMAGENET = {  # torchvision's names of the weights of a backbone that has learned to classify
     "resnet50": "ResNet50_Weights.IMAGENET1K_V1",

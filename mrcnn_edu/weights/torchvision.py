@@ -21,6 +21,8 @@ TORCHVISION_NAMES = {
     "roi_heads.box_predictor.": "box_head.",
     "roi_heads.mask_head.": "mask_head.convs.",
     "roi_heads.mask_predictor.": "mask_head.",
+    "roi_heads.keypoint_head.": "keypoint_head.convs.",
+    "roi_heads.keypoint_predictor.": "keypoint_head.",
 }
 BATCH_NORM_EPS = 1e-5  # the default of nn.BatchNorm2d and of torchvision's FrozenBatchNorm2d
 PUBLISHED_EPS = 0.0  # the frozen norms of torchvision's published detection models
@@ -32,8 +34,9 @@ def load_torchvision(
     """The model with the weights of a model of torchvision.
 
     source: the torchvision model, its state_dict, or the path of a state_dict's file. It may be a
-    maskrcnn_resnet50_fpn, its v2, a fasterrcnn_resnet50_fpn (mask_head=None) or a ResNet made for
-    classification, which only gives the backbone. norm_eps: what its norms add to the variance.
+    maskrcnn_resnet50_fpn, its v2, a fasterrcnn_resnet50_fpn (mask_head=None), a
+    keypointrcnn_resnet50_fpn (mask_head=None, n_keypoints=17) or a ResNet made for classification,
+    which only gives the backbone. norm_eps: what its norms add to the variance.
     By default it is read from a torchvision model. A state_dict does not have it, and then it is
     1e-5 for norms that were trained and for ResNets, and 0, as in the published detection models,
     for frozen norms; so give the model itself, or norm_eps=1e-5, if you fine-tuned a model with
@@ -106,6 +109,8 @@ def our_name(name: str) -> str:
             return f"neck.{blocks}.{i}.0.{kind}"
         case ["mask_head", "convs", conv, kind] if conv.startswith("mask_fcn"):
             return f"mask_head.convs.{int(conv.removeprefix('mask_fcn')) - 1}.0.{kind}"
+        case ["keypoint_head", "convs", i, kind] if i.isdecimal():  # its ReLUs are counted, too
+            return f"keypoint_head.convs.{int(i) // 2}.0.{kind}"
     return ".".join(parts)
 
 
