@@ -29,6 +29,8 @@ class Detections:
     # Both are None where the model has no mask head:
     masks: Tensor | None  # [D, H, W] bool, of the original image's size
     mask_probs: Tensor | None  # [D, m, m] 0..1: the predicted class's mask inside the box
+    # None where the model has no keypoint head:
+    keypoints: Tensor | None = None  # [D, J, 3] x, y in pixels of the original image, and score
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -45,7 +47,10 @@ class Detections:
             rows = [rows]
         masks = None if self.masks is None else self.masks[rows]
         mask_probs = None if self.mask_probs is None else self.mask_probs[rows]
-        return Detections(self.boxes[rows], self.labels[rows], self.scores[rows], masks, mask_probs)
+        keypoints = None if self.keypoints is None else self.keypoints[rows]
+        return Detections(
+            self.boxes[rows], self.labels[rows], self.scores[rows], masks, mask_probs, keypoints
+        )
 
 
 class SelectedBoxes(NamedTuple):

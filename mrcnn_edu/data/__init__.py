@@ -1,5 +1,6 @@
 """Data: synthetic scenes and COCO folders, checks, augmentation and a cache, all one interface.
 
+keypoints       left and right twins, and what a mirror image does to them
 dataset         the interface `Dataset`, and the wrapper that passes everything on
 masks_to_boxes  the boxes around masks
 outlines        outlines of synthetic objects: templates and smooth random curves
@@ -11,6 +12,10 @@ paper           the paper that objects lie on
 light           the light on a scene, and the camera
 cutouts         objects cut out of paper, with a rim and a shadow
 shapes          synthetic scenes, drawn from a seed
+poses           poses of synthetic figures: joints, and the outlines of limbs
+figure_parts    the paper parts of a figure, and how they are painted
+layers          what lies on top in a scene of figures
+figures         synthetic scenes of figures with keypoints, drawn from a seed
 image_file      image files of any kind as tensors
 rle             run-length encoded masks: areas, boxes and overlaps without pixels
 rle_codec       COCO's compressed strings, in a readable and a fast version
@@ -44,6 +49,7 @@ from mrcnn_edu.data.check import check
 from mrcnn_edu.data.coco import CocoFolder
 from mrcnn_edu.data.dataset import Dataset, Wrapper, as_dataset
 from mrcnn_edu.data.export import write_coco
+from mrcnn_edu.data.figures import Figures
 from mrcnn_edu.data.reading import Reading
 from mrcnn_edu.data.shapes import Shapes
 
@@ -53,6 +59,7 @@ __all__ = [
     "Cached",
     "CocoFolder",
     "Dataset",
+    "Figures",
     "Reading",
     "Shapes",
     "Wrapper",
