@@ -1,4 +1,4 @@
-"""Scenes of figures: reproducible, with masks and keypoints that belong together, left and right."""
+"""Scenes of figures: reproducible, with masks and keypoints that belong together."""
 
 import hashlib
 import subprocess
