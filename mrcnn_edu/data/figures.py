@@ -76,9 +76,10 @@ class Figures(Dataset):
     def sigmas(self) -> list[float]:
         """How far off each keypoint may be in evaluation.
 
-        At a distance of a hand's radius or so, a keypoint counts half (`evaluate.oks`).
+        A keypoint counts half at a twentieth of the stature, a little beyond the edge of a hand
+        (`evaluate.oks`; the square root of a figure's area is 0.45 of its stature).
         """
-        return [0.04] * len(KEYPOINTS)
+        return [0.05] * len(KEYPOINTS)
 
     def __len__(self) -> int:
         return self.n
