@@ -33,5 +33,6 @@ from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, RECALLS, Scores
 __all__ = [
     "AREAS", "COCO_SIGMAS", "IOU_THRESHOLDS", "RECALLS", "DetectionList", "Scores",
     "average_precision", "coco_results", "detect_all", "evaluate", "evaluate_by_definition",
-    "image_results", "match_detections", "overlap", "precision_recall", "read_results", "write_results",
+    "image_results", "match_detections", "overlap", "precision_recall", "read_results",
+    "write_results",
 ]  # fmt: skip
