@@ -3,7 +3,7 @@
 Letters: R RoIs, D detections, K classes (label 0 is background), m x m predicted mask.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from operator import index
 from typing import NamedTuple
 
@@ -45,12 +45,8 @@ class Detections:
             if not -len(self) <= rows < len(self):
                 raise IndexError(f"detection {rows} of {len(self)}")
             rows = [rows]
-        masks = None if self.masks is None else self.masks[rows]
-        mask_probs = None if self.mask_probs is None else self.mask_probs[rows]
-        keypoints = None if self.keypoints is None else self.keypoints[rows]
-        return Detections(
-            self.boxes[rows], self.labels[rows], self.scores[rows], masks, mask_probs, keypoints
-        )
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{n: c[rows] for n, c in columns.items() if c is not None})
 
 
 class SelectedBoxes(NamedTuple):
