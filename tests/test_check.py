@@ -1,6 +1,7 @@
 """Every kind of wrong data is found, with its location, and correct data gives no problem."""
 
 import json
+import random
 import re
 
 import pytest
@@ -505,3 +506,29 @@ def test_wrong_keypoints_in_memory_are_found():
     del items[0][1]["keypoints"]
     (problem,) = check(items)
     assert problem.message == "the target has no keypoints, but the dataset names 7"
+
+
+def test_check_and_loading_agree_on_whatever_keypoints_may_be(tmp_path):
+    junk = [None, True, 0, -1, 2, 3, 1.5, "1", "", "x", [], [1], {}, 1e308, 10**400, float("nan")]
+    junk += [[1, 2, 2], "2", 1e39, -7]
+    rng, n_refused = random.Random(0), 0
+    for _ in range(300):
+        keypoints = list(KEYPOINTS)
+        for _ in range(rng.randint(1, 3)):
+            keypoints[rng.randrange(len(keypoints))] = rng.choice(junk)
+        if rng.random() < 0.2:
+            keypoints = rng.choice([*junk, keypoints[: rng.randrange(9)], [keypoints]])
+        dataset = folder(tmp_path, with_keypoints(keypoints=keypoints))
+        (annotation,) = dataset.annotations_of(dataset.records[1])
+        unreadable = list(dataset.reader.problems(annotation, None))
+        found = check(dataset)
+        try:
+            target = dataset[1][1]
+        except ValueError as error:
+            n_refused += 1
+            assert "annotation id 12" in str(error) and len(unreadable) == 1
+            assert [p for p in found if p.message == unreadable[0]], keypoints
+        else:
+            assert unreadable == [] and target["keypoints"].shape == (1, 3, 3)
+            assert target["keypoints"].isfinite().all()
+    assert 50 < n_refused < 290
