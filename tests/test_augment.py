@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from mrcnn_edu.data import Cached, Shapes
+from mrcnn_edu.data import Cached, Figures, Shapes
 from mrcnn_edu.data.augment import Augmentation, Augmented
 from mrcnn_edu.data.check import check
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
@@ -196,3 +196,100 @@ def test_the_model_resizes_an_image_to_its_own_short_side(tiny_model, random_tar
 def test_impossible_settings_are_refused():
     with pytest.raises(ValueError, match="scale is 2 to 1"):
         Augmentation(scale=(2, 1)).transform()
+
+
+def _dots(points, size=(48, 64)):
+    """An item whose keypoints are dots of 5 x 5 pixels in an image: where a dot goes, they go.
+
+    points: (x, y) of each keypoint of the one object, the middles of pixels.
+    """
+    image = torch.zeros(len(points), *size)
+    for channel, (x, y) in zip(image, points, strict=True):
+        channel[int(y) - 2 : int(y) + 3, int(x) - 2 : int(x) + 3] = 1
+    keypoints = torch.tensor([[(x, y, 2) for x, y in points]])
+    boxes = torch.tensor([[1.0, 1, size[1] - 1, size[0] - 1]])
+    return image, {"boxes": boxes, "labels": torch.ones(1).long(), "keypoints": keypoints}
+
+
+def _middles(image):
+    """The middle (x, y) of what each channel [H, W] of an image shows, in pixels."""
+    height, width = image.shape[1:]
+    x, y = torch.arange(width) + 0.5, torch.arange(height) + 0.5
+    total = image.sum(dim=(1, 2))
+    return torch.stack(((image.sum(1) * x).sum(1) / total, (image.sum(2) * y).sum(1) / total), 1)
+
+
+TRANSFORMS = {  # and whether the picture is mirrored
+    "flip": (FLIP, True),
+    "upside down": (v2.RandomVerticalFlip(1.0), True),
+    "turned by a half": (v2.Compose([FLIP, v2.RandomVerticalFlip(1.0)]), False),
+    "smaller": (ScaleJitter(0.6, 0.9, (0.0,)), False),
+    "larger": (ScaleJitter(1.05, 1.15), False),
+    "flip and scale": (v2.Compose([FLIP, ScaleJitter(0.7, 1.1, (0.0,))]), True),
+    "rotated": (v2.RandomRotation((20, 20), v2.InterpolationMode.BILINEAR), False),
+    "shifted": (v2.RandomAffine(0, translate=(0.1, 0.1)), False),
+    "resized": (v2.Resize((96, 128)), False),
+}
+
+
+@pytest.mark.parametrize("name", TRANSFORMS)
+def test_keypoints_go_where_the_pixels_go_and_swap_names_in_a_mirror(name):
+    transform, is_mirrored = TRANSFORMS[name]
+    image, target = _dots([(30.5, 20.5), (22.5, 16.5), (40.5, 30.5)])
+    mirrored = [0, 2, 1]
+    for seed in range(5):
+        torch.manual_seed(seed)
+        moved_image, moved = transform_item(transform, image, target, mirrored)
+        expected = _middles(moved_image)
+        if is_mirrored:
+            expected = expected[mirrored]
+        points, visibility = moved["keypoints"][0, :, :2], moved["keypoints"][0, :, 2]
+        assert visibility.tolist() == [2, 2, 2] and moved["keypoints"].dtype == torch.float32
+        torch.testing.assert_close(points, expected, rtol=0, atol=0.26)
+
+
+def test_a_flip_of_keypoints_is_exact_and_two_change_nothing():
+    image, target = _dots([(30.5, 20.5), (22.5, 16.5), (40.5, 30.5)])
+    target["keypoints"][0, 0, 2] = 1
+    once = transform_item(FLIP, image, target, [0, 2, 1])
+    assert once[1]["keypoints"].tolist() == [[[33.5, 20.5, 1], [23.5, 30.5, 2], [41.5, 16.5, 2]]]
+    assert _equal(transform_item(FLIP, *once, [0, 2, 1]), (image, target))
+    with pytest.raises(ValueError, match="objects have 3 keypoints, but the dataset names 0"):
+        transform_item(FLIP, image, target)
+    same = transform_item(ScaleJitter(1.0, 1.0), image, target)  # no mirror, no names needed
+    assert _equal(same, (image, target))
+
+
+def test_keypoints_that_leave_the_frame_and_unlabeled_ones_are_zero():
+    image, target = _dots([(30.5, 20.5), (2.5, 16.5), (40.5, 30.5)])
+    target["keypoints"][0, 2] = 0
+
+    class Crop(v2.Transform):
+        def transform(self, inpt, params):
+            return v2.functional.crop(inpt, 0, 5, 48, 59)
+
+    for transform in (Crop(), v2.Compose([FLIP, Crop(), FLIP])):
+        moved = transform_item(transform, image, target, [0, 2, 1])[1]["keypoints"]
+        assert moved[0, 2].tolist() == [0, 0, 0]
+    assert transform_item(Crop(), image, target)[1]["keypoints"].tolist() == [
+        [[25.5, 20.5, 2], [0, 0, 0], [0, 0, 0]]
+    ]
+
+
+def test_augmented_figures_are_figures():
+    scenes = Figures(6, size=48, n_objects=(0, 3))
+    data = Augmented(scenes, Augmentation(0.5, (0.5, 1.6)).transform(), passes=4)
+    n_whole = 0
+    for index in range(len(data)):
+        _, target = data[index]
+        assert target["keypoints"].shape == (len(target["boxes"]), 7, 3)
+        for mask, keypoints in zip(target["masks"], target["keypoints"], strict=True):
+            for x, y, _ in keypoints[keypoints[:, 2] == 2].tolist():
+                row, column = min(int(y), 47), min(int(x), 47)
+                near = mask[max(row - 2, 0) : row + 3, max(column - 2, 0) : column + 3]
+                assert near.any()
+        for keypoints in target["keypoints"]:
+            if (keypoints[:, 2] > 0).all():
+                n_whole += 1
+    assert n_whole > 5 and check(Augmented(scenes, data.transform)) == []
+    assert _equal(data[7], Augmented(Cached(scenes, 1e7), data.transform, passes=4)[7])

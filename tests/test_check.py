@@ -1,13 +1,14 @@
 """Every kind of wrong data is found, with its location, and correct data gives no problem."""
 
 import json
+import random
 import re
 
 import pytest
 import torch
 from PIL import Image
 
-from mrcnn_edu.data import Augmented, Cached, CocoFolder, Shapes, check, write_coco
+from mrcnn_edu.data import Augmented, Cached, CocoFolder, Figures, Shapes, check, write_coco
 from mrcnn_edu.data.problem import Problem
 
 
@@ -338,3 +339,196 @@ def test_image_ids_in_memory():
     for _, target in dataset:
         target["image_id"] = torch.tensor(8)
     assert check(dataset) == [Problem(None, 8, None, "2 items have this image_id")]
+
+
+NAMES = ["head", "left_hand", "right_hand"]
+KEYPOINTS = [7, 4, 2, 3, 4, 1, 0, 0, 0]
+
+
+def with_keypoints(**changes):
+    """The contents with keypoints, and the changes made in the second annotation."""
+    data = contents()
+    for category in data["categories"]:
+        category |= {"keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]}
+    for annotation in data["annotations"]:
+        annotation |= {"keypoints": list(KEYPOINTS), "num_keypoints": 2}
+    data["annotations"][1] |= changes
+    return data
+
+
+def _changed(at, value):
+    return [*KEYPOINTS[:at], value, *KEYPOINTS[at + 1 :]]
+
+
+def test_correct_keypoints_are_no_problem(tmp_path):
+    assert check(folder(tmp_path, with_keypoints())) == []
+    nested = [KEYPOINTS[:3], KEYPOINTS[3:6], KEYPOINTS[6:]]
+    for changes in (
+        {"keypoints": nested},
+        {"keypoints": [str(number) for number in KEYPOINTS]},
+        {"keypoints": [], "num_keypoints": 0},
+        {"keypoints": None, "num_keypoints": 0},
+        {"keypoints": [0] * 9, "num_keypoints": 0},
+        {"keypoints": _changed(1, -1.5)},  # a little outside
+        {"keypoints": _changed(6, 1000)},  # not labeled
+    ):
+        assert check(folder(tmp_path, with_keypoints(**changes))) == [], changes
+    data = with_keypoints()
+    del data["annotations"][1]["num_keypoints"], data["annotations"][0]["keypoints"]
+    data["annotations"][0]["num_keypoints"] = 0
+    assert check(folder(tmp_path, data)) == []
+    scenes = Figures(10, size=48, n_objects=(0, 3))
+    assert check(scenes) == []
+    write_coco(scenes, tmp_path / "figures")
+    written = CocoFolder(*(tmp_path / "figures" / n for n in ("images", "annotations.json")))
+    assert check(written) == []
+
+
+WRONG_KEYPOINTS = {
+    "the keypoints are 8 numbers: expected 9": {"keypoints": KEYPOINTS[:8]},
+    "the keypoints are 12 numbers: expected 9": {"keypoints": [*KEYPOINTS, 1, 1, 2]},
+    'the keypoints are the text "left": expected a list': {"keypoints": "left"},
+    "the keypoints have the number NaN": {"keypoints": _changed(0, float("nan"))},
+    "the keypoints have the number Infinity": {"keypoints": _changed(4, float("inf"))},
+    r"the keypoints have the list \[\]": {"keypoints": _changed(4, [])},
+    "the keypoints have null": {"keypoints": _changed(1, None)},
+    "the keypoints have the number 1e.300: give pixels": {"keypoints": _changed(1, 1e300)},
+    "keypoint 0 has the visibility 3": {"keypoints": _changed(2, 3)},
+    "keypoint 1 has the visibility -1": {"keypoints": _changed(5, -1)},
+    "keypoint 2 has the visibility 0.5": {"keypoints": _changed(8, 0.5)},
+    r"far outside of the image of 30 x 20: head is at \(700, 4\)": {"keypoints": _changed(0, 700)},
+    r"far outside of the image of 30 x 20: left_hand is at \(3, -9\)": {
+        "keypoints": _changed(4, -9)
+    },
+    "num_keypoints is 3, 2 are labeled": {"num_keypoints": 3},
+    "num_keypoints is 0, 2 are labeled": {"num_keypoints": 0},
+    'num_keypoints is the text "two" where 2 belongs': {"num_keypoints": "two"},
+    "look like fractions of the image": {"keypoints": [0.3, 0.2, 2, 0.1, 0.2, 1, 0, 0, 0]},
+    "box and keypoints disagree": {"keypoints": [27, 16, 2, 26, 15, 2, 0, 0, 0]},
+}
+
+
+@pytest.mark.parametrize("message", WRONG_KEYPOINTS)
+def test_wrong_keypoints_are_found(tmp_path, message):
+    dataset = folder(tmp_path, with_keypoints(**WRONG_KEYPOINTS[message]))
+    problems = check(dataset)
+    of_object = [p for p in problems if p.annotation_id is not None]
+    (problem,) = of_object
+    assert problem[:3] == (str(tmp_path / "images" / "2.png"), 2, 12)
+    assert _matches(message, problem.message) and not problem.is_note
+
+
+@pytest.mark.parametrize(
+    ("category", "message", "n_read"),
+    [
+        ({"keypoints": "head"}, 'keypoints are the text "head", not a list of names', 0),
+        ({"keypoints": ["head", None, "x"]}, "keypoints have null where a text belongs", 0),
+        ({"keypoints": ["head", "x", "head"]}, "2 keypoints with the name 'head'", 0),
+        ({"keypoints": ["head", "x", "y"]}, "other keypoints, head, x, y and head, left_hand", 0),
+        ({"skeleton": [[1, 4]]}, r"skeleton has the list \[1, 4\] where two keypoints belong", 3),
+        ({"skeleton": [[0, 1]]}, "counted from 1: skeleton is not used", 3),
+        ({"skeleton": [7]}, "skeleton has the number 7 where", 3),
+        ({"sigmas": [0.1]}, r"sigmas is the list \[0.1\] where 3 numbers above 0 belong", 3),
+        ({"sigmas": [0.1, 0.1, 0]}, "numbers above 0 belong: sigmas is not used", 3),
+        ({"sigmas": "small"}, 'sigmas is the text "small" where', 3),
+    ],
+)
+def test_wrong_names_of_keypoints_are_found(tmp_path, category, message, n_read):
+    data = with_keypoints()
+    data["categories"][0] |= category
+    dataset = folder(tmp_path, data)
+    problems = check(dataset)
+    assert _matches(message, problems[0].message) and not problems[0].is_note
+    assert len(dataset.keypoints) == n_read and ("keypoints" in dataset[0][1]) == (n_read > 0)
+    not_read = [p.message for p in problems[1:]]
+    expected = "2 annotations with keypoints, which no category names: they are not read"
+    assert not_read == ([] if n_read else [expected])
+
+
+def test_a_twin_that_is_missing_is_worth_a_note(tmp_path):
+    data = with_keypoints()
+    for category in data["categories"]:
+        category["keypoints"] = ["nose", "left_hand", "rigth_hand"]
+    (note,) = check(folder(tmp_path, data))
+    assert note.is_note and "the keypoint 'left_hand' has no twin on the other side" in note.message
+
+
+def test_wrong_keypoints_in_memory_are_found():
+    def change(**changes):
+        dataset = Figures(2, size=48, n_objects=(1, 1), object_size=(0.5, 0.5))
+
+        class Items(list):
+            classes, keypoints = dataset.classes, dataset.keypoints
+
+        for name, value in changes.items():
+            setattr(Items, name, value)
+        return Items(dataset)
+
+    assert check(change()) == []
+    (problem,) = check(change(mirrored=[0, 1, 2]))
+    assert "mirrored is [0, 1, 2]: give the index of each keypoint's twin" in problem.message
+    (problem,) = check(change(mirrored=[1, 2, 0, 3, 4, 5, 6]))
+    assert "mirrored is" in problem.message
+    names = ["head", "left_ear", *"abcde"]
+    (note,) = check(change(keypoints=names))
+    assert note.is_note and "'left_ear' has no twin" in note.message
+    problems = check(change(keypoints=[]))
+    assert [p.message for p in problems] == [
+        "the target has keypoints, which the dataset does not name (`keypoints`)"
+    ] * 2
+
+    def wrong(make):
+        items = change()
+        items[1][1]["keypoints"] = make(items[1][1]["keypoints"])
+        (problem,) = check(items)
+        assert problem.image_id == 1
+        return problem.annotation_id, problem.message
+
+    def with_value(index, value):
+        def make(keypoints):
+            keypoints = keypoints.clone()
+            keypoints[:, 2, 2] = 2
+            keypoints[0, 2, index] = value
+            return keypoints
+
+        return make
+
+    assert wrong(lambda k: k[:, :6]) == (None, "the shape of keypoints is [1, 6, 3], not [1, 7, 3]")
+    assert wrong(lambda k: k.tolist()) == (None, "the keypoints are of type list: give a tensor")
+    assert wrong(lambda k: k.long())[1] == "the keypoints are torch.int64, not torch.float32"
+    assert wrong(with_value(0, float("nan"))) == (
+        0,
+        "the keypoints have values that are not finite",
+    )
+    assert wrong(with_value(2, 3))[1].startswith("a keypoint's visibility is not 0")
+    assert "far outside of the image of 48 x 48: right_elbow" in wrong(with_value(1, 99))[1]
+    items = change()
+    del items[0][1]["keypoints"]
+    (problem,) = check(items)
+    assert problem.message == "the target has no keypoints, but the dataset names 7"
+
+
+def test_check_and_loading_agree_on_whatever_keypoints_may_be(tmp_path):
+    junk = [None, True, 0, -1, 2, 3, 1.5, "1", "", "x", [], [1], {}, 1e308, 10**400, float("nan")]
+    junk += [[1, 2, 2], "2", 1e39, -7]
+    rng, n_refused = random.Random(0), 0
+    for _ in range(300):
+        keypoints = list(KEYPOINTS)
+        for _ in range(rng.randint(1, 3)):
+            keypoints[rng.randrange(len(keypoints))] = rng.choice(junk)
+        if rng.random() < 0.2:
+            keypoints = rng.choice([*junk, keypoints[: rng.randrange(9)], [keypoints]])
+        dataset = folder(tmp_path, with_keypoints(keypoints=keypoints))
+        (annotation,) = dataset.annotations_of(dataset.records[1])
+        unreadable = list(dataset.reader.problems(annotation, None))
+        found = check(dataset)
+        try:
+            target = dataset[1][1]
+        except ValueError as error:
+            n_refused += 1
+            assert "annotation id 12" in str(error) and len(unreadable) == 1
+            assert [p for p in found if p.message == unreadable[0]], keypoints
+        else:
+            assert unreadable == [] and target["keypoints"].shape == (1, 3, 3)
+            assert target["keypoints"].isfinite().all()
+    assert 50 < n_refused < 290

@@ -25,7 +25,9 @@ from mrcnn_edu.ablations import TABLES, WORLDS
 from mrcnn_edu.ablations.worlds import World
 from mrcnn_edu.cli.check_data import _kind_of
 from mrcnn_edu.course.lessons import find_lessons
-from mrcnn_edu.data import Shapes, write_coco
+from mrcnn_edu.data import CocoFolder, Figures, Shapes, write_coco
+from mrcnn_edu.detections import Detections
+from mrcnn_edu.evaluate import evaluate, write_results
 from mrcnn_edu.train.metrics import load_history
 from mrcnn_edu.train.recipes import PAPER, RECIPES, Training
 from mrcnn_edu.weights import read
@@ -386,6 +388,73 @@ def test_evaluate_writes_detections_and_scores_them_without_a_model(run, checkpo
     assert "detections from out/found.json" in again
     code, _, err = run("evaluate", *data, "--detections", "lost.json")
     assert code == 2 and "lost.json: there is no such file of detections" in err
+
+
+def _figures(folder, sigmas=True):
+    """A COCO folder of figures, and a file of detections that are a little off."""
+    scenes, found = Figures(n=4, size=48, seed=2), []
+    write_coco(scenes, folder)
+    file = folder / "annotations.json"
+    contents = json.loads(file.read_text())
+    if not sigmas:
+        del contents["categories"][0]["sigmas"]
+    file.write_text(json.dumps(contents))
+    for _, target in scenes:
+        n, keypoints = len(target["boxes"]), target["keypoints"] + torch.tensor([1.0, 0.5, 0])
+        scores = torch.linspace(0.9, 0.8, n)
+        found.append(
+            Detections(target["boxes"], target["labels"], scores, target["masks"], None, keypoints)
+        )
+    dataset = CocoFolder(folder / "images", file)
+    write_results(dataset, found, folder / "found.json")
+    return dataset, found
+
+
+def test_keypoints_are_evaluated_where_the_data_has_them(run, tmp_path):
+    dataset, found = _figures(tmp_path / "figures")
+    args = ("evaluate", "--data", "figures", "--detections", "figures/found.json")
+    code, out, _ = run(*args, "--out", "scores.json")
+    expected = evaluate(dataset, found, "keypoints", progress=False)
+    assert code == 0 and 0.1 < expected.ap < 0.99
+    assert re.search(r"masks +boxes +keypoints\n", out)
+    assert re.search(rf"AP +1\.000 +1\.000 +{expected.ap:.3f}\n", out)
+    written = json.loads((tmp_path / "scores.json").read_text())
+    assert written["keypoints"]["ap"] == expected.ap
+    for sigmas in ([0.2], [0.2] * 7):
+        code, out, _ = run(*args, "--sigmas", *sigmas)
+        wide = evaluate(dataset, found, "keypoints", progress=False, sigmas=[0.2] * 7)
+        assert code == 0 and f"{wide.ap:.3f}\n" in out and wide.ap > expected.ap
+    code, _, err = run(*args, "--sigmas", 0.1, 0.2)
+    assert code == 2 and "give 7 numbers above 0, one a keypoint" in err
+
+
+def test_keypoints_whose_sigmas_nobody_knows_are_not_scored(run, tmp_path):
+    _figures(tmp_path / "figures", sigmas=False)
+    args = ("evaluate", "--data", "figures", "--detections", "figures/found.json")
+    code, out, _ = run(*args)
+    assert code == 0 and "Keypoints are not scored" in out and "boxes  keypoints" not in out
+    code, out, _ = run(*args, "--sigmas", 0.05)
+    assert code == 0 and "Keypoints are not scored" not in out and "boxes  keypoints" in out
+
+
+def test_figures_are_checked_and_a_model_of_masks_learns_from_them(run, tmp_path):
+    _figures(tmp_path / "figures")
+    code, out, _ = run("check-data", "figures")
+    assert code == 0 and "Nothing is wrong in 4 images" in out
+    augment = ("--augment.flip", 0.5, "--augment.scale", 0.8, 1.2)
+    assert run("train", *QUICK, "--data", "figures", *augment)[0] == 0
+    code, out, _ = run("evaluate", "--data", "figures", "--weights", "runs/figures")
+    assert code == 0 and "masks  boxes\n" in out  # it predicts no keypoints
+    file = tmp_path / "figures" / "annotations.json"
+    contents = json.loads(file.read_text())
+    contents["annotations"][0]["keypoints"][2] = 3
+    contents["annotations"][1]["num_keypoints"] = 99
+    file.write_text(json.dumps(contents))
+    code, out, _ = run("check-data", "figures")
+    assert code == 1 and "1 x keypoint N has the visibility N" in out
+    assert "num_keypoints is 99" in out and "2 problems in 4 images" in out
+    code, _, err = run("train", *QUICK, "--data", "figures")
+    assert code == 2 and "keypoint 0 has the visibility 3" in err
 
 
 def test_a_model_of_boxes_alone_goes_through_every_command(run, box_checkpoint, tmp_path):

@@ -15,7 +15,7 @@ from pycocotools import mask as rle
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from mrcnn_edu.data import Augmented, Cached, CocoFolder, check, write_coco
+from mrcnn_edu.data import Augmented, Cached, CocoFolder, Figures, Reading, check, write_coco
 from mrcnn_edu.data.regions import decode_mask, encode_mask
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate import coco_results, evaluate
@@ -510,3 +510,119 @@ def test_counts_may_contain_zeros():
         runs = {"size": [20, 30], "counts": [*counts, 600 - sum(counts)]}
         expected = oracle_decode(rle.frPyObjects(runs, 20, 30))
         assert np.array_equal(decode_mask(runs, 20, 30), expected)
+
+
+NAMES = ["nose", "left_eye", "right_eye"]
+
+
+def test_keypoints_are_written_and_read_back(tmp_path):
+    scenes = Figures(6, size=48, n_objects=(0, 3))
+    write_coco(scenes, tmp_path)
+    folder = read(tmp_path)
+    for name in ("keypoints", "mirrored", "skeleton", "sigmas", "classes"):
+        assert getattr(folder, name) == getattr(scenes, name)
+        assert getattr(Cached(folder, 1e6), name) == getattr(scenes, name)
+    for i in range(6):
+        for target in (folder[i][1], folder.target(i), folder.encoded_item(i)[1]):
+            assert target["keypoints"].dtype == torch.float32
+            assert target["keypoints"].equal(scenes[i][1]["keypoints"])
+    write_coco(folder, tmp_path / "again")
+    first, second = (p / "annotations.json" for p in (tmp_path, tmp_path / "again"))
+    first, second = (json.loads(file.read_text()) for file in (first, second))
+    assert first["categories"] == second["categories"]
+    assert [a["keypoints"] for a in first["annotations"]] == [
+        a["keypoints"] for a in second["annotations"]
+    ]
+
+
+def test_keypoints_are_written_as_coco_has_them(tmp_path):
+    class Eyes(Items):
+        keypoints = NAMES
+        skeleton = ((0, 1), (0, 2))
+
+    items = Eyes(scenes(3))
+    rows = torch.tensor([[[1.5, 2, 2], [3, 4, 1], [0, 0, 0]]])
+    items[1][1]["keypoints"] = rows  # the others have none: they are not labeled
+    write_coco(items, tmp_path)
+    contents = json.loads((tmp_path / "annotations.json").read_text())
+    assert contents["categories"] == [
+        {"id": k, "name": name, "keypoints": NAMES, "skeleton": [[1, 2], [1, 3]]}
+        for k, name in enumerate(("disc", "square"), start=1)
+    ]
+    first, *others = contents["annotations"]
+    assert first["keypoints"] == [1.5, 2, 2, 3, 4, 1, 0, 0, 0] and first["num_keypoints"] == 2
+    assert all(a["keypoints"] == [0] * 9 and a["num_keypoints"] == 0 for a in others)
+    assert [type(number) for number in first["keypoints"][2::3]] == [int] * 3
+    folder = read(tmp_path)
+    assert folder.mirrored == [0, 2, 1] and folder.sigmas == []
+    assert folder[1][1]["keypoints"].equal(rows)
+    assert folder[0][1]["keypoints"].shape == (0, 3, 3)  # an image without objects
+    assert folder[2][1]["keypoints"].equal(torch.zeros(2, 3, 3))
+
+
+def test_pycocotools_reads_the_same_keypoints(tmp_path):
+    scenes = Figures(4, size=48)
+    write_coco(scenes, tmp_path)
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO(tmp_path / "annotations.json")
+    assert coco.loadCats(1)[0]["keypoints"] == scenes.keypoints
+    for i in range(4):
+        annotations = coco.loadAnns(coco.getAnnIds(imgIds=i))
+        expected = np.array([a["keypoints"] for a in annotations]).reshape(-1, 7, 3)
+        np.testing.assert_array_equal(scenes[i][1]["keypoints"], expected)
+
+
+def test_keypoints_that_a_file_cannot_hold_are_refused(tmp_path):
+    items = Items([(torch.rand(3, 8, 8), {"keypoints": torch.zeros(1, 2, 3)})])
+    items[0][1].update(boxes=torch.tensor([[1.0, 1, 5, 5]]), labels=torch.ones(1).long())
+    with pytest.raises(ValueError, match="2 keypoints each, but the dataset names 0"):
+        write_coco(items, tmp_path)
+
+    class Hands(Items):
+        keypoints = ("port", "starboard")
+        mirrored = (1, 0)
+
+    with pytest.raises(ValueError, match="can tell twins only by their names"):
+        write_coco(Hands(items), tmp_path)
+    Hands.mirrored = (0, 1)
+    write_coco(Hands(items), tmp_path)
+    assert read(tmp_path).mirrored == [0, 1]
+
+
+def test_data_without_keypoints_is_written_and_read_as_before(tmp_path):
+    write_coco(scenes(3), tmp_path)
+    text = (tmp_path / "annotations.json").read_text()
+    assert "keypoint" not in text and "skeleton" not in text
+    folder = read(tmp_path)
+    assert folder.keypoints == folder.mirrored == folder.skeleton == folder.sigmas == []
+    assert "keypoints" not in folder[2][1]
+    whole = annotation(keypoints="nonsense")  # which no category names
+    assert "keypoints" not in CocoFolder(*folder_of(tmp_path, [whole]))[0][1]
+
+
+def test_unusual_and_wrong_keypoints(tmp_path):
+    categories = [{"id": 3, "name": "cat", "keypoints": NAMES}, {"id": 4, "name": "ball"}]
+
+    def read_first(**changes):
+        folder = CocoFolder(*folder_of(tmp_path, [annotation(**changes)], categories))
+        return folder[0][1]["keypoints"].tolist()
+
+    expected = [[[4, 5, 2], [6, 5, 1], [0, 0, 0]]]
+    assert read_first(keypoints=[4, 5, 2, 6, 5, 1, 0, 0, 0]) == expected
+    assert read_first(keypoints=["4", "5.0", "2", 6, 5.0, 1.0, 0, 0, 0]) == expected
+    assert read_first(keypoints=[[4, 5, 2], [6, 5, 1], [0, 0, 0]]) == expected
+    none = [[[0, 0, 0]] * 3]
+    assert read_first() == read_first(keypoints=[]) == read_first(keypoints=None) == none
+    assert read_first(category_id=4) == none
+    for wrong in ([1, 2], [4, 5, 3, 6, 5, 1, 0, 0, 0], [float("nan")] * 9, {"x": 1}):
+        with pytest.raises(ValueError, match=r"a.png \(image id 7, annotation id 1\).*keypoint"):
+            read_first(keypoints=wrong)
+
+
+def test_boxes_from_masks_keep_the_keypoints_of_their_objects(tmp_path):
+    categories = [{"id": 3, "name": "cat", "keypoints": NAMES}]
+    empty = annotation(id=1, segmentation=[], keypoints=[1, 1, 2] * 3)
+    annotations = [empty, annotation(id=2, keypoints=[5, 5, 1] * 3)]
+    paths = folder_of(tmp_path, annotations, categories)
+    folder = CocoFolder(*paths, reading=Reading(boxes="from-masks"))
+    assert folder[0][1]["keypoints"].tolist() == [[[5, 5, 1]] * 3]

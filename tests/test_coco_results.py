@@ -258,5 +258,5 @@ def test_the_results_of_one_image_are_a_part_of_all(folder):
     assert list(image_results(detections[2], 30, dataset.category_ids)) == expected
     without_ids = list(image_results(detections[2], 30))
     assert [r["category_id"] for r in without_ids] == detections[2].labels.tolist()
-    with pytest.raises(ValueError, match="'mask': choose 'segm' or 'bbox'"):
+    with pytest.raises(ValueError, match="'mask': choose 'segm', 'bbox' or 'keypoints'"):
         coco_results(dataset, detections, "mask")

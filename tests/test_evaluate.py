@@ -387,7 +387,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match=r"image 1: its masks are \[2, 40, 40\].* \[0, 8, 40\]"):
         evaluate(WithRLE(Items(_two_objects() * 2)), [nothing, other_size])
     for score in (evaluate, evaluate_by_definition):
-        with pytest.raises(ValueError, match="'mask': choose 'segm' or 'bbox'"):
+        with pytest.raises(ValueError, match="'mask': choose 'segm', 'bbox' or 'keypoints'"):
             score(_two_objects(), [nothing], iou_type="mask")
     with pytest.raises(TypeError, match="list is not a dataset, it has no classes"):
         evaluate(list(_two_objects()), [nothing])

@@ -3,8 +3,10 @@
 import json
 import re
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Annotated
 
 from mrcnn_edu import evaluate as evaluation
 from mrcnn_edu.cli.opening import (
@@ -15,8 +17,9 @@ from mrcnn_edu.cli.opening import (
     print_data,
     with_classes_of,
 )
-from mrcnn_edu.cli.options import AS_GIVEN, File, Read, Scenes, joined_help
+from mrcnn_edu.cli.options import AS_GIVEN, NO_DEFAULT, File, Read, Scenes, joined_help
 from mrcnn_edu.cli.text import table
+from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.evaluate import read_results, write_results
 from mrcnn_edu.files import write_file
 from mrcnn_edu.train.distributed import detect_shared, rank
@@ -31,10 +34,11 @@ def evaluate(
     out: File = None,
     results: File = None,
     detections: File = None,
+    sigmas: Annotated[tuple[float, ...], NO_DEFAULT] = (),
     scenes: Scenes = VAL_SCENES,
     reading: Read = AS_GIVEN,
 ) -> int:
-    """Evaluate a model: COCO's average precision of its masks and boxes, and the time per image.
+    """Evaluate a model: COCO's average precision of its masks, boxes and keypoints, and its time.
 
     Args:
         weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
@@ -44,6 +48,8 @@ def evaluate(
         out: a JSON file for the scores.
         results: a JSON file for the detections, in COCO's results format.
         detections: score the detections in this file (COCO's results), and run no model.
+        sigmas: how far off each keypoint may be, or one number for all; by default the data's own,
+            or COCO's for its 17.
     """
     keep_ids = detections is None and weights in PUBLISHED
     dataset = open_data(data, annotations, scenes, keep_ids, reading)
@@ -61,7 +67,7 @@ def evaluate(
     if results is not None and rank() == 0:  # before anything else can go wrong
         n = write_results(dataset, predictions, results)
         print(f"{n} detections are in {results}")
-    scores = score(dataset, predictions)
+    scores = score(dataset, predictions, sigmas)
     print(score_table(scores))
     record = {"weights": weights, "data": data, "n_images": len(dataset)}
     if detections is None:
@@ -83,16 +89,36 @@ def _write_scores(file: Path, record: dict) -> None:
     print(f"The scores are in {file}")
 
 
-def score(dataset, predictions: evaluation.DetectionList) -> dict[str, evaluation.Scores]:
-    """The scores of the masks ("segm"), if data and model have any, and of the boxes ("bbox")."""
+def score(
+    dataset: Dataset, predictions: evaluation.DetectionList, sigmas: Sequence[float] = ()
+) -> dict[str, evaluation.Scores]:
+    """The scores of the masks ("segm"), the boxes ("bbox") and the "keypoints".
+
+    Masks and keypoints are scored if data and model have any; keypoints also need sigmas, those
+    given (one may stand for all) or the data's. Without them, a line says so.
+    """
     has_masks = predictions.has_masks and "masks" in dataset.target(0)
     iou_types = ["segm", "bbox"] if has_masks else ["bbox"]
-    return {iou_type: evaluation.evaluate(dataset, predictions, iou_type) for iou_type in iou_types}
+    scores = {
+        iou_type: evaluation.evaluate(dataset, predictions, iou_type) for iou_type in iou_types
+    }
+    if dataset.keypoints and predictions.has_keypoints:
+        given = list(sigmas) * (len(dataset.keypoints) if len(sigmas) == 1 else 1)
+        if given or dataset.sigmas or len(dataset.keypoints) == len(evaluation.COCO_SIGMAS):
+            scores["keypoints"] = evaluation.evaluate(
+                dataset, predictions, "keypoints", sigmas=given or None
+            )
+        else:
+            print(
+                "Keypoints are not scored, as it is not known how far off each may be: --sigmas "
+                "gives it (0.05 for all, for example)"
+            )
+    return scores
 
 
 def score_table(scores: dict[str, evaluation.Scores]) -> str:
-    """The scores as a table: a column for masks and boxes, a row for each score and class."""
-    titles = {"segm": "masks", "bbox": "boxes"}
+    """The scores as a table: a column for masks, boxes and keypoints, and a row for each score."""
+    titles = {"segm": "masks", "bbox": "boxes", "keypoints": "keypoints"}
     columns = [asdict(values) for values in scores.values()]
     classes = [column.pop("per_class") for column in columns]
     rows = [

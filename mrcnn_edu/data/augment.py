@@ -70,12 +70,14 @@ class Augmented(Wrapper):
     """n x passes items (image [C, H, W], target): item p n + i is image i as pass p shows it.
 
     transform: a transform of torchvision.transforms.v2 that keeps the number of objects; it gets
-    the image, boxes and masks as tv_tensors. short_sides: one is drawn for each item and becomes
-    the target's `short_side`, to which the model resizes the image in training. passes: the number
-    of passes in the length; with 1, callers may still ask for items beyond it.
+    the image, boxes and masks as tv_tensors, and keypoints as boxes without area. short_sides: one
+    is drawn for each item and becomes the target's `short_side`, to which the model resizes the
+    image in training. passes: the number of passes in the length; with 1, callers may still ask for
+    items beyond it.
 
     A box that the frame cuts becomes the box around the rest of its mask; without a mask it is
-    clipped. Objects that are entirely outside of the frame are dropped.
+    clipped. Objects that are entirely outside of the frame are dropped. In a mirror image, left and
+    right keypoints swap their names; one that is outside of the frame is no longer labeled.
     """
 
     def __init__(
@@ -114,7 +116,7 @@ class Augmented(Wrapper):
             if self.short_sides:
                 choice = int(torch.randint(len(self.short_sides), ()))
                 target = target | {"short_side": self.short_sides[choice]}
-            return transform_item(self.transform, image, target)
+            return transform_item(self.transform, image, target, self.mirrored)
 
     def target(self, index: int) -> dict:
         """The target of an augmented item."""

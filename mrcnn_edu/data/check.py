@@ -10,6 +10,7 @@ from typing import Any
 
 from mrcnn_edu.data.check_file import check_file
 from mrcnn_edu.data.check_items import check_items, check_object, check_pixels
+from mrcnn_edu.data.check_keypoints import as_triples, check_count, check_keypoints
 from mrcnn_edu.data.coco import CocoFolder, find_coco_folder
 from mrcnn_edu.data.dataset import Dataset, as_dataset
 from mrcnn_edu.data.fields import in_words, read_area, read_box, read_id, read_record_size
@@ -92,6 +93,20 @@ def _check_object(folder: CocoFolder, annotation: dict, size: Size | None) -> It
     yield from check_object(box, around, mask is not None, size)
     yield from _check_form(annotation, box, around, size)
     yield from _check_area(annotation, 0 if mask is None else int(mask.areas()[0]))
+    yield from _check_keypoints(folder, annotation, box, size)
+
+
+def _check_keypoints(
+    folder: CocoFolder, annotation: dict, box: list[float] | None, size: Size | None
+) -> Iterator[str]:
+    """What is wrong with an annotation's keypoints, as far as they can be read."""
+    try:
+        keypoints = as_triples(folder.reader.keypoints(annotation))
+    except ValueError:
+        return  # listed among the fields that cannot be read
+    if folder.keypoints:
+        yield from check_count(annotation, keypoints)
+        yield from check_keypoints(keypoints, folder.keypoints, box, size)
 
 
 def _check_area(annotation: dict, n_pixels: int) -> Iterator[str]:

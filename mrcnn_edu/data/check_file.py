@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from mrcnn_edu.data.check_keypoints import missing_twins
 from mrcnn_edu.data.coco import CocoFolder
 from mrcnn_edu.data.fields import in_words, read_area, read_id
 from mrcnn_edu.data.problem import Problem, repeated
@@ -39,6 +40,10 @@ def check_file(folder: CocoFolder) -> Iterator[Problem]:
         yield Problem(json, None, i, message)
     for annotation in filter(_has_unusable_id, coco.contents["annotations"]):
         yield Problem(json, None, None, f"an annotation has the id {in_words(annotation['id'])}")
+    n = sum(map(_has_keypoints, coco.contents["annotations"]))
+    if n and not folder.keypoints:
+        message = f"{counted(n, 'annotation')} with keypoints, which no category names"
+        yield Problem(json, None, None, f"{message}: they are not read")
     if _are_percentages(folder):
         message = "polygons and areas fit only if coordinates are percentages: COCO's are pixels"
         yield Problem(json, None, None, message)
@@ -50,6 +55,10 @@ def _has_unusable_id(annotation: Any) -> bool:
     if not isinstance(annotation, dict) or annotation.get("id") is None:
         return False
     return not list(_ids([annotation]))
+
+
+def _has_keypoints(annotation: Any) -> bool:
+    return isinstance(annotation, dict) and bool(annotation.get("keypoints"))
 
 
 def _ids(entries: Iterable) -> Iterator[int | str]:
@@ -101,6 +110,8 @@ def _notes(folder: CocoFolder) -> Iterator[Problem]:
     if unused and used:
         names = ", ".join(unused[:SHOWN]) + (", ..." if len(unused) > SHOWN else "")
         yield Problem(json, None, None, f"no annotation has the class {names}", is_note=True)
+    for message in missing_twins(folder.keypoints):
+        yield Problem(json, None, None, message, is_note=True)
     unlisted = folder.names.unlisted([str(record["file_name"]) for record in folder.records])
     if folder.names.taken:
         name, file = next(iter(folder.names.taken.items()))

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu.boxes import box_iou
+from mrcnn_edu.data.check_keypoints import check_keypoints, check_mirrored, missing_twins
 from mrcnn_edu.data.coco_json import image_id_of
 from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.fields import has_area
@@ -22,6 +23,10 @@ BOX_TYPES = torch.float32, torch.float64
 def check_items(dataset: Dataset, channels: int) -> Iterator[Problem]:
     """What is wrong with the items, as a model would get them."""
     image_ids = []
+    for message in check_mirrored(dataset.keypoints, dataset.mirrored):
+        yield Problem(None, None, None, message)
+    for message in missing_twins(dataset.keypoints):
+        yield Problem(None, None, None, message, is_note=True)
     for index in progress_bar(range(len(dataset)), "check", leave=False):
         try:
             image, target = dataset[index]
@@ -29,6 +34,7 @@ def check_items(dataset: Dataset, channels: int) -> Iterator[Problem]:
             problems: list[tuple[int | None, str]] = []
             problems += ((None, message) for message in _check_image(image, channels))
             problems += _check_target(target, size_of(image), len(dataset.classes))
+            problems += _check_target_keypoints(target, size_of(image), dataset.keypoints)
         except Exception as error:  # the dataset may be anyone's code: anything can happen
             yield Problem(None, index, None, f"the item cannot be read: {error!r}")
             continue
@@ -83,6 +89,39 @@ def _check_target(target: dict, size: Size, n_classes: int) -> Iterator[tuple[in
             around = masks_to_boxes(mask[None])[0].tolist()
         for message in check_object(boxes[row].tolist(), around, mask is not None, size):
             yield row, message
+
+
+def _check_target_keypoints(
+    target: dict, size: Size, names: Sequence[str]
+) -> Iterator[tuple[int | None, str]]:
+    """Row of the object (None for the whole target) and what is wrong with its keypoints."""
+    keypoints, boxes = target.get("keypoints"), target.get("boxes")
+    if keypoints is None:
+        if names:
+            yield None, f"the target has no keypoints, but the dataset names {len(names)}"
+        return
+    if not names:
+        yield None, "the target has keypoints, which the dataset does not name (`keypoints`)"
+        return
+    if not isinstance(boxes, Tensor) or boxes.ndim != 2 or boxes.shape[1] != 4:
+        return  # it is listed among the columns
+    if not isinstance(keypoints, Tensor):
+        yield None, f"the keypoints are of type {type(keypoints).__name__}: give a tensor"
+        return
+    if tuple(keypoints.shape) != (len(boxes), len(names), 3):
+        expected = [len(boxes), len(names), 3]
+        yield None, f"the shape of keypoints is {list(keypoints.shape)}, not {expected}"
+        return
+    if keypoints.dtype not in BOX_TYPES:
+        yield None, f"the keypoints are {keypoints.dtype}, not torch.float32"
+    for row, (box, points) in enumerate(zip(boxes.tolist(), keypoints.tolist(), strict=True)):
+        if not keypoints[row].isfinite().all():
+            yield row, "the keypoints have values that are not finite"
+        elif any(visibility not in (0, 1, 2) for _, _, visibility in points):
+            yield row, "a keypoint's visibility is not 0 (not labeled), 1 (hidden) or 2 (visible)"
+        else:
+            for message in check_keypoints(points, names, box, size):
+                yield row, message
 
 
 def _check_columns(target: dict) -> Iterator[str]:

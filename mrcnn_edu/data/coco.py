@@ -1,6 +1,7 @@
 """COCO folders: a folder of images and one JSON file, the usual format of labeling tools.
 
-Letters: C channels, H and W in pixels, M objects, K classes (label 0 is background).
+Letters: C channels, H and W in pixels, M objects, J keypoints of an object, K classes (label 0 is
+background).
 """
 
 from collections.abc import Iterator, Sequence
@@ -35,7 +36,8 @@ class CocoFolder(Dataset):
     has the id `category_ids[k - 1]` and the name `classes[k - 1]`. With keep_ids the ids are the
     labels, gaps included, as published weights with 91 outputs expect; a gap is named "unused 12".
 
-    target: boxes [M, 4], labels [M], masks [M, H, W], iscrowd [M] bool, area [M] and image_id.
+    target: boxes [M, 4], labels [M], masks [M, H, W], iscrowd [M] bool, area [M] and image_id; and
+    keypoints [M, J, 3] if a category names them, all 0 for an object that has none.
     An object whose box has no width or no height is left out: no box delta leads to it. An object
     without a region (no `segmentation`, or polygons of two points) gets an empty mask, and the area
     of its box if it has none.
@@ -67,7 +69,7 @@ class CocoFolder(Dataset):
 
     def _set_classes(self, classes: list[str], labels: Labels, reading: Reading) -> None:
         self.classes, self.labels = classes, labels
-        self.reader = AnnotationReader(labels, reading)
+        self.reader = AnnotationReader(labels, reading, self.keypoints)
         ids = {label: self.coco.categories[key]["id"] for key, label in labels.items()}
         self._category_ids = [ids.get(label, label) for label in range(1, len(classes) + 1)]
 
@@ -75,6 +77,21 @@ class CocoFolder(Dataset):
     def category_ids(self) -> list[Any]:
         """The id of each label 1..K in the JSON file."""
         return self._category_ids
+
+    @property
+    def keypoints(self) -> list[str]:
+        """The names of an object's keypoints; an empty list where no category names any."""
+        return self.coco.keypoints.names
+
+    @property
+    def skeleton(self) -> list[tuple[int, int]]:
+        """Pairs of keypoints, by index, that a picture joins by lines."""
+        return self.coco.keypoints.skeleton
+
+    @property
+    def sigmas(self) -> list[float]:
+        """How far off each keypoint may be in evaluation, if the file says so."""
+        return self.coco.keypoints.sigmas
 
     def with_channels(self, n: int) -> "CocoFolder":
         """The same folder, read with n channels."""
@@ -171,6 +188,9 @@ class CocoFolder(Dataset):
         }
         if self.reader.reading.boxes_only:
             del target["masks"]
+        if self.keypoints:
+            keypoints = torch.tensor([labeled.keypoints for _, labeled in rows]).float()
+            target["keypoints"] = keypoints.view(-1, len(self.keypoints), 3)
         return target
 
     def _decompress(

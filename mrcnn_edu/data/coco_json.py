@@ -1,8 +1,9 @@
 """The JSON file of a COCO folder: its three lists, put in order, and what in them is unusable.
 
-The lists are `images` (id, file name, size), `categories` (id, name) and `annotations` (the image's
-id, the category's id, the box as x, y, width, height, and the region). Ids are compared as
-`fields.read_id` reads them, so that the text "7" in one list is the number 7 in another.
+The lists are `images` (id, file name, size), `categories` (id, name, names of keypoints) and
+`annotations` (the image's id, the category's id, the box as x, y, width, height, the region, the
+keypoints). Ids are compared as `fields.read_id` reads them, so that the text "7" in one list is the
+number 7 in another.
 """
 
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from mrcnn_edu.data.fields import in_words, order_of_ids, read_id, read_text
+from mrcnn_edu.data.keypoint_names import NONE, KeypointNames, read_keypoint_names
 from mrcnn_edu.data.problem import Problem
 from mrcnn_edu.files import read_json
 
@@ -37,6 +39,7 @@ class CocoFile:
     annotations: dict[int | str, list[dict]] = field(default_factory=dict)  # by their image's id
     of_no_image: list[dict] = field(default_factory=list)  # annotations
     categories: dict[int | str, dict] = field(default_factory=dict)  # by id, in its order
+    keypoints: KeypointNames = NONE  # of an object
     problems: list[Problem] = field(default_factory=list)  # entries that cannot be used
 
     @property
@@ -64,6 +67,8 @@ def read_coco_json(file: Path) -> CocoFile:
             message = f"entry {i} of 'categories' has the name {error}: its id is used as the name"
             coco.problems.append(Problem(str(file), None, None, message))
     coco.categories = {key: categories[key] for key in sorted(categories, key=order_of_ids)}
+    coco.keypoints, messages = read_keypoint_names(coco.categories.values())
+    coco.problems += (Problem(str(file), None, None, message) for message in messages)
     records = []
     for i, record, key in _with_ids(coco, "images"):
         try:

@@ -3,7 +3,8 @@
 Any sequence of (image, target) with an attribute `classes` can be used: `as_dataset` adds the rest.
 A dataset that wraps another one is a `Wrapper`, which passes everything on that it does not change.
 
-Letters: C channels, H and W in pixels, M objects, K classes (label 0 is background).
+Letters: C channels, H and W in pixels, M objects, J keypoints of an object, K classes (label 0 is
+background).
 """
 
 import hashlib
@@ -16,6 +17,7 @@ from typing import Any
 from torch import Tensor
 from torch.utils.data import ConcatDataset, Subset
 
+from mrcnn_edu.data.keypoints import twins
 from mrcnn_edu.images import Size, size_of
 
 # What a sequence may define beside `classes`, and what a `Dataset` has in any case.
@@ -28,6 +30,10 @@ OPTIONAL = (
     "target",
     "image_size",
     "category_ids",
+    "keypoints",
+    "mirrored",
+    "skeleton",
+    "sigmas",
 )
 
 
@@ -35,8 +41,10 @@ class Dataset:
     """Items (image, target): image [C, H, W] float32 in 0..1, and a target dictionary.
 
     target: boxes [M, 4], labels [M] in 1..K, masks [M, H, W] bool; where known also iscrowd [M]
-    bool, area [M] and image_id. `classes`, `__len__` and `__getitem__` are needed; the rest has
-    defaults, which a dataset overrides where it knows better or answers faster.
+    bool, area [M] and image_id. Where objects have keypoints, also keypoints [M, J, 3]: x, y in
+    pixels, and the visibility, 0 not labeled, 1 labeled but hidden, 2 visible. `classes`, `__len__`
+    and `__getitem__` are needed; the rest has defaults, which a dataset overrides where it knows
+    better or answers faster.
     """
 
     classes: list[str]  # the names of labels 1..K
@@ -74,6 +82,29 @@ class Dataset:
         """The id of each label 1..K in result files; the labels, unless the data has other ids."""
         return list(range(1, len(self.classes) + 1))
 
+    @cached_property
+    def keypoints(self) -> list[str]:
+        """The names of the J keypoints of an object; an empty list where there are none."""
+        return []
+
+    @cached_property
+    def mirrored(self) -> list[int]:
+        """The index [J] of each keypoint's twin on the other side, or its own if it has none.
+
+        A mirror image of a left hand is a right one. By default, twins are found by their names.
+        """
+        return twins(self.keypoints)
+
+    @cached_property
+    def skeleton(self) -> list[tuple[int, int]]:
+        """Pairs of keypoints, by index, that a picture joins by lines."""
+        return []
+
+    @cached_property
+    def sigmas(self) -> list[float]:
+        """How far off [J] each keypoint may be in evaluation (`evaluate.oks`), if it is known."""
+        return []
+
     def with_channels(self, n: int) -> "Dataset":
         """The same dataset with images of n channels, where it can choose; otherwise itself."""
         return self
@@ -104,6 +135,22 @@ class Wrapper(Dataset):
     @cached_property
     def category_ids(self) -> list[int]:
         return self.dataset.category_ids
+
+    @cached_property
+    def keypoints(self) -> list[str]:
+        return self.dataset.keypoints
+
+    @cached_property
+    def mirrored(self) -> list[int]:
+        return self.dataset.mirrored
+
+    @cached_property
+    def skeleton(self) -> list[tuple[int, int]]:
+        return self.dataset.skeleton
+
+    @cached_property
+    def sigmas(self) -> list[float]:
+        return self.dataset.sigmas
 
     def with_channels(self, n: int) -> Dataset:
         raise NotImplementedError(
@@ -166,14 +213,14 @@ class Concatenation(Dataset):
     """The items of several datasets one after the other: torch.utils.data.ConcatDataset.
 
     An item's image_id is its index here, as two datasets may use the same ids. Raises ValueError
-    unless all have the same classes, and the same ids of categories.
+    unless all have the same classes, the same ids of categories, and the same keypoints.
     """
 
     def __init__(self, datasets: Sequence[Any]):
         self.parts = [as_dataset(dataset) for dataset in datasets]
         first = self.parts[0]
         for i, part in enumerate(self.parts):
-            for name in ("classes", "category_ids"):
+            for name in ("classes", "category_ids", "keypoints", "mirrored"):
                 value, expected = list(getattr(part, name)), list(getattr(first, name))
                 if value != expected:
                     raise ValueError(
@@ -215,6 +262,22 @@ class Concatenation(Dataset):
     @cached_property
     def category_ids(self) -> list[int]:
         return self.parts[0].category_ids
+
+    @cached_property
+    def keypoints(self) -> list[str]:
+        return self.parts[0].keypoints
+
+    @cached_property
+    def mirrored(self) -> list[int]:
+        return self.parts[0].mirrored
+
+    @cached_property
+    def skeleton(self) -> list[tuple[int, int]]:
+        return self.parts[0].skeleton
+
+    @cached_property
+    def sigmas(self) -> list[float]:
+        return self.parts[0].sigmas
 
     def with_channels(self, n: int) -> Dataset:
         return Concatenation([part.with_channels(n) for part in self.parts])

@@ -61,17 +61,22 @@ def draw_inside(polygons: list[np.ndarray], window: Window) -> Image.Image:
     return canvas.reduce(OVERSAMPLING)
 
 
+def draw_union(polygons: list[np.ndarray], window: Window) -> Image.Image:
+    """Coverage in a window, as an 8-bit image, of all that is in any of the polygons [n, 2]."""
+    canvas = window.canvas()
+    pen = ImageDraw.Draw(canvas)
+    for polygon in polygons:
+        pen.polygon(window.on_canvas(polygon), fill=255)
+    return canvas.reduce(OVERSAMPLING)
+
+
 def draw_pieces(polygons: list[np.ndarray], size: int) -> tuple[Window, np.ndarray]:
     """A window around polygons [n, 2], and their coverage [h, w] there.
 
     The polygons, and the width of curves, are fractions of the scene's size.
     """
     window = Window.around(size * np.concatenate(polygons), size, margin=1)
-    canvas = window.canvas()
-    pen = ImageDraw.Draw(canvas)
-    for polygon in polygons:
-        pen.polygon(window.on_canvas(size * polygon), fill=255)
-    return window, as_floats(canvas.reduce(OVERSAMPLING))
+    return window, as_floats(draw_union([size * polygon for polygon in polygons], window))
 
 
 def draw_curves(curves: list[np.ndarray], width: float, size: int) -> tuple[Window, np.ndarray]:

@@ -8,12 +8,14 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
 from torch import Tensor
 
 from mrcnn_edu.boxes import box_area
 from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
-from mrcnn_edu.data.dataset import as_dataset
+from mrcnn_edu.data.dataset import Dataset, as_dataset
+from mrcnn_edu.data.keypoints import twins
 from mrcnn_edu.data.rle import encode_masks
 from mrcnn_edu.data.rle_codec import compress
 from mrcnn_edu.files import write_file
@@ -28,13 +30,15 @@ def write_coco(dataset: Any, folder: str | Path, files: Sequence[ImageFile] | No
 
     CocoFolder(folder / "images", folder / "annotations.json") reads equal boxes, labels and masks,
     and the images rounded to 8 bits; targets may lack masks. Category ids are the labels; image ids
-    are those of the targets, or else the indices. Raises ValueError for an image_id that occurs
-    twice, and for a label without a class.
+    are those of the targets, or else the indices. Keypoints are written if the dataset names them,
+    for every class. Raises ValueError for an image_id that occurs twice, for a label without a
+    class, and for keypoints whose twins are not found by their names.
 
     files: the image file of each item, and its name in folder/images. It is copied as it is, and
     the dataset is asked for targets and sizes alone.
     """
     dataset, folder = as_dataset(dataset), Path(folder)
+    keypoints = _category_keypoints(dataset)
     (folder / "images").mkdir(parents=True, exist_ok=True)
     file = folder / "annotations.json"
     file.unlink(missing_ok=True)  # it is written last: a folder with this file is complete
@@ -61,19 +65,46 @@ def write_coco(dataset: Any, folder: str | Path, files: Sequence[ImageFile] | No
                 raise ValueError(
                     f"item {index}, object {row}: label {label} is none of 1..{n_classes}"
                 )
-        for fields in _annotations(target, image_id):
+        for fields in _annotations(target, image_id, len(dataset.keypoints)):
             annotations.append({"id": len(annotations) + 1} | fields)  # pycocotools reserves id 0
     contents = {
         "info": {"description": "written by mrcnn_edu.data.write_coco"},
         "images": list(records.values()),
-        "categories": [{"id": k, "name": name} for k, name in enumerate(dataset.classes, start=1)],
+        "categories": [
+            {"id": k, "name": name} | keypoints for k, name in enumerate(dataset.classes, start=1)
+        ],
         "annotations": annotations,
     }
     write_file(file, json.dumps(contents).encode())
 
 
-def _annotations(target: dict, image_id: Any) -> list[dict]:
+def _category_keypoints(dataset: Dataset) -> dict:
+    """What a category says of its keypoints; nothing if the dataset names none.
+
+    Raises ValueError if their names do not say which are left-right twins.
+    """
+    names = list(dataset.keypoints)
+    if not names:
+        return {}
+    if twins(names) != list(dataset.mirrored):
+        raise ValueError(
+            f"the keypoints {', '.join(names)} have the twins {list(dataset.mirrored)}, but a COCO "
+            "file can tell twins only by their names: call them left_hand and right_hand"
+        )
+    skeleton = [[i + 1, j + 1] for i, j in dataset.skeleton]
+    sigmas = {"sigmas": list(dataset.sigmas)} if dataset.sigmas else {}
+    return {"keypoints": names, "skeleton": skeleton} | sigmas
+
+
+def _annotations(target: dict, image_id: Any, n_keypoints: int) -> list[dict]:
     """An annotation for each object of a target, without its id. Masks may be `RLEMasks`."""
+    keypoints = target.get("keypoints", torch.zeros(len(target["labels"]), n_keypoints, 3))
+    if keypoints.shape[1] != n_keypoints:
+        raise ValueError(
+            f"the image with image_id {image_id!r} has objects with {keypoints.shape[1]} keypoints "
+            f"each, but the dataset names {n_keypoints}: give it the attribute `keypoints`, a list "
+            "of their names"
+        )
     masks, crowd = target.get("masks"), is_crowd(target)
     masks = encode_masks(masks) if isinstance(masks, Tensor) else masks
     area = target.get("area", box_area(target["boxes"]) if masks is None else masks.areas())
@@ -90,8 +121,17 @@ def _annotations(target: dict, image_id: Any) -> list[dict]:
         if masks is not None:
             counts = strings[row].decode("ascii")
             annotation["segmentation"] = {"size": [*masks.shape[1:]], "counts": counts}
+        if n_keypoints:
+            annotation |= _keypoint_fields(keypoints[row])
         annotations.append(annotation)
     return annotations
+
+
+def _keypoint_fields(keypoints: Tensor) -> dict:
+    """An object's keypoints [J, 3] as COCO has them: one list, and the number that are labeled."""
+    triples = [(x, y, int(visibility)) for x, y, visibility in keypoints.tolist()]
+    numbers = [number for triple in triples for number in triple]
+    return {"keypoints": numbers, "num_keypoints": sum(v > 0 for _, _, v in triples)}
 
 
 def _write(file: Path, source: Path | Callable[[], bytes]) -> None:

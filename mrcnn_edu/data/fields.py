@@ -44,6 +44,16 @@ def read_number(value: Any) -> float:
     raise ValueError(f"{in_words(value)} where a number belongs")
 
 
+def read_numbers(values: list) -> list[float]:
+    """Finite numbers, each of which may be written as text."""
+    try:  # most lists are of numbers, and this is found out quickly
+        if set(map(type, values)) <= {int, float} and isfinite(sum(values)):
+            return values
+    except OverflowError:  # a whole number beyond all floats
+        pass
+    return [read_number(value) for value in values]
+
+
 def read_integer(value: Any) -> int:
     """A whole number, which may be written as text or with a decimal point."""
     if isinstance(value, int) and not isinstance(value, bool):
@@ -151,3 +161,40 @@ def read_crowd(annotation: dict) -> bool:
         return read_truth(annotation.get("iscrowd"))
     except ValueError as error:
         raise ValueError(f"iscrowd is {error}") from None
+
+
+def read_triples(values: Any, n: int) -> list[float]:
+    """The 3 n numbers of n keypoints: x, y and a third, visibility or score, of each.
+
+    They may be in lists of three.
+    """
+    if not isinstance(values, list):
+        raise ValueError(f"the keypoints are {in_words(values)}: expected a list of numbers")
+    if all(isinstance(value, list) and len(value) == 3 for value in values):
+        values = [number for triple in values for number in triple]
+    if len(values) != 3 * n:
+        raise ValueError(
+            f"the keypoints are {len(values)} numbers: expected {3 * n}, x, y and visibility of "
+            f"each of {n}"
+        )
+    try:
+        return read_numbers(values)
+    except ValueError as error:
+        raise ValueError(f"the keypoints have {error}") from None
+
+
+def read_keypoints(annotation: dict, n: int) -> list[float]:
+    """An annotation's n keypoints, as 3 n numbers; all 0, not labeled, where it has none."""
+    values = annotation.get("keypoints")
+    if values is None or values == []:
+        return [0.0] * (3 * n)
+    numbers = read_triples(values, n)
+    if max(map(abs, numbers)) > LARGEST_IMAGE:
+        raise ValueError(f"the keypoints have the number {max(numbers, key=abs):g}: give pixels")
+    for i, visibility in enumerate(numbers[2::3]):
+        if visibility not in (0, 1, 2):
+            raise ValueError(
+                f"keypoint {i} has the visibility {visibility:g}: 0 is not labeled, 1 hidden, "
+                "2 visible"
+            )
+    return numbers

@@ -100,9 +100,9 @@ def _read_annotations(folder: CocoFolder) -> Iterator[tuple[Size, Tensor, Tensor
         rows = []
         for annotation in folder.annotations_of(record):
             with suppress(ValueError):  # `check` reports it
-                label, is_crowd, corners = folder.reader.labeled(annotation, size)
-                if corners is not None and has_area(*corners):
-                    rows.append((*corners, label, is_crowd))
+                labeled = folder.reader.labeled(annotation, size)
+                if labeled.corners is not None and has_area(*labeled.corners):
+                    rows.append((*labeled.corners, labeled.label, labeled.is_crowd))
         table = torch.tensor(rows, dtype=torch.float64).reshape(-1, 6)
         yield size, table[:, :4].float(), table[:, 4].long(), table[:, 5] > 0
 

@@ -16,6 +16,7 @@ COLORS = (
     "#5B6C8F", "#33476B", "#8E5EA2", "#C3A6D8", "#D8547E", "#F0A7A0", "#A63D40", "#B07D48",
     "#5A5350", "#F6E7C8",
 )  # fmt: skip
+SKINS = ("#F6DFC4", "#EBC09A", "#D9A074", "#B9784E", "#8C5A3C", "#63412E")  # of figures
 PENCIL, COFFEE = "#55585F", "#8A5A33"
 
 
@@ -28,6 +29,7 @@ def rgb(color: str) -> np.ndarray:
 PAPER_COLORS = np.stack([rgb(color) for color in PAPERS])
 TINTED_COLORS = np.stack([rgb(color) for color in TINTED_PAPERS])
 OBJECT_COLORS = np.stack([rgb(color) for color in COLORS])
+SKIN_COLORS = np.stack([rgb(color) for color in SKINS])
 
 
 def paper_color(rng: np.random.Generator) -> np.ndarray:

@@ -3,7 +3,7 @@
 Letters: H and W in pixels.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,6 +14,7 @@ from mrcnn_edu.data.fields import (
     read_corners,
     read_crowd,
     read_id,
+    read_keypoints,
 )
 from mrcnn_edu.data.regions import encode_region, parts_of
 from mrcnn_edu.data.rle_codec import decompress
@@ -48,13 +49,17 @@ class Labeled(NamedTuple):
     label: int  # 1..K
     is_crowd: bool
     corners: tuple[float, float, float, float] | None  # x1, y1, x2, y2; None with from-masks
+    keypoints: list[float]  # x, y and visibility of each; empty if the data names none
 
 
 class AnnotationReader:
-    """Reads annotations, each field by one rule. labels: the label 1..K of each category's id."""
+    """Reads annotations, each field by one rule.
 
-    def __init__(self, labels: dict[int | str, int], reading: Reading):
-        self.labels, self.reading = labels, reading
+    labels: the label 1..K of each category's id. names: those of an object's keypoints.
+    """
+
+    def __init__(self, labels: dict[int | str, int], reading: Reading, names: Sequence[str] = ()):
+        self.labels, self.reading, self.names = labels, reading, names
 
     def label(self, annotation: dict) -> int:
         """The label 1..K. Raises ValueError for an unknown category."""
@@ -94,6 +99,10 @@ class AnnotationReader:
         region = None if self.reading.boxes_only else annotation.get("segmentation")
         return encode_region(region, *size)
 
+    def keypoints(self, annotation: dict) -> list[float]:
+        """x, y and visibility of each keypoint that the data names."""
+        return read_keypoints(annotation, len(self.names)) if self.names else []
+
     def labeled(self, annotation: dict, size: Size | None) -> Labeled:
         """What the annotation says apart from its mask, in an image of a size, if it is known.
 
@@ -105,14 +114,20 @@ class AnnotationReader:
             if x1 >= size[1] or y1 >= size[0] or x2 <= 0 or y2 <= 0:
                 box = ", ".join(f"{value:.6g}" for value in corners)
                 raise ValueError(f"the box ({box}) is outside of the image")
-        return Labeled(self.label(annotation), self.is_crowd(annotation), corners)
+        label, is_crowd = self.label(annotation), self.is_crowd(annotation)
+        return Labeled(label, is_crowd, corners, self.keypoints(annotation))
 
     def problems(self, annotation: dict, size: Size | None) -> Iterator[str]:
         """Everything in the fields that cannot be read, in words.
 
         size: the image's (height, width); if it is not known, the region is not examined.
         """
-        rules: list[Callable[[dict], Any]] = [self.label, self.is_crowd, self.corners]
+        rules: list[Callable[[dict], Any]] = [
+            self.label,
+            self.is_crowd,
+            self.corners,
+            self.keypoints,
+        ]
         if size is not None:
             rules.append(lambda annotation: decompress([self.region(annotation, size)], size))
         for rule in rules:

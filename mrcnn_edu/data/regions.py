@@ -9,13 +9,12 @@ pairs, several RLEs in a list, numbers as text, all of it as JSON text.
 import json
 import re
 from collections.abc import Sequence
-from math import isfinite
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from mrcnn_edu.data.fields import in_words, read_integer, read_number
+from mrcnn_edu.data.fields import in_words, read_integer, read_numbers
 from mrcnn_edu.data.rle import RLEMasks, decode_masks, encode_masks
 from mrcnn_edu.data.rle_codec import compress, decompress
 from mrcnn_edu.images import Size
@@ -84,20 +83,12 @@ def _polygon(part: Any) -> list[float]:
     if part and all(isinstance(point, list) and len(point) == 2 for point in part):
         part = [value for point in part for value in point]
     try:
-        numbers = part if _are_numbers(part) else [read_number(value) for value in part]
+        numbers = read_numbers(part)
     except ValueError as error:
         raise ValueError(f"a polygon has {error}") from None
     if len(numbers) % 2:
         raise ValueError(f"a polygon has an odd number of coordinates, {len(numbers)}")
     return numbers
-
-
-def _are_numbers(values: list) -> bool:
-    """Whether all values are finite numbers: most are, and this is found out quickly."""
-    try:
-        return set(map(type, values)) <= {int, float} and isfinite(sum(values))
-    except OverflowError:  # a whole number beyond all floats
-        return False
 
 
 def _neither(region: Any) -> str:

@@ -6,7 +6,7 @@ from two generators, so that the same scene can be drawn at several sizes.
 """
 
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -60,24 +60,7 @@ class Shapes(Dataset):
         check_settings(self, {"seed": (0, 2**62)})
         if self.outlines not in CLASSES:
             raise ValueError(f"outlines is {self.outlines!r}: choose one of {', '.join(CLASSES)}")
-        if not 0 <= self.n_objects[0] <= self.n_objects[1]:
-            raise ValueError(f"n_objects is {self.n_objects}: give the fewest and the most")
-        if not 0 < self.object_size[0] <= self.object_size[1] <= 1:
-            raise ValueError(
-                f"object_size is {self.object_size}: give two fractions of the size, 0..1"
-            )
-        if not 0 <= self.overlap < 1:
-            raise ValueError(f"overlap is {self.overlap}: give a fraction from 0 to less than 1")
-        if self.n < 0 or self.noise < 0:
-            raise ValueError(f"n is {self.n} and noise {self.noise}: give 0 or more")
-        if self.size < 16:
-            raise ValueError(f"size is {self.size}: a scene needs at least 16 pixels")
-        if self.render_size is not None and (
-            self.render_size < self.size or self.render_size % self.size
-        ):
-            raise ValueError(
-                f"render_size is {self.render_size}: give a multiple of the size, {self.size}"
-            )
+        check_scenes(self)
 
     @property
     def classes(self) -> list[str]:
@@ -143,6 +126,27 @@ class Shapes(Dataset):
             ):
                 return cutout
         return None
+
+
+def check_scenes(scenes: Any) -> None:
+    """Raise ValueError unless the settings of scenes can be satisfied. scenes: such as `Shapes`."""
+    if not 0 <= scenes.n_objects[0] <= scenes.n_objects[1]:
+        raise ValueError(f"n_objects is {scenes.n_objects}: give the fewest and the most")
+    if not 0 < scenes.object_size[0] <= scenes.object_size[1] <= 1:
+        raise ValueError(
+            f"object_size is {scenes.object_size}: give two fractions of the size, 0..1"
+        )
+    if not 0 <= scenes.overlap < 1:
+        raise ValueError(f"overlap is {scenes.overlap}: give a fraction from 0 to less than 1")
+    if scenes.n < 0 or scenes.noise < 0:
+        raise ValueError(f"n is {scenes.n} and noise {scenes.noise}: give 0 or more")
+    if scenes.size < 16:
+        raise ValueError(f"size is {scenes.size}: a scene needs at least 16 pixels")
+    render_size = scenes.render_size
+    if render_size is not None and (render_size < scenes.size or render_size % scenes.size):
+        raise ValueError(
+            f"render_size is {render_size}: give a multiple of the size, {scenes.size}"
+        )
 
 
 def visible_pixels(o: PlacedObject, cutout: Cutout) -> int:

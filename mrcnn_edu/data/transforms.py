@@ -1,8 +1,9 @@
-"""torchvision's transforms applied to our items, image, boxes and masks alike; and one of our own.
+"""torchvision's transforms applied to our items, image and objects alike; and one of our own.
 
-Letters: C channels, H and W in pixels, M objects.
+Letters: C channels, H and W in pixels, M objects, J keypoints of each.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -12,8 +13,9 @@ from torchvision.transforms import InterpolationMode, v2
 from torchvision.transforms.v2 import functional as F
 
 from mrcnn_edu.boxes import box_area, clip_boxes
+from mrcnn_edu.data.keypoints import swap_sides, without_outside
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
-from mrcnn_edu.images import size_of
+from mrcnn_edu.images import Size, size_of
 
 BORDER = 1.0  # pixels by which a box may leave the image without counting as cut
 
@@ -59,9 +61,15 @@ class ScaleJitter(v2.Transform):
         return F.crop(F.pad(resized, params["padding"], fill=fill), *params["crop"])
 
 
-def transform_item(transform: Any, image: Tensor, target: dict) -> tuple[Tensor, dict]:
-    """The item (image, target) after a transform, without objects that have left the frame."""
-    image, moved = _transform(transform, image, target)
+def transform_item(
+    transform: Any, image: Tensor, target: dict, mirrored: Sequence[int] = ()
+) -> tuple[Tensor, dict]:
+    """The item (image, target) after a transform, without objects that have left the frame.
+
+    Keypoints that have left it are no longer labeled. mirrored: the index [J] of each keypoint's
+    twin, whose name it gets in a mirror image.
+    """
+    image, moved = _transform(transform, image, target, mirrored)
     boxes = clip_boxes(moved["boxes"], size_of(image))
     is_cut = (boxes - moved["boxes"]).abs().amax(dim=1) > BORDER  # [M]
     boxes = torch.where(is_cut[:, None], boxes, moved["boxes"])
@@ -83,17 +91,52 @@ def transform_item(transform: Any, image: Tensor, target: dict) -> tuple[Tensor,
     return image, target | {name: column[kept] for name, column in columns.items()}
 
 
-def _transform(transform: Any, image: Tensor, target: dict) -> tuple[Tensor, dict[str, Tensor]]:
-    """The image, and the boxes and masks (if any) of the target, all transformed together."""
-    boxes = tv_tensors.BoundingBoxes(  # pyright: ignore[reportCallIssue]  (its stub lacks None)
-        target["boxes"].reshape(-1, 4),
-        format=tv_tensors.BoundingBoxFormat.XYXY,
-        canvas_size=size_of(image),
-        clamping_mode=None,  # boxes are clipped afterward, to find out which are cut
-    )
-    objects: dict[str, Tensor] = {"boxes": boxes}
+def _transform(
+    transform: Any, image: Tensor, target: dict, mirrored: Sequence[int]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The image, and the target's boxes, masks and keypoints (if any), transformed together."""
+    size = size_of(image)
+    objects: dict[str, Tensor] = {"boxes": _as_boxes(target["boxes"].reshape(-1, 4), size)}
     if "masks" in target:
         objects["masks"] = tv_tensors.Mask(target["masks"])
+    if "keypoints" in target:
+        objects["points"] = _points(target["keypoints"], size)
     image, objects = transform(tv_tensors.Image(image), objects)
     moved = {name: value.as_subclass(Tensor) for name, value in objects.items()}
+    if "keypoints" in target:
+        points = moved.pop("points")
+        moved["keypoints"] = _keypoints(points, target["keypoints"], size_of(image), mirrored)
     return image.as_subclass(Tensor), moved
+
+
+def _as_boxes(boxes: Tensor, size: Size) -> Tensor:
+    """Boxes [N, 4] as torchvision's transforms take them, for an image of this size."""
+    return tv_tensors.BoundingBoxes(  # pyright: ignore[reportCallIssue]  (its stub lacks None)
+        boxes,
+        format=tv_tensors.BoundingBoxFormat.XYXY,
+        canvas_size=size,
+        clamping_mode=None,  # boxes are clipped afterward, to find out which are cut
+    )
+
+
+def _points(keypoints: Tensor, size: Size) -> Tensor:
+    """Keypoints [M, J, 3] and three corners of the image, as boxes [M * J + 3, 4] without area.
+
+    torchvision's transforms move boxes to a fraction of a pixel. (Its own KeyPoints are flipped as
+    the numbers of pixels are, x to W - 1 - x, but scaled as positions, so they would shift.) The
+    corners tell whether the image was mirrored.
+    """
+    height, width = size
+    corners = keypoints.new_tensor([[0, 0], [width, 0], [0, height]])
+    points = torch.cat((keypoints[..., :2].reshape(-1, 2), corners))
+    return _as_boxes(points.repeat(1, 2), size)
+
+
+def _keypoints(points: Tensor, old: Tensor, size: Size, mirrored: Sequence[int]) -> Tensor:
+    """Keypoints [M, J, 3] from what a transform made of `_points`. old: [M, J, 3] before it."""
+    (x, y), (x_right, y_right), (x_down, y_down) = points[-3:, :2].tolist()
+    keypoints = torch.cat((points[:-3, :2].view(*old.shape[:2], 2), old[..., 2:]), dim=2)
+    is_mirrored = (x_right - x) * (y_down - y) < (y_right - y) * (x_down - x)
+    if is_mirrored:
+        keypoints = swap_sides(keypoints, mirrored)
+    return without_outside(keypoints, size)

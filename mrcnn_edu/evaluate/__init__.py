@@ -4,6 +4,7 @@ scores             the six scores, and the thresholds, recalls and areas they ar
 encoded_masks      masks as COCO's compressed strings
 inputs             ground truth and detections of one image, normalized or refused
 detection_list     the detections of a whole dataset, with their masks compressed
+oks                the similarity of keypoints, which takes the place of the IoU
 image_pairs        each image's ground truth beside its detections
 average_precision  overlap, matching, precision and recall, average precision: read this one first
 overlaps           the IoU of many detections with many objects, masks compared without pixels
@@ -26,10 +27,12 @@ from mrcnn_edu.evaluate.coco_results import (
     write_results,
 )
 from mrcnn_edu.evaluate.detection_list import DetectionList, detect_all
+from mrcnn_edu.evaluate.oks import COCO_SIGMAS
 from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, RECALLS, Scores
 
 __all__ = [
-    "AREAS", "IOU_THRESHOLDS", "RECALLS", "DetectionList", "Scores", "average_precision",
-    "coco_results", "detect_all", "evaluate", "evaluate_by_definition", "image_results",
-    "match_detections", "overlap", "precision_recall", "read_results", "write_results",
+    "AREAS", "COCO_SIGMAS", "IOU_THRESHOLDS", "RECALLS", "DetectionList", "Scores",
+    "average_precision", "coco_results", "detect_all", "evaluate", "evaluate_by_definition",
+    "image_results", "match_detections", "overlap", "precision_recall", "read_results",
+    "write_results",
 ]  # fmt: skip

@@ -1,6 +1,7 @@
 """COCO's average precision (AP), step by step as it is defined.
 
-1. Overlap: the IoU of every detection with every ground-truth object of its image and class.
+1. Overlap: the IoU of every detection with every ground-truth object of its image and class; for
+   keypoints, their similarity, OKS (oks.py), which takes the IoU's place in all that follows.
 2. Matching: in the order of falling scores, each detection takes the free object that it overlaps
    most, if their IoU reaches a threshold. A detection with an object is correct, a true positive;
    one without is a false positive.
@@ -10,7 +11,8 @@
 4. AP is the mean, over the recalls 0, 0.01, ..., 1, of the best precision at that recall or above.
 5. The score is the mean over ten IoU thresholds and over the classes that have objects.
 
-Some objects count neither way: crowds, and objects outside the range of areas that is scored.
+Some objects count neither way: crowds, objects outside the range of areas that is scored, and for
+keypoints also those of which none is labeled.
 
 `evaluate_by_definition` follows these steps one image, class and range at a time. `evaluate` gives
 the same scores much faster (batched.py); a test asserts that the two are equal to the last bit.
@@ -34,9 +36,11 @@ from mrcnn_edu.evaluate.image_pairs import (
     Predictions,
     decode_rows,
     iter_pairs,
+    max_detections,
     region_areas,
 )
-from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Scores
+from mrcnn_edu.evaluate.oks import Poses, pairwise_similarity
+from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, RECALLS, Scores
 
 CORRECT, WRONG, NOT_COUNTED = 1, 0, -1  # the outcomes of a detection
 
@@ -132,15 +136,18 @@ def average_precision(correct: Tensor, n_objects: int) -> float:
 
 
 def evaluate_by_definition(
-    dataset, detections: Sequence[Detections], iou_type: str = "segm"
+    dataset,
+    detections: Sequence[Detections],
+    iou_type: str = "segm",
+    sigmas: Sequence[float] | None = None,
 ) -> Scores:
     """The same scores as `evaluate`, computed as they are defined; for small datasets.
 
     detections: one `Detections` for each item of the dataset, in its order. iou_type: "segm"
-    compares masks, "bbox" boxes.
+    compares masks, "bbox" boxes, "keypoints" keypoints. sigmas: of the keypoints, as in `evaluate`.
     """
     classes = as_dataset(dataset).classes
-    images = list(iter_pairs(dataset, detections, iou_type=iou_type))
+    images = list(iter_pairs(dataset, detections, iou_type=iou_type, sigmas=sigmas))
     table = torch.zeros(len(classes), len(AREAS), len(IOU_THRESHOLDS), dtype=torch.float64)
     for k in range(len(classes)):
         class_images = [select_class(gt, predictions, label=k + 1) for gt, predictions in images]
@@ -152,10 +159,11 @@ def evaluate_by_definition(
 class ClassImage(NamedTuple):
     """The objects and the detections of one class in one image."""
 
-    gt_regions: Tensor  # boxes [M, 4] or masks [M, H, W]
+    gt_regions: Tensor | Poses  # boxes [M, 4], masks [M, H, W] or keypoints
     gt_areas: Tensor  # [M]
     crowd: Tensor  # [M] bool
-    regions: Tensor  # boxes [D, 4] or masks [D, H, W], best score first
+    ignored: Tensor  # [M] bool, crowds included
+    regions: Tensor | Poses  # boxes [D, 4], masks [D, H, W] or keypoints, best score first
     scores: Tensor  # [D]
 
 
@@ -163,21 +171,31 @@ def select_class(gt: GroundTruth, predictions: Predictions, label: int) -> Class
     """The objects of one class in an image, and the best detections of that class."""
     objects = torch.where(gt.labels == label)[0]
     best_first = predictions.scores.argsort(descending=True, stable=True)
-    best = best_first[predictions.labels[best_first] == label][:MAX_DETECTIONS]
+    best = best_first[predictions.labels[best_first] == label]
+    best = best[: max_detections(predictions.regions)]
     return ClassImage(
         gt_regions=decode_rows(gt.regions, objects),
         gt_areas=gt.areas[objects],
         crowd=gt.crowd[objects],
+        ignored=gt.ignored[objects],
         regions=decode_rows(predictions.regions, best),
         scores=predictions.scores[best],
     )
+
+
+def image_overlap(image: ClassImage) -> Tensor:
+    """The IoU of boxes or masks, or the OKS of keypoints, [D, M] in float64."""
+    if isinstance(image.regions, Poses) and isinstance(image.gt_regions, Poses):
+        return pairwise_similarity(image.regions, image.gt_regions, image.gt_areas)
+    assert isinstance(image.regions, Tensor) and isinstance(image.gt_regions, Tensor)
+    return overlap(image.regions, image.gt_regions, image.crowd)
 
 
 def class_average_precisions(images: list[ClassImage], area_range: tuple[float, float]) -> Tensor:
     """AP [T] of one class under each IoU threshold, for the objects in a range of areas."""
     scores, outcomes, n_objects = [torch.zeros(0)], [torch.zeros(len(IOU_THRESHOLDS), 0)], 0
     for image in images:
-        ignored = image.crowd | is_outside(image.gt_areas, area_range)
+        ignored = image.ignored | is_outside(image.gt_areas, area_range)
         scores.append(image.scores)
         outcomes.append(image_outcomes(image, ignored, area_range))
         n_objects += int((~ignored).sum())
@@ -195,7 +213,7 @@ def image_outcomes(image: ClassImage, ignored: Tensor, area_range: tuple[float, 
     ignored: [M] bool, objects that count neither way. A detection does not count if its object is
     ignored, nor if it has no object and its own area is outside of the range.
     """
-    iou = overlap(image.regions, image.gt_regions, image.crowd)
+    iou = image_overlap(image)
     match = match_detections(iou, image.scores, IOU_THRESHOLDS, ignored, image.crowd)
     outside = is_outside(region_areas(image.regions), area_range)
     if_matched = torch.where(ignored, NOT_COUNTED, CORRECT)  # [M]

@@ -20,24 +20,29 @@ from torch import Tensor
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.average_precision import CORRECT, NOT_COUNTED
-from mrcnn_edu.evaluate.image_pairs import iter_pairs, region_areas
+from mrcnn_edu.evaluate.image_pairs import iter_pairs, max_detections, region_areas
 from mrcnn_edu.evaluate.overlaps import Batch, iter_batches, pair_iou
-from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, MAX_DETECTIONS, RECALLS, Scores
+from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, RECALLS, Scores
 
 AREA_MIN, AREA_MAX = torch.tensor(list(AREAS.values()), dtype=torch.float64).T[..., None]  # [A, 1]
 
 
 def evaluate(
-    dataset, detections: Sequence[Detections], iou_type: str = "segm", progress: bool = True
+    dataset,
+    detections: Sequence[Detections],
+    iou_type: str = "segm",
+    progress: bool = True,
+    sigmas: Sequence[float] | None = None,
 ) -> Scores:
     """COCO's scores of the detections, one `Detections` for each item of the dataset in its order.
 
-    iou_type: "segm" compares masks, "bbox" boxes, which need no masks. Detections with a label that
-    the dataset has no name for are skipped. Raises TypeError or ValueError, naming the image, for
-    targets and detections that cannot be compared.
+    iou_type: "segm" compares masks, "bbox" boxes, which need no masks, "keypoints" keypoints.
+    sigmas: how far off each keypoint may be (`oks`); by default the dataset's, or COCO's for COCO's
+    17. Detections with a label that the dataset has no name for are skipped. Raises TypeError or
+    ValueError, naming the image, for targets and detections that cannot be compared.
     """
     classes = as_dataset(dataset).classes
-    pairs = iter_pairs(dataset, detections, iou_type=iou_type, progress=progress)
+    pairs = iter_pairs(dataset, detections, iou_type, progress, sigmas)
     batches = [_match_batch(batch) for batch in iter_batches(pairs)]
     return Scores.from_table(_average_precisions(batches, len(classes)), classes)
 
@@ -59,9 +64,10 @@ def _match_batch(batch: Batch) -> _Matched:
     the range of areas.
     """
     gt, predictions = batch.gt, batch.predictions
-    best = _best_of_each_group(batch.groups, predictions.scores)
+    most = max_detections(predictions.regions)
+    best = _best_of_each_group(batch.groups, predictions.scores, most)
     labels, scores = predictions.labels[best], predictions.scores[best]
-    ignored = gt.crowd | _is_outside(gt.areas)  # [A, M]
+    ignored = gt.ignored | _is_outside(gt.areas)  # [A, M]
     outside = _is_outside(region_areas(predictions.regions)[best])  # [A, D]
     outcome = (NOT_COUNTED * outside).to(torch.int8)[:, None].repeat(1, len(IOU_THRESHOLDS), 1)
 
@@ -110,13 +116,16 @@ def match_in_ranges(
     return torch.from_numpy(match) - 1
 
 
-def _best_of_each_group(groups: Tensor, scores: Tensor) -> Tensor:
-    """The rows of the best detections of each group, group by group, best first."""
+def _best_of_each_group(groups: Tensor, scores: Tensor, most: int) -> Tensor:
+    """The rows of the best detections of each group, group by group, best first.
+
+    most: the largest number of a group.
+    """
     order = scores.argsort(descending=True, stable=True)
     order = order[groups[order].argsort(stable=True)]
     n = groups[order].unique_consecutive(return_counts=True)[1]
     rank_in_group = torch.arange(len(order)) - (n.cumsum(0) - n).repeat_interleave(n)
-    return order[rank_in_group < MAX_DETECTIONS]
+    return order[rank_in_group < most]
 
 
 def _is_outside(areas: Tensor) -> Tensor:

@@ -1,7 +1,8 @@
 """Detections in a file, as COCO's results JSON: written for other tools, and read from them.
 
-The file is one list with an entry for each detection: image_id, category_id, score, and bbox (x, y,
-width, height), segmentation (a compressed run-length encoding) or both.
+The file is one list with an entry for each detection: image_id, category_id, score, and one or more
+of bbox (x, y, width, height), segmentation (a compressed run-length encoding) and keypoints (x, y
+and the score of each; COCO does not use the third number).
 """
 
 import json
@@ -12,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mrcnn_edu.data.coco_json import image_id_of, xyxy_to_xywh
 from mrcnn_edu.data.dataset import as_dataset
-from mrcnn_edu.data.fields import read_box, read_id, read_number
+from mrcnn_edu.data.fields import read_box, read_id, read_number, read_triples
 from mrcnn_edu.data.regions import encode_region
 from mrcnn_edu.data.rle import encode_masks
 from mrcnn_edu.data.rle_codec import decompress
@@ -23,6 +25,7 @@ from mrcnn_edu.detections import Detections
 from mrcnn_edu.evaluate.detection_list import DetectionList, as_detection_list
 from mrcnn_edu.evaluate.encoded_masks import EncodedMasks
 from mrcnn_edu.evaluate.inputs import check_iou_type, check_lengths, check_new_id
+from mrcnn_edu.evaluate.oks import boxes_around
 from mrcnn_edu.files import read_json, write_file
 from mrcnn_edu.progress import progress_bar
 
@@ -51,9 +54,9 @@ def coco_results(
     """A dictionary for each detection of each image: COCO's results format, ready for json.dump.
 
     detections: one `Detections` for each item of the dataset, in its order. iou_type: None gives
-    the box, and the mask if there is one; "bbox" or "segm" gives only that one. (Given both,
-    pycocotools takes a mask to be as large as its box, and sorts it into small, medium and large by
-    that: for scores of masks, give it "segm".)
+    the box, and the mask and the keypoints if there are any; "bbox", "segm" or "keypoints" gives
+    only that one. (Given a box, too, pycocotools takes a mask or keypoints to be as large as the
+    box, and sorts them into small, medium and large by that: for scores of masks, give it "segm".)
     """
     return list(iter_results(dataset, detections, iou_type))
 
@@ -66,13 +69,18 @@ def iter_results(
         check_iou_type(iou_type)
     check_lengths(dataset, detections)
     dataset = as_dataset(dataset)
-    compressed = as_detection_list(detections, with_masks=iou_type != "bbox")
+    compressed = as_detection_list(detections, with_masks=iou_type in (None, "segm"))
     seen: dict[str, int] = {}
     for index in progress_bar(range(len(dataset)), "write results", leave=False, delay=1):
         image_detections, masks = compressed.encoded(index)
         if iou_type == "segm" and masks is None:
             raise ValueError(
                 f"image {index}: the prediction has no masks to write: iou_type='bbox' writes boxes"
+            )
+        if iou_type == "keypoints" and image_detections.keypoints is None:
+            raise ValueError(
+                f"image {index}: the prediction has no keypoints to write: iou_type='bbox' writes "
+                "boxes"
             )
         image_id = image_id_of(dataset.target(index), index)
         check_new_id(seen, image_id, index)
@@ -100,9 +108,11 @@ def image_results(
             "category_id": category_ids[label - 1] if is_class else label,
             "score": float(detections.scores[i]),
         }
-        if iou_type != "segm":
+        if iou_type in (None, "bbox"):
             result["bbox"] = xyxy_to_xywh(detections.boxes[i])
-        if iou_type != "bbox" and masks is not None:
+        if iou_type in (None, "keypoints") and detections.keypoints is not None:
+            result["keypoints"] = detections.keypoints[i].flatten().tolist()
+        if iou_type in (None, "segm") and masks is not None:
             counts = masks.strings[i].decode("ascii")
             result["segmentation"] = {"size": list(masks.shape[1:]), "counts": counts}
         yield result
@@ -111,8 +121,9 @@ def image_results(
 def read_results(dataset, file: str | Path) -> DetectionList:
     """The detections of a results file, one `Detections` for each item of the dataset in its order.
 
-    Masks are the file's, if every entry has one. Boxes are the file's too, or else those around the
-    masks. Raises ValueError, naming the file and the entry, for what cannot be read.
+    Masks are the file's, if every entry has one, and so are keypoints, if the dataset names them.
+    Boxes are the file's too, or else those around the masks or keypoints. Raises ValueError, naming
+    the file and the entry, for what cannot be read.
     """
     file, dataset = Path(file), as_dataset(dataset)
     entries = _read_entries(file)
@@ -126,6 +137,8 @@ def read_results(dataset, file: str | Path) -> DetectionList:
             )
         rows_by_image.setdefault(entry["image_id"], []).append(i)
     with_masks = all("segmentation" in entry for entry in entries)
+    n_keypoints = len(dataset.keypoints)
+    with_keypoints = n_keypoints > 0 and all("keypoints" in entry for entry in entries)
     detections, seen = DetectionList(), {}
     for index in range(len(dataset)):
         target = dataset.target(index)
@@ -135,7 +148,8 @@ def read_results(dataset, file: str | Path) -> DetectionList:
         masks = None
         if with_masks and "masks" in target:
             masks = _read_masks(file, image_entries, target["masks"].shape[1:])
-        boxes = _read_boxes(file, image_entries, masks)
+        keypoints = _read_keypoints(file, image_entries, n_keypoints) if with_keypoints else None
+        boxes = _read_boxes(file, image_entries, masks, keypoints)
         image_labels = [labels[entry["category_id"]] for entry in image_entries.values()]
         scores = [entry["score"] for entry in image_entries.values()]
         image_detections = Detections(
@@ -144,6 +158,7 @@ def read_results(dataset, file: str | Path) -> DetectionList:
             scores=torch.tensor(scores, dtype=torch.float64),
             masks=None,
             mask_probs=None,
+            keypoints=keypoints,
         )
         detections.append(image_detections, masks)
     for image_id, rows in rows_by_image.items():
@@ -194,10 +209,24 @@ def _read_masks(file: Path, entries: dict[int, dict], size: Sequence[int]) -> En
     return EncodedMasks.from_rle(decompress(strings, (height, width)))
 
 
-def _read_boxes(file: Path, entries: dict[int, dict], masks: EncodedMasks | None) -> np.ndarray:
-    """Boxes [D, 4] float64 of one image's entries, or those around their masks."""
-    if masks is not None and not all("bbox" in entry for entry in entries.values()):
+def _read_keypoints(file: Path, entries: dict[int, dict], n: int) -> Tensor:
+    """The n keypoints [D, n, 3] float64 of each of one image's entries."""
+    rows = []
+    for i, entry in entries.items():
+        with _named(file, i, ": "):
+            rows.append(read_triples(entry["keypoints"], n))
+    return torch.tensor(rows, dtype=torch.float64).view(-1, n, 3)
+
+
+def _read_boxes(
+    file: Path, entries: dict[int, dict], masks: EncodedMasks | None, keypoints: Tensor | None
+) -> np.ndarray:
+    """Boxes [D, 4] float64 of one image's entries, or those around their masks or keypoints."""
+    have_boxes = all("bbox" in entry for entry in entries.values())
+    if masks is not None and not have_boxes:
         return masks.boxes().astype(np.float64).reshape(-1, 4)
+    if keypoints is not None and not have_boxes:
+        return boxes_around(keypoints).numpy()
     boxes = []
     for i, entry in entries.items():
         with _named(file, i, ": " if "bbox" in entry else "has no bbox, and not all have a mask: "):

@@ -66,6 +66,11 @@ class DetectionList(Sequence[Detections]):
         """Whether there is a mask for every detection."""
         return all(masks is not None for _, masks in self._images)
 
+    @property
+    def has_keypoints(self) -> bool:
+        """Whether there are keypoints for every detection."""
+        return all(detections.keypoints is not None for detections, _ in self._images)
+
     def encoded(self, index: int) -> tuple[Detections, EncodedMasks | None]:
         """An image's detections without masks, and their masks as they are kept."""
         return self._images[index]

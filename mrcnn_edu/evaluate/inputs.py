@@ -19,9 +19,9 @@ from mrcnn_edu.validate import FLOATS, INTEGERS, as_boxes, check_labels, check_m
 
 
 def check_iou_type(iou_type: str) -> None:
-    """Raise ValueError unless it is one of COCO's two."""
-    if iou_type not in ("segm", "bbox"):
-        raise ValueError(f"iou_type is {iou_type!r}: choose 'segm' or 'bbox'")
+    """Raise ValueError unless it is one of COCO's three."""
+    if iou_type not in ("segm", "bbox", "keypoints"):
+        raise ValueError(f"iou_type is {iou_type!r}: choose 'segm', 'bbox' or 'keypoints'")
 
 
 def check_lengths(dataset, detections) -> None:
@@ -60,24 +60,32 @@ def check_detections(detections: Detections, name: str, with_masks: bool = True)
     masks = detections.masks if with_masks else None
     if masks is not None:
         masks = _masks(masks, len(labels), name)
-    return Detections(boxes, labels, scores, masks, mask_probs=None)
+    keypoints = detections.keypoints
+    if keypoints is not None:
+        keypoints = check_keypoints(keypoints, len(labels), "M", name)
+    return Detections(boxes, labels, scores, masks, mask_probs=None, keypoints=keypoints)
 
 
 def check_ground_truth(
-    target: dict, name: str, iou_type: str, n_classes: int | None = None
+    target: dict,
+    name: str,
+    iou_type: str,
+    n_classes: int | None = None,
+    n_keypoints: int | None = None,
 ) -> dict:
     """What evaluation needs of one image's target, on the CPU. n_classes: K, if it is known.
 
-    That is labels [M] int64, iscrowd [M] bool, boxes [M, 4] float if they are compared, masks
-    [M, H, W] bool or as `RLEMasks` if they are needed, area [M] float64 if it is given. Raises
-    TypeError or ValueError, naming the image, for what cannot be scored.
+    That is labels [M] int64, iscrowd [M] bool, boxes [M, 4] float and keypoints [M, J, 3] float if
+    they are compared, masks [M, H, W] bool or as `RLEMasks` if they are needed, area [M] float64 if
+    it is given. n_keypoints: J. Raises TypeError or ValueError, naming the image, for what cannot
+    be scored.
     """
     if not isinstance(target, dict):
         raise TypeError(f"{name} is of type {type(target).__name__}: give a dictionary")
-    needed = "boxes" if iou_type == "bbox" else "masks"
+    needed = {"bbox": ["boxes"], "segm": ["masks"], "keypoints": ["boxes", "keypoints"]}[iou_type]
     if iou_type == "segm" and target.get("masks") is None:
         raise ValueError(f"{name} has no masks to compare: iou_type='bbox' compares boxes")
-    missing = [field for field in ("labels", needed) if field not in target]
+    missing = [field for field in ("labels", *needed) if field not in target]
     if missing:
         raise ValueError(f"{name} has no {' and no '.join(missing)}")
     labels = check_labels(_on_cpu(target["labels"]), n_classes, name)
@@ -86,8 +94,10 @@ def check_ground_truth(
     if "iscrowd" in target:
         crowd = check_shape(_on_cpu(target["iscrowd"]), "iscrowd", [n], name) > 0
     checked: dict = {"labels": labels, "iscrowd": crowd}
-    if iou_type == "bbox":
+    if "boxes" in needed:
         checked["boxes"] = check_coordinates(target["boxes"], n, name)
+    if "keypoints" in needed:
+        checked["keypoints"] = check_keypoints(target["keypoints"], n, n_keypoints or "M", name)
     if "area" in target:
         checked["area"] = _floats(target["area"], "area", n, name).double()
     # An object's area is that of its mask, also where boxes are compared.
@@ -111,6 +121,17 @@ def check_coordinates(boxes: Any, n: int | str, name: str, predicted: bool = Fal
     for row in torch.where(wrong)[0].tolist():
         raise refusals.wrong_box(name, row, boxes[row].tolist())
     return boxes
+
+
+def check_keypoints(keypoints: Any, n: int, n_keypoints: int | str, name: str) -> Tensor:
+    """Keypoints [n, J, 3] as floats, all finite. n_keypoints: J, or "M" for any number."""
+    keypoints = check_shape(_on_cpu(keypoints), "keypoints", [n, n_keypoints, 3], name)
+    if keypoints.dtype not in INTEGERS + FLOATS:
+        raise refusals.wrong_dtype(name, "keypoints", keypoints, "x, y, visibility as float32")
+    keypoints = keypoints if keypoints.dtype == torch.float64 else keypoints.float()
+    for row in torch.where(~keypoints.isfinite().all(dim=2).all(dim=1))[0].tolist():
+        raise ValueError(f"{name}, object {row} has keypoints that are NaN or infinite")
+    return keypoints
 
 
 def check_new_id(seen: dict[str, int], image_id: Any, index: int) -> None:

@@ -1,4 +1,4 @@
-"""The IoU of many detections with many objects at once; masks are compared without pixels.
+"""The IoU or OKS of many detections with many objects at once; masks are compared without pixels.
 
 Comparing takes many small steps, so it is done for several images at once: a table has a row for
 each detection, or each object, of any of them.
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mrcnn_edu.data.rle import common_pixels
 from mrcnn_edu.evaluate.image_pairs import GroundTruth, Predictions, region_areas
+from mrcnn_edu.evaluate.oks import Poses, keypoint_similarity
 
 BATCH_ROWS = 1000  # detections and objects in a batch together: about ten images of COCO
 
@@ -57,20 +58,30 @@ def _join_batch(images: list[tuple[GroundTruth, Tensor, Predictions, Tensor]]) -
 
 
 def _join_column(parts: tuple):
-    """One column of the tables of several images: tensors, or masks."""
+    """One column of the tables of several images: tensors, masks, or keypoints."""
     return torch.cat(parts) if isinstance(parts[0], Tensor) else parts[0].join(parts)
 
 
 def pair_iou(batch: Batch, d: Tensor, m: Tensor, min_iou: float) -> Tensor:
     """IoU [P] in float64 of the detections in rows d [P] with the objects in rows m [P].
 
-    For masks it is 0 where their boxes show that it cannot reach `min_iou`.
+    For masks it is 0 where their boxes show that it cannot reach `min_iou`. For keypoints it is the
+    OKS.
     """
     regions, gt_regions, crowd = batch.predictions.regions, batch.gt.regions, batch.gt.crowd[m]
+    if isinstance(regions, Poses) and isinstance(gt_regions, Poses):
+        objects = gt_regions.take(m.numpy())
+        return keypoint_similarity(
+            regions.keypoints[d],
+            objects.keypoints,
+            objects.boxes,
+            batch.gt.areas[m],
+            objects.sigmas,
+        )
     area, gt_area = region_areas(regions)[d], region_areas(gt_regions)[m]
     if isinstance(regions, Tensor) and isinstance(gt_regions, Tensor):
         return _iou(_common_area(regions[d], gt_regions[m]), area, gt_area, crowd)
-    assert not isinstance(regions, Tensor) and not isinstance(gt_regions, Tensor)
+    assert not isinstance(regions, Tensor | Poses) and not isinstance(gt_regions, Tensor | Poses)
     boxes = torch.from_numpy(regions.boxes())[d], torch.from_numpy(gt_regions.boxes())[m]
     upper_bound = torch.minimum(_common_area(*boxes), torch.minimum(area, gt_area))
     possible = torch.where(_iou(upper_bound, area, gt_area, crowd) >= min_iou)[0]

@@ -21,6 +21,7 @@ AREAS = {  # in square pixels; both ends included, so that 32² is small as well
     "large": (96**2, 1e5**2),
 }
 MAX_DETECTIONS = 100  # of one class in one image; the others are not scored
+MAX_POSES = 20  # the same where keypoints are compared
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Scores:
     ap: float  # the mean over IoU 0.5, 0.55, ..., 0.95
     ap50: float
     ap75: float
-    ap_small: float  # objects of at most 32² pixels
+    ap_small: float  # objects of at most 32² pixels; for keypoints, COCO leaves it out
     ap_medium: float
     ap_large: float  # objects of at least 96² pixels
     per_class: dict[
