@@ -34,7 +34,7 @@ def build_mask_head(config: Config, channels: int) -> nn.Module | None:
     return None
 
 
-def build_keypoint_head(config: Config, channels: int) -> nn.Module | None:
+def build_keypoint_head(config: Config, channels: int) -> KeypointHead | None:
     """The keypoint head of a config, or None, for RoI features of so many channels."""
     c, norm = config, config.head_norm and NORMS[config.head_norm]
     if c.n_keypoints == 0:

@@ -38,8 +38,12 @@ class KeypointHead(nn.Module):
     resolution: a keypoint needs a finer map than a mask (section 5). All classes share the maps.
     """
 
+    keypoints: list[str]  # the names of the J keypoints
+    skeleton: list[tuple[int, int]]  # pairs of them, by index, that a picture joins by lines
+
     def __init__(self, in_channels, channels, n_convs, n_keypoints, norm=None):
         super().__init__()
+        self.keypoints, self.skeleton = [f"keypoint {j}" for j in range(n_keypoints)], []
         widths = [in_channels] + [channels] * n_convs
         convs = [Convolution(a, b, 3, norm, relu=True) for a, b in pairwise(widths)]
         self.convs = nn.Sequential(*convs)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -411,8 +411,8 @@ def _figures(folder, sigmas=True):
 
 
 def test_keypoints_are_evaluated_where_the_data_has_them(run, tmp_path):
-    dataset, found = _figures(tmp_path / "figures")
-    args = ("evaluate", "--data", "figures", "--detections", "figures/found.json")
+    dataset, found = _figures(tmp_path / "dolls")
+    args = ("evaluate", "--data", "dolls", "--detections", "dolls/found.json")
     code, out, _ = run(*args, "--out", "scores.json")
     expected = evaluate(dataset, found, "keypoints", progress=False)
     assert code == 0 and 0.1 < expected.ap < 0.99
@@ -429,8 +429,8 @@ def test_keypoints_are_evaluated_where_the_data_has_them(run, tmp_path):
 
 
 def test_keypoints_whose_sigmas_nobody_knows_are_not_scored(run, tmp_path):
-    _figures(tmp_path / "figures", sigmas=False)
-    args = ("evaluate", "--data", "figures", "--detections", "figures/found.json")
+    _figures(tmp_path / "dolls", sigmas=False)
+    args = ("evaluate", "--data", "dolls", "--detections", "dolls/found.json")
     code, out, _ = run(*args)
     assert code == 0 and "Keypoints are not scored" in out and "boxes  keypoints" not in out
     code, out, _ = run(*args, "--sigmas", 0.05)
@@ -438,23 +438,77 @@ def test_keypoints_whose_sigmas_nobody_knows_are_not_scored(run, tmp_path):
 
 
 def test_figures_are_checked_and_a_model_of_masks_learns_from_them(run, tmp_path):
-    _figures(tmp_path / "figures")
-    code, out, _ = run("check-data", "figures")
+    _figures(tmp_path / "dolls")
+    code, out, _ = run("check-data", "dolls")
     assert code == 0 and "Nothing is wrong in 4 images" in out
     augment = ("--augment.flip", 0.5, "--augment.scale", 0.8, 1.2)
-    assert run("train", *QUICK, "--data", "figures", *augment)[0] == 0
-    code, out, _ = run("evaluate", "--data", "figures", "--weights", "runs/figures")
+    no_head = ("--model.n-keypoints", 0)
+    assert run("train", *QUICK, "--data", "dolls", *augment, *no_head)[0] == 0
+    config = read("runs/dolls/checkpoint.pt")["config"]
+    assert config == asdict(Config.tiny(1, short_side=48))  # as of data without keypoints
+    code, out, _ = run("evaluate", "--data", "dolls", "--weights", "runs/dolls")
     assert code == 0 and "masks  boxes\n" in out  # it predicts no keypoints
-    file = tmp_path / "figures" / "annotations.json"
+    file = tmp_path / "dolls" / "annotations.json"
     contents = json.loads(file.read_text())
     contents["annotations"][0]["keypoints"][2] = 3
     contents["annotations"][1]["num_keypoints"] = 99
     file.write_text(json.dumps(contents))
-    code, out, _ = run("check-data", "figures")
+    code, out, _ = run("check-data", "dolls")
     assert code == 1 and "1 x keypoint N has the visibility N" in out
     assert "num_keypoints is 99" in out and "2 problems in 4 images" in out
-    code, _, err = run("train", *QUICK, "--data", "figures")
+    code, _, err = run("train", *QUICK, "--data", "dolls")
     assert code == 2 and "keypoint 0 has the visibility 3" in err
+
+
+def test_keypoints_are_learned_wherever_the_data_has_them(run, tmp_path):
+    _figures(tmp_path / "dolls")
+    watched = ("--val-data", "dolls", "--eval-every", 1)
+    code, out, err = run("train", *QUICK, "--data", "dolls", *watched)
+    assert code == 0 and "1 class (figure), 7 keypoints" in out, err
+    losses, measured = load_history("runs/dolls")
+    assert len(losses) == 2 and "loss_keypoint" in losses[0]
+    assert set(measured["keypoints ap"]) == {1, 2} and "loss_keypoint" in out
+    config = read("runs/dolls/checkpoint.pt")["config"]
+    expected = Config.tiny(1, n_keypoints=7, short_side=48)  # with a head for a laptop
+    assert config == asdict(expected)
+    code, _, err = run("train", *QUICK, "--data", "dolls", "--model.n-keypoints", 5, "--out", "5")
+    assert code == 2 and "n-keypoints is 5, but the data has 7" in err
+    code, _, err = run("train", *QUICK, "--model.n-keypoints", 5, "--out", "5")
+    assert code == 2 and "n-keypoints is 5, but the data has 0" in err
+
+
+def test_scenes_of_figures_go_through_every_command(run, tmp_path, monkeypatch):
+    monkeypatch.setattr("mrcnn_edu.cli.train.VAL_SCENES", Shapes(n=2, seed=1))
+    scenes = ("--scenes.size", 48, "--scenes.n", 4)
+    watched = ("--val-data", "figures", "--eval-every", 2)
+    code, out, err = run("train", *QUICK, "--data", "figures", *scenes)
+    assert code == 0 and "figures: 4 images, 1 class (figure), 7 keypoints" in out, err
+    command = shlex.split(out.splitlines()[-1])[1:]
+    assert command[-4:] == ["--data", "figures", "--scenes.size", "48"]
+    code, out, err = run(*command, "--scenes.n", 2)
+    assert code == 0 and "boxes  keypoints\n" in out and "\n2 images" in out, err
+    weights = ("--weights", "runs/figures")
+    code, out, err = run("demo", *weights, "--data", "figures", "--n", 2)
+    assert code == 0 and "boxes  keypoints\n" in out and (tmp_path / "demo.png").is_file(), err
+    shown = ("--min-score", 0, "--data", "figures", *scenes[:3], 2)
+    code, out, err = run("predict", *weights, *shown)
+    assert code == 0 and (tmp_path / "predictions" / "scene-1-detections.png").is_file(), err
+    found = json.loads((tmp_path / "predictions" / "detections.json").read_text())
+    assert found and all(len(entry["keypoints"]) == 21 for entry in found)
+    code, _, err = run("train", *QUICK, "--data", "figures", "--scenes.outlines", "blobs")
+    assert code == 2 and "figures have no outlines" in err
+    code, _, err = run("train", *QUICK, "--data", "figures", *scenes, *watched, "--out", "two")
+    assert code == 0 and set(load_history("two")[1]["keypoints ap"]) == {2}, err
+    code, _, err = run("train", *QUICK, *watched, "--out", "three")  # shapes have other classes
+    assert code == 2 and "a class must have the same name in both" in err
+
+
+def test_a_new_keypoint_head_of_a_tiny_model_is_small(run):
+    start = ("--weights", "shapes-tiny", "--data", "figures", "--scenes.n", 2, "--out", "tuned")
+    code, out, err = run("train", *QUICK, *start)
+    assert code == 0 and "reinitialized" in out and "keypoint_head.convs.0.0" in out, err
+    config = Config(**read("tuned/checkpoint.pt")["config"])
+    assert (config.n_keypoints, config.keypoint_channels, config.keypoint_convs) == (7, 64, 4)
 
 
 def test_a_model_of_boxes_alone_goes_through_every_command(run, box_checkpoint, tmp_path):

@@ -27,7 +27,7 @@ EYES = {
     ),
 }  # fmt: skip
 CLASSES = {f"class {i}": color for i, color in enumerate(viz.CLASS_COLORS, 1)}
-LINES = viz.ROLES | viz.OP_COLORS | MATCH_COLORS | CLASSES
+LINES = viz.ROLES | viz.OP_COLORS | MATCH_COLORS | CLASSES | viz.SIDES
 
 
 def seen(rgb, eyes) -> np.ndarray:
@@ -59,7 +59,7 @@ def smallest_distance(colors, eyes) -> float:
 @pytest.mark.parametrize(
     "palette",
     [
-        *map(dict.values, (viz.ROLES, viz.OP_COLORS, MATCH_COLORS)),
+        *map(dict.values, (viz.ROLES, viz.OP_COLORS, MATCH_COLORS, viz.SIDES)),
         viz.CLASS_COLORS,
         viz.OTHER_COLORS,
     ],

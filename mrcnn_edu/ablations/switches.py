@@ -19,6 +19,7 @@ CONFIG_FIELDS = {field.name: field for field in fields(Config)}
 FROM_DATA = {  # Config fields that the data decides, and why
     "n_classes": "the data has its own classes",
     "in_channels": "the images have their own channels",
+    "n_keypoints": "the data has its own keypoints",
 }
 TRAINING_FIELDS = {field.name: field for field in fields(Training) if field.name != "seed"}
 WITHOUT_EFFECT = "checkpoint_every", "workers"  # Training fields that change no result
@@ -27,8 +28,12 @@ MASKS = (
     "mask_size", "mask_channels", "mask_convs", "mask_hidden", "mask_layers", "mask_loss",
     "mask_decoding", "class_agnostic_mask",
 )  # fmt: skip
+KEYPOINTS = (
+    "keypoint_size", "keypoint_channels", "keypoint_convs", "keypoint_loss", "keypoint_decoding",
+)  # fmt: skip
 IDLE: list[tuple[tuple[str, ...], Callable[[Config], bool], str]] = [
     (MASKS, lambda c: c.mask_head is None, "mask_head is none"),
+    (KEYPOINTS, lambda c: c.n_keypoints == 0, "the data has no keypoints"),
     (("mask_decoding",), lambda c: c.mask_loss != "softmax",
      "only masks that are learned with mask_loss=softmax can be decoded in several ways"),
     (("mask_hidden", "mask_layers"), lambda c: c.mask_head != "mlp", "mask_head is not mlp"),

@@ -90,7 +90,7 @@ def coco_folders(
     folders = []
     for dataset in (open_data(data, annotations), open_data(val_data, val_annotations)):
         if not isinstance(dataset, CocoFolder):
-            raise ValueError("--val-data is shapes: give a COCO folder")
+            raise ValueError("--data and --val-data are COCO folders here, not synthetic scenes")
         folders.append(Folder(str(dataset.folder), str(dataset.file)))
     return folders[0], folders[1]
 

@@ -180,7 +180,7 @@ def _draw(
     out: Path,
 ) -> None:
     """Write the pictures of `check_data`. anchors: title -> anchor sizes."""
-    from mrcnn_edu.viz import show_coverage, show_overview, show_sheet
+    from mrcnn_edu.viz import Skeleton, show_coverage, show_overview, show_sheet
 
     per_image = torch.tensor([len(labels) for labels in contents.labels])
     items = {}
@@ -196,7 +196,7 @@ def _draw(
             contents.classes, contents.counts(), sizes, contents.image_sizes, per_image, anchors
         ),
         "anchors.png": show_coverage(dict(zip(anchors, coverages, strict=True))),
-        "images.png": show_sheet(items, contents.classes),
+        "images.png": show_sheet(items, contents.classes, Skeleton.of(dataset)),
     }
     for name, picture in pictures.items():
         write_file(out / name, picture.png())

@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from mrcnn_edu.cli.evaluate import score, score_table
 from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model, with_classes_of
@@ -13,19 +14,25 @@ from mrcnn_edu.files import write_file
 
 
 @joined_help
-def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")) -> int:
+def demo(
+    weights: str = "shapes-tiny",
+    data: Literal["shapes", "figures"] = "shapes",
+    n: int = 50,
+    out: Path = Path("demo.png"),
+) -> int:
     """Find and outline the objects of scenes that the model has never seen.
 
     Args:
         weights: the shipped model, or a checkpoint of yours.
+        data: the scenes; figures are for a checkpoint of yours that has learned from them.
         n: the number of scenes.
         out: a picture of one of them, ground truth beside detections.
     """
-    from mrcnn_edu.viz import show_detections
+    from mrcnn_edu.viz import Skeleton, show_detections
 
-    dataset = open_data("shapes", None, replace(VAL_SCENES, n=n))
+    dataset = open_data(data, None, replace(VAL_SCENES, n=n))
     model = open_model(weights)
-    with_classes_of(dataset, "shapes", model.classes, weights)
+    with_classes_of(dataset, data, model.classes, weights)
     detections = detect_all(model, dataset)
     milliseconds = 1000 * statistics.median(detections.seconds)
     scenes = counted(n, "scene")
@@ -35,7 +42,7 @@ def demo(weights: str = "shapes-tiny", n: int = 50, out: Path = Path("demo.png")
     fullest = max(range(n), key=lambda i: len(dataset[i][1]["labels"]))
     image, target = dataset[fullest]
     surest = detections[fullest][detections[fullest].scores >= 0.5]
-    picture = show_detections(image, surest, dataset.classes, target)
+    picture = show_detections(image, surest, dataset.classes, target, skeleton=Skeleton.of(dataset))
     picture.set_dpi(144)  # twice the pixels, for sharp text
     write_file(out, picture.png())
     print(f"\nThe scene with the most objects, ground truth beside detections: {out.resolve()}")

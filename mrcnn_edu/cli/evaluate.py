@@ -42,7 +42,7 @@ def evaluate(
 
     Args:
         weights: shapes-tiny, coco-resnet50-fpn, a checkpoint or its folder.
-        data: the word shapes (scenes that training does not see), or a COCO folder.
+        data: the word shapes or figures (scenes that training does not see), or a COCO folder.
         annotations: the JSON file, if it is not in the COCO folder; data is then the folder of
             the images.
         out: a JSON file for the scores.
@@ -104,7 +104,7 @@ def score(
     }
     if dataset.keypoints and predictions.has_keypoints:
         given = list(sigmas) * (len(dataset.keypoints) if len(sigmas) == 1 else 1)
-        if given or dataset.sigmas or len(dataset.keypoints) == len(evaluation.COCO_SIGMAS):
+        if given or evaluation.are_sigmas_known(dataset):
             scores["keypoints"] = evaluation.evaluate(
                 dataset, predictions, "keypoints", sigmas=given or None
             )

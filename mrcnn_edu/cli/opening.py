@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import fields
 from pathlib import Path
 
 import torch
 
 from mrcnn_edu.cli.text import named
-from mrcnn_edu.data import CocoFolder, Reading, Shapes
+from mrcnn_edu.data import CocoFolder, Figures, Reading, Shapes
 from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.layout import find_layout, images_of
 from mrcnn_edu.data.tally import tally
@@ -16,6 +17,7 @@ from mrcnn_edu.train.checkpoints import CHECKPOINT
 from mrcnn_edu.weights import load
 
 VAL_SCENES = Shapes(n=300, seed=1)  # training takes seed 0
+SYNTHETIC = "shapes", "figures"  # the words that name synthetic scenes
 
 
 def open_data(
@@ -24,17 +26,20 @@ def open_data(
     scenes: Shapes = VAL_SCENES,
     keep_ids: bool = False,
     reading: Reading | None = None,
-) -> Shapes | CocoFolder:
-    """The dataset: the scenes if data is "shapes", or else the COCO folder of that name.
+) -> Shapes | Figures | CocoFolder:
+    """The dataset: the scenes if data is "shapes" or "figures", or the COCO folder of that name.
 
-    keep_ids: labels are the category ids, as weights published for COCO expect.
+    Figures have those settings of the scenes that are not the default. keep_ids: labels are the
+    category ids, as weights published for COCO expect.
     """
     if data == "shapes" and annotations is None:
         dataset = scenes
+    elif data == "figures" and annotations is None:
+        dataset = _figures(scenes)
     elif not Path(data).is_dir():
         raise FileNotFoundError(
-            f"there is no folder {data}: data is the word shapes, a folder as a labeling tool "
-            "exports it as COCO, or a folder of images with --annotations FILE"
+            f"there is no folder {data}: data is the word shapes or figures, a folder as a "
+            "labeling tool exports it as COCO, or a folder of images with --annotations FILE"
         )
     elif annotations is None:
         dataset = CocoFolder(*find_layout(Path(data)), keep_ids, reading=reading)
@@ -51,16 +56,35 @@ def open_data(
     return dataset
 
 
+def _figures(scenes: Shapes) -> Figures:
+    """Scenes of figures with the same number, size and seed, and whatever else is not the default.
+
+    Raises ValueError for a setting that only shapes have.
+    """
+    changed = {
+        field.name: getattr(scenes, field.name)
+        for field in fields(Shapes)
+        if getattr(scenes, field.name) != field.default
+    }
+    unknown = sorted(set(changed) - {field.name for field in fields(Figures)})
+    if unknown:
+        raise ValueError(f"figures have no {', '.join(unknown)}: leave it out, or use shapes")
+    return Figures(**changed)
+
+
 def print_data(data: str, dataset: Dataset, must_be_learnable: bool = True) -> None:
     """Print what a dataset has and what of it is learned, with a warning if much is not.
 
     Raises ValueError if an annotation cannot be read, or if nothing can be learned.
     """
+    known = named(dataset.classes)
+    if dataset.keypoints:
+        known += f", {len(dataset.keypoints)} keypoints"
     if not isinstance(dataset, CocoFolder):
-        print(f"data      {data}: {len(dataset):,} images, {named(dataset.classes)}")
+        print(f"data      {data}: {len(dataset):,} images, {known}")
         return
     count = tally(dataset)
-    print(f"data      {data}: {count}, {named(dataset.classes)}")
+    print(f"data      {data}: {count}, {known}")
     if (dataset.folder, dataset.file) != (Path(data) / "images", Path(data) / "annotations.json"):
         print(f"          images in {dataset.folder}, annotations in {dataset.file}")
     for warning in count.warnings():

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from mrcnn_edu.cli.opening import VAL_SCENES
+from mrcnn_edu.cli.opening import SYNTHETIC, VAL_SCENES
 from mrcnn_edu.config import Config
 from mrcnn_edu.data import Reading, Shapes
 from mrcnn_edu.data.augment import Augmentation
@@ -30,7 +30,9 @@ Number = Annotated[tyro.conf.DisallowNone[int | None], NO_DEFAULT]
 
 Read = Annotated[Reading, Flat]
 AS_GIVEN = Reading()
-Scenes = Annotated[Shapes, tyro.conf.arg(help="The synthetic scenes, where the data is shapes.")]
+Scenes = Annotated[
+    Shapes, tyro.conf.arg(help="The synthetic scenes, where the data is shapes or figures.")
+]
 
 
 def joined_help(command: Function) -> Function:
@@ -44,18 +46,20 @@ class Model(Config):
     """The model's settings, to change single ones of the preset."""
 
     n_classes: tyro.conf.Suppress[int] = 0  # that of the data
+    n_keypoints: int = -1  # -1: the keypoints of the data, if it has any; 0: no keypoint head
 
     def __post_init__(self):
         """Not checked: it becomes a `Config`, which is, once the data is known."""
 
 
 PRESETS = {
-    "tiny": Model.tiny(0),
+    "tiny": Model.tiny(0, n_keypoints=-1),
     "resnet50-fpn": Model(),
     "resnet50-c4": Model.c4(),
     "resnet101-fpn": Model(backbone="resnet101"),
     "resnet101-c4": replace(Model.c4(), backbone="resnet101"),
 }
+KEYPOINT_HEAD = "keypoint_size", "keypoint_channels", "keypoint_convs"
 if TYPE_CHECKING:
     Preset = RecipeName = str
 else:  # the choices that --help lists
@@ -84,7 +88,9 @@ def defaults(
     elif weights not in ("", "imagenet"):
         model = PUBLISHED[weights][1] if weights in PUBLISHED else opened(weights).config
     settings: dict[str, Any] = asdict(model)
-    settings["n_classes"] = 0
+    settings |= {"n_classes": 0, "n_keypoints": -1}
+    if not model.n_keypoints and model.backbone.startswith("tiny"):  # a new head as small as these
+        settings |= {name: getattr(PRESETS["tiny"], name) for name in KEYPOINT_HEAD}
     return PRESETS.get(given["preset"], Model(**settings)), training, augmentation
 
 
@@ -115,7 +121,7 @@ def options_of(
         if value != getattr(AS_GIVEN, name):
             options += [f"--{name.replace('_', '-')}", *([] if value is True else [value])]
     for name, value in asdict(replace(scenes, n=VAL_SCENES.n, seed=VAL_SCENES.seed)).items():
-        if data == "shapes" and value != getattr(VAL_SCENES, name):
+        if data in SYNTHETIC and value != getattr(VAL_SCENES, name):
             values = value if isinstance(value, tuple) else [value]
             options += [f"--scenes.{name.replace('_', '-')}", *map(str, values)]
     return options

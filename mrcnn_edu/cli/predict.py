@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from mrcnn_edu.cli.naming import RESULT, result_names
-from mrcnn_edu.cli.opening import open_data, open_model, with_classes_of
+from mrcnn_edu.cli.opening import SYNTHETIC, open_data, open_model, with_classes_of
 from mrcnn_edu.cli.options import File, Name, Positional, Scenes, joined_help
 from mrcnn_edu.cli.photos import Photos, open_photos, within
 from mrcnn_edu.data import CocoFolder, Shapes
@@ -46,14 +46,14 @@ def predict(
             pillow-heif (pip install pillow-heif).
         weights: shapes-tiny, coco-resnet50-fpn (everyday objects; downloaded once), a checkpoint of
             yours or its folder.
-        data: the word shapes or a COCO folder, instead of images.
+        data: the word shapes or figures or a COCO folder, instead of images.
         annotations: the JSON file, if it is not in the COCO folder; data is then the folder of
             the images.
         out: the folder for the results, with the sub-folders of the images.
         min_score: the lowest score of detections in pictures, 0 to 1; detections.json has all of
             them.
     """
-    from mrcnn_edu.viz import full_size_png
+    from mrcnn_edu.viz import Skeleton, full_size_png
 
     if bool(images) == (data is not None):
         raise ValueError("give either images (files or folders of them) or --data")
@@ -70,17 +70,17 @@ def predict(
     dataset = dataset.with_channels(model.config.in_channels)
     if isinstance(dataset, CocoFolder) and dataset.coco.problems:
         print(_left_out(dataset.coco.problems))
-    if data != "shapes" and model.classes == FEW.classes:
+    if data not in SYNTHETIC and model.classes == FEW.classes:
         print(_only_shapes(weights))
     files, names = _files(dataset), result_names(_names(dataset))
     out.mkdir(parents=True, exist_ok=True)
-    results, failures = [], []
+    results, failures, skeleton = [], [], Skeleton.of(model)
     for index in progress_bar(range(len(dataset)), "predict"):
         try:
             image, target = dataset[index]
             (detections,) = model.detect([image])
             surest = detections[detections.scores >= min_score]
-            picture = full_size_png(image, surest, model.classes)
+            picture = full_size_png(image, surest, model.classes, skeleton)
         except (ValueError, OSError, RuntimeError, MemoryError) as error:
             failures.append(f"  {files[index]}: {error or type(error).__name__}")
             continue

@@ -10,9 +10,17 @@ from typing import Annotated, Any
 import torch
 import tyro
 
-from mrcnn_edu.cli.opening import VAL_SCENES, device, open_data, print_data, with_classes_of
+from mrcnn_edu.cli.opening import (
+    SYNTHETIC,
+    VAL_SCENES,
+    device,
+    open_data,
+    print_data,
+    with_classes_of,
+)
 from mrcnn_edu.cli.options import (
     AS_GIVEN,
+    KEYPOINT_HEAD,
     NO_DEFAULT,
     File,
     Flat,
@@ -67,8 +75,8 @@ def train(
 
     Args:
         opened: not an option: `open_model`, which remembers the models that it has read.
-        data: the word shapes (synthetic scenes), or a COCO folder with images/ and
-            annotations.json.
+        data: the word shapes (synthetic scenes) or figures (scenes with keypoints), or a COCO
+            folder with images/ and annotations.json.
         annotations: the JSON file, if it is not in the COCO folder; data is then the folder of
             the images.
         out: the folder for checkpoints and losses.csv; runs/NAME-OF-THE-DATA if not given.
@@ -78,7 +86,8 @@ def train(
         weights: the weights to start from: shapes-tiny, coco-resnet50-fpn, a checkpoint or its
             folder. Without a preset or recipe, the model is theirs too; the classes may differ.
             The word imagenet starts from a backbone that was trained for classification.
-        val_data: the data to evaluate on during training: a COCO folder, or the word shapes.
+        val_data: the data to evaluate on during training: a COCO folder, or the word shapes or
+            figures.
         val_annotations: the JSON file of --val-data, if it is not in its folder.
         eval_every: the number of steps between two evaluations.
         tensorboard: also write TensorBoard events, with pictures of a few validation images.
@@ -125,7 +134,7 @@ def train(
         validation.catch_up(losses)  # the run may have been stopped before its last evaluation
     if losses:
         print(_loss_table(losses))
-    better = "" if data == "shapes" else ", better on images that were not trained on"
+    better = "" if data in SYNTHETIC else ", better on images that were not trained on"
     command = ["mrcnn-edu", "evaluate", "--weights", str(out / CHECKPOINT)]
     print(
         f"\nNext{better}:\n  {shlex.join(command + options_of(data, annotations, scenes, reading))}"
@@ -134,10 +143,23 @@ def train(
 
 
 def _config(model: Model, dataset) -> Config:
-    """The config of the model's options, with as many classes as the dataset has."""
+    """The config of the model's options, with as many classes and keypoints as the dataset has.
+
+    Raises ValueError if the options ask for another number of keypoints, unless that is 0.
+    """
     settings: dict[str, Any] = asdict(model)
+    n_keypoints = len(dataset.keypoints)
+    if model.n_keypoints == -1:
+        settings["n_keypoints"] = n_keypoints
+    elif model.n_keypoints not in (0, n_keypoints):
+        raise ValueError(
+            f"n-keypoints is {model.n_keypoints}, but the data has {n_keypoints}: leave it out, or "
+            "give 0 for a model without keypoints"
+        )
     n_channels, n_means = model.in_channels, len(model.pixel_mean)
     settings |= {"n_classes": len(dataset.classes), "in_channels": n_means}
+    if settings["n_keypoints"] == 0:  # the record of a model without keypoints has no small head
+        settings |= {name: getattr(Config, name) for name in KEYPOINT_HEAD}
     config = Config(**settings)
     if n_channels != n_means:  # the means are those of the preset
         config = config.with_channels(n_channels)

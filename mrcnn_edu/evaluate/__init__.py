@@ -27,12 +27,12 @@ from mrcnn_edu.evaluate.coco_results import (
     write_results,
 )
 from mrcnn_edu.evaluate.detection_list import DetectionList, detect_all
-from mrcnn_edu.evaluate.oks import COCO_SIGMAS
+from mrcnn_edu.evaluate.oks import COCO_SIGMAS, are_sigmas_known
 from mrcnn_edu.evaluate.scores import AREAS, IOU_THRESHOLDS, RECALLS, Scores
 
 __all__ = [
     "AREAS", "COCO_SIGMAS", "IOU_THRESHOLDS", "RECALLS", "DetectionList", "Scores",
-    "average_precision", "coco_results", "detect_all", "evaluate", "evaluate_by_definition",
-    "image_results", "match_detections", "overlap", "precision_recall", "read_results",
-    "write_results",
+    "are_sigmas_known", "average_precision", "coco_results", "detect_all", "evaluate",
+    "evaluate_by_definition", "image_results", "match_detections", "overlap", "precision_recall",
+    "read_results", "write_results",
 ]  # fmt: skip

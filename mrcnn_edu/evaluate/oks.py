@@ -93,6 +93,12 @@ def keypoint_similarity(
     return (similarity * counted).sum(dim=-1) / counted.sum(dim=-1)
 
 
+def are_sigmas_known(dataset: Dataset) -> bool:
+    """Whether a dataset has keypoints that can be scored without giving sigmas."""
+    n = len(dataset.keypoints)
+    return n > 0 and (len(dataset.sigmas) > 0 or n == len(COCO_SIGMAS))
+
+
 def keypoint_sigmas(dataset: Dataset, sigmas: Sequence[float] | None = None) -> Tensor:
     """The sigmas [J] of a dataset's keypoints: those given, the dataset's, or COCO's for COCO's 17.
 

@@ -88,6 +88,8 @@ def steps(
     data = as_dataset(dataset)
     check_start(model, data)
     model.classes = list(data.classes)
+    if (head := model.keypoint_head) is not None and data.keypoints:
+        head.keypoints, head.skeleton = list(data.keypoints), list(data.skeleton)
     model.train()
     with locked(folder), frozen(model, training.frozen_stages):
         optimizer = make_optimizer(model, training)

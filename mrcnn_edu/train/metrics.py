@@ -17,7 +17,7 @@ import torch
 from mrcnn_edu.config import check_number
 from mrcnn_edu.data.dataset import as_dataset
 from mrcnn_edu.eval_mode import in_eval_mode
-from mrcnn_edu.evaluate import evaluate
+from mrcnn_edu.evaluate import are_sigmas_known, evaluate
 from mrcnn_edu.files import write_file
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.distributed import any_rank, detect_shared, mean, rank, world_size
@@ -92,8 +92,9 @@ class Validation:
     """A callback that evaluates the model on a validation set every `every` steps.
 
     last: the run's last step, after which it is evaluated in any case. validation.csv gets the
-    losses, which `forward` returns in any mode, and the average precision of boxes and masks. Each
-    of several processes takes its part of the images.
+    losses, which `forward` returns in any mode, and the average precision of boxes and masks; of
+    keypoints, too, where it is known how far off each may be (`evaluate.oks`). Each of several
+    processes takes its part of the images.
     """
 
     def __init__(
@@ -125,6 +126,8 @@ class Validation:
         values = validation_losses(self.model, self.dataset)
         detections = detect_shared(self.model, self.dataset, progress=False)
         iou_types = ["bbox"] if self.model.mask_head is None else ["bbox", "segm"]
+        if self.model.keypoint_head is not None and are_sigmas_known(self.dataset):
+            iou_types.append("keypoints")
         for iou_type in iou_types:
             scores = asdict(evaluate(self.dataset, detections, iou_type, progress=False))
             values |= {f"{iou_type} {name}": scores[name] for name in ("ap", "ap50", "ap75")}

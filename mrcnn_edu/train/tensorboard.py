@@ -20,7 +20,14 @@ from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train.distributed import rank
 from mrcnn_edu.train.metrics import Validation, peak_memory
 from mrcnn_edu.train.recipes import Training, learning_rate
-from mrcnn_edu.viz import Picture, paint_differences, show_boxes, show_detections, show_images
+from mrcnn_edu.viz import (
+    Picture,
+    Skeleton,
+    paint_differences,
+    show_boxes,
+    show_detections,
+    show_images,
+)
 
 MIN_SCORE = 0.5  # of the detections in pictures
 N_PROPOSALS = 50  # best proposals in pictures; more would hide the image
@@ -106,7 +113,9 @@ def pictures(model: MaskRCNN, image: Tensor, target: dict) -> dict[str, Picture]
             {NEGATIVE: negative, "proposal": positive},
             f"RoIs: {len(positive)} positive, {len(negative)} negative in gray",
         ),
-        "detections": show_detections(image, confident, model.classes, target),
+        "detections": show_detections(
+            image, confident, model.classes, target, skeleton=Skeleton.of(model)
+        ),
     }
     if confident.masks is not None:
         pixels = paint_differences(target["masks"].bool().any(dim=0), confident.masks.any(dim=0))

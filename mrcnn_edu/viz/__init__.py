@@ -8,7 +8,8 @@ palette    pictures of few colors, as small files
 draw       drawing onto given axes: an image, a map, boxes
 names      names on chips that never cover each other
 outlines   the exact outline of a mask
-instances  objects in an image: masks, boxes and names
+keypoints  keypoints in an image: dots, and lines along the skeleton
+instances  objects in an image: masks, boxes, keypoints and names
 scenes     images with their objects: ground truth, detections, masks
 matched    boxes by the object that they are matched to
 maps       what the network computes, as maps
@@ -92,7 +93,15 @@ from mrcnn_edu.viz.draw import (
 from mrcnn_edu.viz.features import feature_colors, show_channels, show_feature_colors
 from mrcnn_edu.viz.fullsize import full_size_png
 from mrcnn_edu.viz.gallery import show_gallery, show_run_over
-from mrcnn_edu.viz.instances import draw_instances, draw_objects, paint_differences, paint_masks
+from mrcnn_edu.viz.instances import (
+    draw_detections,
+    draw_instances,
+    draw_objects,
+    draw_target,
+    paint_differences,
+    paint_masks,
+)
+from mrcnn_edu.viz.keypoints import Skeleton, draw_keypoints
 from mrcnn_edu.viz.maps import show_maps, show_objectness, show_regions, tile_maps
 from mrcnn_edu.viz.matched import draw_matched, object_color, show_matched, show_named_boxes
 from mrcnn_edu.viz.overview import show_overview, show_sheet
@@ -120,6 +129,7 @@ from mrcnn_edu.viz.style import (
     OP_COLORS,
     OTHER_COLORS,
     ROLES,
+    SIDES,
     class_color,
     color,
     paled,
@@ -129,10 +139,11 @@ from mrcnn_edu.viz.training import show_training
 
 __all__ = [
     "ARCHITECTURE_STAGES", "CLASS_COLORS", "GRAY", "H100_MEMORY", "HIGHLIGHT", "INK", "OP_COLORS",
-    "OP_NAMES", "OTHER_COLORS", "ROLES", "Access", "Picture", "QueueTimes", "Touched", "anchors_at",
-    "bins_read", "class_color", "color", "crop", "draw_boxes", "draw_confusion", "draw_coverage",
-    "draw_grays", "draw_image", "draw_instances", "draw_map", "draw_matched", "draw_objects",
-    "draw_read", "draw_row", "feature_colors", "full_size_png", "nms_steps", "object_color",
+    "OP_NAMES", "OTHER_COLORS", "ROLES", "SIDES", "Access", "Picture", "QueueTimes", "Skeleton",
+    "Touched", "anchors_at", "bins_read", "class_color", "color", "crop", "draw_boxes",
+    "draw_confusion", "draw_coverage", "draw_detections", "draw_grays", "draw_image",
+    "draw_instances", "draw_keypoints", "draw_map", "draw_matched", "draw_objects", "draw_read",
+    "draw_row", "draw_target", "feature_colors", "full_size_png", "nms_steps", "object_color",
     "paint_differences", "paint_masks", "pale_image", "paled", "queue_times", "receptive_fields",
     "row", "sample_photograph", "show_anchors_at_center", "show_ap_area", "show_architecture",
     "show_assembly", "show_bilinear", "show_bins", "show_box_bins", "show_box_deltas", "show_boxes",

@@ -1,4 +1,4 @@
-"""Objects in an image: a tint and an outline for each mask, a box, and a name on a chip."""
+"""Objects in an image: a tint and outline for each mask, a box, keypoints, a name on a chip."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from torch import Tensor
 
+from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.draw import as_rgb, draw_boxes, draw_image
+from mrcnn_edu.viz.keypoints import PLAIN, Skeleton, draw_keypoints
 from mrcnn_edu.viz.names import Names
 from mrcnn_edu.viz.outlines import draw_outlines
 from mrcnn_edu.viz.style import BOTH, ROLES, TINT, class_color, paled
@@ -53,13 +55,44 @@ def draw_instances(
     classes: Sequence[str],
     scores: Tensor | None = None,
     title: str = "",
+    keypoints: Tensor | None = None,
+    skeleton: Skeleton = PLAIN,
 ) -> None:
-    """Draw a paled image with its objects: each one's box, class name and, if given, mask, score.
+    """Draw a paled image with its objects: each one's box, class name and what else is given.
 
-    boxes: [N, 4]. labels: [N] in 1..K. masks: [N, H, W]. scores: [N].
+    boxes: [N, 4]. labels: [N] in 1..K. masks: [N, H, W]. scores: [N], of predictions. keypoints:
+    [N, J, 3], with the visibility or, of predictions, the score.
     """
     draw_image(axes, paint_objects(image, masks, labels), title, is_paled=True)
-    draw_objects(axes, boxes, labels, masks, classes, scores)
+    draw_objects(axes, boxes, labels, masks, classes, scores, keypoints, skeleton)
+
+
+def draw_target(
+    axes: Axes,
+    image: Tensor,
+    target: dict,
+    classes: Sequence[str],
+    title: str = "",
+    skeleton: Skeleton = PLAIN,
+) -> None:
+    """Draw a paled image with the objects of a target."""
+    objects = target["boxes"], target["labels"], target.get("masks")
+    more = {"title": title, "keypoints": target.get("keypoints"), "skeleton": skeleton}
+    draw_instances(axes, image, *objects, classes, **more)
+
+
+def draw_detections(
+    axes: Axes,
+    image: Tensor,
+    detections: Detections,
+    classes: Sequence[str],
+    title: str = "",
+    skeleton: Skeleton = PLAIN,
+) -> None:
+    """Draw a paled image with its detections."""
+    d = detections
+    objects = d.boxes, d.labels, d.masks
+    draw_instances(axes, image, *objects, classes, d.scores, title, d.keypoints, skeleton)
 
 
 def paint_objects(image: Tensor, masks: Tensor | None, labels: Tensor) -> Tensor:
@@ -75,8 +108,10 @@ def draw_objects(
     masks: Tensor | None,
     classes: Sequence[str],
     scores: Tensor | None = None,
+    keypoints: Tensor | None = None,
+    skeleton: Skeleton = PLAIN,
 ) -> None:
-    """Draw the lines and names of `draw_instances`.
+    """Draw the lines, keypoints and names of `draw_instances`.
 
     A name is at its box's upper left corner, or at the nearest place where it covers no other name.
     """
@@ -86,6 +121,8 @@ def draw_objects(
         draw_outlines(axes, masks, colors)
         widths = [0.8 if mask.any() else 1.6 for mask in masks]  # an outline says more than a box
     draw_boxes(axes, boxes, colors, widths)
+    if keypoints is not None:
+        draw_keypoints(axes, keypoints, skeleton, predicted=scores is not None)
     texts = [classes[int(label) - 1] for label in labels.tolist()]
     if scores is not None:
         texts = [f"{text} {score:.2f}" for text, score in zip(texts, scores.tolist(), strict=True)]

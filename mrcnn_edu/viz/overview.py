@@ -6,7 +6,8 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from mrcnn_edu.viz.instances import draw_instances
+from mrcnn_edu.viz.instances import draw_target
+from mrcnn_edu.viz.keypoints import PLAIN, Skeleton
 from mrcnn_edu.viz.picture import Picture, panel_height
 from mrcnn_edu.viz.style import GRAY, OTHER_COLORS, ROLES, SMALL, legend
 
@@ -92,10 +93,14 @@ def _draw_crowding(axes: Axes, per_image: Tensor) -> None:
     axes.locator_params(integer=True)  # both are counts
 
 
-def show_sheet(items: Mapping[str, tuple[Tensor, dict]], classes: Sequence[str]) -> Picture:
+def show_sheet(
+    items: Mapping[str, tuple[Tensor, dict]],
+    classes: Sequence[str],
+    skeleton: Skeleton = PLAIN,
+) -> Picture:
     """Images with their objects in rows of four: title -> (image [C, H, W], target).
 
-    A crowd is drawn like an object, and the title counts the crowds.
+    A crowd is drawn like an object, and the title counts the crowds. skeleton: of keypoints.
     """
     rows = -(-len(items) // COLUMNS)
     picture = Picture(3.4 * min(COLUMNS, max(1, len(items))), panel_height(3.4, 1) * max(1, rows))
@@ -104,8 +109,7 @@ def show_sheet(items: Mapping[str, tuple[Tensor, dict]], classes: Sequence[str])
         crowds = int(target["iscrowd"].sum()) if "iscrowd" in target else 0
         if crowds:
             title += f" ({crowds} crowd{'s' * (crowds > 1)})"
-        objects = target["boxes"], target["labels"], target.get("masks")
-        draw_instances(axes, image, *objects, classes, title=title)
+        draw_target(axes, image, target, classes, title, skeleton)
     for axes in panels[len(items) :]:
         axes.axis("off")
     return picture

@@ -12,22 +12,33 @@ from torch import Tensor
 
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.draw import crop, draw_boxes, draw_image
-from mrcnn_edu.viz.instances import draw_instances, paint_differences, paint_masks
+from mrcnn_edu.viz.instances import (
+    draw_detections,
+    draw_instances,
+    draw_target,
+    paint_differences,
+    paint_masks,
+)
+from mrcnn_edu.viz.keypoints import PLAIN, Skeleton
 from mrcnn_edu.viz.picture import Picture, panel_height, row
 from mrcnn_edu.viz.style import LABEL, OTHER_COLORS, paled
 
 
 def show_ground_truth(
-    image: Tensor, target: dict, classes: Sequence[str], width: float = 3.4
+    image: Tensor,
+    target: dict,
+    classes: Sequence[str],
+    width: float = 3.4,
+    skeleton: Skeleton = PLAIN,
 ) -> Picture:
     """An image [C, H, W], and beside it the same with its ground-truth objects.
 
-    width: of each of the two, in units of 72 pixels.
+    width: of each of the two, in units of 72 pixels. skeleton: of their keypoints, if there are
+    any: `Skeleton.of(dataset)`.
     """
     picture, (left, right) = row(2, width, image.shape[1] / image.shape[2])
     draw_image(left, image, "the image")
-    objects = target["boxes"], target["labels"], target.get("masks")
-    draw_instances(right, image, *objects, classes, title="its objects")
+    draw_target(right, image, target, classes, "its objects", skeleton)
     return picture
 
 
@@ -38,21 +49,20 @@ def show_detections(
     target: dict | None = None,
     target_classes: Sequence[str] | None = None,
     width: float = 3.6,
+    skeleton: Skeleton = PLAIN,
 ) -> Picture:
     """An image [C, H, W] with its detections; beside the ground truth, if a target is given.
 
     target_classes: the names of the target's labels, if they differ from the detections' `classes`.
-    width: of each panel, in units of 72 pixels.
+    width: of each panel, in units of 72 pixels. skeleton: of keypoints: `Skeleton.of(dataset)`.
     """
     panels = 1 if target is None else 2
     picture = Picture(width * panels, panel_height(width, image.shape[1] / image.shape[2]))
     axes = picture.subplots(1, panels, squeeze=False)[0]
     if target is not None:
-        objects = target["boxes"], target["labels"], target.get("masks")
-        draw_instances(axes[0], image, *objects, target_classes or classes, title="ground truth")
-    d = detections
-    title = f"{len(d)} detections"
-    draw_instances(axes[-1], image, d.boxes, d.labels, d.masks, classes, d.scores, title)
+        draw_target(axes[0], image, target, target_classes or classes, "ground truth", skeleton)
+    title = f"{len(detections)} detections"
+    draw_detections(axes[-1], image, detections, classes, title, skeleton)
     return picture
 
 
@@ -62,11 +72,12 @@ def show_comparison(
     classes: Sequence[str],
     target: dict | None = None,
     columns: int = 3,
+    skeleton: Skeleton = PLAIN,
 ) -> Picture:
     """The detections of several models in one image [C, H, W], a panel for each model's name.
 
     target: the image's ground truth; if it is given, the first panel shows it. columns: the largest
-    number of panels in a row.
+    number of panels in a row. skeleton: of keypoints: `Skeleton.of(dataset)`.
     """
     n_panels = len(detections) + (target is not None)
     columns = min(columns, max(n_panels, 1))
@@ -77,10 +88,9 @@ def show_comparison(
     for axes in panels[n_panels:]:
         axes.axis("off")
     if target is not None:
-        objects = target["boxes"], target["labels"], target.get("masks")
-        draw_instances(panels.pop(0), image, *objects, classes, title="ground truth")
-    for axes, (name, d) in zip(panels, detections.items(), strict=False):
-        draw_instances(axes, image, d.boxes, d.labels, d.masks, classes, d.scores, name)
+        draw_target(panels.pop(0), image, target, classes, "ground truth", skeleton)
+    for axes, (name, found) in zip(panels, detections.items(), strict=False):
+        draw_detections(axes, image, found, classes, name, skeleton)
     return picture
 
 

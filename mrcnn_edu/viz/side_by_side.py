@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mrcnn_edu.detections import Detections
 from mrcnn_edu.viz.draw import draw_image
-from mrcnn_edu.viz.instances import draw_instances, paint_differences
+from mrcnn_edu.viz.instances import draw_detections, draw_target, paint_differences
 from mrcnn_edu.viz.picture import Picture
 from mrcnn_edu.viz.style import LABEL, OTHER_COLORS, legend, legend_above
 
@@ -20,10 +20,9 @@ def show_detections_of(
 ) -> Picture:
     """An image's ground truth, and what each model detects in it: name -> its detections."""
     picture, panels = _panels(1 + len(detections))
-    objects = target["boxes"], target["labels"], target.get("masks")
-    draw_instances(panels[0], image, *objects, classes, title="ground truth")
-    for axes, (name, d) in zip(panels[1:], detections.items(), strict=True):
-        draw_instances(axes, image, d.boxes, d.labels, d.masks, classes, d.scores, name)
+    draw_target(panels[0], image, target, classes, "ground truth")
+    for axes, (name, found) in zip(panels[1:], detections.items(), strict=True):
+        draw_detections(axes, image, found, classes, name)
     return picture
 
 

@@ -32,6 +32,8 @@ ONCE, EACH, OUTSIDE = "#9FD8C3", "#F2CF87", "#D5D7DB"  # how often something is 
 BOTH = "#C9CDD4"  # pixels that two masks share
 
 INK = "#222222"  # text, and what is measured
+# Sides of keypoints, as their object sees them.
+SIDES = {"left": "#B13F00", "right": "#006A78", "middle": INK}
 GRAY = "#8A8F98"  # bars and lines in the background
 LIGHT = "#DADDE2"  # grids, and frames of images
 FILL = "#EEF0F3"  # boxes of diagrams

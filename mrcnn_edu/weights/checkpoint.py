@@ -1,7 +1,8 @@
 """Checkpoints: models in files, complete or not written at all, read without running code.
 
-A checkpoint is a dictionary of tensors and plain values: "config", "classes" and "model", and
-whatever else its writer needs, such as the state of a training run.
+A checkpoint is a dictionary of tensors and plain values: "config", "classes" and "model"; of a
+model with keypoints also "keypoints" (their names) and "skeleton"; and whatever else its writer
+needs, such as the state of a training run.
 """
 
 import os
@@ -56,6 +57,9 @@ def save(
     config = cast(Config, model.config)
     _check_classes(classes, config.n_classes, str(path))
     contents = {"config": asdict(config), "classes": list(classes)}
+    head = getattr(model, "keypoint_head", None)
+    if head is not None:
+        contents |= {"keypoints": list(head.keypoints), "skeleton": list(head.skeleton)}
     contents |= {"model": model.state_dict() if state is None else state, **more}
     try:
         with atomic_write(path) as file:
@@ -133,7 +137,27 @@ def model_from_checkpoint(
     model = model_class(config)
     model.load_state_dict(contents["model"])
     model.classes = classes
+    head = getattr(model, "keypoint_head", None)
+    if head is not None and "keypoints" in contents:
+        head.keypoints, head.skeleton = _keypoints_of(contents, config.n_keypoints, name)
     return model.eval()
+
+
+def _keypoints_of(contents: dict, n: int, name: str) -> tuple[list[str], list[tuple[int, int]]]:
+    """The names of a checkpoint's n keypoints, and the pairs that lines join."""
+    names, pairs = contents["keypoints"], contents.get("skeleton", [])
+    check_parts(contents, name, {"keypoints": list, "skeleton": list})
+    if len(names) != n or not all(isinstance(keypoint, str) for keypoint in names):
+        raise ValueError(
+            f"{name} has the keypoints {names!s:.100}: give the names of the model's {n} keypoints"
+        )
+    for pair in pairs:
+        is_pair = isinstance(pair, tuple | list) and len(pair) == 2
+        if not is_pair or not all(type(j) is int and 0 <= j < n for j in pair):
+            raise ValueError(
+                f"{name} has {pair!s:.100} in its skeleton: give pairs of numbers from 0 to {n - 1}"
+            )
+    return names, [(first, second) for first, second in pairs]
 
 
 def _check_classes(classes: list[str], n_classes: int, name: str) -> None:

@@ -20,6 +20,10 @@ PUBLISHED = {  # torchvision's name of the weights of a whole model, and the mod
         PERSON_KEYPOINTS,
     ),
 }
+COCO_SKELETON = [  # from COCO's annotations, counted from 0
+    (15, 13), (13, 11), (16, 14), (14, 12), (11, 12), (5, 11), (6, 12), (5, 6), (5, 7), (6, 8),
+    (7, 9), (8, 10), (1, 2), (0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 6),
+]  # fmt: skip
 IMAGENET = {  # torchvision's names of the weights of a backbone that has learned to classify
     "resnet50": "ResNet50_Weights.IMAGENET1K_V1",
     "resnet101": "ResNet101_Weights.IMAGENET1K_V1",
@@ -46,6 +50,8 @@ def load_published(name: str) -> MaskRCNN:
     except ValueError as error:
         raise ValueError(f"delete {file}, so that it is downloaded again: {error}") from error
     model.classes = description.meta["categories"][1:]  # without background
+    if (head := model.keypoint_head) is not None:
+        head.keypoints, head.skeleton = description.meta["keypoint_names"], list(COCO_SKELETON)
     return model.eval()
 
 
