@@ -783,6 +783,8 @@ def test_ablate_in_minutes(run, small_lab):
         (["--a", "--b", "roi_op=pööl"], "B: roi_op is 'pööl'"),
         (["--a", "--b", "roi_op"], "write field=value, for example roi_op=pool"),
         (["--a", "--b", "mask_hidden=7"], "mask_hidden has no effect here"),
+        (["--a", "--b", "keypoint_size=28"], "keypoint_size has no effect here"),
+        (["--a", "--b", "n_keypoints=17"], "the data has its own keypoints"),
         (["--a", "--b", "backbone=big"], "backbone is 'big'"),
         (["--a", "--b", "seed=3"], "every setting is run with the same seeds"),
         (["--a", "--b", "learning_rate=nan"], "B: learning_rate is 'nan'"),

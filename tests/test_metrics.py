@@ -2,12 +2,14 @@
 
 import csv
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 import torch
 from stopping import StopAfter
 
 from mrcnn_edu.config import Config
+from mrcnn_edu.data import Figures, Wrapper
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.evaluate import detect_all, evaluate
 from mrcnn_edu.model import MaskRCNN
@@ -81,6 +83,26 @@ def test_validation_scores_are_those_of_evaluate(tmp_path):
         == {name: {n: m[name] for n, m in val_data.measured.items()} for name in in_the_file}
         and "segm ap" in in_the_file
     )
+
+
+def test_keypoints_are_scored_where_it_is_known_how_far_off_they_may_be(tmp_path):
+    class Unknown(Wrapper):
+        sigmas: ClassVar[list] = []
+
+    torch.manual_seed(0)
+    model = MaskRCNN(Config.tiny(1, n_keypoints=7, mask_head=None, short_side=48))
+    scenes = Figures(n=2, size=48, seed=1)
+    for data in (Unknown(scenes), scenes):
+        validation = Validation(model, data, 1)
+        validation([{}])
+        names = list(validation.measured[1])
+        assert ("keypoints ap" in names) == (data is scenes) and "loss_keypoint" in names
+    expected = evaluate(scenes, detect_all(model, scenes, progress=False), "keypoints")
+    assert validation.measured[1]["keypoints ap50"] == expected.ap50
+    without = MaskRCNN(Config.tiny(1, short_side=48))  # the same data, and no keypoint head
+    validation = Validation(without, scenes, 1, tmp_path)
+    validation([{}])
+    assert not any("keypoint" in name for name in validation.measured[1])
 
 
 def test_the_last_step_is_evaluated_in_any_case():

@@ -99,6 +99,16 @@ def test_pictures_of_a_model_without_masks_and_of_gray_images(tiny_model, random
     assert list(board.pictures(model, image[:1], target)) == ["proposals", "RoIs", "detections"]
 
 
+def test_pictures_of_a_model_with_keypoints_show_them(tiny_model):
+    scenes = Figures(n=1, size=64)
+    model = tiny_model(n_classes=1, n_keypoints=7, score_threshold=0.0)
+    model.classes, model.keypoint_head.skeleton = scenes.classes, scenes.skeleton
+    (truth, _) = board.pictures(model, *scenes[0])["detections"].axes
+    n_limbs = [len(lines.get_segments()) for lines in truth.collections]
+    labeled = scenes[0][1]["keypoints"][:, :, 2] > 0
+    assert n_limbs.count(sum(int(labeled[:, [i, j]].all(1).sum()) for i, j in scenes.skeleton)) == 2
+
+
 def test_without_tensorboard_the_error_says_how_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setattr(board, "find_spec", lambda name: None)
     with pytest.raises(FileNotFoundError, match=r"pip install 'mrcnn_edu\[tensorboard\]'"):

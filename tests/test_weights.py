@@ -23,10 +23,12 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 import mrcnn_edu
-from mrcnn_edu import weights
+from mrcnn_edu import load, save, weights
 from mrcnn_edu.config import Config
+from mrcnn_edu.data.keypoints import twins
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training
+from mrcnn_edu.weights.published import COCO_SKELETON
 
 FIRST = "backbone.conv1.weight"
 
@@ -60,6 +62,56 @@ def test_saved_settings_come_back(tmp_path, tiny_model):
     model = tiny_model(n_classes=2, roi_op="pool", mask_size=14)
     weights.save(tmp_path / "model.pt", model, ["yes", "no"])
     assert mrcnn_edu.load(tmp_path / "model.pt").config == model.config
+
+
+def test_names_of_keypoints_come_back(tmp_path):
+    model, file = MaskRCNN(Config.tiny(1, n_keypoints=3)), tmp_path / "a.pt"
+    save(file, model, ["figure"])
+    assert load(file).keypoint_head.keypoints == ["keypoint 0", "keypoint 1", "keypoint 2"]
+    model.keypoint_head.keypoints = ["nose", "left_eye", "right_eye"]
+    model.keypoint_head.skeleton = [(0, 1), (0, 2)]
+    save(file, model, ["figure"])
+    head = load(file).keypoint_head
+    assert (head.keypoints, head.skeleton) == (["nose", "left_eye", "right_eye"], [(0, 1), (0, 2)])
+    contents = torch.load(file)
+    del contents["keypoints"], contents["skeleton"]  # an older file has none
+    torch.save(contents, file)
+    assert load(file).keypoint_head.skeleton == []
+    save(file, MaskRCNN(Config.tiny(1)), ["figure"])
+    assert not {"keypoints", "skeleton"} & set(torch.load(file))
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("keypoints", ["a", "b"], "names of the model's 3 keypoints"),
+        ("keypoints", ["a", "b", 3], "names of the model's 3 keypoints"),
+        ("keypoints", None, "its keypoints is a NoneType"),
+        ("keypoints", {"a": 1, "b": 2, "c": 3}, "its keypoints is a dict"),
+        ("skeleton", "ab", "its skeleton is a str"),
+        ("skeleton", [[0, 3]], r"pairs of numbers from 0 to 2"),
+        ("skeleton", [[-1, 0]], r"pairs of numbers from 0 to 2"),
+        ("skeleton", [(0, 1, 2)], r"pairs of numbers from 0 to 2"),
+        ("skeleton", [0], r"pairs of numbers from 0 to 2"),
+        ("skeleton", [(0.0, True)], r"pairs of numbers from 0 to 2"),
+        ("skeleton", [torch.zeros(2)], r"pairs of numbers from 0 to 2"),
+    ],
+)
+def test_keypoints_of_another_form_are_refused(tmp_path, part, value, message):
+    file = tmp_path / "a.pt"
+    save(file, MaskRCNN(Config.tiny(1, n_keypoints=3)), ["figure"])
+    torch.save(torch.load(file) | {part: value}, file)
+    with pytest.raises(ValueError, match=message):
+        load(file)
+
+
+def test_the_skeleton_of_cocos_persons_is_the_same_in_a_mirror():
+    names = models.get_weight("KeypointRCNN_ResNet50_FPN_Weights.COCO_V1").meta["keypoint_names"]
+    pairs = {frozenset(pair) for pair in COCO_SKELETON}
+    other = twins(names)
+    assert len(pairs) == 19 and {frozenset(other[j] for j in pair) for pair in pairs} == pairs
+    limb = {names[i]: names[j] for i, j in COCO_SKELETON if "wrist" in names[j]}
+    assert limb == {"left_elbow": "left_wrist", "right_elbow": "right_wrist"}
 
 
 def test_a_missing_file_is_named(tmp_path):

@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from mrcnn_edu import Config, MaskRCNN, load
-from mrcnn_edu.data import CocoFolder, Reading, Shapes, check, write_coco
+from mrcnn_edu.data import CocoFolder, Figures, Reading, Shapes, check, write_coco
 from mrcnn_edu.data.overview import overview
 from mrcnn_edu.data.tally import tally
 from mrcnn_edu.evaluate import detect_all, evaluate, read_results, write_results
@@ -41,6 +41,7 @@ BATCH = 1000  # cases in a process
 MAX_GIGABYTES = 3.0  # of one process, PyTorch included
 LIMIT = 12e9  # bytes of addresses, of which PyTorch reserves many: a case that needs more fails
 SCENES = Shapes(n=2, size=32, n_objects=(1, 2), seed=5)
+FIGURES = Figures(n=2, size=32, n_objects=(1, 2), seed=5)
 VALUES: list[Any] = [
     None, True, False, 0, 1, -1, 2, 31, 32, 33, 3.5, -0.5, 1e6, 1e12, 1e308, -1e308, 10**30, 2**31,
     2**63, float("nan"), float("inf"), "", "0", "1", "true", "1e400", "text", "é\u0301", "a/../b",
@@ -112,13 +113,13 @@ def damaged(contents: bytes, rng: random.Random) -> bytes:
 # Fuzzers: each makes the case of a seed in a folder, and raises what should not be raised
 
 
-def sound_folder(folder: Path) -> dict:
+def sound_folder(folder: Path, scenes: Shapes | Figures = SCENES) -> dict:
     """The contents of the JSON file of a small COCO folder, which is written once.
 
     Its regions are polygons and run-length encodings in turn.
     """
     if not (folder / "annotations.json").is_file():
-        write_coco(SCENES, folder)
+        write_coco(scenes, folder)
     contents = json.loads((folder / "annotations.json").read_text())
     for annotation in contents["annotations"][::2]:
         x, y, width, height = annotation["bbox"]
@@ -128,7 +129,10 @@ def sound_folder(folder: Path) -> dict:
 
 
 def changed_folder(rng: random.Random, folder: Path) -> CocoFolder:
-    contents = sound_folder(folder)
+    """Shapes or, of figures, objects with keypoints."""
+    scenes = rng.choice((SCENES, FIGURES))
+    folder /= type(scenes).__name__
+    contents = sound_folder(folder, scenes)
     text = json.dumps(changed(contents, rng)).encode()
     (folder / "case.json").write_bytes(damaged(text, rng) if rng.random() < 0.1 else text)
     readings = [Reading(), Reading("objects", "from-masks"), Reading(boxes_only=True)]

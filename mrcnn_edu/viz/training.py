@@ -12,14 +12,13 @@ from mrcnn_edu.viz.style import GRAY, OTHER_COLORS, legend
 def show_training(
     losses: Sequence[Mapping[str, float]], metrics: Mapping[str, Mapping[int, float]]
 ) -> Picture:
-    """The five losses, each the mean of 20 steps, beside validation metrics.
+    """The five or six losses, each the mean of 20 steps, beside validation metrics.
 
     losses: of every step so far, perhaps none. metrics: name -> {step: value in 0..1}.
     """
     picture = FewColors(10, 3.3)
     left, right = picture.subplots(1, 2)
-    colors = OTHER_COLORS[:5]
-    for name, shade in zip(losses[0] if losses else (), colors, strict=False):
+    for name, shade in zip(losses[0] if losses else (), OTHER_COLORS, strict=False):
         values = np.array([parts[name] for parts in losses])
         sums = np.cumsum(np.insert(values, 0, 0.0))
         end = np.arange(1, len(values) + 1)
