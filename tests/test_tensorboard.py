@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from mrcnn_edu import viz
 from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.config import Config
+from mrcnn_edu.data.figures import Figures
 from mrcnn_edu.data.shapes import Shapes
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.train import Training, fit
