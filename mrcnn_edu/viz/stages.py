@@ -17,6 +17,7 @@ from mrcnn_edu.viz.instances import draw_instances
 from mrcnn_edu.viz.maps import tile_maps
 from mrcnn_edu.viz.picture import Picture, panel_height
 from mrcnn_edu.viz.style import (
+    HIGHLIGHT,
     INK,
     LABEL,
     LIGHT,
@@ -166,11 +167,13 @@ def _tiled(maps: Tensor) -> Tensor:
     return tile_maps(filled.unflatten(0, (2, 2)))
 
 
-def show_gradients(image: Tensor, rows: Sequence[tuple[Tensor, dict[str, Tensor]]]) -> Picture:
+def show_gradients(
+    image: Tensor, rows: Sequence[tuple[Tensor, dict[str, Tensor]]], chosen: str = ""
+) -> Picture:
     """Which pixels decided: a row for each box [4], with its gradients, title -> [H, W].
 
     Each panel shows the surroundings of the box. It is black where the gradient is 0 and light
-    where it is largest in that panel, after `smoothed`.
+    where it is largest in that panel, after `smoothed`. chosen: a title that is highlighted.
     """
     titles = list(rows[0][1])
     width = min(2.5, 10 / (1 + len(titles)))
@@ -187,6 +190,8 @@ def show_gradients(image: Tensor, rows: Sequence[tuple[Tensor, dict[str, Tensor]
             axes.images[0].set_extent((0, image.shape[2], image.shape[1], 0))
             ring = [x1, x2, x2, x1, x1], [y1, y1, y2, y2, y1]
             axes.plot(*ring, color="white", linewidth=1)
+            if title == chosen:
+                axes.title.set(color=HIGHLIGHT, weight="bold")
         for axes in (first, *others):
             axes.set(xlim=(x - half, x + half), ylim=(y + half, y - half), facecolor=LIGHT)
     return picture

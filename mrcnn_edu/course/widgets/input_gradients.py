@@ -55,9 +55,10 @@ class InputGradients(Touchable):
         return f"InputGradients(detection={self.detection}, output={self.output!r})"
 
     def picture(self) -> Picture:
-        """The chosen detection, and the gradients of all its outputs around it."""
+        """The chosen detection and the gradients of all its outputs, the chosen one highlighted."""
         box = self.image.new_tensor(self.boxes[self.detection])
-        return viz.show_gradients(self.image, [(box, self.maps[self.detection])])
+        rows = [(box, self.maps[self.detection])]
+        return viz.show_gradients(self.image, rows, chosen=self.output)
 
 
 def gradient_player(model: Any, image: Tensor, min_score: float = 0.5) -> InputGradients:

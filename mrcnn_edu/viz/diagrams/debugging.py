@@ -20,37 +20,20 @@ class Question(NamedTuple):
 
 QUESTIONS = (
     Question(
-        "Do the targets lie on the objects?", "check(data), viz.show_ground_truth",
-        "x and y swapped, EXIF turn, other units,\nids or class labels shifted",
+        "Do targets lie on the objects?", "draw them, check(data)", "x and y swapped, EXIF, ids"
     ),
+    Question("Does the loss fall?", "what fit returns", "learning rate, pixels not in 0..1"),
+    Question("Is one image learned by heart?", "fit on one item", "targets that contradict, a bug"),
+    Question("Do proposals cover objects?", "recall at IoU 0.5", "scale, anchors, domain"),
     Question(
-        "Does the loss fall, and stay down?", "the list that fit returns",
-        "learning rate, frozen layers,\nimages that are not within 0..1",
+        "In the right box: right class?", "predict_on_boxes", "labels shifted, too few examples"
     ),
-    Question(
-        "Can it learn a single image by heart?", "fit on one item, evaluate on the same",
-        "targets that contradict one another,\na bug in the model",
-    ),
-    Question(
-        "Do proposals cover the objects?", "recall at IoU 0.5, lesson 06",
-        "anchor sizes, scale of the test images,\nnormalization, domain",
-    ),
-    Question(
-        "In the ground-truth box, is the class right?", "predict_on_boxes, lesson 11",
-        "class labels shifted or in another order,\ntoo few examples of a class",
-    ),
-    Question(
-        "In the ground-truth box, is the mask right?", "mask IoU, lesson 08",
-        "masks shifted or of another object,\nfine structures, too few steps",
-    ),
-    Question(
-        "Is each object found once?", "kinds of errors, lesson 11",
-        "NMS and score thresholds,\nobjects without labels",
-    ),
-)  # fmt: skip
-ROW, HEIGHT = 0.74, 0.5  # from one row to the next, and the height of a block
-LEFT, WIDTH = 0.15, 4.2  # of the questions
-RIGHT, CAUSES = 5.6, 4.1  # x and width of the causes
+    Question("In the right box: right mask?", "mask IoU", "masks shifted, fine structures"),
+    Question("Is each object found once?", "kinds of errors", "NMS, objects without labels"),
+)
+ROW, HEIGHT = 0.68, 0.44  # from one row to the next, and the height of a block
+LEFT, WIDTH = 0.15, 3.4  # of the questions
+RIGHT, CAUSES = 4.6, 3.1  # x and width of the causes
 
 
 def show_debugging_tree() -> Picture:
@@ -58,17 +41,17 @@ def show_debugging_tree() -> Picture:
 
     Each names what answers it. The first answer that is no points to the causes beside it.
     """
-    picture, axes = sheet(9.9, ROW * len(QUESTIONS) + 0.32)
-    write(axes, LEFT, 0.14, "ask, from top to bottom", SMALL, ha="left", color=MUTED)
-    write(axes, RIGHT, 0.14, "if the answer is no, suspect", SMALL, ha="left", color=MUTED)
+    picture, axes = sheet(7.9, ROW * (len(QUESTIONS) - 1) + HEIGHT + 0.4)
+    write(axes, LEFT, 0.14, "ask", SMALL, ha="left", color=MUTED)
+    write(axes, RIGHT, 0.14, "if not, suspect", SMALL, ha="left", color=MUTED)
     above = None
     for i, question in enumerate(QUESTIONS):
         y = 0.3 + ROW * i
         frame = block(axes, Frame(LEFT, y, WIDTH, HEIGHT), fill=ONCE)
         x, middle = frame.center
-        write(axes, x, middle - 0.09, f"{i + 1}. {question.text}", weight="bold")
+        write(axes, x, middle - 0.09, f"{i + 1}. {question.text}")
         write(axes, x, middle + 0.12, question.how, SMALL, color=MUTED)
-        causes = block(axes, Frame(RIGHT, y, CAUSES, HEIGHT), question.causes, EACH, fontsize=SMALL)
+        causes = block(axes, Frame(RIGHT, y, CAUSES, HEIGHT), question.causes, EACH)
         arrow(axes, frame.right, causes.left)
         write(axes, (frame.right[0] + causes.x) / 2, middle - 0.1, "no", SMALL)
         if above is not None:
