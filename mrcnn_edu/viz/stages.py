@@ -27,7 +27,7 @@ from mrcnn_edu.viz.style import (
     class_color,
 )
 
-WIDTH = 2.5  # of a panel, in units of 72 pixels
+WIDTH = 2.0  # of a panel, in units of 72 pixels
 PROPOSALS, REGIONS = 10, 4  # how many proposals and regions are shown
 AROUND = 2.6  # the width of what is shown around a box, in widths of the box
 SMOOTH = 5  # pixels along a side of the squares that maps of gradients are averaged over
@@ -176,7 +176,7 @@ def show_gradients(
     where it is largest in that panel, after `smoothed`. chosen: a title that is highlighted.
     """
     titles = list(rows[0][1])
-    width = min(2.5, 10 / (1 + len(titles)))
+    width = min(WIDTH, 10 / (1 + len(titles)))
     picture = Picture(width * (1 + len(titles)), len(rows) * panel_height(width, 1))
     panels = picture.subplots(len(rows), 1 + len(titles), squeeze=False)
     for (first, *others), (box, maps) in zip(panels, rows, strict=True):

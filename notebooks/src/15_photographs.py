@@ -71,9 +71,11 @@ def as_image(pixels):
 coffee = as_image(photographs.coffee())
 chelsea = as_image(photographs.chelsea())
 astronaut = as_image(photographs.astronaut())
-viz.show_images(
-    {"coffee": coffee, "chelsea": chelsea, "astronaut": astronaut}
-).caption(
+shown = {"coffee": coffee, "chelsea": chelsea, "astronaut": astronaut}
+picture, panels = viz.row(3, 1.8)
+for axes, (name, image) in zip(panels, shown.items(), strict=True):
+    viz.draw_image(axes, image, name)
+picture.caption(
     "Figure 2. Three photographs of different sizes. A camera's would be "
     "dozens of times as large."
 )
@@ -105,9 +107,7 @@ def padded(size, multiple):
     return tuple(-(-side // multiple) * multiple for side in size)
 
 
-for name, image in {
-    "coffee": coffee, "chelsea": chelsea, "astronaut": astronaut
-}.items():
+for name, image in shown.items():
     size = tuple(image.shape[1:])
     small = scaled_size(size, 96, 160)
     full = scaled_size(size, 800, 1333)
@@ -201,7 +201,7 @@ assert seen.scores.max() > 0.9
 
 # %%
 photo = coins.photograph()  # [3, 303, 384]
-picture, (left, right) = viz.row(2, 4.4, photo.shape[1] / photo.shape[2])
+picture, (left, right) = viz.row(2, 2.5, photo.shape[1] / photo.shape[2])
 viz.draw_image(left, photo, "the photograph")
 gray = (255 * photo[0]).round()
 viz.draw_map(right, (gray > 107).float(), "brighter than 107", high=1)
@@ -247,7 +247,9 @@ steps = {
     "edges": torch.from_numpy(edges),
     "24 masks": masks.sum(dim=0).float(),
 }
-viz.show_maps(list(steps.values()), list(steps), photo).caption(
+picture = viz.show_maps(list(steps.values()), list(steps))
+picture.format = "jpeg"  # a map of a photograph is a photograph
+picture.caption(
     "Figure 5. Certain pixels (white: coin, red: paper), the edges that the "
     "water climbs, and the regions where the two waters met."
 )
@@ -315,7 +317,7 @@ for i in coins.FLAWED:
 near = (slice(top, bottom), slice(left_edge, right_edge))
 boxes = coins.coin_target(masks[list(coins.FLAWED)])["boxes"]
 boxes = boxes - torch.tensor([left_edge, top, left_edge, top])
-picture, panels = viz.row(2, 2.6, 130 / 68)
+picture, panels = viz.row(2, 1.8, 130 / 68)
 for axes, shown, title in zip(
     panels, (before, masks), ("before", "after"), strict=True
 ):
@@ -428,9 +430,10 @@ for problem in sorted(found, key=lambda p: p.annotation_id):
 slipped = train_masks.clone()
 slipped[5] = moved
 target = coins.coin_target(slipped)
-picture, (axes,) = viz.row(1, 3.2, 303 / 184)
+picture, (axes,) = viz.row(1, 3.4, 70 / 184)
 objects = target["boxes"], target["labels"], target["masks"]
 viz.draw_instances(axes, train_image, *objects, ["coin"])
+axes.set_ylim(155, 85)  # the second row of coins
 picture.caption(
     "Figure 8. The mistake that no program finds is seen at a glance: one of "
     "the outlines has slipped off its coin."
@@ -466,13 +469,13 @@ for sentence in init_from_model(model, shapes_tiny, ["coin"]):
 
 # %%
 crops = coins.Crops(*coins.left_half(photo, masks), n=200, seed=0)
-picture, panels = viz.row(4, 2.4)
-for axes, index in zip(panels, range(4), strict=True):
+picture, panels = viz.row(2, 2.3)
+for axes, index in zip(panels, range(2), strict=True):
     image, target = crops[index]
     objects = target["boxes"], target["labels"], target["masks"]
     viz.draw_instances(axes, image, *objects, ["coin"])
 picture.caption(
-    "Figure 9. Four training crops with their targets. The model sees them "
+    "Figure 9. Two training crops with their targets. The model sees them "
     "with 96 x 96 pixels."
 )
 
@@ -517,7 +520,7 @@ model.config = at_test_scale
 detections = model.detect([test_image])[0]
 detections = detections[detections.scores > 0.5]
 viz.show_detections(
-    test_image, detections, ["coin"], test_target, width=3.4
+    test_image, detections, ["coin"], test_target, width=2.3
 ).caption(
     "Figure 10. The right half: our labels, and what the model detects after "
     "50 steps. It has never seen one of these coins."
@@ -592,7 +595,7 @@ assert len(detections) >= 12
 
 # %%
 four = coin_runs.labeled(4, seed=0)
-picture, panels = viz.row(2, 2.4, 303 / 184)
+picture, panels = viz.row(2, 1.7, 303 / 184)
 viz.draw_image(panels[0], train_image, "12 labeled coins")
 viz.draw_image(panels[1], four.photo, "4 labeled coins")
 picture.caption(
@@ -686,7 +689,7 @@ others = {  # and a short side at which their things are as large as coins
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-picture, panels = viz.row(3, 3.3, 1.2)
+picture, panels = viz.row(3, 2.6, 1.2)
 for axes, (name, (image, short_side)) in zip(
     panels, others.items(), strict=True
 ):
@@ -755,21 +758,17 @@ model.config = at_test_scale
 # NBVAL_IGNORE_OUTPUT
 from mrcnn_edu.course.gradients import fraction_within, input_gradients
 
-rows = []
-for index in (2, 6):
-    box = detections.boxes[index]
-    gradients = input_gradients(model, test_image, box, label=1)
-    rows.append((box, gradients))
-    inside = {
-        name: f"{fraction_within(values, box):.0%}"
-        for name, values in gradients.items()
-    }
-    print("inside the box:", inside)
+box = detections.boxes[6]
+gradients = input_gradients(model, test_image, box, label=1)
+for name, values in gradients.items():
+    print(f"{name}: {fraction_within(values, box):.0%} lies inside the box")
 
 # %%
-viz.show_gradients(test_image, rows).caption(
-    "Figure 14. Two detections, and the gradients of their class score, their "
-    "box and their mask, light where a pixel matters most."
+from mrcnn_edu.course.widgets import gradient_player
+
+gradient_player(model, test_image).caption(
+    "Figure 14. Click a detection. The gradients of its class score, its box "
+    "and its mask are light where a pixel matters most."
 )
 
 # %% [markdown]
@@ -784,7 +783,6 @@ viz.show_gradients(test_image, rows).caption(
 
 # %%
 # NBVAL_IGNORE_OUTPUT
-box = rows[0][0]
 x1, y1, x2, y2 = box.round().int().tolist()
 paper = test_image[:, :20, :20].mean()
 only_coin = torch.full_like(test_image, paper.item())
@@ -807,8 +805,7 @@ for name, image in changed.items():
 # network's weights are replaced by random ones.
 
 # %% tags=["claim"]
-for box_, of in rows:
-    assert 0.3 < fraction_within(of["class score"], box_) < 0.8
+assert 0.3 < fraction_within(gradients["class score"], box) < 0.8
 given, _ = model.predict_on_boxes(only_coin, box[None])
 without, _ = model.predict_on_boxes(no_coin, box[None])
 assert given.softmax(dim=1)[0, 1] > 0.9 and without.softmax(dim=1)[0, 1] < 0.5
@@ -816,19 +813,11 @@ assert given.softmax(dim=1)[0, 1] > 0.9 and without.softmax(dim=1)[0, 1] < 0.5
 # %% [markdown]
 # ## Play: click a detection
 #
-# The maps are computed beforehand, so every click is answered at once.
+# Go back to Figure 14. Its maps were computed beforehand, so every click is answered at once.
 #
 # 1. Compare the class score with the mask. Which of the two looks farther beyond the box?
 # 2. Find the coin that is cut by the border. Where does its box get its evidence from?
 # 3. Choose *box*. Are the pixels along the outline lighter than those in the middle?
-
-# %%
-from mrcnn_edu.course.widgets import gradient_player
-
-gradient_player(model, test_image).caption(
-    "Figure 15. A detection, and the gradients of its class score, its box "
-    "and its mask."
-)
 
 # %% [markdown]
 # ## 9. A model is bad. Why?
@@ -838,7 +827,7 @@ gradient_player(model, test_image).caption(
 
 # %%
 viz.show_debugging_tree().caption(
-    "Figure 16. Seven questions in the order in which to ask them. Each takes "
+    "Figure 15. Seven questions in the order in which to ask them. Each takes "
     "a minute, and the first no tells where to look."
 )
 
@@ -939,7 +928,7 @@ viz.show_table(
     list(charts),
     ["proposal\nrecall", "class\nright", "class is\nbackground", "mask IoU"],
 ).caption(
-    "Figure 17. Four measurements of a healthy model and of four patients, "
+    "Figure 16. Four measurements of a healthy model and of four patients, "
     "between 0 and 1. In the third column, low is good."
 )
 
