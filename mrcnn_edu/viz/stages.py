@@ -134,9 +134,9 @@ def _draw_scores(axes: Axes, trace: Trace, classes: Sequence[str]) -> None:
     scores = selected.scores[:REGIONS].tolist()
     labels = selected.labels[:REGIONS].tolist()
     for row, (score, label) in enumerate(zip(scores, labels, strict=True)):
-        axes.barh(row, score, color=class_color(label), height=0.6)
+        axes.barh(row, score, color=class_color(label), height=0.45)
         axes.text(
-            0.02, row - 0.42, f"{row + 1}: {classes[label - 1]} {score:.2f}", va="center",
+            0.02, row - 0.46, f"{row + 1}: {classes[label - 1]} {score:.2f}", va="center",
             fontsize=SMALL,
         )  # fmt: skip
     if not scores:

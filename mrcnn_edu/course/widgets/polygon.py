@@ -15,6 +15,7 @@ from mrcnn_edu.viz.style import HALO, LABEL, ROLES
 
 LEAST = 3  # vertices of a polygon
 SHOWN_WIDTH = 4.2  # of the still picture's longer side, in units of 72 pixels
+LEAST_WIDTH = 4.6  # of the still picture, which has a caption
 NOTE = "Outlines to correct. Each has the vertices that are shown as dots."
 
 
@@ -64,7 +65,7 @@ class PolygonEditor(Touchable):
         """The image with all polygons, and the vertices of the chosen one."""
         height, width = size_of(self.image)
         wide = SHOWN_WIDTH * width / max(height, width)
-        picture = Picture(max(wide, 2.4), SHOWN_WIDTH * height / max(height, width))
+        picture = Picture(max(wide, LEAST_WIDTH), SHOWN_WIDTH * height / max(height, width))
         axes = picture.subplots()
         viz.draw_image(axes, self.image)
         viz.pale_image(axes)
