@@ -670,7 +670,7 @@ assert round(recorded["classification backbone"][1][0]) == 43
 assert 0 <= again <= 100
 
 # %% [markdown]
-# ## 7. Where it breaks: what is a domain?
+# ## Where it breaks: what is a domain?
 #
 # Our model finds coins on paper. What does it do with pictures of other things? A cell in saline,
 # the deep field of the Hubble telescope, and handwritten formulas all come with scikit-image. None
@@ -732,7 +732,7 @@ assert (cell_found.scores > 0.5).sum() >= 1
 model.config = at_test_scale
 
 # %% [markdown]
-# ## 8. Which pixels decided?
+# ## 7. Which pixels decided?
 #
 # The model predicts *coin* with a score of 0.99. What did it look at? One answer is as old as
 # [convolutional networks that explain themselves](https://arxiv.org/abs/1312.6034). Take the output
@@ -761,20 +761,13 @@ gradients = input_gradients(model, test_image, box, label=1)
 for name, values in gradients.items():
     print(f"{name}: {fraction_within(values, box):.0%} lies inside the box")
 
-# %%
-from mrcnn_edu.course.widgets import gradient_player
-
-gradient_player(model, test_image).caption(
-    "Figure 14. Click a detection. The gradients of its class score, its box "
-    "and its mask are light where a pixel matters most."
-)
-
 # %% [markdown]
-# **What happened.** About half of it. The RoI's features are read inside the box, but each of these
-# features has seen a piece of the image that reaches far beyond it, its receptive field (lesson
-# 04). The dark paper around a coin is evidence for the coin, since something ends there. Looking at
-# the surroundings isn't cheating. It becomes a problem when the surroundings are *all* that the
-# model has learned, for example a table on which only coins were ever photographed.
+# **What happened.** About half of it, as Figure 14 below shows. The RoI's features are read inside
+# the box, but each of these features has seen a piece of the image that reaches far beyond it, its
+# receptive field (lesson 04). The dark paper around a coin is evidence for the coin, since
+# something ends there. Looking at the surroundings isn't cheating. It becomes a problem when the
+# surroundings are *all* that the model has learned, for example a table on which only coins were
+# ever photographed.
 #
 # A gradient tells what would happen after a *small* change. A harder question is what happens when
 # something is really missing, so let's take it away.
@@ -811,14 +804,22 @@ assert given.softmax(dim=1)[0, 1] > 0.9 and without.softmax(dim=1)[0, 1] < 0.5
 # %% [markdown]
 # ## Play: click a detection
 #
-# Go back to Figure 14. Its maps were computed beforehand, so every click is answered at once.
+# Here are the maps themselves. They were computed beforehand, so every click is answered at once.
 #
 # 1. Compare the class score with the mask. Which of the two looks farther beyond the box?
 # 2. Find the coin that is cut by the border. Where does its box get its evidence from?
 # 3. Choose *box*. Are the pixels along the outline lighter than those in the middle?
 
+# %%
+from mrcnn_edu.course.widgets import gradient_player
+
+gradient_player(model, test_image).caption(
+    "Figure 14. A detection to click. The gradients of its class score, its "
+    "box and its mask are light where a pixel matters most."
+)
+
 # %% [markdown]
-# ## 9. A model is bad. Why?
+# ## 8. A model is bad. Why?
 #
 # First models are rarely good. What distinguishes experienced people is not that their models work,
 # but the order in which they ask.
@@ -977,7 +978,7 @@ normalized = model.preprocess([test_image]).images.std()
 assert 0.4 < normalized < 2 and twice.preprocess([test_image]).images.std() > 2 * normalized
 
 # %% [markdown]
-# ## 10. With a download
+# ## 9. With a download
 #
 # Everything so far ran without the internet. What comes now needs it, so it is behind a switch that
 # you can see. The outputs below say that it was not run where this page was made. We show no

@@ -38,6 +38,37 @@ def check_seen_size(attempt: Callable) -> None:
     check(attempt, seen_size, cases)
 
 
+def split_objects(boxes: Tensor, cut: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Which objects [M] bool are for training, for testing, and on both sides of a cut at x.
+
+    boxes: [M, 4]. An object is for training if all of its box lies left of the cut, which may touch
+    it, and for testing if all of it lies right of the cut.
+    """
+    train, test = boxes[:, 2] <= cut, boxes[:, 0] >= cut
+    return train, test, ~(train | test)
+
+
+def check_split_objects(attempt: Callable) -> None:
+    """Check a function like `split_objects` on boxes left, right and across the cut."""
+    boxes = torch.tensor(
+        [
+            [10.0, 5, 60, 50],
+            [120, 5, 160, 50],
+            [80, 20, 130, 60],
+            [60, 0, 100, 30],
+            [100, 0, 140, 9],
+        ]
+    )
+    cases = {
+        "one on each side": (boxes[:2], 100.0),
+        "one across": (boxes[:3], 100.0),
+        "boxes that touch the cut": (boxes, 100.0),
+        "a cut elsewhere": (boxes, 125.0),
+        "no object": (boxes[:0], 100.0),
+    }
+    check(attempt, split_objects, cases)
+
+
 def fill_polygon(polygon: Sequence[tuple[float, float]], height: int, width: int) -> Tensor:
     """The mask [height, width] bool of the pixels whose centers lie inside a polygon.
 
@@ -74,34 +105,3 @@ def check_fill_polygon(attempt: Callable) -> None:
         "a polygon that leaves the image": ([(-3.0, 2.2), (8.0, -2.0), (14.0, 9.0)], 7, 10),
     }  # fmt: skip
     check(attempt, fill_polygon, cases)
-
-
-def split_objects(boxes: Tensor, cut: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Which objects [M] bool are for training, for testing, and on both sides of a cut at x.
-
-    boxes: [M, 4]. An object is for training if all of its box lies left of the cut, which may touch
-    it, and for testing if all of it lies right of the cut.
-    """
-    train, test = boxes[:, 2] <= cut, boxes[:, 0] >= cut
-    return train, test, ~(train | test)
-
-
-def check_split_objects(attempt: Callable) -> None:
-    """Check a function like `split_objects` on boxes left, right and across the cut."""
-    boxes = torch.tensor(
-        [
-            [10.0, 5, 60, 50],
-            [120, 5, 160, 50],
-            [80, 20, 130, 60],
-            [60, 0, 100, 30],
-            [100, 0, 140, 9],
-        ]
-    )
-    cases = {
-        "one on each side": (boxes[:2], 100.0),
-        "one across": (boxes[:3], 100.0),
-        "boxes that touch the cut": (boxes, 100.0),
-        "a cut elsewhere": (boxes, 125.0),
-        "no object": (boxes[:0], 100.0),
-    }
-    check(attempt, split_objects, cases)
