@@ -807,7 +807,8 @@ assert given.softmax(dim=1)[0, 1] > 0.9 and without.softmax(dim=1)[0, 1] < 0.5
 # Here are the maps themselves. They were computed beforehand, so every click is answered at once.
 #
 # 1. Compare the class score with the mask. Which of the two looks farther beyond the box?
-# 2. Find the coin that is cut by the border. Where does its box get its evidence from?
+# 2. Choose a coin that touches the left border. Where does its box get its evidence from on that
+#    side, where no paper is to be seen?
 # 3. Choose *box*. Are the pixels along the outline lighter than those in the middle?
 
 # %%
