@@ -32,6 +32,7 @@ QUESTIONS = {  # of each lesson, by the name of its files, in the order in which
     "11_average_precision": "How can one number evaluate a ranked list of detections?",
     "12_ablations": "Which part of the network earns its place, and how sure can you be?",
     "13_fcis": "Can a network predict masks without a mask head, and what happens at overlaps?",
+    "15_photographs": "What changes when the image is a photograph and the objects are your own?",
     "16_gpu": "Where does the time go on a GPU, and how much of it does a kernel save?",
 }
 

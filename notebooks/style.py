@@ -34,6 +34,7 @@ REWRITTEN: tuple[str, ...] = (
     "11",
     "12",
     "13",
+    "15",
     "16",
     "17",
 )  # the numbers of the lessons that follow all rules

@@ -3,6 +3,7 @@
 An entry of MISTAKES is a check, an attempt, and the number of the first case that shows it wrong.
 """
 
+from itertools import pairwise
 from math import ceil, inf
 
 import torch
@@ -22,6 +23,8 @@ from mrcnn_edu.course.exercises import (
     make_targets,
     mask_head,
     mask_loss,
+    merge_tiles,
+    photos,
     precise_roi,
     puzzles,
     read_rois,
@@ -30,6 +33,141 @@ from mrcnn_edu.course.exercises import (
 )
 from mrcnn_edu.roi_ops import boxes_to_rois
 from mrcnn_edu.roi_ops import roi_align as roi_ops_align
+
+
+def knows_no_long_side(size, short_side, long_side, multiple):
+    return photos.seen_size(size, short_side, 10**9, multiple)
+
+
+def scales_each_side_by_itself(size, short_side, long_side, multiple):
+    height, width = sorted((short_side, min(long_side, round(1.5 * short_side))))
+    return photos.seen_size((height, width), short_side, long_side, multiple)
+
+
+def rounds_to_the_nearest_pixel(size, short_side, long_side, multiple):
+    scale = min(short_side / min(size), long_side / max(size))
+    height, width = (round(scale * side) for side in size)
+    return height, width, *(-(-side // multiple) * multiple for side in (height, width))
+
+
+def never_enlarges(size, short_side, long_side, multiple):
+    return photos.seen_size(size, min(short_side, min(size)), long_side, multiple)
+
+
+def pads_what_needs_no_padding(size, short_side, long_side, multiple):
+    height, width, *_ = photos.seen_size(size, short_side, long_side, multiple)
+    return height, width, *((side // multiple + 1) * multiple for side in (height, width))
+
+
+def gives_width_first(size, short_side, long_side, multiple):
+    height, width, *padded = photos.seen_size(size, short_side, long_side, multiple)
+    return width, height, *padded[::-1]
+
+
+def asks_the_corners_of_pixels(polygon, height, width):
+    return photos.fill_polygon([(x + 0.5, y + 0.5) for x, y in polygon], height, width)
+
+
+def fills_the_box(polygon, height, width):
+    xs, ys = zip(*polygon, strict=True)
+    box = [(min(xs), min(ys)), (max(xs), min(ys)), (max(xs), max(ys)), (min(xs), max(ys))]
+    return photos.fill_polygon(box, height, width)
+
+
+def takes_polygons_for_convex(polygon, height, width):
+    y = torch.arange(height)[:, None] + 0.5
+    x = torch.arange(width) + 0.5
+    sides = [
+        (x2 - x1) * (y - y1) - (y2 - y1) * (x - x1)
+        for (x1, y1), (x2, y2) in zip(polygon, [*polygon[1:], polygon[0]], strict=True)
+    ]
+    sides = torch.stack(sides)
+    return (sides >= 0).all(dim=0) | (sides <= 0).all(dim=0)
+
+
+def forgets_the_last_edge(polygon, height, width):
+    y = torch.arange(height)[:, None] + 0.5
+    x = torch.arange(width) + 0.5
+    inside = torch.zeros(height, width, dtype=torch.bool)
+    for (x1, y1), (x2, y2) in pairwise(polygon):
+        if y1 != y2:
+            reaches = (y >= min(y1, y2)) & (y < max(y1, y2))
+            inside ^= reaches & (x1 + (y - y1) * (x2 - x1) / (y2 - y1) > x)
+    return inside
+
+
+def counts_both_ends(polygon, height, width):
+    y = torch.arange(height)[:, None] + 0.5
+    x = torch.arange(width) + 0.5
+    inside = torch.zeros(height, width, dtype=torch.bool)
+    for (x1, y1), (x2, y2) in pairwise([*polygon, polygon[0]]):
+        if y1 != y2:
+            reaches = (y >= min(y1, y2)) & (y <= max(y1, y2))
+            inside ^= reaches & (x1 + (y - y1) * (x2 - x1) / (y2 - y1) > x)
+    return inside
+
+
+def swaps_the_axes_of_a_polygon(polygon, height, width):
+    return photos.fill_polygon([(y, x) for x, y in polygon], height, width)
+
+
+def splits_by_centers(boxes, cut):
+    centers = (boxes[:, 0] + boxes[:, 2]) / 2
+    return centers <= cut, centers > cut, torch.zeros(len(boxes), dtype=torch.bool)
+
+
+def wants_a_gap(boxes, cut):
+    train, test = boxes[:, 2] < cut, boxes[:, 0] > cut
+    return train, test, ~(train | test)
+
+
+def tiles_with(**changes):
+    """`merge_tiles` with some arguments replaced."""
+
+    def merge(corners, boxes, scores, tile_size, image_size, margin=2.0, nms_iou=0.5):
+        given = {"tile_size": tile_size, "image_size": image_size, "margin": margin}
+        given |= {"nms_iou": nms_iou}
+        given |= {name: change(given) for name, change in changes.items()}
+        return merge_tiles.merge_tiles(corners, boxes, scores, **given)
+
+    return merge
+
+
+def moves_nothing(corners, boxes, *others):
+    return merge_tiles.merge_tiles(0 * corners, boxes, *others)
+
+
+def swaps_x_and_y_of_corners(corners, boxes, scores, tile_size, image_size, *others):
+    return merge_tiles.merge_tiles(
+        corners.flip(1), boxes, scores, tile_size, image_size[::-1], *others
+    )
+
+
+def drops_at_every_edge(corners, boxes, scores, tile_size, image_size, margin=2.0, nms_iou=0.5):
+    height, width = tile_size
+    whole = [
+        (b[:, :2] > margin).all(1) & (b[:, 2] < width - margin) & (b[:, 3] < height - margin)
+        for b in boxes
+    ]
+    boxes = [b[rows] for b, rows in zip(boxes, whole, strict=True)]
+    scores = [s[rows] for s, rows in zip(scores, whole, strict=True)]
+    return merge_tiles.merge_tiles(corners, boxes, scores, tile_size, image_size, -1e9, nms_iou)
+
+
+def has_an_nms_for_each_tile(corners, boxes, scores, *others):
+    parts = [
+        merge_tiles.merge_tiles(corners[i : i + 1], [boxes[i]], [scores[i]], *others)
+        for i in range(len(corners))
+    ]
+    boxes, scores = (torch.cat(values) for values in zip(*parts, strict=True))
+    order = scores.argsort(descending=True)
+    return boxes[order], scores[order]
+
+
+def forgets_to_sort(corners, boxes, scores, *others):
+    merged, kept = merge_tiles.merge_tiles(corners, boxes, scores, *others)
+    order = kept.argsort()
+    return merged[order], kept[order]
 
 
 def jumps_of_python(start, end, stride):
@@ -976,5 +1114,34 @@ MISTAKES = [
     (read_rois.check_read_rois, lets_background_win, 3),
     (read_rois.check_read_rois, swaps_x_and_y, 5),
     (read_rois.check_read_rois, cuts_off_the_fraction, 4),
+    (photos.check_seen_size, knows_no_long_side, 3),
+    (photos.check_seen_size, scales_each_side_by_itself, 2),
+    (photos.check_seen_size, rounds_to_the_nearest_pixel, 4),
+    (photos.check_seen_size, never_enlarges, 1),
+    (photos.check_seen_size, pads_what_needs_no_padding, 1),
+    (photos.check_seen_size, gives_width_first, 1),
+    (photos.check_split_objects, splits_by_centers, 2),
+    (photos.check_split_objects, wants_a_gap, 3),
+    (
+        photos.check_split_objects,
+        lambda boxes, cut: (boxes[:, 0] < cut, boxes[:, 0] >= cut, boxes[:, 0] < 0),
+        2,
+    ),
+    (photos.check_fill_polygon, asks_the_corners_of_pixels, 2),
+    (photos.check_fill_polygon, fills_the_box, 3),
+    (photos.check_fill_polygon, takes_polygons_for_convex, 5),
+    (photos.check_fill_polygon, forgets_the_last_edge, 1),
+    (photos.check_fill_polygon, counts_both_ends, 6),
+    (photos.check_fill_polygon, swaps_the_axes_of_a_polygon, 1),
+    (merge_tiles.check_merge_tiles, moves_nothing, 2),
+    (merge_tiles.check_merge_tiles, swaps_x_and_y_of_corners, 2),
+    (merge_tiles.check_merge_tiles, tiles_with(margin=lambda _: -1e9), 5),
+    (merge_tiles.check_merge_tiles, drops_at_every_edge, 6),
+    (merge_tiles.check_merge_tiles, tiles_with(nms_iou=lambda _: 1.0), 4),
+    (merge_tiles.check_merge_tiles, has_an_nms_for_each_tile, 4),
+    (merge_tiles.check_merge_tiles, tiles_with(margin=lambda _: 2.0), 8),
+    (merge_tiles.check_merge_tiles, tiles_with(nms_iou=lambda _: 0.5), 8),
+    (merge_tiles.check_merge_tiles, tiles_with(tile_size=lambda g: g["tile_size"][::-1]), 7),
+    (merge_tiles.check_merge_tiles, forgets_to_sort, 1),
     (read_rois.check_read_rois, starts_at_the_corner, 4),
 ]

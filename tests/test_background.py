@@ -96,6 +96,11 @@ def nms_steps():
     return widgets.nms_steps_player(None, boxes, torch.linspace(0.9, 0.4, 6))
 
 
+def polygons():
+    corners = {"a": [(5, 5), (40, 8), (30, 60)], "b": [(50, 50), (80, 52), (70, 90), (55, 80)]}
+    return widgets.polygon_player(Shapes(1, seed=1)[0][0], corners)
+
+
 MAKE = {
     "Player": lambda: Player(formula, n=IntSlider(1, 0, 9)),
     "anchor_player": players.anchors,
@@ -108,12 +113,16 @@ MAKE = {
     "fcis_player": lambda: widgets.fcis_player({"A": DetectsOnce(), "B": DetectsOnce()}),
     "gallery_player": players.gallery,
     "gpu_player": players.gpu,
+    "gradient_player": lambda: widgets.gradient_player(
+        load("shapes-tiny"), Shapes(100, seed=1)[3][0]
+    ),
     "heads_player": players.heads,
     "history_player": players.history,
     "location_player": lambda: widgets.location_player(load("shapes-tiny"), *Shapes(1, seed=1)[0]),
     "mask_player": players.mask_loss,
     "nms_player": players.boxes,
     "nms_steps_player": nms_steps,
+    "polygon_player": polygons,
     "queue_player": players.queue,
     "region_player": players.annotations,
     "roi_player": dragged_roi,
@@ -128,7 +137,11 @@ TOUCHES = {  # what the reader of a touchable can set, and some values of it
     "box": [[30.0, 20, 60, 50], [10.0, 16, 50, 80]],
     "boxes": [[[8.0, 10, 30, 30]] * 3, [[8.0, 10, 30, 30], [5.0, 6, 70, 80], [1.0, 2, 30, 40]]],
     "cell": [(0, 0), (1, 1), (0, 2)],
+    "chosen": [0, 1],
+    "detection": [0, 1],
     "operation": ["align", "pool", "warp"],
+    "output": ["class score", "box", "mask"],
+    "polygons": [[[[5.0, 5], [40.0, 8], [30.0, 60]], [[50.0, 50], [80.0, 52], [70.0, 90]]]],
     "reading": READINGS,
     "scores": [[0.1, 0.2, 0.3], [0.9, 0.5, 0.5]],
     "anchor": [[1.0, 2, 30, 40], [20.0, 10, 60, 90]],

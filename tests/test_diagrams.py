@@ -40,6 +40,7 @@ DIAGRAMS = {
     "family": viz.show_family,
     "timeline": viz.show_timeline,
     "trained together": viz.show_trained_together,
+    "debugging tree": viz.show_debugging_tree,
     "residual block": viz.show_residual_block,
     "pyramids": viz.show_pyramids,
     "FPN": viz.show_fpn,

@@ -1,5 +1,6 @@
 """In a real JupyterLab, in a real browser: what the keyboard and the mouse do."""
 
+import json
 import time
 
 import browser
@@ -31,6 +32,17 @@ two = two_boxes_player(anchor=[10, 20, 30, 40], gt=[30, 20, 50, 40])
 steps = nms_steps_player(None, boxes, torch.tensor([0.9, 0.8, 0.7]))
 here = location_player(load("shapes-tiny"), *Shapes(1, seed=1)[0])
 display(two, steps, here)
+"""
+PHOTOGRAPHS = """\
+from mrcnn_edu import load
+from mrcnn_edu.course.widgets import gradient_player, polygon_player
+from mrcnn_edu.data import Shapes
+
+image = Shapes(100, seed=1)[3][0]
+square = [(10, 10), (50, 10), (50, 50), (10, 50)]
+editor = polygon_player(image, {"a": square})
+clicked = gradient_player(load("shapes-tiny"), image)
+display(editor, clicked)
 """
 PLAYER = """\
 from ipywidgets import IntSlider
@@ -147,6 +159,44 @@ def test_boxes_are_dragged_nms_is_stepped_and_a_location_is_clicked(folder, lab)
         assert browser.read_outputs(page)["broken links"] == 0
     assert errors == []
     assert all(url.startswith((lab, "blob:", "data:")) for url in outside)
+
+
+def test_an_outline_is_corrected_and_a_detection_is_clicked_without_a_kernel(folder, lab):
+    write_notebook(folder / "photographs.ipynb", PHOTOGRAPHS)
+    with browser.open_notebook(lab, "photographs.ipynb") as page:
+        errors = browser.collect_errors(page)
+        browser.run_all_cells(page)
+        editor, clicked = page.locator(".mrcnn-touch").all()
+        vertex = lambda index: editor.locator(f"[data-vertex='{index}']")  # noqa: E731
+
+        drag(page, vertex(1), right=30, down=0)
+        page.keyboard.press("Shift+ArrowDown")
+        page.keyboard.press("+")
+        vertex(3).dblclick()
+        wait_for_answer(page, "print(len(editor.polygons[0]), editor.is_changed)", "4 True")
+        x, y = page.evaluate(ASK_PYTHON, "print(*editor.polygons[0][1])").split()
+        assert 51 < float(x) < 65 and float(y) == 15
+
+        frames = page.evaluate(ASK_PYTHON, "print(clicked.boxes)")
+        paper = clicked.locator(".mrcnn-paper svg")
+        paper.scroll_into_view_if_needed()
+        frame, boxes = paper.bounding_box(), json.loads(frames)
+        scale = frame["width"] / 96
+        x1, y1, x2, y2 = boxes[-1]
+        page.mouse.click(frame["x"] + scale * (x1 + x2) / 2, frame["y"] + scale * (y1 + y2) / 2)
+        clicked.get_by_role("radio", name="mask").check(force=True)
+        says = clicked.locator(".mrcnn-says")
+        assert ", mask: " in says.text_content()
+        wait_for_answer(page, "print(clicked.output)", "mask")
+
+        browser.restart_kernel(page)  # and the widgets do not need it
+        vertex(0).focus()
+        page.keyboard.press("ArrowRight")
+        assert "x 11, y 10" in vertex(0).get_attribute("aria-label")
+        clicked.get_by_role("radio", name="class score").check(force=True)
+        assert ", class score: " in says.text_content()
+        assert browser.read_outputs(page)["broken links"] == 0
+    assert errors == []
 
 
 def wait_for_answer(page, code, expected):

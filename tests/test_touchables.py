@@ -18,8 +18,10 @@ from mrcnn_edu.course.widgets import (
     ap_steps_player,
     assembly_player,
     confusion_player,
+    gradient_player,
     location_player,
     nms_steps_player,
+    polygon_player,
     roi_player,
     touch,
     two_boxes_player,
@@ -105,7 +107,20 @@ def assembly(model, scene):
     return assembly_player(ancestors.load("fcis-3x3"), *scene, label=2)
 
 
+TRIANGLE, SQUARE = [[5.0, 5], [40, 8], [30, 60]], [[50.0, 50], [80, 50], [80, 80], [50, 80]]
+
+
+def polygons(model, scene):
+    return polygon_player(scene[0], {"a": TRIANGLE, "b": SQUARE})
+
+
+def gradients(model, scene):
+    return gradient_player(model, scene[0])
+
+
 CHANGES = {
+    polygons: {"polygons": [SQUARE, TRIANGLE], "chosen": 1},
+    gradients: {"detection": 1, "output": "mask"},
     ap_steps: {"boxes": [[8.0, 10, 30, 30]] * 3, "scores": [0.1, 0.2, 0.3], "threshold": 0.5},
     confusion: {"cell": (0, 0)},
     two_boxes: {"anchor": [12.0, 10, 44, 50], "gt": [1.0, 2, 3, 4]},
@@ -487,6 +502,47 @@ def test_a_box_without_area_and_an_unknown_reading_are_refused(scene, name, valu
         setattr(assembly(None, scene), name, value)
 
 
+# ---- polygons ----
+
+
+def test_python_reads_the_polygons_that_were_drawn(model, scene):
+    widget = polygons(model, scene)
+    assert widget.by_name() == {"a": TRIANGLE, "b": SQUARE} and not widget.is_changed
+    assert repr(widget) == "PolygonEditor(vertices=[3, 4], chosen='a')"
+    widget.polygons = [SQUARE, SQUARE]
+    assert widget.is_changed and widget.given == [TRIANGLE, SQUARE]
+    for polygon in (
+        [[1.0, 2], [3, 4]],
+        [[1.0, 2], [3, 4], [5]],
+        [[1, 2], [3, 4], [5, float("nan")]],
+    ):
+        with pytest.raises(TraitError, match="is no polygon: give at least 3 corners"):
+            widget.polygons = [polygon, SQUARE]
+    with pytest.raises(TraitError, match=r"chosen is 2: give 0\.\.1"):
+        widget.chosen = 2
+
+
+# ---- gradients ----
+
+
+def test_all_maps_are_computed_before_the_first_click(model, scene):
+    widget, found = gradients(model, scene), model.detect([scene[0]])[0]
+    n = int((found.scores >= 0.5).sum())
+    assert len(widget.boxes) == len(widget.urls) == len(widget.maps) == n >= 2
+    assert widget.outputs == ["class score", "box", "mask"]
+    for urls, inside in zip(widget.urls, widget.inside, strict=True):
+        assert list(urls) == list(inside) == widget.outputs
+        assert all(url.startswith("data:image/png") for url in urls.values())
+        assert all(0 < fraction <= 1 for fraction in inside.values())
+    assert repr(widget) == "InputGradients(detection=0, output='class score')"
+    with pytest.raises(TraitError, match="detection is 99"):
+        widget.detection = 99
+    with pytest.raises(TraitError, match="output is 'name': choose one of class score, box, mask"):
+        widget.output = "name"
+    with pytest.raises(ValueError, match=r"detects nothing with a score of 0\.5"):
+        gradient_player(model, torch.full((3, 96, 96), 0.5))
+
+
 # ---- in a browser ----
 
 
@@ -710,3 +766,72 @@ def test_the_browser_assembles_as_python_does(page, scene):
             )
             computed = torch.tensor(values).view_as(widget.assembled())
             torch.testing.assert_close(computed, widget.assembled(), rtol=1e-4, atol=1e-4)
+
+
+def vertex(page, index):
+    return page.locator(f"[data-vertex='{index}']")
+
+
+def on_paper(page, x, y):
+    """The point of the screen for a point of the picture, where no margin is around it."""
+    frame = page.locator(".mrcnn-paper svg").bounding_box()
+    scale = frame["width"] / page.evaluate("model.get('size')[1]")
+    return frame["x"] + x * scale, frame["y"] + y * scale
+
+
+def test_a_reader_corrects_a_polygon(page, model, scene):
+    render(page, polygons(model, scene))
+    says = page.locator(".mrcnn-says")
+    assert "a: 3 vertices" in says.inner_text() and "as large as it was" in says.inner_text()
+    page.mouse.move(*on_paper(page, 40, 8))
+    page.mouse.down()
+    page.mouse.move(*on_paper(page, 50, 20), steps=3)
+    page.mouse.up()
+    x, y = page.evaluate("model.get('polygons')[0][1]")
+    assert x == pytest.approx(50, abs=0.2) and y == pytest.approx(20, abs=0.2)
+    page.mouse.dblclick(*on_paper(page, 17.5, 32.5))  # in the middle of the edge from 2 to 0
+    assert page.evaluate("model.get('polygons')[0].length") == 4
+    vertex(page, 3).dblclick()
+    assert page.evaluate("model.get('polygons')[0].length") == 3
+    vertex(page, 0).dblclick()  # a polygon keeps three
+    assert page.evaluate("model.get('polygons')[0].length") == 3
+    page.get_by_role("button", name="As it was").click()
+    assert page.evaluate("model.get('polygons')") == [TRIANGLE, SQUARE]
+    page.get_by_role("button", name="Take back").click()
+    assert page.evaluate("model.get('polygons')[0][1][0]") == pytest.approx(50, abs=0.2)
+    page.wait_for_function("told >= 1")
+
+
+def test_a_polygon_is_corrected_with_the_keyboard(page, model, scene):
+    render(page, polygons(model, scene))
+    page.get_by_text("b", exact=True).click()
+    assert page.evaluate("model.get('chosen')") == 1
+    vertex(page, 0).focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Shift+ArrowDown")
+    assert page.evaluate("model.get('polygons')[1][0]") == [51, 55]
+    page.keyboard.press("+")
+    assert page.evaluate("model.get('polygons')[1][1]") == [65.5, 52.5]
+    page.keyboard.press("Delete")
+    assert page.evaluate("model.get('polygons')[1].length") == 4
+    label = vertex(page, 0).get_attribute("aria-label")
+    assert label == "b, vertex 1 of 4: x 51, y 55"
+
+
+def test_a_click_chooses_a_detection_without_a_kernel(page, model, scene):
+    widget = gradients(model, scene)
+    render(page, widget)
+    for index, (x1, y1, x2, y2) in enumerate(widget.boxes[:2]):
+        page.mouse.click(*on_paper(page, (x1 + x2) / 2, (y1 + y2) / 2))
+        chosen = page.evaluate("model.get('detection')")
+        a1, b1, a2, b2 = widget.boxes[chosen]
+        assert a1 <= (x1 + x2) / 2 <= a2 and b1 <= (y1 + y2) / 2 <= b2
+        assert f"Detection {chosen + 1} of" in page.locator(".mrcnn-says").inner_text()
+        shown = page.locator(".mrcnn-paper image").get_attribute("href")
+        assert shown == widget.urls[chosen]["class score"], index
+    page.get_by_text("mask", exact=True).click()
+    assert page.evaluate("model.get('output')") == "mask"
+    page.locator(".mrcnn-paper svg").focus()
+    before = page.evaluate("model.get('detection')")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("model.get('detection')") == (before + 1) % len(widget.boxes)

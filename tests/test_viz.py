@@ -531,5 +531,15 @@ def test_learning_shows_a_line_for_each_run():
     viz.show_learning({}, {}, "nothing").png()
 
 
+def test_scores_by_amount_show_every_seed_and_a_line_through_the_means():
+    scores = {"a": {1: [10.0, 30], 4: [50.0, 70], 12: []}, "b": {1: [5.0], 4: [6.0], 12: [7.0]}}
+    (axes,) = viz.show_by_amount(scores, "labels", "AP").axes
+    curves = [line for line in axes.lines if line.get_linewidth() == 2]
+    assert [list(line.get_ydata()) for line in curves] == [[20, 60], [5, 6, 7]]
+    dots = [y for line in axes.lines if line not in curves for y in line.get_ydata()]
+    assert sorted(dots) == [5, 6, 7, 10, 30, 50, 70]
+    assert [text.get_text() for text in axes.get_xticklabels()] == ["1", "4", "12"]
+
+
 def test_a_dollar_sign_in_a_settings_name_is_no_formula():
     viz.show_seeds({"$x$ \\frac": [1.0, 2.0]}, {"$x$ \\frac": 3.0}, "AP").png()

@@ -25,6 +25,7 @@ schedule   learning rates over a training run
 roofline   the roofline of a machine, and where work lies below it
 sharing    what detectors compute once an image, and what for each region
 anchors    anchors in an image, and how well they cover the objects
+stages     an image through all stages of a model; which of its pixels decided
 bins       the bins of RoIPool, RoIWarp and RoIAlign, and the values they read
 overview   what a dataset contains
 diagrams   the ideas of the lessons as diagrams
@@ -50,12 +51,19 @@ from mrcnn_edu.viz.charts import (
     show_spread,
     show_table,
 )
-from mrcnn_edu.viz.compare import show_learning, show_paired_differences, show_pairing, show_pairs
+from mrcnn_edu.viz.compare import (
+    show_by_amount,
+    show_learning,
+    show_paired_differences,
+    show_pairing,
+    show_pairs,
+)
 from mrcnn_edu.viz.confusion import draw_confusion, show_confusion
 from mrcnn_edu.viz.diagrams.architecture import ARCHITECTURE_STAGES, show_architecture
 from mrcnn_edu.viz.diagrams.assembly import show_assembly
 from mrcnn_edu.viz.diagrams.bilinear import show_bilinear
 from mrcnn_edu.viz.diagrams.box_deltas import show_box_deltas
+from mrcnn_edu.viz.diagrams.debugging import show_debugging_tree
 from mrcnn_edu.viz.diagrams.family import show_family
 from mrcnn_edu.viz.diagrams.fpn import show_fpn
 from mrcnn_edu.viz.diagrams.iou import show_iou
@@ -121,6 +129,7 @@ from mrcnn_edu.viz.scenes import (
 )
 from mrcnn_edu.viz.schedule import show_schedules
 from mrcnn_edu.viz.sharing import show_sharing
+from mrcnn_edu.viz.stages import show_gradients, show_stages, smoothed
 from mrcnn_edu.viz.style import (
     CLASS_COLORS,
     GRAY,
@@ -147,18 +156,19 @@ __all__ = [
     "paint_differences", "paint_masks", "pale_image", "paled", "queue_times", "receptive_fields",
     "row", "sample_photograph", "show_anchors_at_center", "show_ap_area", "show_architecture",
     "show_assembly", "show_bilinear", "show_bins", "show_box_bins", "show_box_deltas", "show_boxes",
-    "show_channels", "show_comparison", "show_confusion", "show_counts", "show_coverage",
-    "show_curves", "show_detections", "show_differences", "show_family", "show_feature_colors",
-    "show_fpn", "show_fractions", "show_gallery", "show_ground_truth", "show_images",
-    "show_iou", "show_iou_ladder", "show_learning", "show_lines", "show_loss_gradients",
-    "show_maps", "show_masks_of_bins", "show_matched", "show_matches", "show_matching",
-    "show_memory_levels", "show_misalignment", "show_named_boxes", "show_nms_steps",
-    "show_objectness", "show_overview", "show_paired_differences", "show_pairing", "show_pairs",
-    "show_panels", "show_part_maps", "show_parts", "show_programs", "show_pyramids", "show_queue",
-    "show_ranking", "show_receptive_field", "show_regions", "show_regression_losses",
-    "show_residual_block", "show_roi_pool_steps", "show_roofline", "show_rpn_window",
-    "show_run_lengths", "show_run_over", "show_schedules", "show_scores", "show_seeds",
-    "show_sharing", "show_sheet", "show_spread", "show_steps", "show_table", "show_tasks",
-    "show_timeline", "show_trained_together", "show_training", "show_two_heads", "text_color",
+    "show_by_amount", "show_channels", "show_comparison", "show_confusion", "show_counts",
+    "show_coverage", "show_curves", "show_debugging_tree", "show_detections", "show_differences",
+    "show_family", "show_feature_colors", "show_fpn", "show_fractions", "show_gallery",
+    "show_gradients", "show_ground_truth", "show_images", "show_iou", "show_iou_ladder",
+    "show_learning", "show_lines", "show_loss_gradients", "show_maps", "show_masks_of_bins",
+    "show_matched", "show_matches", "show_matching", "show_memory_levels", "show_misalignment",
+    "show_named_boxes", "show_nms_steps", "show_objectness", "show_overview",
+    "show_paired_differences", "show_pairing", "show_pairs", "show_panels", "show_part_maps",
+    "show_parts", "show_programs", "show_pyramids", "show_queue", "show_ranking",
+    "show_receptive_field", "show_regions", "show_regression_losses", "show_residual_block",
+    "show_roi_pool_steps", "show_roofline", "show_rpn_window", "show_run_lengths", "show_run_over",
+    "show_schedules", "show_scores", "show_seeds", "show_sharing", "show_sheet", "show_spread",
+    "show_stages", "show_steps", "show_table", "show_tasks", "show_timeline",
+    "show_trained_together", "show_training", "show_two_heads", "smoothed", "text_color",
     "tile_maps",
 ]  # fmt: skip

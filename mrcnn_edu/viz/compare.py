@@ -157,3 +157,32 @@ def show_pairing(correlations: Sequence[float], ratios: Sequence[float]) -> Pict
     )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     return picture
+
+
+def show_by_amount(
+    scores: Mapping[str, Mapping[float, Sequence[float]]], xlabel: str, ylabel: str
+) -> Picture:
+    """Scores over an amount, such as the number of labels: name -> amount -> a score for each seed.
+
+    A dot for each seed, and a line through the means. Amounts are drawn on a logarithmic scale.
+    """
+    picture = Picture(7, 3.6)
+    axes, marks = picture.subplots(), "osD^v"
+    for i, (name, runs) in enumerate(scores.items()):
+        shade, mark = OTHER_COLORS[i % len(OTHER_COLORS)], marks[i % len(marks)]
+        amounts = [amount for amount, values in runs.items() if values]
+        means = [sum(runs[amount]) / len(runs[amount]) for amount in amounts]
+        axes.plot(amounts, means, f"{mark}-", color=shade, label=name, linewidth=2, ms=6)
+        for amount in amounts:
+            shifted = [amount * 1.03 ** (i - (len(scores) - 1) / 2)] * len(runs[amount])
+            axes.plot(shifted, runs[amount], mark, color=shade, alpha=0.35, ms=4)
+    ticks = sorted({amount for runs in scores.values() for amount in runs})
+    axes.set_xscale("log")
+    axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+    axes.minorticks_off()
+    axes.set(xlabel=xlabel, ylabel=ylabel, ylim=(0, 100))
+    axes.grid(axis="y", color=LIGHT, linewidth=0.8)
+    axes.set_axisbelow(True)
+    legend(axes)
+    axes.spines[["top", "right"]].set_visible(False)
+    return picture

@@ -833,6 +833,9 @@ show_progress()
 # - 13 [FCIS against Mask R-CNN](13_fcis.ipynb), 180 minutes: Can a network predict masks without a
 #   mask head, and what happens at overlaps?
 #   <br><img src='pictures/13_fcis.png' height='90' alt=''>
+# - 15 [Real photographs](15_photographs.ipynb), 200 minutes: What changes when the image is a
+#   photograph and the objects are your own?
+#   <br><img src='pictures/15_photographs.png' height='90' alt=''>
 # - 16 [The GPU and a kernel](16_gpu.ipynb), 220 minutes: Where does the time go on a GPU, and how
 #   much of it does a kernel save?
 #   <br><img src='pictures/16_gpu.png' height='90' alt=''>

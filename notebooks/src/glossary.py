@@ -286,6 +286,10 @@
 # <br>DETR is a detector without anchors and without NMS: a transformer predicts a fixed number of
 # boxes, and in training each object is matched with exactly one of them.
 #
+# **domain** · lesson [15](15_photographs.ipynb)
+# <br>A domain is what images of one kind have in common, from the camera and the light to what
+# counts as an object; a model's scores hold for its own domain alone.
+#
 # **duplicate** · lesson [11](11_average_precision.ipynb)
 # <br>A duplicate is a detection of an object that a detection with a higher score has already
 # found; it counts as a false positive.
@@ -324,6 +328,11 @@
 # **exclusive** (exclusive end) · lesson [02](02_boxes.ipynb)
 # <br>The right and bottom edges of our boxes are exclusive: they lie just behind the last pixel, so
 # that a width is simply x2 - x1.
+#
+# **EXIF** · lesson [15](15_photographs.ipynb)
+# <br>EXIF is the data that cameras store in image files, among it a note on how a picture that lies
+# on its side is to be turned.
+# <br>torchvision: none · detectron2: `detection_utils.read_image`
 #
 # ## F
 #
@@ -444,6 +453,10 @@
 # small and large objects, but does all of its work several times.
 # <br>torchvision: none · detectron2: `GeneralizedRCNNWithTTA`, at test time
 #
+# **input gradient** · lesson [15](15_photographs.ipynb)
+# <br>An input gradient says for each pixel how much an output would change if that pixel became a
+# little brighter.
+#
 # **inside map** (outside map, inside, outside) · lesson [13](13_fcis.ipynb)
 # <br>For each class FCIS predicts two sets of maps: inside, "in a box of this class and on its
 # object", and outside, "in a box of this class and beside its object".
@@ -489,6 +502,10 @@
 # **launch** · lesson [16](16_gpu.ipynb)
 # <br>A launch is a call by which Python puts a kernel into the GPU's queue; Python doesn't wait for
 # the result.
+#
+# **leakage** · lesson [15](15_photographs.ipynb)
+# <br>Leakage is when images for testing show what images for training have shown, so that a model
+# scores well by remembering.
 #
 # **learning rate** · lesson [10](10_training.ipynb)
 # <br>The learning rate decides how far a training step moves the weights against the gradient.
@@ -896,6 +913,14 @@
 # separate objects.
 # <br>torchvision: none · detectron2: `thing_classes`, `stuff_classes`
 #
+# **threshold** · lesson [15](15_photographs.ipynb)
+# <br>A threshold divides values into those above it and those below it, such as bright and dark
+# pixels, or scores that count and scores that don't.
+#
+# **tile** · lesson [15](15_photographs.ipynb)
+# <br>A tile is a piece of a large image that goes through a network by itself; tiles overlap, so
+# that each object is whole in one of them.
+#
 # **top-down pathway** · lesson [04](04_backbone.ipynb)
 # <br>The top-down pathway of an FPN enlarges the coarser map, step by step, and adds it to the
 # finer one, so that information from the deepest layers reaches the finest map.
@@ -935,6 +960,10 @@
 #
 # **warping** (warp, warps) · lesson [03](03_history.ipynb)
 # <br>Warping scales a region of the image to a fixed size, whatever its shape was.
+#
+# **watershed** · lesson [15](15_photographs.ipynb)
+# <br>A watershed floods an image from given seeds, with edges as mountains, and draws borders where
+# the floods meet.
 #
 # **weight decay** · lesson [10](10_training.ipynb)
 # <br>Weight decay pulls every weight a little toward 0 at each training step.

@@ -34,6 +34,8 @@ average_precision  lesson 11: matching, precision and recall, AP, a score for a 
 ablations          lesson 12: paired differences, relative gains, the number of seeds
 read_rois          lesson 13, larger: classes, scores and masks from position-sensitive maps
 fcis               lesson 13: bins of points, mask logits, merged masks, where two boxes agree
+merge_tiles        lesson 15, larger: detections in tiles as those of a whole photograph
+photos             lesson 15: what a network sees of a photograph, polygons as masks, a fair split
 puzzles            lesson 16: four kernels, from a bias and a ReLU to points between positions
 gpu                lesson 16: when a queue of kernels is done, what limits a network's layers
 align_kernel       lesson 16, larger: RoIAlign of many boxes as one kernel
@@ -56,5 +58,6 @@ LESSONS = {
     "11 average precision": ("average_precision", "coco_ap"),
     "12 ablations": ("ablations",),
     "13 FCIS": ("fcis", "read_rois"),
+    "15 real photographs": ("photos", "merge_tiles"),
     "16 the GPU": ("puzzles", "gpu", "align_kernel"),
 }

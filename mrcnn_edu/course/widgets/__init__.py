@@ -25,6 +25,8 @@ ap_steps           lesson 11: boxes to draw and score, and their AP step by step
 confusion          lesson 11: a confusion matrix whose cells open their objects
 fcis               lesson 13: two objects that overlap, and what each model detects
 assembly           lesson 13: a RoI to drag, and the maps that each of its parts is from
+polygon            lesson 15: outlines of objects to correct by hand
+input_gradients    lesson 15: a detection to click, and the pixels that decided on it
 gpu                lesson 16: a queue in time, RoIAlign below the roofline of a GPU
 cost               lesson 17: multiply-adds of each generation from R-CNN to Mask R-CNN
 """
@@ -42,10 +44,12 @@ from mrcnn_edu.course.widgets.fcis import fcis_player
 from mrcnn_edu.course.widgets.gpu import gpu_player, queue_player
 from mrcnn_edu.course.widgets.heads import heads_player
 from mrcnn_edu.course.widgets.history import history_player
+from mrcnn_edu.course.widgets.input_gradients import gradient_player
 from mrcnn_edu.course.widgets.location import location_player
 from mrcnn_edu.course.widgets.mask_loss import mask_player
 from mrcnn_edu.course.widgets.nms_steps import nms_steps_player
 from mrcnn_edu.course.widgets.player import Player
+from mrcnn_edu.course.widgets.polygon import polygon_player
 from mrcnn_edu.course.widgets.roi_align import roi_player, two_objects_player
 from mrcnn_edu.course.widgets.rpn import rpn_player
 from mrcnn_edu.course.widgets.start_here import scene_player
@@ -55,7 +59,8 @@ from mrcnn_edu.course.widgets.two_boxes import two_boxes_player
 __all__ = [
     "Player", "anchor_player", "ap_steps_player", "assembly_player", "average_precision_player",
     "backbone_player", "confusion_player", "cost_player", "fcis_player", "gallery_player",
-    "gpu_player", "heads_player", "history_player", "location_player", "mask_player", "nms_player",
-    "nms_steps_player", "queue_player", "region_player", "roi_player", "rpn_player", "scene_player",
-    "training_player", "two_boxes_player", "two_objects_player",
+    "gpu_player", "gradient_player", "heads_player", "history_player", "location_player",
+    "mask_player", "nms_player", "nms_steps_player", "polygon_player", "queue_player",
+    "region_player", "roi_player", "rpn_player", "scene_player", "training_player",
+    "two_boxes_player", "two_objects_player",
 ]  # fmt: skip

@@ -29,5 +29,6 @@ programs          what each program of a kernel reads and writes
 nms_steps         non-maximum suppression, one kept box after the other
 roi_pool_steps    RoIPool on a small map of whole numbers, step by step
 bilinear          bilinear interpolation, with areas as the weights of four values
+debugging         a debugging tree: what to ask of a bad model, and what each answer points to
 ranking           matches, a ranking, and average precision as the area below its envelope
 """
