@@ -1292,5 +1292,5 @@ assert round(alike, 3) == 0.346
 # image, and each object only predicts how to mix them, so a RoI costs one small matrix product. Its
 # maps know positions as well, but no bins cut them apart.
 #
-# **Next:** lookups aren't free, and a GPU has its own opinion about them. Lesson 16,
-# [the GPU](16_gpu.ipynb), writes one as a kernel.
+# **Next:** so far, a program drew every scene and knew every outline. Lesson 15,
+# [real photographs](15_photographs.ipynb), begins with a picture that nobody has labeled.
