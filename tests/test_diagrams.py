@@ -166,14 +166,6 @@ def test_an_unknown_stage_is_an_error_that_lists_the_stages(stage):
         viz.show_architecture(stage)
 
 
-@pytest.mark.parametrize(
-    ("stage", "meanings"), [(None, 2), ("proposals", 1), ("class, box, mask", 1), ("image", 0)]
-)
-def test_the_key_explains_the_colors_that_are_in_the_picture(stage, meanings):
-    texts = [text.get_text() for text in viz.show_architecture(stage).axes[0].texts]
-    assert sum(text.startswith("computed ") for text in texts) == meanings
-
-
 @pytest.mark.parametrize("points", [[(0, 0), (1, 0)], [(0, 1), (1, 1), (1, 3)], [(2, 2), (1, 1)]])
 @pytest.mark.parametrize("dashed", [False, True])
 def test_the_tip_of_an_arrow_is_its_last_point(points, dashed):

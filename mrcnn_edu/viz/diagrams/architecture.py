@@ -56,11 +56,7 @@ def show_architecture(stage: str | None = None) -> Picture:
     drawing = Drawing(axes, stage)
     drawing.features()
     drawing.proposals_and_heads()
-    meanings = {"computed once for the image": ONCE, "computed for each region": EACH}
-    for text, fill in list(meanings.items()):
-        if stage == "image" or (stage is not None and drawing.fill(stage) != fill):
-            del meanings[text]  # nothing in the picture has this color
-    key(axes, 7.6, 0.3, meanings)
+    key(axes, 7.6, 0.3, {"computed once for the image": ONCE, "computed for each region": EACH})
     return picture
 
 
