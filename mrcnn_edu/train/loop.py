@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from mrcnn_edu.data.dataset import as_dataset
+from mrcnn_edu.data.dataset import Dataset, as_dataset
 from mrcnn_edu.eval_mode import shared_copy
 from mrcnn_edu.model import MaskRCNN
 from mrcnn_edu.progress import progress_bar
@@ -87,9 +87,7 @@ def steps(
     """
     data = as_dataset(dataset)
     check_start(model, data)
-    model.classes = list(data.classes)
-    if (head := model.keypoint_head) is not None and data.keypoints:
-        head.keypoints, head.skeleton = list(data.keypoints), list(data.skeleton)
+    take_names(model, data)
     model.train()
     with locked(folder), frozen(model, training.frozen_stages):
         optimizer = make_optimizer(model, training)
@@ -116,6 +114,13 @@ def steps(
             if stopped:
                 raise Terminated(folder)
     model.eval()
+
+
+def take_names(model: MaskRCNN, data: Dataset) -> None:
+    """Call the model's classes, and its keypoints if it has some, as the data does."""
+    model.classes = list(data.classes)
+    if (head := model.keypoint_head) is not None and data.keypoints:
+        head.keypoints, head.skeleton = list(data.keypoints), list(data.skeleton)
 
 
 def with_progress(
