@@ -119,7 +119,8 @@ def steps(
 def take_names(model: MaskRCNN, data: Dataset) -> None:
     """Call the model's classes, and its keypoints if it has some, as the data does."""
     model.classes = list(data.classes)
-    if (head := model.keypoint_head) is not None and data.keypoints:
+    head = getattr(model, "keypoint_head", None)  # other networks are trained here, too
+    if head is not None and data.keypoints:
         head.keypoints, head.skeleton = list(data.keypoints), list(data.skeleton)
 
 
