@@ -665,12 +665,15 @@ def render(page, widget):
     page.evaluate(RENDER, [widget._esm, widget._css, state])
 
 
+BOXES = ".mrcnn-held[aria-roledescription='box that can be moved']"
+
+
 def test_every_touchable_draws_itself_and_its_boxes_move_with_the_arrow_keys(page, touchable):
     widget, _ = touchable
     render(page, widget)
     assert page.locator(".mrcnn-touch").count() == 1
     assert page.locator(".mrcnn-caption").text_content().strip() == widget.note
-    for box in page.query_selector_all(".mrcnn-held"):  # whatever lies on top
+    for box in page.query_selector_all(BOXES):  # whatever lies on top
         before = box.get_attribute("aria-label")
         x1, y1, x2, y2 = edges(before)
         box.focus()
