@@ -13,7 +13,7 @@ from PIL import Image
 from players import PLAYERS, ends, moved, start_here
 
 from mrcnn_edu.course.training_runs import LOSSES, WINDOW, recorded_runs
-from mrcnn_edu.course.widgets import gallery_player, training_player
+from mrcnn_edu.course.widgets import gallery_player, heads_player, training_player
 from mrcnn_edu.course.widgets import player as player_module
 from mrcnn_edu.course.widgets.gpu import PYRAMID, roi_align_work
 from mrcnn_edu.course.widgets.still import still_picture
@@ -191,3 +191,12 @@ def test_the_sampled_rois_are_counted_by_what_they_are():
     positive, negative = (axes.get_title() for axes in player.picture.axes)
     assert positive.endswith(f" of {2 * n} positive RoIs")
     assert negative == "2 of 2 negative RoIs"
+
+
+@pytest.mark.parametrize("size", [16, 20, 300])
+def test_a_frame_that_is_thinner_than_a_pixel_is_drawn(size):
+    player = heads_player()
+    player.sliders["size"].value = size
+    player.sliders["thickness"].value = 5
+    player.wait()
+    assert player.failure is None

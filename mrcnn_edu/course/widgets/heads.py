@@ -22,7 +22,8 @@ def heads_player(name: str = "star") -> Player:
     def redraw(m: int, size: int, thickness: int) -> Picture:
         canvas, outer = size + 8, size / 2 * template(name)[0]
         rings = [outer, (1 - thickness / 100) * outer] if thickness < 100 else [outer]
-        mask = torch.from_numpy(draw([canvas / 2 + ring for ring in rings], canvas) >= 0.5)
+        coverage = torch.from_numpy(draw([canvas / 2 + ring for ring in rings], canvas))
+        mask = coverage >= coverage.max().clamp(max=0.5)  # a thin frame fills no pixel by half
         y, x = torch.where(mask)
         box = torch.stack((x.min(), y.min(), x.max() + 1, y.max() + 1)).float()[None]
         small = mask_targets([mask[None]], [box], [torch.tensor([0])], m)
