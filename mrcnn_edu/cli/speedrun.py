@@ -35,7 +35,8 @@ def speedrun(
 ) -> int:
     """Measure how many minutes of two cores an entry needs, from random weights, to mask AP 60.
 
-    The rules and the records are in docs/leaderboard.md. The machine should do nothing else.
+    Nothing else should run meanwhile. The clock stands while a model is scored. An attempt is valid
+    if scenes that nobody knew agree with the score, and mrcnn_edu/speedrun/entries has an example.
 
     Args:
         entry: a Python file of yours with a function train(seed), or the name of a record.
