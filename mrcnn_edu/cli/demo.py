@@ -3,7 +3,9 @@
 import statistics
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from mrcnn_edu.cli.evaluate import score, score_table
 from mrcnn_edu.cli.opening import VAL_SCENES, open_data, open_model, with_classes_of
@@ -16,7 +18,7 @@ from mrcnn_edu.files import write_file
 @joined_help
 def demo(
     weights: str = "shapes-tiny",
-    data: Literal["shapes", "figures"] = "shapes",
+    data: Annotated[Literal["shapes", "figures"], tyro.conf.arg(metavar="WORD")] = "shapes",
     n: int = 50,
     out: Path = Path("demo.png"),
 ) -> int:
@@ -24,7 +26,7 @@ def demo(
 
     Args:
         weights: the shipped model, or a checkpoint of yours.
-        data: the scenes; figures are for a checkpoint of yours that has learned from them.
+        data: the scenes: shapes, or figures for a checkpoint of yours that has learned from them.
         n: the number of scenes.
         out: a picture of one of them, ground truth beside detections.
     """
