@@ -1,7 +1,6 @@
 """Lesson 11, average precision: boxes to draw and score, and their AP step by step."""
 
 from collections.abc import Sequence
-from math import isfinite
 from typing import NamedTuple
 
 import torch
@@ -9,7 +8,7 @@ from torch import Tensor
 from traitlets import Float, List, TraitError, validate
 
 from mrcnn_edu import viz
-from mrcnn_edu.course.widgets.touch import Touchable, blank, read_script
+from mrcnn_edu.course.widgets.touch import Touchable, blank, check_corners, read_script
 from mrcnn_edu.evaluate import average_precision, match_detections, overlap, precision_recall
 from mrcnn_edu.validate import as_boxes, check_shape
 from mrcnn_edu.viz import Picture
@@ -49,10 +48,7 @@ class APSteps(Touchable):
 
     @validate("boxes")
     def _check_boxes(self, proposal: dict) -> list[list[float]]:
-        for box in proposal["value"]:
-            if len(box) != 4 or not all(map(isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
-                raise TraitError(f"a box is {box}: give [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
-        return proposal["value"]
+        return [check_corners(box, "a box") for box in proposal["value"]]
 
     @validate("scores", "threshold")
     def _check_fraction(self, proposal: dict) -> float | list[float]:

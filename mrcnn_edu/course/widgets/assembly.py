@@ -1,7 +1,5 @@
 """Lesson 13, FCIS: a RoI to drag, and the position-sensitive map that each of its parts is from."""
 
-from math import isfinite
-
 import torch
 from torch import Tensor
 from traitlets import Dict, Float, Int, List, TraitError, Unicode, validate
@@ -9,7 +7,7 @@ from traitlets import Dict, Float, Int, List, TraitError, Unicode, validate
 from mrcnn_edu import viz
 from mrcnn_edu.ancestors.fcis import FCIS
 from mrcnn_edu.ancestors.position_sensitive import assemble
-from mrcnn_edu.course.widgets.touch import Touchable, read_script
+from mrcnn_edu.course.widgets.touch import Touchable, check_corners, read_script
 from mrcnn_edu.images import size_of
 from mrcnn_edu.validate import as_boxes
 from mrcnn_edu.viz import Picture
@@ -43,10 +41,7 @@ class Assembly(Touchable):
 
     @validate("box")
     def _check_box(self, proposal: dict) -> list[float]:
-        box = proposal["value"]
-        if len(box) != 4 or not all(map(isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
-            raise TraitError(f"box is {box}: give [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
-        return box
+        return check_corners(proposal["value"], "box")
 
     @validate("reading")
     def _check_reading(self, proposal: dict) -> str:

@@ -1,7 +1,7 @@
 """Lesson 07, RoIPool and RoIAlign: a RoI to drag over a map, and one between two objects."""
 
 from collections.abc import Sequence
-from math import ceil, floor, isfinite
+from math import ceil, floor
 
 import torch
 from ipywidgets import FloatSlider
@@ -10,7 +10,7 @@ from traitlets import Float, Int, List, TraitError, Tuple, Unicode, validate
 
 from mrcnn_edu import viz
 from mrcnn_edu.course.widgets.player import Player
-from mrcnn_edu.course.widgets.touch import Touchable, read_script
+from mrcnn_edu.course.widgets.touch import Touchable, check_corners, read_script
 from mrcnn_edu.detections import paste_masks
 from mrcnn_edu.images import size_of
 from mrcnn_edu.model import MaskRCNN
@@ -46,10 +46,7 @@ class DraggedRoI(Touchable):
 
     @validate("box")
     def _check_box(self, proposal: dict) -> list[float]:
-        box = proposal["value"]
-        if len(box) != 4 or not all(map(isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
-            raise TraitError(f"box is {box}: give [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
-        return box
+        return check_corners(proposal["value"], "box")
 
     @validate("bin")
     def _check_bin(self, proposal: dict) -> tuple[int, int]:

@@ -7,6 +7,7 @@ second output, which shows its still picture when the kernel has stopped (still.
 
 from base64 import b64encode
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from typing import Any, Self
 from uuid import uuid4
@@ -17,7 +18,7 @@ from anywidget import AnyWidget
 from IPython.display import display, update_display
 from PIL import Image
 from torch import Tensor
-from traitlets import Dict, Int, Tuple, Unicode
+from traitlets import Dict, Int, TraitError, Tuple, Unicode
 
 from mrcnn_edu.course.widgets.background import DRAWING, Drawn
 from mrcnn_edu.course.widgets.player import WIDGET_VIEW
@@ -38,6 +39,13 @@ def read_script(*names: str) -> str:
     return "\n".join(
         (FOLDER / f"{name}.js").read_text("utf-8") for name in ("geometry", "touch", *names)
     )
+
+
+def check_corners(box: list[float], name: str) -> list[float]:
+    """The box, if it is [x1, y1, x2, y2] with an area. Raises TraitError that names the trait."""
+    if len(box) != 4 or not all(map(isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
+        raise TraitError(f"{name} is {box}: give [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
+    return box
 
 
 def lines() -> dict[str, Any]:

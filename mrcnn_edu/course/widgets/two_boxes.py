@@ -1,15 +1,14 @@
 """Lesson 02, boxes: two boxes to drag, with their IoU and the deltas between them."""
 
 from collections.abc import Sequence
-from math import isfinite
 
 import torch
 from torch import Tensor
-from traitlets import Float, Int, List, TraitError, validate
+from traitlets import Float, Int, List, validate
 
 from mrcnn_edu import viz
 from mrcnn_edu.boxes import box_area, box_intersection, box_iou, encode_boxes
-from mrcnn_edu.course.widgets.touch import Touchable, blank, read_script
+from mrcnn_edu.course.widgets.touch import Touchable, blank, check_corners, read_script
 from mrcnn_edu.images import size_of
 from mrcnn_edu.viz import Picture
 from mrcnn_edu.viz.style import LIGHT
@@ -36,10 +35,7 @@ class TwoBoxes(Touchable):
 
     @validate("anchor", "gt")
     def _check(self, proposal: dict) -> list[float]:
-        box, name = proposal["value"], proposal["trait"].name
-        if len(box) != 4 or not all(map(isfinite, box)) or box[0] >= box[2] or box[1] >= box[3]:
-            raise TraitError(f"{name} is {box}: give [x1, y1, x2, y2] with x1 < x2 and y1 < y2")
-        return box
+        return check_corners(proposal["value"], proposal["trait"].name)
 
     @property
     def iou(self) -> float:
