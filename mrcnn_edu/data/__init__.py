@@ -11,6 +11,7 @@ clutter          what lies on the paper of a scene and is no object
 paper            the paper that objects lie on
 light            the light on a scene, and the camera
 cutouts          objects cut out of paper, with a rim and a shadow
+scenes           what all synthetic scenes have in common
 shapes           synthetic scenes, drawn from a seed
 poses            poses of synthetic figures: joints, and the outlines of limbs
 figure_parts     the paper parts of a figure, and how they are painted

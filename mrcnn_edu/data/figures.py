@@ -14,20 +14,19 @@ from torch import Tensor
 
 from mrcnn_edu.config import check_settings
 from mrcnn_edu.data.cutouts import Cutout
-from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.figure_parts import Figure, cut_parts, paint_figure, placed, random_figure
 from mrcnn_edu.data.layers import Layers, empty_layers, keypoints_of, lay_on
 from mrcnn_edu.data.light import illuminate, photograph, random_light
 from mrcnn_edu.data.paper import paper
 from mrcnn_edu.data.poses import KEYPOINTS, SKELETON
-from mrcnn_edu.data.shapes import MAX_TRIES, as_tensors, check_scenes
-from mrcnn_edu.images import Size
+from mrcnn_edu.data.scenes import Scenes
+from mrcnn_edu.data.shapes import MAX_TRIES, as_tensors
 
-EDGE = 0.3  # of a figure's stature: its middle is at least so far from the edge of the scene
+EDGE = 0.3  # of a figure's stature: its middle is at least that far from the edge of the scene
 
 
 @dataclass(frozen=True)
-class Figures(Dataset):
+class Figures(Scenes):
     """A dataset of n scenes; item i is (image [3, size, size], target) and depends on seed and i.
 
     The target has boxes [M, 4], labels [M] (all 1), masks [M, H, W] of what is visible, keypoints
@@ -50,17 +49,12 @@ class Figures(Dataset):
 
     def __post_init__(self):
         check_settings(self, {"seed": (0, 2**62), "rotation": (0, 180)})
-        check_scenes(self)
+        self.check_scenes()
 
     @property
     def classes(self) -> list[str]:
         """The names of labels 1..K."""
         return ["figure"]
-
-    @property
-    def fingerprint(self) -> str:
-        """The settings: scenes with other settings are other data."""
-        return str(self)
 
     @cached_property
     def keypoints(self) -> list[str]:
@@ -80,14 +74,6 @@ class Figures(Dataset):
         (`evaluate.oks`; the square root of a figure's area is 0.45 of its stature).
         """
         return [0.05] * len(KEYPOINTS)
-
-    def __len__(self) -> int:
-        return self.n
-
-    def image_size(self, index: int) -> Size:
-        """(height, width) of a scene; all have the same."""
-        size = self.render_size or self.size
-        return size, size
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         if not 0 <= index < self.n:

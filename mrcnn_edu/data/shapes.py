@@ -6,7 +6,7 @@ from two generators, so that the same scene can be drawn at several sizes.
 """
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -14,14 +14,13 @@ from torch import Tensor
 
 from mrcnn_edu.config import check_settings
 from mrcnn_edu.data.cutouts import Cutout, cut_out, paint_cutout
-from mrcnn_edu.data.dataset import Dataset
 from mrcnn_edu.data.drawing import draw as draw  # lessons import it from here
 from mrcnn_edu.data.light import illuminate, photograph, random_light
 from mrcnn_edu.data.masks_to_boxes import masks_to_boxes
 from mrcnn_edu.data.outlines import CLASSES, TEMPLATES, interpolate_outline, outline, rotate
 from mrcnn_edu.data.palette import object_color
 from mrcnn_edu.data.paper import paper
-from mrcnn_edu.images import Size
+from mrcnn_edu.data.scenes import Scenes
 
 MAX_TRIES = 20  # random positions tried for an object before it is left out
 
@@ -35,7 +34,7 @@ class PlacedObject(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Shapes(Dataset):
+class Shapes(Scenes):
     """A dataset of n scenes; item i is (image [3, size, size], target) and depends on seed and i.
 
     The target has boxes [M, 4], labels [M] and masks [M, H, W] of what is visible, and image_id.
@@ -60,25 +59,12 @@ class Shapes(Dataset):
         check_settings(self, {"seed": (0, 2**62)})
         if self.outlines not in CLASSES:
             raise ValueError(f"outlines is {self.outlines!r}: choose one of {', '.join(CLASSES)}")
-        check_scenes(self)
+        self.check_scenes()
 
     @property
     def classes(self) -> list[str]:
         """The names of labels 1..K."""
         return CLASSES[self.outlines]
-
-    @property
-    def fingerprint(self) -> str:
-        """The settings: scenes with other settings are other data."""
-        return str(self)
-
-    def __len__(self) -> int:
-        return self.n
-
-    def image_size(self, index: int) -> Size:
-        """(height, width) of a scene; all have the same."""
-        size = self.render_size or self.size
-        return size, size
 
     def __getitem__(self, index: int) -> tuple[Tensor, dict]:
         if not 0 <= index < self.n:
@@ -126,27 +112,6 @@ class Shapes(Dataset):
             ):
                 return cutout
         return None
-
-
-def check_scenes(scenes: Any) -> None:
-    """Raise ValueError unless the settings of scenes can be satisfied. scenes: such as `Shapes`."""
-    if not 0 <= scenes.n_objects[0] <= scenes.n_objects[1]:
-        raise ValueError(f"n_objects is {scenes.n_objects}: give the fewest and the most")
-    if not 0 < scenes.object_size[0] <= scenes.object_size[1] <= 1:
-        raise ValueError(
-            f"object_size is {scenes.object_size}: give two fractions of the size, 0..1"
-        )
-    if not 0 <= scenes.overlap < 1:
-        raise ValueError(f"overlap is {scenes.overlap}: give a fraction from 0 to less than 1")
-    if scenes.n < 0 or scenes.noise < 0:
-        raise ValueError(f"n is {scenes.n} and noise {scenes.noise}: give 0 or more")
-    if scenes.size < 16:
-        raise ValueError(f"size is {scenes.size}: a scene needs at least 16 pixels")
-    render_size = scenes.render_size
-    if render_size is not None and (render_size < scenes.size or render_size % scenes.size):
-        raise ValueError(
-            f"render_size is {render_size}: give a multiple of the size, {scenes.size}"
-        )
 
 
 def visible_pixels(o: PlacedObject, cutout: Cutout) -> int:
