@@ -11,7 +11,7 @@ N_RANDOM = 8
 def cases_of(name: str) -> list[tuple]:
     """The arguments of each call for a part of this name, the same ones every time."""
     generator = torch.Generator().manual_seed(0)
-    return [case for i in range(N_RANDOM) for case in [MAKERS[name](i, generator)]]
+    return [MAKERS[name](i, generator) for i in range(N_RANDOM)]
 
 
 def large_case_of(name: str) -> tuple:
@@ -69,7 +69,7 @@ def _grids(i: int, generator: Generator) -> tuple:
     finest = 24 if i == LARGE else 4 + i
     grids = [(finest, finest + i % 3), ((finest + 1) // 2, (finest + i % 3 + 1) // 2)]
     size = 4 * grids[0][0], 4 * grids[0][1]
-    return grids, size, ((12.0,), (24.0, 36.0))[: len(grids)], (0.5, 1.0, 2.0)
+    return grids, size, ((12.0,), (24.0, 36.0)), (0.5, 1.0, 2.0)
 
 
 def _ious(i: int, generator: Generator) -> tuple:
@@ -87,13 +87,13 @@ def _point(i: int, generator: Generator) -> tuple:
 
 
 def _rois(i: int, generator: Generator) -> tuple:
-    n, large = (24, i == LARGE) if i == LARGE else (i % 4, False)
-    features = torch.rand(2, 48 if large else 2, 12, 10, generator=generator)
+    n, channels, bins = (24, 48, 7) if i == LARGE else (i % 4, 2, 2)
+    features = torch.rand(2, channels, 12, 10, generator=generator)
     corner = -6 + 70 * torch.rand(n, 2, generator=generator)
     size = 1 + 60 * torch.rand(n, 2, generator=generator)
     image = torch.arange(n).view(-1, 1) % 2
     rois = torch.cat((image, corner, corner + size), dim=1)
-    return features, rois, 7 if large else 2, 1 / 8, 2
+    return features, rois, bins, 1 / 8, 2
 
 
 def _masks(i: int, generator: Generator) -> tuple:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mrcnn_edu import anchors, boxes, detections, losses, matching, nms, roi_ops
 from mrcnn_edu import evaluate as evaluation
-from mrcnn_edu.course.yours.returned import PartError, indices_of, number_of, tensor_of
+from mrcnn_edu.course.yours.returned import PartError, indices_of, number_of, numbers_of, tensor_of
 
 Function = Callable[..., Any]
 ALMOST = 1e-4  # positions; `bilinear` reads the last row from just above it
@@ -109,28 +109,17 @@ def _match(yours: Function) -> dict[Function, Function]:
     ) -> Tensor:
         matched = yours(iou, positive_iou, negative_iou, allow_low_quality_matches)
         n_objects, n_boxes = iou.shape
-        matched = tensor_of(matched, "match", (n_boxes,), "whole")
-        if n_boxes and not -2 <= int(matched.min()) <= int(matched.max()) < n_objects:
-            raise PartError(
-                f"your match returned numbers from {int(matched.min())} to {int(matched.max())}: "
-                f"return -2, -1, or the index of one of {n_objects} objects"
-            )
-        return matched.long()
+        meaning = f"-2, -1, or the index of one of {n_objects} objects"
+        return numbers_of(matched, "match", n_boxes, range(-2, n_objects), meaning)
 
     return {matching.match: match}
 
 
 def _pyramid_level(yours: Function) -> dict[Function, Function]:
     def pyramid_level(rois: Tensor, strides: tuple[int, ...], canonical_size=224.0) -> Tensor:
-        level = tensor_of(
-            yours(rois, strides, canonical_size), "pyramid_level", (len(rois),), "whole"
-        )
-        if len(rois) and not 0 <= int(level.min()) <= int(level.max()) < len(strides):
-            raise PartError(
-                f"your pyramid_level returned levels from {int(level.min())} to "
-                f"{int(level.max())}: return 0 to {len(strides) - 1}"
-            )
-        return level.long()
+        level, levels = yours(rois, strides, canonical_size), range(len(strides))
+        meaning = f"0 to {len(strides) - 1}"
+        return numbers_of(level, "pyramid_level", len(rois), levels, meaning, "levels")
 
     return {roi_ops.pyramid_level: pyramid_level}
 
