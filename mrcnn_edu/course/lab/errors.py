@@ -3,10 +3,9 @@
 from collections import Counter
 
 import torch
-from torch import Tensor
 
-from mrcnn_edu.boxes import box_iou
 from mrcnn_edu.detections import Detections
+from mrcnn_edu.evaluate import overlap
 
 KINDS = "correct", "duplicate", "wrong class", "badly placed", "both", "background", "missed"
 FOUND, NEAR = 0.5, 0.1  # IoU of a detection that has found its object, and of one that is near it
@@ -21,7 +20,10 @@ def error_kinds(d: Detections, target: dict, min_score: float = 0.5) -> Counter[
     counts: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
     order = d.scores.argsort(descending=True, stable=True)
     order = order[d.scores[order] >= min_score]
-    overlaps = overlaps_of(d, target)
+    if d.masks is None:
+        overlaps = overlap(d.boxes, target["boxes"])
+    else:
+        overlaps = overlap(d.masks, target["masks"])
     is_found = torch.zeros(len(target["labels"]), dtype=torch.bool)
     for index in order.tolist():
         iou, same = overlaps[index], target["labels"] == d.labels[index]
@@ -43,13 +45,3 @@ def error_kinds(d: Detections, target: dict, min_score: float = 0.5) -> Counter[
         counts[kind] += 1
     counts["missed"] = int((~is_found).sum())
     return counts
-
-
-def overlaps_of(d: Detections, target: dict) -> Tensor:
-    """The IoU [D, M] of each detection and each object: of masks, or of boxes without masks."""
-    if d.masks is None:
-        return box_iou(d.boxes, target["boxes"])
-    ours, theirs = d.masks.flatten(1).float(), target["masks"].flatten(1).float()
-    intersections = ours @ theirs.T
-    unions = ours.sum(dim=1)[:, None] + theirs.sum(dim=1) - intersections
-    return intersections / unions.clamp(min=1)
