@@ -32,7 +32,7 @@ class Progress:
     n_finished: int
     n_jobs: int
     steps: dict[Job, int]
-    seconds_left: float | None  # None as long as nothing can be said
+    seconds_left: float | None  # None until enough has been run for an estimate
 
     def __str__(self) -> str:
         if not self.n_jobs:

@@ -38,7 +38,7 @@ BEFORE_AND_AFTER = 1.0  # seconds of a run that are neither training nor scoring
 SCORING = 0.008  # seconds to compare the detections in an image with the ground truth
 FORWARD = 0.4  # of a training step, the part without the backward pass: the validation losses
 MEASURED_STEPS = 4  # of the base model, for the factor
-NEVER_THE_SAME = "n_classes"  # the one Config field that has hardly any effect on the speed
+NEVER_THE_SAME = "n_classes"  # the one Config field that barely affects the speed
 
 
 class Speed(NamedTuple):
@@ -63,7 +63,7 @@ def estimate_seconds(
 
     A run that was interrupted takes what is left of it. workers: how many runs are made at a time,
     by default as `run` does. speeds: known ones, instead of those that `known_speeds` finds. None
-    if nothing can be said, because no model with such a backbone has ever been run.
+    if no model with such a backbone has been run yet, so that there is nothing to go by.
     """
     folder = Path(folder)
     left = {job: 1.0 - fraction for job, fraction in fractions_done(jobs, folder).items()}
@@ -144,7 +144,7 @@ def seconds_of(job: Job, speeds: Sequence[Speed], left: float = 1.0) -> float | 
 
 
 def known_speeds(folder: str | Path) -> list[Speed]:
-    """The speeds here of all models of which a run is known; those that were run here come first.
+    """The speed on this machine of each model that has been run; those that were run here first.
 
     It takes a second or two if nothing was run here: the base model is trained for a few steps.
     """

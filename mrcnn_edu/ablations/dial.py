@@ -37,7 +37,7 @@ def fit_minutes(
     workers: int | None = None,
     speeds: Sequence[Speed] | None = None,
 ) -> Question:
-    """The same question with the steps and seeds that fit into so many minutes on this machine.
+    """The same question with the steps and seeds that fit into that many minutes on this machine.
 
     Never more steps than the question's own. steps, seeds: fixed ones, not chosen. folder, workers
     and speeds: as in `estimate_seconds`. Raises ValueError if not even two seeds of a few steps

@@ -55,9 +55,9 @@ def page(title: str, *parts: str) -> str:
     )
 
 
-def tag(name: str, text: str, of_class: str = "") -> str:
+def tag(name: str, text: str, css_class: str = "") -> str:
     """An element with plain text in it."""
-    attribute = f' class="{of_class}"' if of_class else ""
+    attribute = f' class="{css_class}"' if css_class else ""
     return f"<{name}{attribute}>{escape(text)}</{name}>"
 
 
@@ -67,17 +67,17 @@ def section(title: str, *parts: str) -> str:
     return "\n".join(["<section>", tag("h2", title), *shown, "</section>"]) if shown else ""
 
 
-def items(texts: Sequence[str], of_class: str = "") -> str:
+def items(texts: Sequence[str], css_class: str = "") -> str:
     """A list; nothing if there are no texts."""
-    attribute = f' class="{of_class}"' if of_class else ""
+    attribute = f' class="{css_class}"' if css_class else ""
     inside = "\n".join(tag("li", text) for text in texts)
     return f"<ul{attribute}>\n{inside}\n</ul>" if texts else ""
 
 
-def table(rows: Sequence[Sequence[str]], caption: str, of_class: str = "") -> str:
+def table(rows: Sequence[Sequence[str]], caption: str, css_class: str = "") -> str:
     """A table, which scrolls by itself; the first row has the titles, the first column the names.
 
-    Nothing if there are only titles. of_class: "words" if the cells are text, not numbers.
+    Nothing if there are only titles. css_class: "words" if the cells are text, not numbers.
     """
     titles, *others = rows
     if not others:
@@ -89,7 +89,7 @@ def table(rows: Sequence[Sequence[str]], caption: str, of_class: str = "") -> st
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}">\n'
-        f'<table class="{of_class}">\n'
+        f'<table class="{css_class}">\n'
         f"{tag('caption', caption)}\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
         "</table></div>"
     )

@@ -90,10 +90,10 @@ def _dispatch(args: list[str]) -> int:
     Raises SystemExit after help, and for a command or an option that does not exist.
     """
     code = answer(args)
-    if code is not None and args[:1] != ["--version"]:
-        raise SystemExit(code)  # as tyro does after help
     if code is not None:
-        return code
+        if args[:1] == ["--version"]:
+            return code
+        raise SystemExit(code)  # as tyro does after help
     commands = _commands(args)
     name, *options = args
     if name in WITH_COMPLETION:

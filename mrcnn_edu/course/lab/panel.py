@@ -148,7 +148,7 @@ class AblationLab:
         self._look_inside(None)
 
     def _fit(self, minutes: int) -> None:
-        """Choose the steps and seeds that fit into so many minutes."""
+        """Choose the steps and seeds that fit into that many minutes."""
         try:
             question = fit_minutes(self.choices.full_question(), minutes, self.folder)
         except (ValueError, OSError) as error:
