@@ -598,7 +598,7 @@ viz.draw_image(panels[0], train_image, "12 labeled coins")
 viz.draw_image(panels[1], four.photo, "4 labeled coins")
 picture.caption(
     "Figure 11. The left half, and the same with paper over eight of the "
-    "twelve coins. With closer inspection one sees where they were."
+    "twelve coins. On closer inspection, you can see where they were."
 )
 
 # %% [markdown]
